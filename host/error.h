@@ -1,0 +1,19 @@
+// What a user can cause ends as an Error, caught once, in main: one line on stderr and an exit code a script can read.
+#pragma once
+#include <stdexcept>
+#include <string>
+
+enum class Exit { done = 0, internal = 1, usage = 2, input = 3, io = 4, device = 5, numeric = 6, locked = 7, stopped = 75 };
+
+struct Error : std::runtime_error {
+    Exit code;
+    // Reads "WHAT: REASON; HINT": what it is about (a flag, a file, a tensor), why it cannot be, how to go on.
+    Error(Exit code, const std::string& what, const std::string& reason, const std::string& hint = "")
+        : std::runtime_error(what + ": " + reason + (hint.empty() ? "" : "; " + hint)), code(code) {}
+};
+
+// For what cannot happen unless we have a bug.
+#define REQUIRE(condition)                                                                                          \
+    do {                                                                                                            \
+        if (!(condition)) throw Error(Exit::internal, __func__, std::string("need ") + #condition, "please report"); \
+    } while (0)

@@ -1,0 +1,277 @@
+// The model: a table of weights, a table of activations, forward, and its mirror, backward.
+//
+//   B batch   T time   N = B*T tokens   C channels   V vocabulary   P = V padded   L layers   F feed-forward width
+//   NH query heads   NKV key/value heads   HS head size   QKV = (NH + 2*NKV) * HS
+#pragma once
+#include "config.h"
+#include "layout.h"
+#include "reference/cross_entropy.h"
+#include "reference/embedding.h"
+#include "reference/attention.h"
+#include "reference/dropout.h"
+#include "reference/gelu.h"
+#include "reference/layernorm.h"
+#include "reference/linear.h"
+#include "reference/qk_norm.h"
+#include "reference/relu.h"
+#include "reference/residual.h"
+#include "reference/rmsnorm.h"
+#include "reference/rope.h"
+#include "reference/swiglu.h"
+
+enum class Recompute { none, mlp, block };   // what backward computes again instead of keeping it
+
+// Tokens of B sequences of T, in device memory. target and first may be null: no loss; every earlier token is visible.
+struct Batch {
+    int B, T;
+    const int *token, *target, *position, *first;   // (B,T)
+};
+
+struct NormWeights { Slot gain, bias; };
+struct LinearWeights { Slot weight, bias; int C, OC; };
+struct BlockWeights { NormWeights norm1, norm2; LinearWeights qkv, proj, up, down; Slot q_norm, k_norm; };
+
+struct NormActs { Slot out, mean, rstd; };
+struct BlockActs { Slot in, qkv_raw, qk_rstd, qkv, att, lse, mid, up, act; NormActs norm1, norm2; };
+
+template <class Device>
+struct Gpt {
+    using Real = typename Device::Real;
+    using Stat = typename Device::Stat;
+
+    const Config c;
+    const int T = c.T, C = c.C, V = c.V, NH = c.NH, NKV = c.NKV, HS = c.HS, F = c.F, QKV = (NH + 2 * NKV) * HS;
+    const int up_width = c.activation == Activation::swiglu ? 2 * F : F;
+    const int P = (V + Device::vocab_multiple - 1) / Device::vocab_multiple * Device::vocab_multiple;
+    const int N_max;                       // tokens that fit: every forward may use fewer
+    const Recompute recompute;
+    Device on;
+
+    Layout weights, acts, stats;
+    std::vector<BlockWeights> wb;
+    std::vector<BlockActs> ab;
+    Slot wte, wpe, head;                                   // weights outside the blocks
+    NormWeights norm_f;
+    Slot out, logits, lse_out, losses, sinusoids, cos, sin;    // activations outside the blocks, and constants
+    NormActs norm_out;
+    Slot branch, d_x, d_c, d_att, d_wide, d_f;             // scratch: one tensor each, reused by every block
+
+    Buffer<Real> w, x;                                     // weights, activations
+    Buffer<Stat> dw, stat;                                 // gradients of the weights, statistics
+    Noise* noise;                                          // in device memory: set by the trainer before each micro-batch
+    Stat* d_loss;                                          // likewise: 1 / valid targets of the whole batch
+
+    // Lays out the tables only; allocate() makes them memory. N: the most tokens a forward will see.
+    Gpt(const Config& config, int N, Recompute recompute, Device device) : c(config), N_max(N), recompute(recompute), on(device) {
+        wte = weights.add("wte", {V, C}, Init::embedding, size_t(P) * C);
+        if (c.position == Position::learned) wpe = weights.add("wpe", {T, C}, Init::embedding);
+        for (int l = 0; l < c.L; l++) wb.push_back(block_weights("h." + std::to_string(l) + "."));
+        norm_f = norm_weights("norm_f");
+        head = c.tied ? wte : weights.add("head", {V, C}, Init::linear, size_t(P) * C);
+        lay_out_activations();
+    }
+
+    void allocate() {
+        w.data = on.template allocate<Real>(weights.size);
+        dw.data = on.template allocate<Stat>(weights.size);
+        x.data = on.template allocate<Real>(acts.size);
+        stat.data = on.template allocate<Stat>(stats.size);
+        noise = on.template allocate<Noise>(1);
+        d_loss = on.template allocate<Stat>(1);
+        fill_constants();
+    }
+
+    // Logits of every token, and its loss where the batch has targets.
+    void forward(const Batch& b, float dropout = 0) {
+        const int N = b.B * b.T;
+        REQUIRE(N <= N_max && b.T <= T);
+        const Slot first_in = c.L ? ab[0].in : out;
+        embedding_forward(x[first_in], b.token, b.position, w[wte], position_table(), N, C, on);
+        drop_forward(first_in, site(c.L, 0), dropout, N);
+        for (int l = 0; l < c.L; l++) forward_block(l, b, dropout);
+        norm_forward(norm_out, out, norm_f, N);
+        linear_forward(x[logits], x[norm_out.out], w[head], static_cast<const Real*>(nullptr), N, C, P, on);
+        if (b.target) cross_entropy_forward(stat[losses], stat[lse_out], x[logits], b.target, N, V, P, on);
+    }
+
+    // Adds *d_loss * d(sum of losses)/d(weights) into dw; forward must have run on the same batch.
+    void backward(const Batch& b, float dropout = 0) {
+        const int N = b.B * b.T;
+        cross_entropy_backward(x[logits], d_loss, x[logits], stat[lse_out], b.target, N, V, P, on);   // in place
+        linear_backward(x[d_c], dw[head], static_cast<Stat*>(nullptr), x[logits], x[norm_out.out], w[head], N, C, P, on);
+        on.zero(x[d_x], size_t(N) * C);
+        norm_backward(norm_f, norm_out, out, N);
+        for (int l = c.L - 1; l >= 0; l--) backward_block(l, b, dropout);
+        drop_backward(d_x, d_x, site(c.L, 0), dropout, N);
+        embedding_backward(dw[wte], dw[wpe], x[d_x], b.token, b.position, N, C, V, T, on);
+    }
+
+    // mid = in  + drop(proj(attention(rope(qk_norm(qkv(norm1(in)))))))
+    // out = mid + drop(down(activation(up(norm2(mid)))))
+    void forward_block(int l, const Batch& b, float dropout) {
+        const BlockWeights& p = wb[l];
+        const BlockActs& a = ab[l];
+        const int N = b.B * b.T;
+        norm_forward(a.norm1, a.in, p.norm1, N);
+        linear(a.qkv_raw, a.norm1.out, p.qkv, N);
+        if (c.qk_norm) qk_norm_forward(x[a.qkv], stat[a.qk_rstd], x[a.qkv_raw], w[p.q_norm], w[p.k_norm], c.norm_eps, N, NH, NKV, HS, on);
+        if (c.position == Position::rope) rope_forward(x[a.qkv], b.position, stat[cos], stat[sin], c.rope_pairs, N, NH, NKV, HS, on);
+        attention_forward(x[a.att], stat[a.lse], x[a.qkv], b.first, drop(site(l, 0), dropout), b.B, b.T, NH, NKV, HS, on);
+        linear(branch, a.att, p.proj, N);
+        drop_forward(branch, site(l, 1), dropout, N);
+        residual_forward(x[a.mid], x[a.in], x[branch], size_t(N) * C, on);
+
+        forward_mlp_inputs(l, N);
+        linear(branch, a.act, p.down, N);
+        drop_forward(branch, site(l, 2), dropout, N);
+        residual_forward(x[block_out(l)], x[a.mid], x[branch], size_t(N) * C, on);
+    }
+
+    void forward_mlp_inputs(int l, int N) {
+        const BlockActs& a = ab[l];
+        norm_forward(a.norm2, a.mid, wb[l].norm2, N);
+        linear(a.up, a.norm2.out, wb[l].up, N);
+        activation_forward(a.act, a.up, N);
+    }
+
+    // The same lines, bottom to top. d_x enters as the gradient of `out` and leaves as that of `in`;
+    // a residual needs no line: it passes d_x through, and norm_backward adds the branch's share to it.
+    void backward_block(int l, const Batch& b, float dropout) {
+        const BlockWeights& p = wb[l];
+        const BlockActs& a = ab[l];
+        const int N = b.B * b.T;
+        if (recompute == Recompute::block && l + 1 < c.L) forward_block(l, b, dropout);   // the last block's are still there
+        if (recompute == Recompute::mlp && l + 1 < c.L) forward_mlp_inputs(l, N);
+
+        linear_backward(d_f, drop_backward(branch, d_x, site(l, 2), dropout, N), a.act, p.down, N);
+        activation_backward(d_wide, d_f, a.up, N);
+        linear_backward(d_c, d_wide, a.norm2.out, p.up, N);
+        norm_backward(p.norm2, a.norm2, a.mid, N);
+
+        linear_backward(d_att, drop_backward(branch, d_x, site(l, 1), dropout, N), a.att, p.proj, N);
+        attention_backward(x[d_wide], x[d_att], x[a.att], stat[a.lse], x[a.qkv], b.first, drop(site(l, 0), dropout), b.B, b.T, NH, NKV, HS, on);
+        if (c.position == Position::rope) rope_backward(x[d_wide], b.position, stat[cos], stat[sin], c.rope_pairs, N, NH, NKV, HS, on);
+        if (c.qk_norm) qk_norm_backward(x[d_wide], dw[p.q_norm], dw[p.k_norm], x[d_wide], x[a.qkv_raw], w[p.q_norm], w[p.k_norm],
+                                        stat[a.qk_rstd], N, NH, NKV, HS, on);
+        linear_backward(d_c, d_wide, a.norm1.out, p.qkv, N);
+        norm_backward(p.norm1, a.norm1, a.in, N);
+    }
+
+private:
+    // The layers whose kind the configuration chooses.
+    void norm_forward(const NormActs& a, Slot inp, const NormWeights& p, int N) {
+        if (c.norm == Norm::rmsnorm) rmsnorm_forward(x[a.out], stat[a.rstd], x[inp], w[p.gain], c.norm_eps, N, C, on);
+        else layernorm_forward(x[a.out], stat[a.mean], stat[a.rstd], x[inp], w[p.gain], w[p.bias], c.norm_eps, N, C, on);
+    }
+    void norm_backward(const NormWeights& p, const NormActs& a, Slot inp, int N) {   // d_x += from d_c
+        if (c.norm == Norm::rmsnorm) rmsnorm_backward(x[d_x], dw[p.gain], x[d_c], x[inp], w[p.gain], stat[a.rstd], N, C, on);
+        else layernorm_backward(x[d_x], dw[p.gain], dw[p.bias], x[d_c], x[inp], w[p.gain], stat[a.mean], stat[a.rstd], N, C, on);
+    }
+    void activation_forward(Slot out, Slot inp, int N) {
+        switch (c.activation) {
+            case Activation::gelu: return gelu_forward(x[out], x[inp], size_t(N) * F, on);
+            case Activation::relu: return relu_forward(x[out], x[inp], size_t(N) * F, on);
+            case Activation::swiglu: return swiglu_forward(x[out], x[inp], N, F, on);
+        }
+    }
+    void activation_backward(Slot d_inp, Slot d_out, Slot inp, int N) {
+        switch (c.activation) {
+            case Activation::gelu: return gelu_backward(x[d_inp], x[d_out], x[inp], size_t(N) * F, on);
+            case Activation::relu: return relu_backward(x[d_inp], x[d_out], x[inp], size_t(N) * F, on);
+            case Activation::swiglu: return swiglu_backward(x[d_inp], x[d_out], x[inp], N, F, on);
+        }
+    }
+    void linear(Slot out, Slot inp, const LinearWeights& p, int N) {
+        linear_forward(x[out], x[inp], w[p.weight], w[p.bias], N, p.C, p.OC, on);
+    }
+    void linear_backward(Slot d_inp, Slot d_out, Slot inp, const LinearWeights& p, int N) {
+        ::linear_backward(x[d_inp], dw[p.weight], dw[p.bias], x[d_out], x[inp], w[p.weight], N, p.C, p.OC, on);
+    }
+    template <class... A> void linear_backward(A... a) { ::linear_backward(a...); }
+
+    // Dropout at a site of layer l: 0 attention probabilities, 1 and 2 the two branches; layer L: the embedding.
+    static uint32_t site(int l, int place) { return uint32_t(3 * l + place); }
+    Dropout drop(uint32_t site, float p) const { return {p, site, noise}; }
+    void drop_forward(Slot t, uint32_t site, float p, int N) {
+        if (p > 0) dropout_forward(x[t], x[t], drop(site, p), N, C, on);
+    }
+    Slot drop_backward(Slot d_inp, Slot d_out, uint32_t site, float p, int N) {   // where the gradient then is
+        if (p == 0) return d_out;
+        dropout_backward(x[d_inp], x[d_out], drop(site, p), N, C, on);
+        return d_inp;
+    }
+
+    const Real* position_table() const { return c.position == Position::sinusoidal ? x[sinusoids] : w[wpe]; }
+    Slot block_out(int l) const { return l + 1 < c.L ? ab[l + 1].in : out; }
+
+    NormWeights norm_weights(const std::string& name) {
+        return {weights.add(name + ".weight", {C}, Init::one), c.norm_bias ? weights.add(name + ".bias", {C}) : Slot{}};
+    }
+    LinearWeights linear_weights(const std::string& name, int in, int out, Init init, bool bias) {
+        return {weights.add(name + ".weight", {out, in}, init), bias ? weights.add(name + ".bias", {out}) : Slot{}, in, out};
+    }
+    BlockWeights block_weights(const std::string& h) {
+        BlockWeights p;
+        p.norm1 = norm_weights(h + "norm1");
+        p.qkv = linear_weights(h + "qkv", C, QKV, Init::linear, c.qkv_bias);
+        if (c.qk_norm) p.q_norm = weights.add(h + "q_norm", {HS}, Init::one), p.k_norm = weights.add(h + "k_norm", {HS}, Init::one);
+        p.proj = linear_weights(h + "proj", NH * HS, C, Init::residual, c.proj_bias);
+        p.norm2 = norm_weights(h + "norm2");
+        p.up = linear_weights(h + "up", C, up_width, Init::linear, c.ffn_bias);
+        p.down = linear_weights(h + "down", F, C, Init::residual, c.ffn_bias);
+        return p;
+    }
+
+    NormActs norm_acts() { return {acts.add("norm", {N_max, C}), stats.add("mean", {N_max}), stats.add("rstd", {N_max})}; }
+    BlockActs block_acts() {
+        BlockActs a;
+        a.in = acts.add("in", {N_max, C});
+        const BlockActs* shared = ab.empty() ? nullptr : &ab[0];
+        if (recompute == Recompute::block && shared) {
+            const Slot in = a.in;
+            a = *shared;
+            a.in = in;
+            return a;
+        }
+        a.norm1 = norm_acts();
+        a.qkv = a.qkv_raw = acts.add("qkv", {N_max, QKV});
+        if (c.qk_norm) a.qkv = acts.add("qk_norm", {N_max, QKV}), a.qk_rstd = stats.add("qk_rstd", {N_max, NH + NKV});
+        a.att = acts.add("att", {N_max, NH * HS});
+        a.lse = stats.add("lse", {N_max, NH});
+        a.mid = acts.add("mid", {N_max, C});
+        if (recompute == Recompute::mlp && shared) {
+            a.norm2 = shared->norm2, a.up = shared->up, a.act = shared->act;
+            return a;
+        }
+        a.norm2 = norm_acts();
+        a.up = acts.add("up", {N_max, up_width});
+        a.act = acts.add("act", {N_max, F});
+        return a;
+    }
+    void lay_out_activations() {
+        for (int l = 0; l < c.L; l++) ab.push_back(block_acts());
+        out = acts.add("out", {N_max, C});
+        norm_out = norm_acts();
+        logits = acts.add("logits", {N_max, P});
+        branch = acts.add("branch", {N_max, C});
+        d_x = acts.add("d_x", {N_max, C});
+        d_c = acts.add("d_c", {N_max, C});
+        d_att = acts.add("d_att", {N_max, NH * HS});
+        d_wide = acts.add("d_wide", {N_max, std::max(QKV, up_width)});
+        d_f = acts.add("d_f", {N_max, F});
+        lse_out = stats.add("lse_out", {N_max});
+        losses = stats.add("losses", {N_max});
+        if (c.position == Position::sinusoidal) sinusoids = acts.add("sinusoids", {T, C});
+        if (c.position == Position::rope) cos = stats.add("cos", {T, HS / 2}), sin = stats.add("sin", {T, HS / 2});
+    }
+    void fill_constants() {
+        auto fill = [&](auto* device, int columns, auto value) {
+            std::vector<std::remove_pointer_t<decltype(device)>> host(size_t(T) * columns);
+            for (int t = 0; t < T; t++) for (int i = 0; i < columns; i++) host[size_t(t) * columns + i] = value(t, i);
+            on.upload(device, host.data(), host.size());
+        };
+        if (sinusoids) fill(x[sinusoids], C, [&](int t, int i) { return sinusoid(t, i, C); });
+        if (cos) fill(stat[cos], HS / 2, [&](int t, int i) { return std::cos(t * rope_frequency(i, HS, c)); });
+        if (sin) fill(stat[sin], HS / 2, [&](int t, int i) { return std::sin(t * rope_frequency(i, HS, c)); });
+    }
+};

@@ -1,0 +1,58 @@
+// LayerNorm: centre every token and scale it to unit variance, then a learned gain and shift (Ba et al. 2016).
+//
+//   mean[n] = mean_c(inp[n,c])   rstd[n] = 1 / sqrt(mean_c((inp[n,c] - mean[n])^2) + eps)   norm = (inp - mean) * rstd
+//   out[n,c] = norm[n,c] * weight[c] + bias[c]
+//
+//   d_weight[c] += sum_n d_out[n,c] * norm[n,c]           d_bias[c] += sum_n d_out[n,c]
+//   d_inp[n,c]  += rstd[n] * (g - mean_c(g) - norm * mean_c(g * norm)),   g = d_out * weight
+//
+//   inp, out (N,C)   weight (C)   bias (C) or null   mean, rstd (N)
+#pragma once
+#include <cmath>
+#include "../device.h"
+
+template <class T>
+void layernorm_forward(T* out, T* mean, T* rstd, const T* inp, const T* weight, const T* bias, float eps, int N, int C, Cpu<T>) {
+    #pragma omp parallel for schedule(static)
+    for (int n = 0; n < N; n++) {
+        const T* x = inp + size_t(n) * C;
+        T* y = out + size_t(n) * C;
+        T sum = 0, squares = 0;
+        for (int c = 0; c < C; c++) sum += x[c];
+        const T centre = sum / T(C);
+        for (int c = 0; c < C; c++) squares += (x[c] - centre) * (x[c] - centre);
+        const T scale = T(1) / std::sqrt(squares / T(C) + T(eps));
+        for (int c = 0; c < C; c++) y[c] = (x[c] - centre) * scale * weight[c];
+        if (bias) for (int c = 0; c < C; c++) y[c] += bias[c];
+        mean[n] = centre;
+        rstd[n] = scale;
+    }
+}
+
+// d_bias may be null.
+template <class T>
+void layernorm_backward(T* d_inp, T* d_weight, T* d_bias, const T* d_out, const T* inp, const T* weight, const T* mean,
+                        const T* rstd, int N, int C, Cpu<T>) {
+    #pragma omp parallel for schedule(static)
+    for (int n = 0; n < N; n++) {
+        const T *x = inp + size_t(n) * C, *d = d_out + size_t(n) * C;
+        const T scale = rstd[n], centre = mean[n];
+        T sum = 0, dot = 0;
+        for (int c = 0; c < C; c++) {
+            const T g = d[c] * weight[c];
+            sum += g;
+            dot += g * (x[c] - centre);
+        }
+        const T mean_g = sum / T(C), mean_g_norm = dot * scale / T(C);
+        for (int c = 0; c < C; c++)
+            d_inp[size_t(n) * C + c] += scale * (d[c] * weight[c] - mean_g - (x[c] - centre) * scale * mean_g_norm);
+    }
+    #pragma omp parallel for schedule(static)
+    for (int first = 0; first < C; first += 64)
+        for (int n = 0; n < N; n++)
+            for (int c = first; c < std::min(first + 64, C); c++) {
+                const T d = d_out[size_t(n) * C + c];
+                d_weight[c] += d * (inp[size_t(n) * C + c] - mean[n]) * rstd[n];
+                if (d_bias) d_bias[c] += d;
+            }
+}

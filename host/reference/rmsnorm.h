@@ -1,0 +1,42 @@
+// RMSNorm: scale every token to unit root-mean-square, then every channel by a learned gain (Zhang & Sennrich 2019).
+//
+//   rstd[n]   = 1 / sqrt(mean_c(inp[n,c]^2) + eps)        norm[n,c] = inp[n,c] * rstd[n]
+//   out[n,c]  = norm[n,c] * weight[c]
+//
+//   d_weight[c] += sum_n d_out[n,c] * norm[n,c]
+//   d_inp[n,c]  += rstd[n] * (g[n,c] - norm[n,c] * mean_c(g * norm)),   g = d_out * weight
+//
+//   inp, out (N,C)   weight (C)   rstd (N)
+#pragma once
+#include <cmath>
+#include "../device.h"
+
+template <class T>
+void rmsnorm_forward(T* out, T* rstd, const T* inp, const T* weight, float eps, int N, int C, Cpu<T>) {
+    #pragma omp parallel for schedule(static)
+    for (int n = 0; n < N; n++) {
+        const T* x = inp + size_t(n) * C;
+        T sum = 0;
+        for (int c = 0; c < C; c++) sum += x[c] * x[c];
+        rstd[n] = T(1) / std::sqrt(sum / T(C) + T(eps));
+        for (int c = 0; c < C; c++) out[size_t(n) * C + c] = x[c] * rstd[n] * weight[c];
+    }
+}
+
+template <class T>
+void rmsnorm_backward(T* d_inp, T* d_weight, const T* d_out, const T* inp, const T* weight, const T* rstd, int N, int C,
+                      Cpu<T>) {
+    #pragma omp parallel for schedule(static)
+    for (int n = 0; n < N; n++) {
+        const T *x = inp + size_t(n) * C, *d = d_out + size_t(n) * C;
+        T dot = 0;
+        for (int c = 0; c < C; c++) dot += d[c] * weight[c] * x[c];
+        const T scale = rstd[n], mean = dot * scale / T(C);
+        for (int c = 0; c < C; c++) d_inp[size_t(n) * C + c] += scale * (d[c] * weight[c] - x[c] * scale * mean);
+    }
+    #pragma omp parallel for schedule(static)
+    for (int first = 0; first < C; first += 64)
+        for (int n = 0; n < N; n++)
+            for (int c = first; c < std::min(first + 64, C); c++)
+                d_weight[c] += d_out[size_t(n) * C + c] * inp[size_t(n) * C + c] * rstd[n];
+}

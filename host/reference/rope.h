@@ -1,0 +1,49 @@
+// RoPE: rotate every pair of channels of every query and key head by an angle that grows with the position (Su et al. 2021).
+//
+//   angle[t,i] = t * frequency[i],   frequency[i] = theta^(-2i/HS)       (x, y) -> (x cos - y sin, x sin + y cos)
+//   pair i of a head is (i, i + HS/2) (half) or (2i, 2i+1) (interleaved); backward rotates by the negative angle
+//
+//   qkv (N,NH+2*NKV,HS) in place, values left alone   position (N)   cos, sin (T,HS/2)
+#pragma once
+#include <cmath>
+#include "../config.h"
+#include "../device.h"
+
+// Llama-3.1's scaling keeps short wavelengths, divides long ones by `factor`, and blends in between.
+inline double rope_frequency(int i, int HS, const Config& c) {
+    const double frequency = std::pow(double(c.rope_theta), -2.0 * i / HS), wavelength = 2 * M_PI / frequency;
+    const RopeScaling& s = c.rope_scaling;
+    if (s.factor == 1) return frequency;
+    const double turns = s.original_context / wavelength;     // rotations within the context of pretraining
+    if (turns < s.low_frequency) return frequency / s.factor;
+    if (turns > s.high_frequency) return frequency;
+    const double keep = (turns - s.low_frequency) / (s.high_frequency - s.low_frequency);
+    return (1 - keep) * frequency / s.factor + keep * frequency;
+}
+
+template <class T>
+void rope_rotate(T* qkv, const int* position, const T* cos, const T* sin, T sign, RopePairs pairs, int N, int NH, int NKV, int HS) {
+    const int half = HS / 2, step = pairs == RopePairs::half ? 1 : 2, partner = pairs == RopePairs::half ? half : 1;
+    #pragma omp parallel for schedule(static)
+    for (int n = 0; n < N; n++) {
+        const T *c = cos + size_t(position[n]) * half, *s = sin + size_t(position[n]) * half;
+        for (int h = 0; h < NH + NKV; h++) {
+            T* head = qkv + (size_t(n) * (NH + 2 * NKV) + h) * HS;
+            for (int i = 0; i < half; i++) {
+                T &x = head[step * i], &y = head[step * i + partner];
+                const T x0 = x, y0 = y;
+                x = x0 * c[i] - y0 * s[i] * sign;
+                y = x0 * s[i] * sign + y0 * c[i];
+            }
+        }
+    }
+}
+
+template <class T>
+void rope_forward(T* qkv, const int* position, const T* cos, const T* sin, RopePairs pairs, int N, int NH, int NKV, int HS, Cpu<T>) {
+    rope_rotate(qkv, position, cos, sin, T(1), pairs, N, NH, NKV, HS);
+}
+template <class T>
+void rope_backward(T* d_qkv, const int* position, const T* cos, const T* sin, RopePairs pairs, int N, int NH, int NKV, int HS, Cpu<T>) {
+    rope_rotate(d_qkv, position, cos, sin, T(-1), pairs, N, NH, NKV, HS);
+}

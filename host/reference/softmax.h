@@ -1,0 +1,30 @@
+// Softmax of every row:  out[n,v] = exp(inp[n,v]) / sum_v exp(inp[n,v])     d_inp = out (d_out - sum_v d_out out)     (N,V)
+#pragma once
+#include "../device.h"
+#include "math.h"
+
+template <class T>
+void softmax_forward(T* out, const T* inp, int N, int V, Cpu<T>) {
+    #pragma omp parallel for schedule(static)
+    for (int n = 0; n < N; n++) {
+        const T* x = inp + size_t(n) * V;
+        T* y = out + size_t(n) * V;
+        auto max = std::real(x[0]);
+        for (int v = 1; v < V; v++) max = std::max(max, std::real(x[v]));
+        T sum = 0;
+        for (int v = 0; v < V; v++) sum += y[v] = exp_of(x[v] - T(max));
+        const T inverse = T(1) / sum;
+        for (int v = 0; v < V; v++) y[v] *= inverse;
+    }
+}
+
+template <class T>
+void softmax_backward(T* d_inp, const T* d_out, const T* out, int N, int V, Cpu<T>) {
+    #pragma omp parallel for schedule(static)
+    for (int n = 0; n < N; n++) {
+        const T *y = out + size_t(n) * V, *d = d_out + size_t(n) * V;
+        T dot = 0;
+        for (int v = 0; v < V; v++) dot += d[v] * y[v];
+        for (int v = 0; v < V; v++) d_inp[size_t(n) * V + v] = y[v] * (d[v] - dot);
+    }
+}
