@@ -20,7 +20,7 @@ struct Config {
     Activation activation = Activation::gelu;
     RopePairs rope_pairs = RopePairs::half;
     float rope_theta = 10000;
-    RopeScaling rope_scaling;
+    RopeScaling rope_scaling = {};
     bool qkv_bias = true, proj_bias = true, ffn_bias = true, norm_bias = true;         // norm_bias: of a LayerNorm
     bool qk_norm = false, tied = true;                 // RMSNorm of every query and key head; head = token embedding
     float norm_eps = 1e-5f, dropout = 0, init_std = 0.02f;

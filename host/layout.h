@@ -1,6 +1,7 @@
 // A layout is a table of tensors packed one after another into a single buffer. A Slot is a row's address.
 // One layout serves every buffer of the same shape: weights, their gradients, both Adam moments, the master copy.
 #pragma once
+#include <algorithm>
 #include <cstddef>
 #include <functional>
 #include <numeric>

@@ -5,7 +5,7 @@
 #include "../device.h"
 #include "math.h"
 
-constexpr float gelu_scale = 0.7978845608028654f, gelu_cubic = 0.044715f;
+constexpr double gelu_scale = 0.7978845608028654, gelu_cubic = 0.044715;
 
 template <class T>
 void gelu_forward(T* out, const T* inp, size_t n, Cpu<T>) {
