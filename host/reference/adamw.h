@@ -1,9 +1,10 @@
-// AdamW: one step over a flat buffer, gradient clipped by its global norm, decay apart from the gradient (Loshchilov & Hutter 2019).
+// AdamW: one step over a flat buffer, gradient clipped by its global norm, decay apart from it (Loshchilov & Hutter 2019).
 //
 //   g  = d_weight * min(1, clip / norm)        m = beta1 m + (1 - beta1) g        v = beta2 v + (1 - beta2) g^2
 //   master -= lr (m / (1 - beta1^t) / (sqrt(v / (1 - beta2^t)) + eps) + decay master)        weight = master
 //
-//   weight, master, m, v, d_weight (n)   segment s covers its elements with its decay; where Real is Stat, master may be weight
+//   A norm that is not finite changes nothing.
+//   weight, master, m, v, d_weight (n)   each segment has its decay; where Real is Stat, master may be weight
 #pragma once
 #include <cmath>
 #include "../device.h"
@@ -15,6 +16,7 @@ struct AdamwSegment { size_t begin, size; float decay; };   // of whole rows; se
 template <class T>
 void adamw_update(T* weight, T* master, T* m, T* v, const T* d_weight, const T* norm, const AdamwStep* step,
                   const AdamwSegment* segments, int count, Cpu<T>) {
+    if (!std::isfinite(std::real(*norm))) return;
     const AdamwStep s = *step;
     const T clip = s.clip > 0 && std::real(*norm) > s.clip ? T(s.clip) / *norm : T(1);
     for (int k = 0; k < count; k++) {
