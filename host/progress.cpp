@@ -1,0 +1,51 @@
+#include "progress.h"
+#include <fmt/core.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+#include <cstdio>
+#include <cstdlib>
+
+std::string short_count(double n) {
+    const char* unit = "";
+    for (const char* next : {"k", "M", "G", "T"}) {
+        if (n < 999.5) break;
+        n /= 1000;
+        unit = next;
+    }
+    return fmt::format("{:.{}f}{}", n, *unit == 0 || n >= 99.95 ? 0 : n >= 9.995 ? 1 : 2, unit);
+}
+
+std::string short_time(double seconds) {
+    const long s = long(seconds + 0.5);
+    return s < 3600 ? fmt::format("{}:{:02}", s / 60, s % 60) : fmt::format("{}:{:02}:{:02}", s / 3600, s / 60 % 60, s % 60);
+}
+
+Progress::Progress() : terminal(isatty(STDOUT_FILENO)), colour(terminal && !std::getenv("NO_COLOR")) {}
+
+Progress::~Progress() { clear(); }
+
+void Progress::clear() {
+    if (shown) fmt::print("\r\033[K");
+    shown = false;
+    std::fflush(stdout);
+}
+
+void Progress::note(const std::string& text) {
+    clear();
+    fmt::print("{}\n", text);
+    std::fflush(stdout);
+}
+
+void Progress::status(const std::string& text, bool due) {
+    if (!terminal) {
+        if (due) note(text);
+        return;
+    }
+    if (!due && seconds() - last < 0.1) return;
+    last = seconds();
+    winsize size = {};
+    const size_t columns = ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 1 ? size.ws_col - 1 : 119;
+    fmt::print("\r\033[K{}{}{}", colour ? "\033[36m" : "", text.substr(0, columns), colour ? "\033[0m" : "");
+    std::fflush(stdout);
+    shown = true;
+}

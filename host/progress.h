@@ -1,0 +1,26 @@
+// What a person sees of a run: notes, and one line that is rewritten on a terminal and printed now and then elsewhere.
+#pragma once
+#include <chrono>
+#include <string>
+
+// Monotonic seconds: wall-clock time never decides anything.
+inline double seconds() {
+    return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
+}
+
+std::string short_count(double n);        // 950, 31.2k, 4.51M, 1.20G
+std::string short_time(double seconds);   // 0:07, 12:34, 1:02:03
+
+class Progress {
+public:
+    Progress();
+    void note(const std::string& text);                   // a line that stays; multi-line text is kept as it is
+    void status(const std::string& text, bool due);       // the rewritten line; elsewhere a line each time it is due
+    bool on_terminal() const { return terminal; }
+    ~Progress();
+
+private:
+    void clear();
+    bool terminal, colour, shown = false;
+    double last = 0;
+};
