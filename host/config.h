@@ -1,5 +1,8 @@
 // What kind of Transformer: the choices and the sizes. Presets are rows of one table in config.cpp; flags override them.
 #pragma once
+#include <array>
+#include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -9,6 +12,22 @@ enum class Position { learned, sinusoidal, rope };
 enum class RopePairs { half, interleaved };            // (i, i + HS/2) as Hugging Face, (2i, 2i+1) as Meta and CS336
 enum class Activation { gelu, relu, swiglu };          // gelu is the tanh approximation
 enum class InitScheme { gpt2, plain, cs336 };          // see init.h
+enum class Recompute { none, mlp, block };             // what backward computes again instead of keeping it
+
+// The words of an enum, in the order of its values: flags, files and printing all use these.
+template <class E> inline constexpr auto names_of = nullptr;
+template <> inline constexpr auto names_of<Norm> = std::to_array({"layernorm", "rmsnorm"});
+template <> inline constexpr auto names_of<Position> = std::to_array({"learned", "sinusoidal", "rope"});
+template <> inline constexpr auto names_of<RopePairs> = std::to_array({"half", "interleaved"});
+template <> inline constexpr auto names_of<Activation> = std::to_array({"gelu", "relu", "swiglu"});
+template <> inline constexpr auto names_of<InitScheme> = std::to_array({"gpt2", "plain", "cs336"});
+template <> inline constexpr auto names_of<Recompute> = std::to_array({"none", "mlp", "block"});
+
+template <class E> const char* name_of(E value) { return names_of<E>[size_t(value)]; }
+template <class E> std::optional<E> from_name(std::string_view name) {
+    for (size_t i = 0; i < names_of<E>.size(); i++) if (name == names_of<E>[i]) return E(i);
+    return std::nullopt;
+}
 
 // Llama-3's stretching of the low RoPE frequencies; factor 1 = none.
 struct RopeScaling { float factor = 1, low_frequency = 1, high_frequency = 4; int original_context = 8192; };
@@ -26,3 +45,18 @@ struct Config {
     float norm_eps = 1e-5f, dropout = 0, init_std = 0.02f;
     InitScheme init = InitScheme::gpt2;
 };
+
+struct Preset {
+    const char *name, *family;
+    Config config;             // V of tiny and baby is that of bytes: training takes it from the tokenizer
+};
+
+const std::vector<Preset>& presets();
+const Config* find_preset(std::string_view name);      // null: there is none of that name
+
+// F of a model of width C whose feed-forward nobody chose: 4C, or 8/3 C up to a multiple of 64 where a gate takes a third.
+int default_ffn(int C, Activation activation);
+
+// Every reason why such a model, fed batch sequences of T, is impossible, in words; empty if it is possible.
+// Guards all size arithmetic that follows: run it before a Layout is made of a config that came from outside.
+std::vector<std::string> problems(const Config& c, int64_t batch = 1);

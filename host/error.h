@@ -2,6 +2,7 @@
 #pragma once
 #include <stdexcept>
 #include <string>
+#include <vector>
 
 enum class Exit { done = 0, internal = 1, usage = 2, input = 3, io = 4, device = 5, numeric = 6, locked = 7, stopped = 75 };
 
@@ -10,6 +11,15 @@ struct Error : std::runtime_error {
     // Reads "WHAT: REASON; HINT": what it is about (a flag, a file, a tensor), why it cannot be, how to go on.
     Error(Exit code, const std::string& what, const std::string& reason, const std::string& hint = "")
         : std::runtime_error(what + ": " + reason + (hint.empty() ? "" : "; " + hint)), code(code) {}
+    // Several at once: one line each, every one of which main prints behind "error: ".
+    Error(Exit code, const std::vector<std::string>& lines) : std::runtime_error(join(lines)), code(code) {}
+
+private:
+    static std::string join(const std::vector<std::string>& lines) {
+        std::string all;
+        for (const std::string& line : lines) all += (all.empty() ? "" : "\nerror: ") + line;
+        return all;
+    }
 };
 
 // For what cannot happen unless we have a bug.

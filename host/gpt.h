@@ -19,8 +19,6 @@
 #include "reference/rope.h"
 #include "reference/swiglu.h"
 
-enum class Recompute { none, mlp, block };   // what backward computes again instead of keeping it
-
 // Tokens of B sequences of T, in device memory. target and first may be null: no loss; every earlier token is visible.
 struct Batch {
     int B, T;

@@ -1,0 +1,94 @@
+// The command line: one table of flags in options.cpp (name, default, help, commands) that parsing, --help,
+// the log and the checkpoint walk. Every value is converted strictly, and all that is wrong is said at once.
+#pragma once
+#include <nlohmann/json_fwd.hpp>
+#include <optional>
+#include <set>
+#include "config.h"
+
+enum class Command { train, sample, plan };
+enum class Dtype { bf16, fp32 };
+enum class DeviceKind { automatic, cuda, cpu, simt };
+enum class Schedule { cosine, linear, constant, wsd };
+
+template <> inline constexpr auto names_of<Command> = std::to_array({"train", "sample", "plan"});
+template <> inline constexpr auto names_of<Dtype> = std::to_array({"bf16", "fp32"});
+template <> inline constexpr auto names_of<DeviceKind> = std::to_array({"auto", "cuda", "cpu", "simt"});
+template <> inline constexpr auto names_of<Schedule> = std::to_array({"cosine", "linear", "constant", "wsd"});
+
+struct Bytes { uint64_t count = 0; };            // written 24GiB, 512MB, 80000000000
+
+// A field for every flag, of the same name. Its default stands in the table; an empty optional: nobody said.
+struct Options {
+    Command command = Command::train;
+    bool help = false;
+    std::set<std::string> given;                 // names of the flags on the command line
+
+    std::string model;                           // a preset, or a Hugging Face directory
+    bool from_scratch = false;
+    std::optional<int> layers, dim, heads, kv_heads, head_size, ffn, vocab;
+    std::optional<Norm> norm;
+    std::optional<Position> position;
+    std::optional<RopePairs> rope_pairs;
+    std::optional<double> rope_theta, norm_eps, dropout;
+    std::optional<Activation> activation;
+    std::optional<bool> qk_norm, tied, bias, qkv_bias;
+    std::optional<InitScheme> init;
+
+    std::vector<std::string> data, val;
+    double val_fraction = 0;
+    std::string tokenizer;
+    bool doc_mask = false;
+
+    int batch = 0, steps = 0;
+    std::optional<int> context, warmup;          // none: the model's T; steps / 20
+    std::optional<int64_t> total_batch;          // tokens of an optimiser step; none: batch * context
+    std::optional<double> epochs;                // instead of steps
+    double lr = 0, weight_decay = 0, beta1 = 0, beta2 = 0, eps = 0, clip = 0;
+    std::optional<double> min_lr;                // none: lr / 10
+    Schedule schedule = Schedule::cosine;
+
+    Dtype dtype = Dtype::fp32;
+    DeviceKind device = DeviceKind::automatic;
+    Recompute recompute = Recompute::none;
+    int threads = 0;                             // 0: all
+    uint64_t seed = 0;
+
+    int eval_every = 0, eval_batches = 0, sample_every = 0, sample_tokens = 0, save_every = 0, keep = 0, log_every = 0;
+    std::string out;                             // "": runs/NAME-N
+    bool overwrite = false;
+    std::optional<std::string> resume;           // "": the newest run
+
+    std::optional<std::string> prompt;
+    int tokens = 0, count = 0, top_k = 0;        // top_k 0: off
+    double temperature = 0, top_p = 0, min_p = 0;
+
+    std::optional<Bytes> gpu_memory;
+
+    bool has(const std::string& flag) const { return given.count(flag) > 0; }
+};
+
+// Reads the command line. Throws Error{usage} with a line for every problem; touches nothing.
+Options parse(const std::vector<std::string>& args);                  // without the program's name
+inline Options parse(int argc, char** argv) { return parse({argv + 1, argv + argc}); }
+Options default_options(Command command);
+
+std::string help_text(Command command);
+
+// Every flag of the command with its value, by name; null: nobody said.
+nlohmann::ordered_json to_json(const Options& options);
+// Takes the saved value of every flag that is not on this command line, then checks as parse does. For --resume.
+// Throws Error{input} if `saved` is not what to_json wrote.
+void restore(Options& options, const nlohmann::ordered_json& saved);
+
+// The preset (or what a directory's config.json said) with the flags' changes; what was not given follows:
+// HS = C / NH, NKV = NH where it was, F by default_ffn, no norm bias under RMSNorm. May be impossible: ask problems().
+Config model_config(const Options& options, Config base);
+Config model_config(const Options& options);                          // of the preset options.model; must be one
+
+// What contradicts the model: its own problems(), a context it does not have, a total batch that does not divide.
+// parse() has asked this for a preset; ask it for a directory once its config is known.
+std::vector<std::string> problems(const Options& options, const Config& model);
+
+// The one of `names` that `word` most likely meant; "" if none is near.
+std::string nearest(const std::string& word, const std::vector<std::string>& names);
