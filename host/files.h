@@ -1,0 +1,112 @@
+// Files whose every operation is checked. Nothing half-written is ever taken for whole: files become durable (fsync) under
+// a temporary name, then appear by rename. Failures throw Error: `input` for what is read, `io` for what is written.
+#pragma once
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+#include "error.h"
+
+struct XXH64_state_s;
+
+namespace files {
+
+// Called before every operation that changes the disk; a test makes the Nth one fail or kill the process.
+extern void (*before_operation)(const char* operation, const std::string& path);
+
+// A regular file open for reading at any offset; several threads may read.
+class Reader {
+public:
+    explicit Reader(const std::string& path);
+    ~Reader();
+    Reader(const Reader&) = delete;
+    void read(void* out, size_t n, uint64_t offset) const;   // all n bytes or Error
+    uint64_t size() const { return size_; }
+    const std::string& path() const { return path_; }
+
+private:
+    std::string path_;
+    int file;
+    uint64_t size_;
+};
+
+std::string read_file(const std::string& path, uint64_t limit);   // Error if longer than `limit` bytes
+uint64_t hash_file(const std::string& path);                      // XXH64, seed 0
+std::string hex(uint64_t hash);                                   // 16 digits
+bool exists(const std::string& path);                             // of any kind; a dangling link exists
+std::vector<std::string> list(const std::string& directory);      // names, sorted, without . and ..
+
+// Writes a new file from its beginning. Only close() makes it durable; without it the destructor leaves the file torn.
+class Writer {
+public:
+    explicit Writer(const std::string& path);
+    ~Writer();
+    Writer(const Writer&) = delete;
+    void write(const void* data, size_t n);
+    void close();                                     // fsync and close, both checked
+    uint64_t size() const { return size_; }
+    uint64_t hash() const;                            // of what was written so far
+    const std::string& path() const { return path_; }
+
+private:
+    std::string path_;
+    int file;
+    uint64_t size_ = 0;
+    XXH64_state_s* state;
+};
+
+void write_file(const std::string& path, std::string_view text);          // a new file, durable but for its name
+void replace_file(const std::string& path, std::string_view text);        // atomically: the old file or the new, never neither
+void replace_link(const std::string& path, const std::string& target);    // a symbolic link, likewise
+void make_directories(const std::string& path);
+void sync_directory(const std::string& path);                             // makes names in it durable
+uint64_t free_space(const std::string& directory);                        // bytes an ordinary user may still write
+void require_space(const std::string& directory, uint64_t bytes);         // Error{io} if less is free
+
+// A directory that appears under `parent` complete and durable, or not at all (reliable even through a power cut).
+// An older directory of that name is exchanged for the new one in a single operation, then deleted.
+class AtomicDirectory {
+public:
+    AtomicDirectory(const std::string& parent, const std::string& name);
+    ~AtomicDirectory();                               // without commit(): removes everything
+    AtomicDirectory(const AtomicDirectory&) = delete;
+    const std::string& path() const { return temporary; }    // write the files here
+    std::string commit();                             // returns the final path
+private:
+    std::string parent, name, temporary;
+    bool committed = false;
+};
+
+void remove_directory(const std::string& parent, const std::string& name);   // renamed to .trash.NAME.PID first: never seen half-deleted
+void remove_leftovers(const std::string& parent, std::string_view prefix);   // of killed processes: .tmp.PREFIX*, .trash.PREFIX*
+
+// Exclusive use of a run directory for the life of this object; the kernel frees it however the process ends.
+// Throws Error{locked} naming the holder.
+class RunLock {
+public:
+    static constexpr const char* name = ".lock";      // of the file in the directory
+    explicit RunLock(const std::string& directory);
+    ~RunLock();
+    RunLock(const RunLock&) = delete;
+
+private:
+    int file;
+};
+
+// A file of lines, each appended by a single write. A full disk must not end a run: append() then returns false.
+class Log {
+public:
+    // Keeps the first `keep` bytes of what is there (a checkpoint remembers size()), and of those no torn last line.
+    Log(const std::string& path, uint64_t keep);
+    ~Log();
+    Log(const Log&) = delete;
+    bool append(std::string_view line);               // adds the newline
+    uint64_t size() const { return size_; }
+
+private:
+    int file;
+    uint64_t size_ = 0;
+    bool torn = false;                                // the last write stopped midway
+};
+
+}  // namespace files

@@ -1,0 +1,48 @@
+// A model as a Hugging Face directory: config.json and model.safetensors, in both directions, for GPT-2, Llama, Qwen2 and Qwen3.
+// What these cannot express (say, LayerNorm with RoPE) is saved in the family `native`, under our own names.
+#pragma once
+#include <functional>
+#include <span>
+#include "config.h"
+#include "json.h"
+#include "layout.h"
+#include "safetensors.h"
+
+enum class Family { gpt2, llama, qwen2, qwen3, native };
+
+struct SpecialTokens { int bos = -1, pad = -1; std::vector<int> eos; };   // -1: none
+
+struct ModelDescription {
+    Config config;
+    SpecialTokens special;
+    safetensors::Dtype dtype = safetensors::Dtype::F32;   // of the weights
+};
+
+Family family_of(const Config& config);
+
+// config.json: the keys transformers (4 and 5) reads, and the object "gpt_cu" with every field of Config.
+Json to_json(const ModelDescription& model);
+// Throws Error{input} naming `what` and the key for what we cannot do: it is never ignored.
+ModelDescription model_from_json(const Json& json, const std::string& what);
+ModelDescription read_model_description(const std::string& directory);
+Json generation_config(const SpecialTokens& special);
+
+Json to_json(const Config& config);                                  // every field, by name
+Config config_from_json(const Json& json, const std::string& what);  // unknown, missing and ill-typed fields are errors
+void check_sizes(const Config& config, const std::string& what);     // positive, divisible, and no product overflows
+
+using GetRow = std::function<std::vector<float>(const Row&)>;               // the row's values, (row.size())
+using SetRow = std::function<void(const Row&, std::span<const float>)>;
+struct WrittenFile { std::string name; uint64_t size, hash; };
+
+// Writes directory/model.safetensors, streaming: memory for a tensor or two. Throws Error{numeric} at a value that is not finite.
+WrittenFile save_weights(const std::string& directory, const ModelDescription& model, const Layout& layout, const GetRow& get);
+// Reads model.safetensors or the shards of model.safetensors.index.json. Every name and shape is checked before the first set().
+void load_weights(const std::string& directory, const Config& config, const Layout& layout, const SetRow& set);
+void check_weights(const std::string& directory, const Config& config, const Layout& layout);   // names and shapes only
+
+// Whole rows under the names PREFIX.ROW, fp32: the optimiser's state.
+struct NamedRows { std::string prefix; GetRow get; };
+struct NamedTargets { std::string prefix; SetRow set; };
+WrittenFile save_rows(const std::string& path, const Layout& layout, const std::vector<NamedRows>& parts);
+void load_rows(const std::string& path, const Layout& layout, const std::vector<NamedTargets>& parts);

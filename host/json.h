@@ -1,0 +1,19 @@
+// JSON from files nobody vouches for: strict, bounded in depth, no duplicate keys, and errors that name the file and the field.
+#pragma once
+#include <nlohmann/json.hpp>
+#include <string>
+#include <string_view>
+#include <vector>
+
+using Json = nlohmann::ordered_json;
+
+// Throws Error{input} naming `what` for anything but one JSON value of at most 64 levels.
+Json parse_json(std::string_view text, const std::string& what);
+Json read_json(const std::string& path, uint64_t limit = 64 << 20);
+
+std::string hex_float(double x);                     // "0x1.8p+1"; exact, and able to say inf and nan, which JSON is not
+double parse_hex_float(const Json& value, const std::string& what);
+double shortest(float x);                            // the double whose decimal is as short as the float's: 1e-05, not 9.99999974737875e-06
+
+// What differs between two objects, one line each: "data.seed: 1337 in the checkpoint, 1 now".
+std::vector<std::string> differences(const Json& saved, const Json& now);
