@@ -1,5 +1,5 @@
-// Checkpoints of a run: RUN/step_00000500/ is a Hugging Face directory plus optimizer.safetensors, state.json and manifest.json.
-// A directory of that name with a manifest whose sizes and checksums hold is whole; one is never changed after it appears.
+// Checkpoints of a run: RUN/step_00000500/ is a Hugging Face directory plus optimizer.safetensors, state.json and
+// manifest.json. One whose manifest's sizes and checksums hold is whole; it is never changed after it appears.
 //
 // The links RUN/latest and RUN/best name one each. All functions that write need the run's lock (files::RunLock) held.
 #pragma once
@@ -32,8 +32,8 @@ enum class Verify { sizes, checksums };
 std::string checkpoint_name(int64_t step);                             // step_00000500
 uint64_t checkpoint_bytes(const CheckpointContents& contents);         // about what it takes on disk
 
-// Writes RUN/step_…, durable when this returns its path, and points RUN/latest at it. Throws Error{io} when the disk does not
-// play along and Error{numeric} when a value is not finite; the run's other checkpoints are then untouched.
+// Writes RUN/step_…, durable when this returns its path, and points RUN/latest at it. Throws Error{io} when the disk
+// fails and Error{numeric} when a value is not finite; the run's other checkpoints are then untouched.
 std::string save_checkpoint(const std::string& run, const CheckpointContents& contents);
 
 // Reads the manifest and verifies the files. Throws Error{input} naming the file and what is wrong with it.
@@ -41,12 +41,14 @@ Checkpoint open_checkpoint(const std::string& path, Verify verify = Verify::chec
 Json read_state(const Checkpoint& checkpoint);
 void load_optimizer(const Checkpoint& checkpoint, const Layout& layout, const std::vector<NamedTargets>& parts);
 
-std::vector<Checkpoint> list_checkpoints(const std::string& run);      // whole ones by manifest and sizes, oldest first
-// The newest that verifies. `warn` hears a line for each one skipped. Throws Error{input} if there are some but none is whole;
-// nothing if the run has none.
-std::optional<Checkpoint> newest_checkpoint(const std::string& run, const std::function<void(const std::string&)>& warn);
+std::vector<Checkpoint> list_checkpoints(const std::string& run);      // whole by manifest and sizes, oldest first
+// The newest that verifies; nothing if the run has none. `warn` hears a line for each one skipped. Throws Error{input}
+// if there are some but none is whole.
+using Warn = std::function<void(const std::string&)>;
+std::optional<Checkpoint> newest_checkpoint(const std::string& run, const Warn& warn);
 
 void mark_best(const std::string& run, int64_t step);                  // RUN/best -> step_…
 std::optional<int64_t> best_step(const std::string& run);
-// Deletes all but the newest `keep` (at least 1) whole checkpoints and the best. Leaves alone what holds files not in its manifest.
+// Deletes all but the newest `keep` (at least 1) whole checkpoints and the best. One with files that its manifest does
+// not name is left alone: they are somebody else's.
 void prune_checkpoints(const std::string& run, int keep);

@@ -1,5 +1,5 @@
-// Files whose every operation is checked. Nothing half-written is ever taken for whole: files become durable (fsync) under
-// a temporary name, then appear by rename. Failures throw Error: `input` for what is read, `io` for what is written.
+// Files whose every operation is checked. Nothing half-written is ever taken for whole: files become durable (fsync)
+// under a temporary name, then appear by rename. Failures throw Error: `input` for what is read, `io` for what is written.
 #pragma once
 #include <cstdint>
 #include <string>
@@ -55,15 +55,15 @@ private:
     XXH64_state_s* state;
 };
 
-void write_file(const std::string& path, std::string_view text);          // a new file, durable but for its name
-void replace_file(const std::string& path, std::string_view text);        // atomically: the old file or the new, never neither
-void replace_link(const std::string& path, const std::string& target);    // a symbolic link, likewise
+void write_file(const std::string& path, std::string_view text);        // a new file, durable but for its name
+void replace_file(const std::string& path, std::string_view text);      // atomically: the old file or the new one
+void replace_link(const std::string& path, const std::string& target);  // a symbolic link, likewise
 void make_directories(const std::string& path);
-void sync_directory(const std::string& path);                             // makes names in it durable
-uint64_t free_space(const std::string& directory);                        // bytes an ordinary user may still write
-void require_space(const std::string& directory, uint64_t bytes);         // Error{io} if less is free
+void sync_directory(const std::string& path);                           // makes names in it durable
+uint64_t free_space(const std::string& directory);                      // bytes an ordinary user may still write
+void require_space(const std::string& directory, uint64_t bytes);       // Error{io} if less is free
 
-// A directory that appears under `parent` complete and durable, or not at all (reliable even through a power cut).
+// A directory that appears under `parent` complete and durable, or not at all, even if the power fails.
 // An older directory of that name is exchanged for the new one in a single operation, then deleted.
 class AtomicDirectory {
 public:
@@ -77,8 +77,10 @@ private:
     bool committed = false;
 };
 
-void remove_directory(const std::string& parent, const std::string& name);   // renamed to .trash.NAME.PID first: never seen half-deleted
-void remove_leftovers(const std::string& parent, std::string_view prefix);   // of killed processes: .tmp.PREFIX*, .trash.PREFIX*
+// Renamed to .trash.NAME.PID first, so that nobody sees it half-deleted.
+void remove_directory(const std::string& parent, const std::string& name);
+// What killed processes left: .tmp.NAME.PID and .trash.NAME.PID where NAME begins with `prefix`.
+void remove_leftovers(const std::string& parent, std::string_view prefix);
 
 // Exclusive use of a run directory for the life of this object; the kernel frees it however the process ends.
 // Throws Error{locked} naming the holder.
@@ -96,6 +98,7 @@ private:
 // A file of lines, each appended by a single write. A full disk must not end a run: append() then returns false.
 class Log {
 public:
+    static constexpr uint64_t everything = ~uint64_t(0);
     // Keeps the first `keep` bytes of what is there (a checkpoint remembers size()), and of those no torn last line.
     Log(const std::string& path, uint64_t keep);
     ~Log();
@@ -106,7 +109,6 @@ public:
 private:
     int file;
     uint64_t size_ = 0;
-    bool torn = false;                                // the last write stopped midway
 };
 
 }  // namespace files

@@ -1,5 +1,5 @@
-// A model as a Hugging Face directory: config.json and model.safetensors, in both directions, for GPT-2, Llama, Qwen2 and Qwen3.
-// What these cannot express (say, LayerNorm with RoPE) is saved in the family `native`, under our own names.
+// A model as a Hugging Face directory: config.json and model.safetensors, in both directions, for GPT-2, Llama, Qwen2
+// and Qwen3. What these cannot express (say, LayerNorm with RoPE) is saved in the family `native`, under our own names.
 #pragma once
 #include <functional>
 #include <span>
@@ -31,13 +31,14 @@ Json to_json(const Config& config);                                  // every fi
 Config config_from_json(const Json& json, const std::string& what);  // unknown, missing and ill-typed fields are errors
 void check_sizes(const Config& config, const std::string& what);     // positive, divisible, and no product overflows
 
-using GetRow = std::function<std::vector<float>(const Row&)>;               // the row's values, (row.size())
+using GetRow = std::function<std::vector<float>(const Row&)>;               // the row's values (row.size())
 using SetRow = std::function<void(const Row&, std::span<const float>)>;
 struct WrittenFile { std::string name; uint64_t size, hash; };
 
-// Writes directory/model.safetensors, streaming: memory for a tensor or two. Throws Error{numeric} at a value that is not finite.
-WrittenFile save_weights(const std::string& directory, const ModelDescription& model, const Layout& layout, const GetRow& get);
-// Reads model.safetensors or the shards of model.safetensors.index.json. Every name and shape is checked before the first set().
+// Writes directory/model.safetensors, streaming: memory for a tensor or two. Throws Error{numeric} at an infinity or NaN.
+WrittenFile save_weights(const std::string& directory, const ModelDescription& model, const Layout& layout,
+                         const GetRow& get);
+// Reads model.safetensors, or the shards of model.safetensors.index.json. All names and shapes are checked before set().
 void load_weights(const std::string& directory, const Config& config, const Layout& layout, const SetRow& set);
 void check_weights(const std::string& directory, const Config& config, const Layout& layout);   // names and shapes only
 

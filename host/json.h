@@ -1,4 +1,4 @@
-// JSON from files nobody vouches for: strict, bounded in depth, no duplicate keys, and errors that name the file and the field.
+// JSON from files nobody vouches for: strict, bounded in depth, no duplicate keys, errors that name the file.
 #pragma once
 #include <nlohmann/json.hpp>
 #include <string>
@@ -11,9 +11,9 @@ using Json = nlohmann::ordered_json;
 Json parse_json(std::string_view text, const std::string& what);
 Json read_json(const std::string& path, uint64_t limit = 64 << 20);
 
-std::string hex_float(double x);                     // "0x1.8p+1"; exact, and able to say inf and nan, which JSON is not
+std::string hex_float(double x);                     // "0x1.8p+1": exact; and inf and nan, which JSON cannot say
 double parse_hex_float(const Json& value, const std::string& what);
-double shortest(float x);                            // the double whose decimal is as short as the float's: 1e-05, not 9.99999974737875e-06
+double shortest(float x);                            // prints as the float does: 1e-05, not 9.99999974737875e-06
 
 // What differs between two objects, one line each: "data.seed: 1337 in the checkpoint, 1 now".
 std::vector<std::string> differences(const Json& saved, const Json& now);

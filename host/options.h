@@ -5,11 +5,11 @@
 #include <optional>
 #include <set>
 #include "config.h"
+#include "schedule.h"
 
 enum class Command { train, sample, plan };
 enum class Dtype { bf16, fp32 };
 enum class DeviceKind { automatic, cuda, cpu, simt };
-enum class Schedule { cosine, linear, constant, wsd };
 
 template <> inline constexpr auto names_of<Command> = std::to_array({"train", "sample", "plan"});
 template <> inline constexpr auto names_of<Dtype> = std::to_array({"bf16", "fp32"});

@@ -28,10 +28,10 @@ class Reader {
 public:
     // Reads and checks the header. Throws Error{input} naming the file, the tensor and the reason.
     explicit Reader(const std::string& path);
-    const std::vector<Tensor>& tensors() const { return all; }              // by offset
+    const std::vector<Tensor>& tensors() const { return all; }             // by offset
     const std::map<std::string, std::string>& metadata() const { return meta; }
     const Tensor* find(const std::string& name) const;                     // null if absent
-    // The tensor as floats, out.size() of them from element `first` on. F64, F32, F16 and BF16; Error for other types.
+    // out.size() elements of the tensor as floats, from element `first` on. F64, F32, F16, BF16; Error for other types.
     void read(std::span<float> out, const Tensor& tensor, uint64_t first = 0) const;
     const std::string& path() const { return file.path(); }
 
