@@ -2,17 +2,11 @@
 #pragma once
 #include <numeric>
 #include <span>
+#include "batch.h"
 #include "gpt.h"
 #include "init.h"
 #include "reference/adamw.h"
 #include "reference/global_norm.h"
-
-// Tokens on the host: B sequences of T, as Batch says. `first` is empty where every earlier token is visible.
-struct HostBatch {
-    int B = 0, T = 0;
-    std::vector<int> token, target, position, first;      // (B,T)
-    size_t valid() const { return target.size() - std::count(target.begin(), target.end(), ignored_target); }
-};
 
 template <class Device>
 class Trainer {

@@ -1,0 +1,21 @@
+// UTF-8: code points in and out, and text made whole that is not quite UTF-8.
+#pragma once
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+constexpr char32_t replacement_character = 0xFFFD;
+
+struct CodePoint { char32_t value; int length; };     // length 0: not UTF-8 here
+
+// The code point that starts at text[0]; overlong forms, surrogates and what is cut off are not UTF-8.
+CodePoint decode_utf8(std::string_view text);
+void append_utf8(std::string& out, char32_t value);
+std::string to_utf8(char32_t value);
+
+// Length of the part of `text` that ends on a code point's boundary: less only where the last code point may still grow.
+size_t complete_utf8(std::string_view text);
+
+// Replaces every maximal broken piece by U+FFFD, as Python's errors="replace" does; returns how many.
+size_t repair_utf8(std::string& text);
