@@ -19,6 +19,8 @@
 #include "reference/rope.h"
 #include "reference/swiglu.h"
 
+enum class Use { infer, train };             // only training needs memory for gradients
+
 // Tokens of B sequences of T, in device memory. target and first may be null: no loss; every earlier token is visible.
 struct Batch {
     int B, T;
@@ -69,14 +71,18 @@ struct Gpt {
         lay_out_activations();
     }
 
-    void allocate() {
+    void allocate(Use use = Use::train) {
         w.data = on.template allocate<Real>(weights.size);
-        dw.data = on.template allocate<Stat>(weights.size);
+        if (use == Use::train) dw.data = on.template allocate<Stat>(weights.size);
         x.data = on.template allocate<Real>(acts.size);
         stat.data = on.template allocate<Stat>(stats.size);
         noise = on.template allocate<Noise>(1);
         d_loss = on.template allocate<Stat>(1);
         fill_constants();
+    }
+
+    size_t parameters() const {
+        return std::accumulate(weights.rows.begin(), weights.rows.end(), size_t(0), [](size_t n, const Row& row) { return n + row.size(); });
     }
 
     // Logits of every token, and its loss where the batch has targets.

@@ -1,9 +1,7 @@
 // A model with its optimiser: gradients of micro-batches add up, then AdamW steps the one flat buffer of weights.
 #pragma once
-#include <numeric>
 #include <span>
-#include "batch.h"
-#include "gpt.h"
+#include "inference.h"
 #include "init.h"
 #include "reference/adamw.h"
 #include "reference/global_norm.h"
@@ -19,8 +17,8 @@ public:
 
     // B sequences of T in a micro-batch.
     Trainer(const Config& config, int B, int T, Recompute recompute, float weight_decay, Device device)
-        : model(config, B * T, recompute, device), on(device) {
-        model.allocate();
+        : model(config, B * T, recompute, device), buffer(B * T, device), on(device) {
+        model.allocate(Use::train);
         const size_t n = model.weights.size;
         m = on.template allocate<Stat>(n);
         v = on.template allocate<Stat>(n);
@@ -28,7 +26,6 @@ public:
         else master = model.w.data;
         norm = on.template allocate<Stat>(1);
         scalars = on.template allocate<AdamwStep>(1);
-        for (int*& p : {std::ref(token), std::ref(target), std::ref(position), std::ref(first)}) p = on.template allocate<int>(size_t(B) * T);
         std::vector<AdamwSegment> host;
         for (const Row& row : model.weights.rows) host.push_back({row.slot.offset, row.size(), row.decays() ? weight_decay : 0});
         segments = on.template allocate<AdamwSegment>(host.size());
@@ -48,7 +45,7 @@ public:
 
     // Adds the gradient of the micro-batch, scaled by 1 / valid (targets of the whole batch); returns its summed loss.
     double accumulate(const HostBatch& batch, size_t valid, const Noise& noise, float dropout) {
-        const Batch b = upload(batch);
+        const Batch b = buffer.upload(batch);
         const Stat d_loss = Stat(1.0 / std::max<size_t>(valid, 1));
         on.upload(model.d_loss, &d_loss, 1);
         on.upload(model.noise, &noise, 1);
@@ -71,19 +68,12 @@ public:
 
     // Summed loss of the batch's valid targets, without dropout.
     double loss(const HostBatch& batch) {
-        model.forward(upload(batch));
+        model.forward(buffer.upload(batch));
         return summed_loss(batch);
     }
 
-    // Logits (V) of the last token of one sequence of at most T tokens.
-    std::vector<float> next_logits(const std::vector<int>& tokens) {
-        HostBatch one{1, int(tokens.size()), tokens, {}, std::vector<int>(tokens.size()), {}};
-        std::iota(one.position.begin(), one.position.end(), 0);
-        model.forward(upload(one));
-        std::vector<Real> last(model.V);
-        on.download(last.data(), model.x[model.logits] + (tokens.size() - 1) * model.P, model.V);
-        return {last.begin(), last.end()};
-    }
+    // Logits (V) of the token that follows.
+    std::vector<float> logits(const std::vector<int>& tokens) { return next_logits(model, buffer, tokens); }
 
     // One tensor of a flat buffer, as floats on the host.
     enum class Part { weights, m, v };
@@ -110,27 +100,17 @@ private:
         on.upload(model.w[row.slot], rounded.data(), rounded.size());
     }
 
-    Batch upload(const HostBatch& batch) {
-        auto put = [&](int* device, const std::vector<int>& host) -> const int* {
-            if (host.empty()) return nullptr;
-            REQUIRE(host.size() == size_t(batch.B) * batch.T && host.size() <= size_t(model.N_max));
-            on.upload(device, host.data(), host.size());
-            return device;
-        };
-        return {batch.B, batch.T, put(token, batch.token), put(target, batch.target), put(position, batch.position), put(first, batch.first)};
-    }
-
     double summed_loss(const HostBatch& batch) {
         losses.resize(batch.target.size());
         on.download(losses.data(), model.stat[model.losses], losses.size());
         return std::accumulate(losses.begin(), losses.end(), 0.0, [](double sum, Stat x) { return sum + double(x); });
     }
 
+    BatchBuffer<Device> buffer;
     Device on;
     Stat *master, *m, *v, *norm;
     AdamwStep* scalars;
     AdamwSegment* segments;
     int segment_count = 0;
-    int *token, *target, *position, *first;
     std::vector<Stat> losses;
 };

@@ -1,0 +1,135 @@
+#include "run.h"
+#include <fmt/core.h>
+#include <cmath>
+#include <filesystem>
+#include "plan.h"
+
+Json to_json(const LoopState& s) {
+    return {{"step", s.step}, {"samples", s.samples}, {"skipped", s.skipped}, {"skipped_in_a_row", s.skipped_in_a_row},
+            {"best_val", hex_float(s.best_val)}, {"last_val", hex_float(s.last_val)}, {"log_bytes", s.log_bytes}};
+}
+
+LoopState loop_state_from_json(const Json& json, const std::string& what) {
+    try {
+        LoopState s;
+        s.step = json.at("step").get<int64_t>();
+        s.samples = json.at("samples").get<uint64_t>();
+        s.skipped = json.at("skipped").get<int64_t>();
+        s.skipped_in_a_row = json.at("skipped_in_a_row").get<int>();
+        s.best_val = parse_hex_float(json.at("best_val"), what);
+        s.last_val = parse_hex_float(json.at("last_val"), what);
+        s.log_bytes = json.at("log_bytes").get<uint64_t>();
+        return s;
+    } catch (const Json::exception& problem) {
+        throw Error(Exit::input, what, problem.what(), "resume from another checkpoint");
+    }
+}
+
+std::string model_directory(const std::string& path) {
+    for (const char* inside : {"", "/best", "/latest"})
+        if (files::exists(path + inside + "/config.json")) return path + inside;
+    return path;
+}
+
+Run::Run(Options given) : options(std::move(given)) {
+    if (options.resume) resume();
+    choose_model();
+    load();
+    if (!options.resume) open_directory();
+    log = std::make_unique<files::Log>(directory + "/log.jsonl", state.log_bytes);
+}
+
+void Run::choose_model() {
+    Config base;
+    name = options.model;
+    if (resumed) {
+        const ModelDescription description = read_model_description(resumed->path);
+        base = description.config;
+        special = description.special;
+    } else if (const Config* preset = find_preset(options.model)) {
+        base = *preset;
+    } else {
+        const std::string path = model_directory(options.model);
+        const ModelDescription description = read_model_description(path);
+        base = description.config;
+        special = description.special;
+        name = std::filesystem::path(options.model).lexically_normal().filename().string();
+        if (name.empty()) name = "model";
+        if (!options.from_scratch) source = path;
+    }
+    config = model_config(options, base);
+}
+
+void Run::load() {
+    const bool fixed_vocabulary = resumed || !source.empty() || options.has("vocab");
+    DataOptions how{.data = options.data, .val = options.val, .val_fraction = options.val_fraction, .seed = options.seed};
+    T = how.T = options.context.value_or(config.T);
+    how.mask = options.doc_mask ? DocumentMask::on : DocumentMask::off;
+    how.vocab = fixed_vocabulary ? config.V : 0;
+    if (resumed) how.tokenizer = load_tokenizer(resumed->path + "/tokenizer.json");
+    else if (const auto kind = from_name<TokenizerKind>(options.tokenizer)) how.kind = *kind;
+    else if (!options.tokenizer.empty()) how.tokenizer = load_tokenizer(options.tokenizer);
+    if (!source.empty() && !options.has("tokenizer") && files::exists(source + "/tokenizer.json"))
+        how.tokenizer = load_tokenizer(source + "/tokenizer.json");
+    data = load_data(how, [this](const std::string& what, uint64_t done, uint64_t total) {
+        if (progress.on_terminal()) progress.status(fmt::format("{}  {:.0f}%", what, 100.0 * done / std::max<uint64_t>(total, 1)), false);
+    });
+    if (!fixed_vocabulary) config.V = data.vocab;
+    if (source.empty() && !resumed) config.T = T;
+
+    std::string all;
+    for (const std::string& problem : problems(options, config)) all += (all.empty() ? "" : "\nerror: ") + problem;
+    if (!all.empty()) throw Error(Exit::usage, "model", all);
+    B = options.batch;
+    sequences = options.total_batch ? int(*options.total_batch / T) : B;
+    steps = options.epochs ? int64_t(std::ceil(*options.epochs * double(data.train.windows()) / sequences)) : options.steps;
+    flops_per_token = double(make_plan(config, B, options.dtype, options.recompute).training_flops()) / config.T;
+    if (!resumed) return;
+    std::string changed;
+    for (const std::string& line : differences(resumed->run, fingerprint())) changed += (changed.empty() ? "" : "; ") + line;
+    if (!changed.empty())
+        throw Error(Exit::usage, directory, "this is not the run that was saved (" + changed + ")", "resume with the same flags and data");
+}
+
+// What must be the same for a resumed run to be the run it was.
+Json Run::fingerprint() const {
+    return {{"model", to_json(config)}, {"tokenizer", data.tokenizer ? files::hex(data.tokenizer->hash()) : "none"},
+            {"data", files::hex(data.fingerprint)}, {"seed", options.seed}, {"sequences", sequences}, {"context", T},
+            {"doc_mask", options.doc_mask}, {"dtype", name_of(options.dtype)}};
+}
+
+AdamwStep Run::adamw(int64_t step) const {
+    const LearningRate rate{options.lr, options.min_lr.value_or(options.lr / 10), options.warmup.value_or(int(steps / 20)), int(steps),
+                            options.schedule};
+    return {.lr = float(rate.at(int(step))), .beta1 = float(options.beta1), .beta2 = float(options.beta2), .eps = float(options.eps),
+            .clip = float(options.clip), .correction1 = float(1 - std::pow(options.beta1, step + 1)),
+            .correction2 = float(1 - std::pow(options.beta2, step + 1))};
+}
+
+void Run::save(const Layout& layout, const GetRow& weights, const std::vector<NamedRows>& optimizer, bool best) {
+    if (saved_step != state.step) {
+        state.log_bytes = log->size();
+        CheckpointContents contents{.step = state.step, .model = {config, special, safetensors::Dtype::F32}, .layout = &layout,
+                                    .weights = weights, .optimizer = optimizer};
+        if (options.dtype == Dtype::bf16) contents.model.dtype = safetensors::Dtype::BF16;
+        contents.state = {{"loop", to_json(state)}, {"options", to_json(options)}};
+        contents.run = fingerprint();
+        if (data.tokenizer) {
+            contents.texts.emplace_back("tokenizer.json", data.tokenizer->to_json());
+            contents.texts.emplace_back("tokenizer_config.json", data.tokenizer->config_json());
+        }
+        try {
+            save_checkpoint(directory, contents);
+            saved_step = state.step;
+            failed_saves = 0;
+            save_error.reset();
+        } catch (const Error& error) {
+            if (error.code != Exit::io || ++failed_saves == 3) throw;
+            save_error = error;
+            fmt::print(stderr, "warning: {}; training goes on\n", error.what());
+            return;
+        }
+    }
+    if (best) mark_best(directory, state.step);
+    prune_checkpoints(directory, options.keep);
+}

@@ -1,0 +1,65 @@
+// Which directory a run lives in, and how an earlier one is taken up again.
+#include <fmt/core.h>
+#include <filesystem>
+#include "run.h"
+
+namespace {
+namespace fs = std::filesystem;
+
+// Files and directories that a run makes; what else lies in its directory is somebody's.
+bool ours(const std::string& name) {
+    return name == files::RunLock::name || name == "log.jsonl" || name == "latest" || name == "best" || name.starts_with("step_") ||
+           name.starts_with(".tmp.step_") || name.starts_with(".trash.step_");
+}
+
+std::string newest_run() {
+    std::string newest;
+    fs::file_time_type time;
+    std::error_code ignored;
+    for (const fs::directory_entry& entry : fs::directory_iterator("runs", ignored)) {
+        const fs::path latest = entry.path() / "latest";
+        if (!fs::exists(latest, ignored)) continue;
+        const auto written = fs::last_write_time(entry.path(), ignored);
+        if (newest.empty() || written > time) newest = entry.path().string(), time = written;
+    }
+    if (newest.empty()) throw Error(Exit::input, "--resume", "there is no run with a checkpoint below runs/", "name its directory: --resume DIR");
+    return newest;
+}
+
+std::string unused_name(const std::string& model) {
+    for (int n = 1;; n++) {
+        const std::string path = fmt::format("runs/{}-{}", model, n);
+        if (!files::exists(path)) return path;
+    }
+}
+}  // namespace
+
+void Run::open_directory() {
+    directory = options.out.empty() ? unused_name(name) : options.out;
+    files::make_directories(directory);
+    lock = std::make_unique<files::RunLock>(directory);
+    std::vector<std::string> old;
+    for (const std::string& entry : files::list(directory))
+        if (entry != files::RunLock::name) old.push_back(entry);
+    if (old.empty()) return;
+    if (!options.overwrite)
+        throw Error(Exit::usage, directory, "the run directory is not empty", "choose another --out, continue with --resume " + directory +
+                    ", or --overwrite it");
+    for (const std::string& entry : old) if (ours(entry)) fs::remove_all(fs::path(directory) / entry);
+}
+
+void Run::resume() {
+    directory = options.resume->empty() ? newest_run() : *options.resume;
+    if (!fs::is_directory(directory)) throw Error(Exit::input, directory, "there is no such run", "name the directory of a run: --resume DIR");
+    lock = std::make_unique<files::RunLock>(directory);
+    files::remove_leftovers(directory, "step_");
+    resumed = newest_checkpoint(directory, [](const std::string& line) { fmt::print(stderr, "warning: {}\n", line); });
+    if (!resumed) throw Error(Exit::input, directory, "there is no checkpoint to resume from", "start the run anew with --overwrite");
+    const Json saved = read_state(*resumed);
+    if (!saved.contains("loop") || !saved.contains("options"))
+        throw Error(Exit::input, resumed->path + "/state.json", "not the state of a training run", "resume from another checkpoint");
+    state = loop_state_from_json(saved["loop"], resumed->path + "/state.json");
+    const std::string where = *options.resume;
+    restore(options, saved["options"]);
+    options.resume = where;
+}

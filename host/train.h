@@ -1,0 +1,88 @@
+// The training loop, for any device.
+#pragma once
+#include "evaluate.h"
+#include "generate.h"
+#include "run.h"
+#include "signals.h"
+#include "trainer.h"
+
+// One optimiser step over the next run.sequences windows, in micro-batches.
+template <class Device>
+StepResult train_step(Trainer<Device>& trainer, const Run& run, HostBatch& batch) {
+    const double start = seconds();
+    const AdamwStep how = run.adamw(run.state.step);
+    const size_t valid = run.data.train.valid(run.state.samples, run.sequences);
+    double loss = 0;
+    for (int done = 0; done < run.sequences; done += run.B) {
+        run.data.train.fill(batch, run.state.samples + done, run.B);
+        const Noise noise{.seed = run.options.seed, .step = uint32_t(run.state.step), .row = uint32_t(done * run.T)};
+        loss += trainer.accumulate(batch, valid, noise, run.config.dropout);
+    }
+    const double norm = trainer.step(how);
+    return {.loss = loss / double(std::max<size_t>(valid, 1)), .grad_norm = norm, .lr = how.lr, .seconds = seconds() - start};
+}
+
+// Writes a checkpoint of the trainer as it is now.
+template <class Device>
+void save(const Trainer<Device>& trainer, Run& run, bool best) {
+    using Part = typename Trainer<Device>::Part;
+    auto rows = [&](Part part) { return [&trainer, part](const Row& row) { return trainer.get(part, row); }; };
+    std::vector<NamedRows> optimizer{{"m", rows(Part::m)}, {"v", rows(Part::v)}};
+    if (Trainer<Device>::has_master) optimizer.push_back({"master", rows(Part::weights)});
+    run.save(trainer.model.weights, rows(Part::weights), optimizer, best);
+}
+
+// Weights from a checkpoint to resume, from a directory to start from, or random.
+template <class Device>
+void load(Trainer<Device>& trainer, const Run& run) {
+    using Part = typename Trainer<Device>::Part;
+    auto rows = [&](Part part) { return [&trainer, part](const Row& row, std::span<const float> values) { trainer.set(part, row, values); }; };
+    const Layout& layout = trainer.model.weights;
+    if (run.resumed) {
+        load_weights(run.resumed->path, run.config, layout, rows(Part::weights));
+        std::vector<NamedTargets> optimizer{{"m", rows(Part::m)}, {"v", rows(Part::v)}};
+        if (Trainer<Device>::has_master) optimizer.push_back({"master", rows(Part::weights)});
+        load_optimizer(*run.resumed, layout, optimizer);
+    } else if (!run.source.empty()) {
+        load_weights(run.source, run.config, layout, rows(Part::weights));
+    } else {
+        trainer.initialise(run.options.seed);
+    }
+}
+
+template <class Device>
+void sample(Trainer<Device>& trainer, Run& run) {
+    std::vector<int> tokens = run.prompt_tokens();
+    const Generation how{.sampling = {}, .tokens = run.options.sample_tokens, .seed = run.options.seed, .index = uint32_t(run.state.step)};
+    generate(tokens, how, run.T, [&](const std::vector<int>& given) { return trainer.logits(given); });
+    run.report_sample(run.text_of(tokens));
+}
+
+// Trains from where the run stands to its last step, or until a signal. `device` says where, for people.
+template <class Device>
+Exit train(const Options& options, const Device& on, const std::string& device) {
+    Run run(options);
+    Trainer<Device> trainer(run.config, run.B, run.T, options.recompute, float(run.options.weight_decay), on);
+    load(trainer, run);
+    run.announce(trainer.model.parameters(), device);
+    HostBatch batch;
+    auto validate = [&](int batches) {
+        if (!run.data.val) return false;
+        const double start = seconds();
+        const double loss = validation_loss(trainer, *run.data.val, run.B, batches);
+        return run.report_validation(loss, seconds() - start);
+    };
+    while (!run.finished() && !stop_requested) {
+        run.report(train_step(trainer, run, batch));
+        if (run.finished()) break;
+        const bool best = run.due(run.options.eval_every) && validate(run.options.eval_batches);
+        if (best || run.due(run.options.save_every)) save(trainer, run, best);
+        if (run.due(run.options.sample_every)) sample(trainer, run);
+    }
+    const bool stopped = !run.finished();
+    const bool best = !stopped && validate(0);                      // the last figure is that of all validation data
+    save(trainer, run, best);
+    if (!stopped) sample(trainer, run);
+    run.finish(stopped);
+    return stopped ? Exit::stopped : Exit::done;
+}
