@@ -62,7 +62,11 @@ void Run::choose_model() {
 
 void Run::load() {
     const bool fixed_vocabulary = resumed || !source.empty() || options.has("vocab");
-    DataOptions how{.data = options.data, .val = options.val, .val_fraction = options.val_fraction, .seed = options.seed};
+    DataOptions how;
+    how.data = options.data;
+    how.val = options.val;
+    how.val_fraction = options.val_fraction;
+    how.seed = options.seed;
     T = how.T = options.context.value_or(config.T);
     how.mask = options.doc_mask ? DocumentMask::on : DocumentMask::off;
     how.vocab = fixed_vocabulary ? config.V : 0;
@@ -109,9 +113,12 @@ AdamwStep Run::adamw(int64_t step) const {
 void Run::save(const Layout& layout, const GetRow& weights, const std::vector<NamedRows>& optimizer, bool best) {
     if (saved_step != state.step) {
         state.log_bytes = log->size();
-        CheckpointContents contents{.step = state.step, .model = {config, special, safetensors::Dtype::F32}, .layout = &layout,
-                                    .weights = weights, .optimizer = optimizer};
-        if (options.dtype == Dtype::bf16) contents.model.dtype = safetensors::Dtype::BF16;
+        CheckpointContents contents;
+        contents.step = state.step;
+        contents.model = {config, special, options.dtype == Dtype::bf16 ? safetensors::Dtype::BF16 : safetensors::Dtype::F32};
+        contents.layout = &layout;
+        contents.weights = weights;
+        contents.optimizer = optimizer;
         contents.state = {{"loop", to_json(state)}, {"options", to_json(options)}};
         contents.run = fingerprint();
         if (data.tokenizer) {

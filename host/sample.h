@@ -1,0 +1,46 @@
+// `train_gpt sample`: text from a saved model, for any device.
+#pragma once
+#include <filesystem>
+#include "generate.h"
+#include "huggingface.h"
+#include "inference.h"
+#include "options.h"
+#include "run.h"
+#include "signals.h"
+#include "tokenizer.h"
+
+// Writes a piece of text to stdout at once. Throws Error{io} if nobody can read it any more.
+void print_piece(const std::string& text);
+
+template <class Device>
+Exit sample(const Options& options, const Device& on) {
+    const std::string directory = model_directory(options.model);
+    const ModelDescription description = read_model_description(directory);
+    const Tokenizer tokenizer = load_tokenizer(directory + "/tokenizer.json");
+    const Config& config = description.config;
+    check_weights(directory, config, Gpt<Device>(config, 1, Recompute::none, on).weights);
+
+    Gpt<Device> model(config, config.T, Recompute::block, on);      // one block's activations serve all: nothing is kept for backward
+    model.allocate(Use::infer);
+    load_weights(directory, config, model.weights, [&](const Row& row, std::span<const float> values) {
+        const std::vector<typename Device::Real> rounded(values.begin(), values.end());
+        on.upload(model.w[row.slot], rounded.data(), rounded.size());
+    });
+    const BatchBuffer<Device> buffer(config.T, on);
+    std::vector<int> prompt = tokenizer.encode(options.prompt.value_or("\n"));
+    if (prompt.empty()) prompt.push_back(0);
+
+    Generation how{.sampling = {float(options.temperature), float(options.top_p), float(options.min_p), options.top_k},
+                   .tokens = options.tokens, .seed = options.seed};
+    for (int i = 0; i < options.count && !stop_requested; i++) {
+        how.index = uint32_t(i);
+        std::vector<int> tokens = prompt;
+        StreamDecoder decoder{tokenizer};
+        if (options.prompt) print_piece(*options.prompt);
+        generate(tokens, how, config.T, [&](const std::vector<int>& given) { return next_logits(model, buffer, given); },
+                 [&](int token) { print_piece(decoder.push(token)); return !stop_requested; });
+        print_piece(decoder.flush() + "\n");
+        if (i + 1 < options.count) print_piece("---\n");
+    }
+    return stop_requested ? Exit::stopped : Exit::done;
+}
