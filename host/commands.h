@@ -1,5 +1,6 @@
 // The commands of train_gpt, one function for each place a model may live.
 #pragma once
+#include "error.h"
 #include "options.h"
 
 Exit train_on_cpu(const Options& options);

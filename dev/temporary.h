@@ -1,0 +1,15 @@
+// A fresh directory for a test's files, deleted with everything in it when the test ends.
+#pragma once
+#include <gtest/gtest.h>
+#include <stdlib.h>
+#include <filesystem>
+
+struct Temporary {
+    std::filesystem::path path;
+    Temporary() {
+        std::string name = testing::TempDir() + "gpt_test_XXXXXX";
+        path = mkdtemp(name.data());
+    }
+    ~Temporary() { std::filesystem::remove_all(path); }
+    Temporary(const Temporary&) = delete;
+};

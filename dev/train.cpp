@@ -1,0 +1,202 @@
+// The main job as a user runs it, on a model small enough to train in a moment.
+#include <fmt/core.h>
+#include <gtest/gtest.h>
+#include <filesystem>
+#include <fstream>
+#include "../host/commands.h"
+#include "../host/files.h"
+#include "../host/json.h"
+#include "../host/signals.h"
+#include "temporary.h"
+
+namespace {
+namespace fs = std::filesystem;
+
+struct Outcome { Exit code; std::string out, error; };
+
+// Runs `train_gpt ARGS`, as main does.
+Outcome run(const std::vector<std::string>& args) {
+    Outcome o{Exit::internal, "", ""};
+    stop_requested = 0;
+    testing::internal::CaptureStdout();
+    testing::internal::CaptureStderr();
+    try {
+        o.code = run_command(parse(args));
+    } catch (const Error& error) {
+        o.code = error.code;
+        o.error = error.what();
+    }
+    o.out = testing::internal::GetCapturedStdout();
+    o.error += testing::internal::GetCapturedStderr();
+    return o;
+}
+
+// A model of two small layers on `data`, 7 windows of 16 an epoch and 2 in a step, with whatever else is said.
+std::vector<std::string> small(const fs::path& out, const fs::path& data, std::vector<std::string> more = {}) {
+    std::vector<std::string> args{"--model", "tiny", "--layers", "2", "--dim", "16", "--heads", "2", "--ffn", "32", "--context", "16",
+                                  "--batch", "2", "--steps", "8", "--lr", "0.01", "--warmup", "2", "--eval-every", "4", "--sample-every", "0",
+                                  "--sample-tokens", "8", "--data", data.string(), "--out", out.string(), "--tokenizer", "byte"};
+    args.insert(args.end(), more.begin(), more.end());
+    return args;
+}
+
+fs::path write_text(const Temporary& at, const std::string& name = "text.txt") {
+    const fs::path path = at.path / name;
+    std::ofstream file(path);
+    for (int i = 0; i < 9; i++) file << "the cat sat on mat " << i % 10 << "\n";
+    return path;
+}
+
+std::vector<Json> log_lines(const fs::path& run) {
+    std::vector<Json> lines;
+    std::ifstream file(run / "log.jsonl");
+    for (std::string line; std::getline(file, line);) lines.push_back(Json::parse(line));
+    return lines;
+}
+
+// What must not depend on how a run came about: every loss to its last bit.
+std::vector<std::string> losses(const fs::path& run) {
+    std::vector<std::string> all;
+    for (const Json& line : log_lines(run))
+        for (const char* key : {"loss_hex", "val_loss_hex"})
+            if (line.contains(key)) all.push_back(fmt::format("{} {} {}", line["step"].get<int>(), key, line[key].get<std::string>()));
+    return all;
+}
+
+uint64_t weights_of(const fs::path& run, int step) {
+    const std::string checkpoint = (run / fmt::format("step_{:08}", step)).string();
+    return files::hash_file(checkpoint + "/model.safetensors") * 31 + files::hash_file(checkpoint + "/optimizer.safetensors");
+}
+
+TEST(train, learns_saves_and_says_so) {
+    Temporary at;
+    const Outcome o = run(small(at.path / "run", write_text(at), {"--steps", "60"}));
+    EXPECT_EQ(o.code, Exit::done) << o.error;
+    const std::string last = o.out.substr(o.out.rfind('\n', o.out.size() - 2) + 1);
+    EXPECT_TRUE(last.starts_with("done: step 60, val loss ")) << last;
+    EXPECT_NE(last.find("/step_00000060"), std::string::npos) << last;
+    const std::vector<Json> log = log_lines(at.path / "run");
+    EXPECT_LT(log[log.size() - 2]["loss"].get<double>(), 0.6 * log[1]["loss"].get<double>());
+    for (const char* name : {"config.json", "model.safetensors", "tokenizer.json", "optimizer.safetensors", "state.json", "manifest.json"})
+        EXPECT_TRUE(fs::exists(at.path / "run/latest" / name)) << name;
+}
+
+TEST(train, resuming_after_any_step_gives_the_same_bits) {
+    Temporary at;
+    const fs::path text = write_text(at), whole = at.path / "whole";
+    const std::vector<std::string> more{"--save-every", "1", "--keep", "100", "--dropout", "0.1"};
+    ASSERT_EQ(run(small(whole, text, more)).code, Exit::done);
+    for (int step = 1; step < 8; step++) {                              // across the edge of an epoch
+        const fs::path cut = at.path / fmt::format("cut{}", step);
+        fs::create_directory(cut);
+        const std::string name = fmt::format("step_{:08}", step);
+        fs::copy(whole / name, cut / name, fs::copy_options::recursive);
+        fs::copy(whole / "log.jsonl", cut / "log.jsonl");              // with lines past the checkpoint: they must go
+        const Outcome o = run({"--resume", cut.string()});
+        ASSERT_EQ(o.code, Exit::done) << o.error;
+        EXPECT_EQ(losses(cut), losses(whole)) << "resumed after step " << step;
+        EXPECT_EQ(weights_of(cut, 8), weights_of(whole, 8)) << "resumed after step " << step;
+    }
+}
+
+TEST(train, micro_batches_and_threads_do_not_change_the_run) {
+    Temporary at;
+    const fs::path text = write_text(at);
+    ASSERT_EQ(run(small(at.path / "whole", text, {"--batch", "4", "--dropout", "0.1"})).code, Exit::done);
+    ASSERT_EQ(run(small(at.path / "one", text, {"--batch", "4", "--dropout", "0.1", "--threads", "1"})).code, Exit::done);
+    ASSERT_EQ(run(small(at.path / "split", text, {"--batch", "1", "--total-batch", "64", "--dropout", "0.1", "--threads", "2"})).code, Exit::done);
+    EXPECT_EQ(losses(at.path / "whole"), losses(at.path / "one"));
+    const std::vector<Json> whole = log_lines(at.path / "whole"), split = log_lines(at.path / "split");
+    ASSERT_EQ(whole.size(), split.size());
+    for (size_t i = 0; i < whole.size(); i++)
+        for (const char* key : {"loss", "grad_norm", "val_loss"})
+            if (whole[i].contains(key)) EXPECT_NEAR(whole[i][key].get<double>() / split[i][key].get<double>(), 1, 1e-5) << key << " " << i;
+}
+
+TEST(train, a_signal_saves_and_the_run_goes_on_to_the_same_end) {
+    Temporary at;
+    const fs::path text = write_text(at);
+    ASSERT_EQ(run(small(at.path / "whole", text)).code, Exit::done);
+    catch_signals();
+    static int lines = 0;
+    files::before_operation = [](const char* operation, const std::string& path) {    // while step 5 is being logged
+        if (std::string_view(operation) == "write" && path.ends_with("log.jsonl") && ++lines == 7) std::raise(SIGTERM);
+    };
+    const Outcome o = run(small(at.path / "cut", text));
+    files::before_operation = nullptr;
+    EXPECT_EQ(o.code, Exit::stopped) << o.error;
+    EXPECT_NE(o.out.find("--resume"), std::string::npos);
+    ASSERT_EQ(run({"--resume", (at.path / "cut").string()}).code, Exit::done);
+    EXPECT_EQ(losses(at.path / "cut"), losses(at.path / "whole"));
+}
+
+TEST(train, not_finite_stops_without_spoiling_a_checkpoint) {
+    Temporary at;
+    const Outcome o = run(small(at.path / "run", write_text(at), {"--lr", "1e30", "--clip", "0", "--steps", "40", "--save-every", "1"}));
+    EXPECT_EQ(o.code, Exit::numeric) << o.error;
+    EXPECT_NE(o.error.find("not finite"), std::string::npos) << o.error;
+}
+
+TEST(train, goes_on_from_saved_weights) {
+    Temporary at;
+    const fs::path text = write_text(at);
+    ASSERT_EQ(run(small(at.path / "first", text)).code, Exit::done);
+    const Outcome o = run({"--model", (at.path / "first").string(), "--data", text.string(), "--out", (at.path / "second").string(), "--batch", "2",
+                           "--context", "16", "--steps", "1", "--lr", "0", "--min-lr", "0", "--sample-tokens", "4"});
+    ASSERT_EQ(o.code, Exit::done) << o.error;
+    auto final_validation = [](const fs::path& run) { return losses(run).back().substr(2); };
+    EXPECT_EQ(final_validation(at.path / "second"), final_validation(at.path / "first"));
+}
+
+TEST(train, samples_are_the_same_again) {
+    Temporary at;
+    ASSERT_EQ(run(small(at.path / "run", write_text(at), {"--steps", "80"})).code, Exit::done);
+    const std::vector<std::string> args{"sample", "--model", (at.path / "run").string(), "--prompt", "the c", "--tokens", "40", "--count", "2"};
+    const Outcome one = run(args), two = run(args);
+    EXPECT_EQ(one.code, Exit::done) << one.error;
+    EXPECT_EQ(one.out, two.out);
+    EXPECT_TRUE(one.out.starts_with("the c")) << one.out;
+}
+
+TEST(train, says_what_is_wrong_and_leaves_things_alone) {
+    Temporary at;
+    const fs::path text = write_text(at), out = at.path / "run";
+    std::ofstream(at.path / "short.txt") << "too short";
+    const struct { std::vector<std::string> args; Exit code; const char* says; } cases[] = {
+        {small(out, at.path / "absent.txt"), Exit::input, "absent.txt"},
+        {small(out, at.path / "short.txt"), Exit::input, "short.txt"},
+        {small(out, text, {"--model", "tinny"}), Exit::usage, "tinny"},
+        {small(out, text, {"--heads", "3"}), Exit::usage, "heads"},
+        {{"--resume", (at.path / "nowhere").string()}, Exit::input, "nowhere"},
+        {{"sample", "--model", (at.path / "nowhere").string()}, Exit::input, "nowhere"},
+        {small(out, text, {"--device", "cuda"}), Exit::device, "--device"},
+    };
+    for (const auto& c : cases) {
+        const Outcome o = run(c.args);
+        EXPECT_EQ(o.code, c.code) << c.says << ": " << o.error;
+        EXPECT_NE(o.error.find(c.says), std::string::npos) << o.error;
+        EXPECT_FALSE(fs::exists(out)) << c.says;
+    }
+}
+
+TEST(train, never_writes_over_a_run) {
+    Temporary at;
+    const fs::path text = write_text(at), out = at.path / "run";
+    ASSERT_EQ(run(small(out, text)).code, Exit::done);
+    const uint64_t before = weights_of(out, 8);
+    EXPECT_EQ(run(small(out, text)).code, Exit::usage);
+    EXPECT_EQ(weights_of(out, 8), before);
+    {
+        const files::RunLock held(out.string());
+        EXPECT_EQ(run({"--resume", out.string()}).code, Exit::locked);
+        EXPECT_EQ(run(small(out, text, {"--overwrite"})).code, Exit::locked);
+    }
+    std::ofstream(out / "notes.txt") << "mine";
+    EXPECT_EQ(run(small(out, text, {"--overwrite", "--steps", "3"})).code, Exit::done);
+    EXPECT_TRUE(fs::exists(out / "notes.txt"));
+    EXPECT_FALSE(fs::exists(out / "step_00000008"));
+    const Outcome other = run({"--resume", out.string(), "--seed", "99"});
+    EXPECT_EQ(other.code, Exit::usage);
+    EXPECT_NE(other.error.find("seed"), std::string::npos) << other.error;
+}
+}  // namespace
