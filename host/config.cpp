@@ -43,7 +43,7 @@ Config llama3(Config c, float factor) {
     c.tied = c.C < 4096;
     return llama(c);
 }
-// V is that of the embedding, which Qwen pads beyond the tokenizer's, and more so in the sizes that do not tie the head.
+// V is that of the embedding, which Qwen pads beyond the tokenizer's, and in 2.5 more so where the head is not tied.
 Config qwen2(Config c) {
     c.tied = c.C < 3584;
     c.V = c.tied ? 151936 : 152064;
@@ -117,11 +117,12 @@ std::vector<std::string> problems(const Config& c, int64_t batch) {
 
     // The limits keep every product below in 64 bits; no known model comes near them.
     const struct { const char* name; int value, most; } sizes[] = {
-        {"context", c.T, 1 << 24}, {"vocabulary", c.V, 1 << 24}, {"number of layers", c.L, 1 << 12}, {"width", c.C, 1 << 20},
-        {"number of heads", c.NH, 1 << 12}, {"number of key/value heads", c.NKV, 1 << 12}, {"head size", c.HS, 1 << 12},
-        {"feed-forward width", c.F, 1 << 22}};
+        {"context", c.T, 1 << 24}, {"vocabulary", c.V, 1 << 24}, {"number of layers", c.L, 1 << 12},
+        {"width", c.C, 1 << 20}, {"number of heads", c.NH, 1 << 12}, {"number of key/value heads", c.NKV, 1 << 12},
+        {"head size", c.HS, 1 << 12}, {"feed-forward width", c.F, 1 << 22}};
     for (const auto& s : sizes) {
-        need(s.value >= 1 && s.value <= s.most, std::string("a ") + s.name + " of " + number(s.value) + " is not in 1.." + number(s.most));
+        need(s.value >= 1 && s.value <= s.most,
+             std::string("a ") + s.name + " of " + number(s.value) + " is not in 1.." + number(s.most));
     }
     need(batch >= 1 && batch <= INT_MAX, "a batch of " + number(batch) + " sequences is not in 1.." + number(INT_MAX));
     auto positive = [](float x) { return std::isfinite(x) && x > 0; };
@@ -137,7 +138,7 @@ std::vector<std::string> problems(const Config& c, int64_t batch) {
 
     need(c.NH % c.NKV == 0, number(c.NH) + " heads cannot share " + number(c.NKV) + " key/value heads evenly");
     need(c.position != Position::rope || c.HS % 2 == 0, "RoPE turns pairs, and a head size of " + number(c.HS) + " is odd");
-    need(batch * c.T <= INT_MAX, number(batch) + " sequences of " + number(c.T) + " tokens are more than 2^31 - 1 tokens in one batch");
+    need(batch * c.T <= INT_MAX, number(batch) + " sequences of " + number(c.T) + " tokens are more than 2^31 - 1 in all");
     const int64_t QKV = (c.NH + 2 * int64_t(c.NKV)) * c.HS, up = c.F * (c.activation == Activation::swiglu ? 2 : 1);
     const int64_t layer = c.C * (QKV + int64_t(c.NH) * c.HS + up + c.F);
     const int64_t parameters = c.L * layer + int64_t(c.C) * (2 * int64_t(c.V) + c.T);

@@ -27,7 +27,7 @@ std::string convert_number(const std::string& text, const Range& range, const ch
     if (error == std::errc::invalid_argument || end != text.data() + text.size()) return fmt::format("{} is not {}", in_quotes(text), kind);
     if (error == std::errc::result_out_of_range) return fmt::format("{} is beyond what a number here can hold", in_quotes(text));
     if constexpr (std::is_floating_point_v<T>) if (!std::isfinite(parsed)) return fmt::format("{} is not {}", in_quotes(text), kind);
-    if (!range.holds(double(parsed))) return fmt::format("{} is not {}", text, range.words());
+    if (!range.holds(double(parsed))) return fmt::format("must be {}, not {}", range.words(), text);
     value = parsed;
     return "";
 }
@@ -78,8 +78,7 @@ std::string convert(const std::string& text, const Range&, Bytes& value) {
 std::string not_one_of(const std::string& text, const std::vector<std::string>& names) {
     std::string list;
     for (const std::string& n : names) list += (list.empty() ? "" : ", ") + n;
-    const std::string meant = nearest(text, names);
-    return fmt::format("{} is not one of {}{}", in_quotes(text), list, meant.empty() ? "" : " (" + meant + "?)");
+    return fmt::format("{} is not one of {}", in_quotes(text), list);
 }
 
 // Levenshtein's distance, one row of the table at a time.

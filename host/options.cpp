@@ -66,7 +66,7 @@ std::string line(const Flag& f, const std::string& reason) {
 std::string take(Options& o, const Flag& f, std::vector<std::string> texts) {
     for (std::string& t : texts) {
         if (t == nothing || t.empty()) return line(f, "its value is empty");
-        if (t == alone && !f.alone) return line(f, "needs a value (one that begins with a dash: --flag=-value)");
+        if (t == alone && !f.alone) return line(f, fmt::format("needs a value (if it begins with a dash: --{}=-...)", f.name));
         if (t == alone) t = f.alone;
     }
     if (f.takes != Takes::several) {
@@ -78,9 +78,17 @@ std::string take(Options& o, const Flag& f, std::vector<std::string> texts) {
     return reason.empty() ? "" : line(f, reason);
 }
 
+// What other trainers call our flags.
+const std::map<std::string, std::string> elsewhere = {
+    {"learning-rate", "lr"}, {"max-lr", "lr"}, {"min-learning-rate", "min-lr"}, {"batch-size", "batch"}, {"micro-batch", "batch"},
+    {"max-iters", "steps"}, {"max-steps", "steps"}, {"iterations", "steps"}, {"n-layer", "layers"}, {"num-layers", "layers"},
+    {"n-head", "heads"}, {"num-heads", "heads"}, {"n-embd", "dim"}, {"d-model", "dim"}, {"d-ff", "ffn"}, {"block-size", "context"},
+    {"seq-len", "context"}, {"context-length", "context"}, {"grad-clip", "clip"}, {"output-dir", "out"}, {"max-new-tokens", "tokens"}};
+
 std::string unknown_flag(const std::string& arg, Command command) {
     const std::string name = arg.substr(2, arg.find('=') - 2);
     std::vector<std::string> names;
+    for (const auto& [other, ours] : elsewhere) if (find_flag(ours, command)) names.push_back(other);
     for (const Flag& f : flags()) {
         if (f.belongs_to(command)) names.push_back(f.name);
         if (name != f.name) continue;
@@ -90,7 +98,8 @@ std::string unknown_flag(const std::string& arg, Command command) {
             }
         }
     }
-    const std::string meant = nearest(name, names);
+    std::string meant = nearest(name, names);
+    if (elsewhere.count(meant)) meant = elsewhere.at(meant);
     return fmt::format("{}: unknown flag; {}", in_quotes("--" + name), meant.empty() ? "--help lists all" : "did you mean --" + meant + "?");
 }
 
@@ -104,11 +113,15 @@ void complain(const std::vector<std::string>& rest, Command command, std::vector
     }
 }
 
-void check(const Options& o, std::vector<std::string> wrong) {
-    // Contradictions between values that could not be read would only confuse.
-    if (wrong.empty()) {
-        wrong = contradictions(o);
-        if (const Config* base = find_preset(o.model); base && wrong.empty()) wrong = problems(o, model_config(o, *base));
+// `unread`: flags whose value is wrong in itself. What contradicts a value that nobody chose is not worth a line.
+void check(const Options& o, std::vector<std::string> wrong, const std::vector<std::string>& unread) {
+    std::vector<std::string> more = contradictions(o);
+    if (const Config* base = find_preset(o.model)) {
+        for (const std::string& why : problems(o, model_config(o, *base))) more.push_back(why);
+    }
+    for (const std::string& why : more) {
+        const auto mentioned = [&](const std::string& name) { return why.find("--" + name) != std::string::npos; };
+        if (std::none_of(unread.begin(), unread.end(), mentioned)) wrong.push_back(why);
     }
     if (!wrong.empty()) throw Error(Exit::usage, wrong);
 }
@@ -116,7 +129,7 @@ void check(const Options& o, std::vector<std::string> wrong) {
 }  // namespace
 
 Options parse(const std::vector<std::string>& args) {
-    std::vector<std::string> rest = args, wrong;
+    std::vector<std::string> rest = args, wrong, unread;
     Command command = Command::train;
     if (!rest.empty() && !rest[0].starts_with("-")) {
         const auto named = from_name<Command>(rest[0]);
@@ -140,13 +153,17 @@ Options parse(const std::vector<std::string>& args) {
     for (const auto& [flag, option] : parser.options) {
         if (option->count() == 0) continue;
         o.given.insert(flag->name);
-        if (const std::string reason = take(o, *flag, option->results()); !reason.empty()) wrong.push_back(reason);
+        if (const std::string reason = take(o, *flag, option->results()); !reason.empty()) wrong.push_back(reason), unread.push_back(flag->name);
     }
-    check(o, wrong);
+    check(o, wrong, unread);
     return o;
 }
 
-std::string help_text(Command command) { return Parser(command).app.help(); }
+std::string help_text(Command command) {
+    std::string text = Parser(command).app.help();
+    for (size_t at; (at = text.find("\n\n\n")) != std::string::npos;) text.erase(at, 1);
+    return text;
+}
 
 void restore(Options& o, const nlohmann::ordered_json& saved) {
     const auto refuse = [](const std::string& flag) {
@@ -166,5 +183,5 @@ void restore(Options& o, const nlohmann::ordered_json& saved) {
         if (f.takes != Takes::several && texts.size() != 1) refuse(name);
         if (!f.set(o, texts).empty()) refuse(name);
     }
-    check(o, {});
+    check(o, {}, {});
 }

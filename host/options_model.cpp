@@ -56,6 +56,8 @@ std::vector<std::string> contradictions(const Options& o) {
            fmt::format("--from-scratch: the preset {} starts from random weights anyway; leave it out, or give a directory", o.model));
     if (o.command != Command::train) return found;
     refuse(o.min_lr && *o.min_lr > o.lr, fmt::format("--min-lr: {} is above --lr {}; example: --min-lr {:g}", o.min_lr.value_or(0), o.lr, o.lr / 10));
+    refuse(o.device == DeviceKind::cpu && o.dtype == Dtype::bf16,
+           "--dtype: the CPU's layers compute in fp32; leave out bf16, or run the GPU's kernels slowly with --device simt");
     refuse(!o.epochs && o.warmup && *o.warmup > o.steps,
            fmt::format("--warmup: {} steps are more than --steps {}; example: --warmup {}", o.warmup.value_or(0), o.steps, o.steps / 20));
     return found;
@@ -107,7 +109,7 @@ std::vector<std::string> problems(const Options& o, const Config& c) {
     const int64_t micro = int64_t(o.batch) * o.context.value_or(c.T), total = o.total_batch.value_or(micro);
     if (total % micro != 0) {
         const int64_t below = total / micro * micro;
-        found.push_back(fmt::format("--total-batch: {} is not a multiple of {} sequences of {} tokens; nearest: {}{}", total, o.batch,
+        found.push_back(fmt::format("--total-batch: {} is not a multiple of --batch {} times --context {}; nearest: {}{}", total, o.batch,
                                     o.context.value_or(c.T), below ? fmt::format("{} or ", below) : "", below + micro));
     }
     return found;
