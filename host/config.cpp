@@ -1,4 +1,5 @@
 #include "config.h"
+
 #include <climits>
 #include <cmath>
 
@@ -101,7 +102,8 @@ const std::vector<Preset>& presets() {
 // clang-format on
 
 const Config* find_preset(std::string_view name) {
-    for (const Preset& p : presets()) if (name == p.name) return &p.config;
+    for (const Preset& p : presets())
+        if (name == p.name) return &p.config;
     return nullptr;
 }
 
@@ -113,13 +115,18 @@ int default_ffn(int C, Activation activation) {
 std::vector<std::string> problems(const Config& c, int64_t batch) {
     std::vector<std::string> found;
     auto number = [](auto x) { return std::to_string(x); };
-    auto need = [&](bool ok, const std::string& why) { if (!ok) found.push_back(why); };
+    auto need = [&](bool ok, const std::string& why) {
+        if (!ok) found.push_back(why);
+    };
 
     // The limits keep every product below in 64 bits; no known model comes near them.
-    const struct { const char* name; int value, most; } sizes[] = {
-        {"context", c.T, 1 << 24}, {"vocabulary", c.V, 1 << 24}, {"number of layers", c.L, 1 << 12},
-        {"width", c.C, 1 << 20}, {"number of heads", c.NH, 1 << 12}, {"number of key/value heads", c.NKV, 1 << 12},
-        {"head size", c.HS, 1 << 12}, {"feed-forward width", c.F, 1 << 22}};
+    const struct {
+        const char* name;
+        int value, most;
+    } sizes[] = {{"context", c.T, 1 << 24},          {"vocabulary", c.V, 1 << 24},
+                 {"number of layers", c.L, 1 << 12}, {"width", c.C, 1 << 20},
+                 {"number of heads", c.NH, 1 << 12}, {"number of key/value heads", c.NKV, 1 << 12},
+                 {"head size", c.HS, 1 << 12},       {"feed-forward width", c.F, 1 << 22}};
     for (const auto& s : sizes) {
         need(s.value >= 1 && s.value <= s.most,
              std::string("a ") + s.name + " of " + number(s.value) + " is not in 1.." + number(s.most));
@@ -130,15 +137,18 @@ std::vector<std::string> problems(const Config& c, int64_t batch) {
     need(positive(c.norm_eps), "the epsilon of the norms is not a positive number");
     need(c.dropout >= 0 && c.dropout < 1, "dropout is not in 0 <= p < 1");
     need(std::isfinite(c.init_std) && c.init_std >= 0, "the deviation of the initial weights is not a number >= 0");
-    need(positive(c.rope_scaling.factor) && positive(c.rope_scaling.low_frequency) && c.rope_scaling.original_context >= 1 &&
-         positive(c.rope_scaling.high_frequency) && c.rope_scaling.high_frequency > c.rope_scaling.low_frequency,
+    need(positive(c.rope_scaling.factor) && positive(c.rope_scaling.low_frequency) &&
+             c.rope_scaling.original_context >= 1 && positive(c.rope_scaling.high_frequency) &&
+             c.rope_scaling.high_frequency > c.rope_scaling.low_frequency,
          "RoPE's scaling is out of range");
     need(c.norm != Norm::rmsnorm || !c.norm_bias, "an RMSNorm has no bias");
     if (!found.empty()) return found;
 
     need(c.NH % c.NKV == 0, number(c.NH) + " heads cannot share " + number(c.NKV) + " key/value heads evenly");
-    need(c.position != Position::rope || c.HS % 2 == 0, "RoPE turns pairs, and a head size of " + number(c.HS) + " is odd");
-    need(batch * c.T <= INT_MAX, number(batch) + " sequences of " + number(c.T) + " tokens are more than 2^31 - 1 in all");
+    need(c.position != Position::rope || c.HS % 2 == 0,
+         "RoPE turns pairs, and a head size of " + number(c.HS) + " is odd");
+    need(batch * c.T <= INT_MAX,
+         number(batch) + " sequences of " + number(c.T) + " tokens are more than 2^31 - 1 in all");
     const int64_t QKV = (c.NH + 2 * int64_t(c.NKV)) * c.HS, up = c.F * (c.activation == Activation::swiglu ? 2 : 1);
     const int64_t layer = c.C * (QKV + int64_t(c.NH) * c.HS + up + c.F);
     const int64_t parameters = c.L * layer + int64_t(c.C) * (2 * int64_t(c.V) + c.T);

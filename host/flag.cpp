@@ -1,5 +1,7 @@
 #include "flag.h"
+
 #include <fmt/core.h>
+
 #include <charconv>
 #include <climits>
 #include <cmath>
@@ -13,7 +15,8 @@ std::string Range::words() const {
 
 std::string in_quotes(const std::string& text) {
     std::string shown;
-    for (const unsigned char c : text.substr(0, 60)) shown += c < 32 || c == 127 ? fmt::format("\\x{:02x}", c) : std::string(1, char(c));
+    for (const unsigned char c : text.substr(0, 60))
+        shown += c < 32 || c == 127 ? fmt::format("\\x{:02x}", c) : std::string(1, char(c));
     return '"' + shown + (text.size() > 60 ? "…\"" : "\"");
 }
 
@@ -24,9 +27,12 @@ template <class T>
 std::string convert_number(const std::string& text, const Range& range, const char* kind, T& value) {
     T parsed{};
     const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), parsed);
-    if (error == std::errc::invalid_argument || end != text.data() + text.size()) return fmt::format("{} is not {}", in_quotes(text), kind);
-    if (error == std::errc::result_out_of_range) return fmt::format("{} is beyond what a number here can hold", in_quotes(text));
-    if constexpr (std::is_floating_point_v<T>) if (!std::isfinite(parsed)) return fmt::format("{} is not {}", in_quotes(text), kind);
+    if (error == std::errc::invalid_argument || end != text.data() + text.size())
+        return fmt::format("{} is not {}", in_quotes(text), kind);
+    if (error == std::errc::result_out_of_range)
+        return fmt::format("{} is beyond what a number here can hold", in_quotes(text));
+    if constexpr (std::is_floating_point_v<T>)
+        if (!std::isfinite(parsed)) return fmt::format("{} is not {}", in_quotes(text), kind);
     if (!range.holds(double(parsed))) return fmt::format("must be {}, not {}", range.words(), text);
     value = parsed;
     return "";
@@ -44,7 +50,8 @@ std::string convert(const std::string& text, const Range& range, int& value) {
     int64_t wide;
     const std::string reason = convert(text, range, wide);
     if (!reason.empty()) return reason;
-    if (wide < INT_MIN || wide > INT_MAX) return fmt::format("{} is beyond what a number here can hold", in_quotes(text));
+    if (wide < INT_MIN || wide > INT_MAX)
+        return fmt::format("{} is beyond what a number here can hold", in_quotes(text));
     value = int(wide);
     return "";
 }
@@ -63,8 +70,11 @@ std::string convert(const std::string& text, const Range&, std::string& value) {
 std::string convert(const std::string& text, const Range&, Bytes& value) {
     const size_t digits = std::min(text.find_first_not_of("0123456789.eE"), text.size());
     const std::string unit = text.substr(digits);
-    const struct { const char* name; double size; } units[] = {
-        {"", 1}, {"B", 1}, {"MB", 1e6}, {"GB", 1e9}, {"MiB", 0x1p20}, {"GiB", 0x1p30}, {"TB", 1e12}, {"TiB", 0x1p40}};
+    const struct {
+        const char* name;
+        double size;
+    } units[] = {{"", 1},         {"B", 1},        {"MB", 1e6},  {"GB", 1e9},
+                 {"MiB", 0x1p20}, {"GiB", 0x1p30}, {"TB", 1e12}, {"TiB", 0x1p40}};
     double count = 0;
     for (const auto& u : units) {
         if (unit != u.name || !convert_number(text.substr(0, digits), Range{}, "", count).empty()) continue;

@@ -3,6 +3,7 @@
 #pragma once
 #include <functional>
 #include <nlohmann/json.hpp>
+
 #include "options.h"
 
 // Values a number may take; `above` and `below` leave the ends out.
@@ -29,37 +30,40 @@ std::string convert(const std::string& text, const Range& range, std::string& va
 std::string convert(const std::string& text, const Range& range, Bytes& value);
 std::string not_one_of(const std::string& text, const std::vector<std::string>& names);
 
-template <class E> requires std::is_enum_v<E>
-std::string convert(const std::string& text, const Range&, E& value) {
+template <class E>
+requires std::is_enum_v<E> std::string convert(const std::string& text, const Range&, E& value) {
     if (const auto found = from_name<E>(text)) return value = *found, "";
     return not_one_of(text, {names_of<E>.begin(), names_of<E>.end()});
 }
 
 inline nlohmann::ordered_json to_value(const Bytes& x) { return x.count; }
-template <class T> nlohmann::ordered_json to_value(const T& x) {
+template <class T>
+nlohmann::ordered_json to_value(const T& x) {
     if constexpr (std::is_enum_v<T>) return name_of(x);
     else return x;
 }
 
-enum class Takes { one, at_most_one, several };      // values; a switch may stand alone
+enum class Takes { one, at_most_one, several };  // values; a switch may stand alone
 
 struct Flag {
     using Texts = std::vector<std::string>;
 
-    const char *name, *value;          // value: what --help calls it
-    const char* text;                  // the default; of an optional field, an example
+    const char *name, *value;  // value: what --help calls it
+    const char* text;          // the default; of an optional field, an example
     const char* help;
     Takes takes = Takes::one;
-    const char* alone = nullptr;       // what the flag means without a value, where that is allowed
+    const char* alone = nullptr;  // what the flag means without a value, where that is allowed
     bool optional = false;
     const char* section = "";
-    unsigned commands = 0;             // a bit for each Command
+    unsigned commands = 0;  // a bit for each Command
 
-    std::function<std::string(Options&, const Texts&)> set;          // the reason why not, or ""
-    std::function<nlohmann::ordered_json(const Options&)> get;       // null: nobody said
+    std::function<std::string(Options&, const Texts&)> set;     // the reason why not, or ""
+    std::function<nlohmann::ordered_json(const Options&)> get;  // null: nobody said
 
     bool belongs_to(Command c) const { return commands >> unsigned(c) & 1; }
-    std::string example() const { return std::string("--") + name + (alone ? "" : std::string(" ") + (*text ? text : value)); }
+    std::string example() const {
+        return std::string("--") + name + (alone ? "" : std::string(" ") + (*text ? text : value));
+    }
 
     template <class T>
     Flag(const char* name, T Options::*field, const char* value, const char* text, const char* help, Range range = {})
@@ -69,13 +73,15 @@ struct Flag {
         get = [=](const Options& o) { return to_value(o.*field); };
     }
     template <class T>
-    Flag(const char* name, std::optional<T> Options::*field, const char* value, const char* text, const char* help, Range range = {})
+    Flag(const char* name, std::optional<T> Options::*field, const char* value, const char* text, const char* help,
+         Range range = {})
         : name(name), value(value), text(text), help(help), optional(true) {
         if constexpr (std::is_same_v<T, bool>) stand_alone("true");
         set = [=](Options& o, const Texts& texts) { return convert(texts.front(), range, (o.*field).emplace()); };
         get = [=](const Options& o) { return o.*field ? to_value(*(o.*field)) : nlohmann::ordered_json(); };
     }
-    Flag(const char* name, std::vector<std::string> Options::*field, const char* value, const char* text, const char* help)
+    Flag(const char* name, std::vector<std::string> Options::*field, const char* value, const char* text,
+         const char* help)
         : name(name), value(value), text(text), help(help), takes(Takes::several) {
         set = [=](Options& o, const Texts& texts) {
             o.*field = texts;

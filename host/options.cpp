@@ -1,7 +1,10 @@
 #include "options.h"
+
 #include <fmt/core.h>
+
 #include <CLI/CLI.hpp>
 #include <algorithm>
+
 #include "error.h"
 #include "flag.h"
 
@@ -12,9 +15,12 @@ const std::string alone("\0", 1), nothing("\0=", 2);
 
 const char* purpose(Command c) {
     switch (c) {
-        case Command::train: return "Trains a GPT. Without flags: the tiny model on a built-in corpus, in minutes on any CPU.";
-        case Command::sample: return "Writes text with a trained model.";
-        case Command::plan: return "Counts parameters, operations and memory of a training, before anything is allocated.";
+        case Command::train:
+            return "Trains a GPT. Without flags: the tiny model on a built-in corpus, in minutes on any CPU.";
+        case Command::sample:
+            return "Writes text with a trained model.";
+        case Command::plan:
+            return "Counts parameters, operations and memory of a training, before anything is allocated.";
     }
     return "";
 }
@@ -52,7 +58,8 @@ struct Parser {
     }
 
     void parse(std::vector<std::string> args) {
-        for (std::string& a : args) if (a.starts_with("--") && a.find('=') == a.size() - 1) a += nothing;
+        for (std::string& a : args)
+            if (a.starts_with("--") && a.find('=') == a.size() - 1) a += nothing;
         std::reverse(args.begin(), args.end());
         app.parse(std::move(args));
     }
@@ -66,12 +73,14 @@ std::string line(const Flag& f, const std::string& reason) {
 std::string take(Options& o, const Flag& f, std::vector<std::string> texts) {
     for (std::string& t : texts) {
         if (t == nothing || t.empty()) return line(f, "its value is empty");
-        if (t == alone && !f.alone) return line(f, fmt::format("needs a value (if it begins with a dash: --{}=-...)", f.name));
+        if (t == alone && !f.alone)
+            return line(f, fmt::format("needs a value (if it begins with a dash: --{}=-...)", f.name));
         if (t == alone) t = f.alone;
     }
     if (f.takes != Takes::several) {
         for (const std::string& t : texts) {
-            if (t != texts[0]) return fmt::format("--{}: given as {} and as {}; keep one", f.name, in_quotes(texts[0]), in_quotes(t));
+            if (t != texts[0])
+                return fmt::format("--{}: given as {} and as {}; keep one", f.name, in_quotes(texts[0]), in_quotes(t));
         }
     }
     const std::string reason = f.set(o, texts);
@@ -80,27 +89,33 @@ std::string take(Options& o, const Flag& f, std::vector<std::string> texts) {
 
 // What other trainers call our flags.
 const std::map<std::string, std::string> elsewhere = {
-    {"learning-rate", "lr"}, {"max-lr", "lr"}, {"min-learning-rate", "min-lr"}, {"batch-size", "batch"}, {"micro-batch", "batch"},
-    {"max-iters", "steps"}, {"max-steps", "steps"}, {"iterations", "steps"}, {"n-layer", "layers"}, {"num-layers", "layers"},
-    {"n-head", "heads"}, {"num-heads", "heads"}, {"n-embd", "dim"}, {"d-model", "dim"}, {"d-ff", "ffn"}, {"block-size", "context"},
-    {"seq-len", "context"}, {"context-length", "context"}, {"grad-clip", "clip"}, {"output-dir", "out"}, {"max-new-tokens", "tokens"}};
+    {"learning-rate", "lr"},   {"max-lr", "lr"},         {"min-learning-rate", "min-lr"},
+    {"batch-size", "batch"},   {"micro-batch", "batch"}, {"max-iters", "steps"},
+    {"max-steps", "steps"},    {"iterations", "steps"},  {"n-layer", "layers"},
+    {"num-layers", "layers"},  {"n-head", "heads"},      {"num-heads", "heads"},
+    {"n-embd", "dim"},         {"d-model", "dim"},       {"d-ff", "ffn"},
+    {"block-size", "context"}, {"seq-len", "context"},   {"context-length", "context"},
+    {"grad-clip", "clip"},     {"output-dir", "out"},    {"max-new-tokens", "tokens"}};
 
 std::string unknown_flag(const std::string& arg, Command command) {
     const std::string name = arg.substr(2, arg.find('=') - 2);
     std::vector<std::string> names;
-    for (const auto& [other, ours] : elsewhere) if (find_flag(ours, command)) names.push_back(other);
+    for (const auto& [other, ours] : elsewhere)
+        if (find_flag(ours, command)) names.push_back(other);
     for (const Flag& f : flags()) {
         if (f.belongs_to(command)) names.push_back(f.name);
         if (name != f.name) continue;
         for (size_t c = 0; c < names_of<Command>.size(); c++) {
             if (f.belongs_to(Command(c)) && !find_flag(name, command)) {
-                return fmt::format("--{}: a flag of `{}`, not of `{}`; leave it out", name, name_of(Command(c)), name_of(command));
+                return fmt::format("--{}: a flag of `{}`, not of `{}`; leave it out", name, name_of(Command(c)),
+                                   name_of(command));
             }
         }
     }
     std::string meant = nearest(name, names);
     if (elsewhere.count(meant)) meant = elsewhere.at(meant);
-    return fmt::format("{}: unknown flag; {}", in_quotes("--" + name), meant.empty() ? "--help lists all" : "did you mean --" + meant + "?");
+    return fmt::format("{}: unknown flag; {}", in_quotes("--" + name),
+                       meant.empty() ? "--help lists all" : "did you mean --" + meant + "?");
 }
 
 // What CLI11 could not place. A word behind an unknown flag is taken for its value and not held against the user as well.
@@ -108,7 +123,8 @@ void complain(const std::vector<std::string>& rest, Command command, std::vector
     for (size_t i = 0; i < rest.size(); i++) {
         if (rest[i] != "--" && rest[i].starts_with("--")) wrong.push_back(unknown_flag(rest[i], command));
         else if (i > 0 && rest[i - 1].starts_with("--")) continue;
-        else if (rest[i].starts_with("-")) wrong.push_back(in_quotes(rest[i]) + ": unknown flag; flags begin with two dashes, --help lists all");
+        else if (rest[i].starts_with("-"))
+            wrong.push_back(in_quotes(rest[i]) + ": unknown flag; flags begin with two dashes, --help lists all");
         else wrong.push_back(in_quotes(rest[i]) + ": belongs to no flag; write --flag value");
     }
 }
@@ -153,7 +169,8 @@ Options parse(const std::vector<std::string>& args) {
     for (const auto& [flag, option] : parser.options) {
         if (option->count() == 0) continue;
         o.given.insert(flag->name);
-        if (const std::string reason = take(o, *flag, option->results()); !reason.empty()) wrong.push_back(reason), unread.push_back(flag->name);
+        if (const std::string reason = take(o, *flag, option->results()); !reason.empty())
+            wrong.push_back(reason), unread.push_back(flag->name);
     }
     check(o, wrong, unread);
     return o;
@@ -172,8 +189,9 @@ void restore(Options& o, const nlohmann::ordered_json& saved) {
     if (!saved.is_object()) refuse("the whole");
     for (const Flag& f : flags()) {
         const std::string name = f.name;
-        const bool replaced = o.has(name) || (name == "epochs" && o.has("steps")) || (name == "steps" && o.has("epochs"));
-        const bool once = name == "resume" || name == "overwrite" || name == "out";   // of that call and not of the run
+        const bool replaced =
+            o.has(name) || (name == "epochs" && o.has("steps")) || (name == "steps" && o.has("epochs"));
+        const bool once = name == "resume" || name == "overwrite" || name == "out";  // of that call and not of the run
         if (!f.belongs_to(o.command) || replaced || once || !saved.contains(name) || saved[name].is_null()) continue;
         std::vector<std::string> texts;
         for (const auto& v : saved[name].is_array() ? saved[name] : nlohmann::ordered_json::array({saved[name]})) {

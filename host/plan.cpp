@@ -1,13 +1,16 @@
 #include "plan.h"
+
 #include <fmt/core.h>
+
 #include <algorithm>
 #include <unordered_map>
+
 #include "error.h"
 #include "gpt.h"
 
 namespace {
 
-using Model = Gpt<Cpu<float>>;   // its tables only: nothing is allocated
+using Model = Gpt<Cpu<float>>;  // its tables only: nothing is allocated
 
 uint64_t product(uint64_t m, uint64_t n, uint64_t k) { return 2 * m * n * k; }
 
@@ -16,7 +19,8 @@ void count_parameters(Plan& plan, const Model& m) {
     std::unordered_map<size_t, uint64_t> size_at;
     for (const Row& row : m.weights.rows) size_at[row.slot.offset] = row.size();
     auto add = [&](Share& share, std::initializer_list<Slot> slots) {
-        for (const Slot s : slots) if (s) share.parameters += size_at.at(s.offset);
+        for (const Slot s : slots)
+            if (s) share.parameters += size_at.at(s.offset);
     };
     add(plan.token_embedding, {m.wte});
     add(plan.positions, {m.wpe});
@@ -37,12 +41,15 @@ void count_flops(Plan& plan, const Model& m) {
     auto linear = [&](const LinearWeights& p) { return product(T, p.OC, p.C); };
     const BlockWeights& p = m.wb.at(0);
     plan.projections.layer_flops = linear(p.qkv) + linear(p.proj);
-    plan.attention.layer_flops = m.NH * (product(T, T, m.HS) + product(T, m.HS, T));   // scores, and their mean of the values
+    plan.attention.layer_flops =
+        m.NH * (product(T, T, m.HS) + product(T, m.HS, T));  // scores, and their mean of the values
     plan.ffn.layer_flops = linear(p.up) + linear(p.down);
     for (Share* s : {&plan.projections, &plan.attention, &plan.ffn}) s->flops = layers * s->layer_flops;
     plan.head.flops = product(T, m.V, m.C);
-    const uint64_t again = plan.recompute == Recompute::none ? 0 : plan.recompute == Recompute::mlp ? linear(p.up) : plan.layer_flops();
-    plan.repeated = (layers - 1) * again;                                              // the last layer's are still there
+    const uint64_t again = plan.recompute == Recompute::none  ? 0
+                           : plan.recompute == Recompute::mlp ? linear(p.up)
+                                                              : plan.layer_flops();
+    plan.repeated = (layers - 1) * again;  // the last layer's are still there
 }
 
 }  // namespace
@@ -73,10 +80,14 @@ Plan make_plan(const Config& c, int batch, Dtype dtype, Recompute recompute) {
     count_parameters(plan, m);
     count_flops(plan, m);
 
-    const uint64_t stored = dtype == Dtype::bf16 ? 2 : 4, full = 4;     // bytes of Real and of Stat
-    const uint64_t extra = dtype == Dtype::bf16 ? full : 0;             // fp32 weights are their own master copy
-    plan.memory = {.weights = m.weights.size * stored, .gradients = m.weights.size * full, .moments = 2 * m.weights.size * full,
-                   .master = m.weights.size * extra, .activations = m.acts.size * stored, .statistics = m.stats.size * full};
+    const uint64_t stored = dtype == Dtype::bf16 ? 2 : 4, full = 4;  // bytes of Real and of Stat
+    const uint64_t extra = dtype == Dtype::bf16 ? full : 0;          // fp32 weights are their own master copy
+    plan.memory = {.weights = m.weights.size * stored,
+                   .gradients = m.weights.size * full,
+                   .moments = 2 * m.weights.size * full,
+                   .master = m.weights.size * extra,
+                   .activations = m.acts.size * stored,
+                   .statistics = m.stats.size * full};
     plan.kv_cache = 2 * uint64_t(c.L) * c.NKV * c.HS * c.T * stored;
     plan.checkpoint = plan.parameters() * (stored + 2 * full + extra);
     return plan;
@@ -108,14 +119,16 @@ std::vector<Remedy> remedies(const Plan& plan, uint64_t bytes) {
     };
     auto shorter_context = [&](int batch) {
         const int unit = plan.config.T > 64 ? 64 : 1;
-        const int T = unit * largest(plan.config.T / unit, [&](int n) { return planned(batch, unit * n, plan.recompute); });
+        const int T =
+            unit * largest(plan.config.T / unit, [&](int n) { return planned(batch, unit * n, plan.recompute); });
         if (!T) return false;
         found.push_back({fmt::format("--context {}{}", T, batch < plan.batch ? fmt::format(" --batch {}", batch) : ""),
                          planned(batch, T, plan.recompute)});
         return true;
     };
     smaller_batch(plan.recompute);
-    if (plan.recompute == Recompute::none && fits(planned(plan.batch, plan.config.T, Recompute::mlp), bytes)) smaller_batch(Recompute::mlp);
+    if (plan.recompute == Recompute::none && fits(planned(plan.batch, plan.config.T, Recompute::mlp), bytes))
+        smaller_batch(Recompute::mlp);
     else if (plan.recompute != Recompute::block) smaller_batch(Recompute::block);
     if (!shorter_context(plan.batch) && plan.batch > 1) shorter_context(1);
     return found;
