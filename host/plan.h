@@ -3,11 +3,12 @@
 #pragma once
 #include "options.h"
 
-// A share of the model. A product of (m,k) with (k,n) counts 2mnk operations; what is not a product counts none.
-struct Part {
+// A product of (m,k) with (k,n) counts 2mnk operations; what is not a product counts none.
+struct Share {
     std::string name;
-    uint64_t parameters = 0;
-    uint64_t flops = 0;        // forward pass of one sequence of T tokens
+    uint64_t parameters = 0;   // of the whole model
+    uint64_t layer_flops = 0;  // forward pass of one sequence of T tokens through one layer
+    uint64_t flops = 0;        // the same through the model
 };
 
 struct Memory {                // bytes
@@ -17,30 +18,37 @@ struct Memory {                // bytes
 
 struct Plan {
     Config config;
-    int batch;
-    Dtype dtype;
-    Recompute recompute;
-    std::vector<Part> parts;   // token embedding, positions, attention projections, attention products, feed-forward, norms, head
-    uint64_t layer_flops = 0;  // of one layer, of one sequence
-    uint64_t again = 0;        // forward operations that --recompute repeats, of one sequence
+    int batch = 1;
+    Dtype dtype = Dtype::fp32;
+    Recompute recompute = Recompute::none;
+    Share token_embedding, positions, projections, attention, ffn, norms, head;
+    uint64_t repeated = 0;     // forward operations that `recompute` does again in backward, of one sequence
     Memory memory;
-    uint64_t kv_cache = 0;     // bytes, of one sequence of T tokens
-    uint64_t checkpoint = 0;   // bytes on disk
+    uint64_t kv_cache = 0;     // of one sequence of T tokens
+    uint64_t checkpoint = 0;   // weights and optimiser on disk
 
+    std::vector<Share> shares() const { return {token_embedding, positions, projections, attention, ffn, norms, head}; }
     uint64_t parameters() const;
-    uint64_t forward_flops() const;                                              // of one sequence
-    uint64_t training_flops() const { return 3 * forward_flops() + again; }      // backward does every product twice
+    uint64_t layer_flops() const;
+    uint64_t forward_flops() const;                                                 // of one sequence
+    uint64_t training_flops() const { return 3 * forward_flops() + repeated; }      // backward does every product twice
 };
 
-// The config must have no problems().
+// The config must have no problems() at this batch.
 Plan make_plan(const Config& config, int batch, Dtype dtype, Recompute recompute);
 
-// Ways to train within `bytes`: the largest batch, recomputation, a shorter context; empty entries did not help.
-struct Remedies { std::optional<int> batch, context; std::optional<Recompute> recompute; };
-Remedies remedies(const Plan& plan, uint64_t bytes);
+// Part of a GPU's memory that is left to the driver and the libraries.
+constexpr double reserved_memory = 0.05;
+inline bool fits(const Plan& plan, uint64_t bytes) { return double(plan.memory.total()) <= (1 - reserved_memory) * double(bytes); }
 
+// Changes to the command line that make it fit: a smaller batch, recomputation, a shorter context; as few as need be.
+struct Remedy { std::string flags; Plan plan; };
+std::vector<Remedy> remedies(const Plan& plan, uint64_t bytes);
+
+// Tables for people. Lines that do not begin with a blank are headings.
 std::string plan_text(const std::string& name, const Plan& plan);
-std::string family_text(const std::string& name, const Plan& plan);  // the sizes of the preset's family side by side
+std::string family_text(const std::string& name, const Plan& plan);    // a preset's family side by side; "" of a directory
+std::string remedies_text(const Plan& plan, uint64_t bytes);
 
-// `train_gpt plan`: prints the plan of a model, and with --gpu-memory whether it fits. Throws Error{device} if not.
+// `train_gpt plan`: prints all of it. Throws Error{device} if training does not fit into --gpu-memory.
 void run_plan(const Options& options, const Config& config);

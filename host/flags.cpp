@@ -1,0 +1,151 @@
+#include "options.h"
+#include "flag.h"
+
+namespace {
+
+using O = Options;
+
+constexpr unsigned bit(Command c) { return 1u << unsigned(c); }
+constexpr unsigned train = bit(Command::train), sample = bit(Command::sample), plan = bit(Command::plan);
+
+constexpr Range inside(double a, double b) { return {.least = a, .most = b, .above = true, .below = true}; }
+constexpr Range probability = {.least = 0, .most = 1, .below = true};      // 0 but not 1
+constexpr Range positive_part = {.least = 0, .most = 1, .above = true};    // 1 but not 0
+
+// Every flag: name, field, what --help calls the value, default (of an optional field: an example), help, range.
+// clang-format off
+std::vector<Flag> model_flags() { return {
+    {"layers",     &O::layers,     "L",     "4",      "number of blocks", at_least(1)},
+    {"dim",        &O::dim,        "C",     "256",    "width of the residual stream", at_least(1)},
+    {"heads",      &O::heads,      "NH",    "8",      "query heads", at_least(1)},
+    {"kv-heads",   &O::kv_heads,   "NKV",   "2",      "key/value heads, shared by the query heads", at_least(1)},
+    {"head-size",  &O::head_size,  "HS",    "64",     "channels of a head (dim / heads)", at_least(1)},
+    {"ffn",        &O::ffn,        "F",     "1024",   "width of the feed-forward (4 dim, or 8/3 dim)", at_least(1)},
+    {"norm",       &O::norm,       "KIND",  "rmsnorm", "layernorm or rmsnorm"},
+    {"norm-eps",   &O::norm_eps,   "X",     "1e-5",   "epsilon of the norms", more_than(0)},
+    {"position",   &O::position,   "KIND",  "rope",   "learned, sinusoidal or rope"},
+    {"rope-pairs", &O::rope_pairs, "KIND",  "half",   "half (Hugging Face) or interleaved (Meta, CS336)"},
+    {"rope-theta", &O::rope_theta, "X",     "10000",  "base of RoPE's frequencies", more_than(0)},
+    {"activation", &O::activation, "KIND",  "swiglu", "gelu, relu or swiglu"},
+    {"qk-norm",    &O::qk_norm,    "",      "",       "RMSNorm of every query and key head"},
+    {"tied",       &O::tied,       "",      "",       "the head is the token embedding"},
+    {"bias",       &O::bias,       "",      "",       "biases in every linear layer and LayerNorm"},
+    {"qkv-bias",   &O::qkv_bias,   "",      "",       "biases in the query, key and value projection"},
+    {"init",       &O::init,       "KIND",  "gpt2",   "initial weights: gpt2, plain or cs336"},
+}; }
+
+std::vector<Flag> data_flags() { return {
+    {"data",         &O::data,         "PATH...", "builtin:stories", "text, token shards (.bin), globs, builtin:stories|counting"},
+    {"val",          &O::val,          "PATH...", "",     "validation data (otherwise the end of --data)"},
+    {"val-fraction", &O::val_fraction, "P",       "0.1",  "part of --data kept for validation", inside(0, 1)},
+    {"tokenizer",    &O::tokenizer,    "KIND",    "char", "char, word, byte, or a tokenizer.json"},
+    {"doc-mask",     &O::doc_mask,     "",        "false", "attention stays within a document"},
+}; }
+
+std::vector<Flag> training_flags() { return {
+    {"total-batch",  &O::total_batch,  "TOKENS", "4096", "tokens of a step (batch times context)", at_least(1)},
+    {"steps",        &O::steps,        "N",    "1000",   "optimiser steps", at_least(1)},
+    {"epochs",       &O::epochs,       "X",    "1.5",    "passes over the data, instead of --steps", inside(0, 1e6)},
+    {"lr",           &O::lr,           "X",    "0.001",  "highest learning rate", inside(0, 100)},
+    {"min-lr",       &O::min_lr,       "X",    "1e-4",   "last learning rate (lr / 10)", between(0, 100)},
+    {"warmup",       &O::warmup,       "N",    "100",    "steps up to the highest learning rate (1/20)", at_least(0)},
+    {"schedule",     &O::schedule,     "KIND", "cosine", "cosine, linear, constant or wsd"},
+    {"weight-decay", &O::weight_decay, "X",    "0.1",    "AdamW's decay of matrices", between(0, 100)},
+    {"beta1",        &O::beta1,        "X",    "0.9",    "AdamW's memory of gradients", probability},
+    {"beta2",        &O::beta2,        "X",    "0.99",   "AdamW's memory of their squares", probability},
+    {"eps",          &O::eps,          "X",    "1e-8",   "AdamW's epsilon", positive_part},
+    {"clip",         &O::clip,         "X",    "1",      "largest norm of the gradient; 0: no limit", at_least(0)},
+    {"dropout",      &O::dropout,      "P",    "0.1",    "dropout (the model's)", probability},
+}; }
+
+std::vector<Flag> progress_flags() { return {
+    {"eval-every",    &O::eval_every,    "N", "200", "steps between validations; 0: only at the end", at_least(0)},
+    {"eval-batches",  &O::eval_batches,  "N", "0",   "micro-batches of a validation; 0: all there are", at_least(0)},
+    {"sample-every",  &O::sample_every,  "N", "500", "steps between samples; 0: only at the end", at_least(0)},
+    {"sample-tokens", &O::sample_tokens, "N", "200", "tokens of such a sample; 0: none", at_least(0)},
+    {"log-every",     &O::log_every,     "N", "1",   "steps between lines of log.jsonl", at_least(1)},
+}; }
+
+std::vector<Flag> run_flags() { return {
+    {"out",        &O::out,        "DIR", "",   "run directory (runs/NAME-N)"},
+    {"save-every", &O::save_every, "N", "500",  "steps between checkpoints; 0: only at the end", at_least(0)},
+    {"keep",       &O::keep,       "N", "2",    "checkpoints kept beside the best", at_least(1)},
+    Flag{"resume", &O::resume,     "[DIR]", "", "continue this run, or the newest one"}.stand_alone(""),
+    {"overwrite",  &O::overwrite,  "",  "false", "throw away what is in --out"},
+}; }
+
+std::vector<Flag> sampling_flags() { return {
+    {"prompt",      &O::prompt,      "TEXT", "\"Once upon\"", "text to continue"},
+    {"temperature", &O::temperature, "X", "0.8", "below 1 plays safe, above 1 dares; 0: greedy", between(0, 100)},
+    {"top-k",       &O::top_k,       "N", "0",   "only the N likeliest tokens; 0: all", at_least(0)},
+    {"top-p",       &O::top_p,       "P", "1",   "only the likeliest tokens that together reach P", positive_part},
+    {"min-p",       &O::min_p,       "P", "0",   "only tokens at least P times as likely as the first", between(0, 1)},
+}; }
+// clang-format on
+
+std::vector<Flag> in(const char* section, unsigned commands, std::vector<Flag> rows) {
+    for (Flag& f : rows) f.section = section, f.commands = commands;
+    return rows;
+}
+
+std::vector<Flag> all_flags() {
+    std::vector<Flag> all;
+    auto add = [&](const std::vector<Flag>& s) { all.insert(all.end(), s.begin(), s.end()); };
+    // clang-format off
+    add(in("Model", train | plan, {{"model", &O::model, "NAME|DIR", "tiny", "a preset, or a Hugging Face directory"}}));
+    add(in("Model", sample, {{"model", &O::model, "DIR", "", "a checkpoint or another Hugging Face directory"}}));
+    add(in("Model", train, {
+        {"from-scratch", &O::from_scratch, "", "false", "take the directory's sizes and not its weights"}}));
+    add(in("Model", train | plan, model_flags()));
+    add(in("Model", plan, {
+        {"vocab", &O::vocab, "V", "50257", "entries of the vocabulary (the model's)", at_least(1)}}));
+    add(in("Data", train, data_flags()));
+    add(in("Batch", train | plan, {
+        {"batch", &O::batch, "SEQS", "16", "sequences in a micro-batch", at_least(1)},
+        {"context", &O::context, "T", "256", "tokens in a sequence (the model's)", at_least(1)}}));
+    add(in("Training", train, training_flags()));
+    add(in("Where and how", train | sample | plan, {
+        {"dtype", &O::dtype, "KIND", "fp32", "bf16 or fp32: storage of weights and activations"}}));
+    add(in("Where and how", train | sample, {
+        {"device", &O::device, "KIND", "auto", "auto, cuda, cpu, or simt: the GPU's kernels on the CPU, slowly"}}));
+    add(in("Where and how", train | plan, {
+        {"recompute", &O::recompute, "WHAT", "none", "none, mlp or block: compute again in backward, save memory"}}));
+    add(in("Where and how", train | sample, {
+        {"threads", &O::threads, "N", "0", "threads of the CPU; 0: all", between(0, 4096)},
+        {"seed", &O::seed, "N", "1337", "where all random numbers come from"}}));
+    add(in("Progress", train, progress_flags()));
+    add(in("Run directory", train, run_flags()));
+    add(in("Sampling", train | sample, sampling_flags()));
+    add(in("Sampling", sample, {
+        {"tokens", &O::tokens, "N", "256", "tokens of a sample", at_least(1)},
+        {"count", &O::count, "N", "1", "samples", at_least(1)}}));
+    add(in("Fit", plan, {
+        {"gpu-memory", &O::gpu_memory, "SIZE", "24GiB", "say whether training fits in this much memory"}}));
+    // clang-format on
+    return all;
+}
+
+}  // namespace
+
+const std::vector<Flag>& flags() {
+    static const std::vector<Flag> all = all_flags();
+    return all;
+}
+
+const Flag* find_flag(const std::string& name, Command command) {
+    for (const Flag& f : flags()) if (name == f.name && f.belongs_to(command)) return &f;
+    return nullptr;
+}
+
+Options default_options(Command command) {
+    Options o;
+    o.command = command;
+    for (const Flag& f : flags()) if (f.belongs_to(command) && !f.optional && *f.text) f.set(o, {f.text});
+    return o;
+}
+
+nlohmann::ordered_json to_json(const Options& o) {
+    nlohmann::ordered_json all;
+    for (const Flag& f : flags()) if (f.belongs_to(o.command)) all[f.name] = f.get(o);
+    return all;
+}
