@@ -7,6 +7,7 @@
 //   weight, master, m, v, d_weight (n)   each segment has its decay; where Real is Stat, master may be weight
 #pragma once
 #include <cmath>
+#include <complex>
 #include "../device.h"
 
 // The scalars of one step, in device memory. clip 0 = do not clip. correction = 1 - beta^t, t counting from 1.

@@ -1,6 +1,7 @@
 // GELU, tanh approximation (Hendrycks & Gimpel 2016):  out = x (1 + tanh(u)) / 2,   u = sqrt(2/pi) (x + 0.044715 x^3)
 //
-//   d_inp = d_out ((1 + tanh u) / 2 + x (1 - tanh^2 u) / 2 u'),   u' = sqrt(2/pi) (1 + 3 * 0.044715 x^2)       n elements
+//   (1 + tanh(u)) / 2 = sigmoid(2u) = s, in which nothing cancels:     out = x s     d_inp = d_out (s + x s (1 - s) 2u')
+//   2u' = 2 sqrt(2/pi) (1 + 3 * 0.044715 x^2)                                                                n elements
 #pragma once
 #include "../device.h"
 #include "math.h"
@@ -12,7 +13,7 @@ void gelu_forward(T* out, const T* inp, size_t n, Cpu<T>) {
     #pragma omp parallel for simd schedule(static)
     for (size_t i = 0; i < n; i++) {
         const T x = inp[i];
-        out[i] = T(0.5) * x * (T(1) + tanh_of(T(gelu_scale) * (x + T(gelu_cubic) * x * x * x)));
+        out[i] = x * sigmoid(T(2 * gelu_scale) * (x + T(gelu_cubic) * x * x * x));
     }
 }
 
@@ -20,8 +21,8 @@ template <class T>
 void gelu_backward(T* d_inp, const T* d_out, const T* inp, size_t n, Cpu<T>) {
     #pragma omp parallel for simd schedule(static)
     for (size_t i = 0; i < n; i++) {
-        const T x = inp[i], tanh = tanh_of(T(gelu_scale) * (x + T(gelu_cubic) * x * x * x));
-        const T d_u = T(gelu_scale) * (T(1) + T(3 * gelu_cubic) * x * x);
-        d_inp[i] = d_out[i] * T(0.5) * (T(1) + tanh + x * (T(1) - tanh * tanh) * d_u);
+        const T x = inp[i], u2 = T(2 * gelu_scale) * (x + T(gelu_cubic) * x * x * x), s = sigmoid(u2);
+        const T d_u2 = T(2 * gelu_scale) * (T(1) + T(3 * gelu_cubic) * x * x);
+        d_inp[i] = d_out[i] * (s + x * s * sigmoid(-u2) * d_u2);
     }
 }

@@ -16,7 +16,4 @@ inline float exp_of(float x) {
 }
 template <class T> T exp_of(T x) { return std::exp(x); }
 
-inline float tanh_of(float x) { return 1 - 2 / (exp_of(2 * x) + 1); }
-template <class T> T tanh_of(T x) { return std::tanh(x); }
-
 template <class T> T sigmoid(T x) { return T(1) / (T(1) + exp_of(-x)); }

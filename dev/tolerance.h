@@ -1,0 +1,34 @@
+// How far a computed number may be from the true one. Every test that compares floating point numbers asks here.
+#pragma once
+#include <cmath>
+#include <cstddef>
+#include <limits>
+#include <sstream>
+#include <string>
+
+// Relative error allowed of a result in T to which about `terms` rounded numbers contribute: rounding errors are nearly
+// independent, so they add up like a random walk, and of the thousands of results in a test the worst is four
+// deviations off.
+template <class T>
+double tolerance(double terms) {
+    return 4 * std::numeric_limits<T>::epsilon() * std::sqrt(terms + 1);
+}
+
+// Compares n numbers with what they should be: empty if all are near, else the first that is not and what was wanted.
+// An error is relative to the number itself plus the tensor's root-mean-square: where terms cancel, their size counts.
+template <class T, class U>
+std::string mismatch(const T* got, const U* want, size_t n, double tolerance) {
+    double squares = 0;
+    for (size_t i = 0; i < n; i++) squares += double(want[i]) * double(want[i]);
+    const double rms = std::sqrt(squares / double(n));
+    for (size_t i = 0; i < n; i++) {
+        const double error = std::abs(double(got[i]) - double(want[i])), scale = std::abs(double(want[i])) + rms;
+        if (error <= tolerance * scale) continue;
+        std::ostringstream text;
+        text.precision(17);
+        text << "element " << i << " of " << n << ": got " << double(got[i]) << ", want " << double(want[i])
+             << ", error " << error / scale << ", allowed " << tolerance;
+        return text.str();
+    }
+    return "";
+}
