@@ -88,6 +88,8 @@ std::string read_file(const std::string& path, uint64_t limit) {
     return text;
 }
 
+uint64_t hash(std::string_view text) { return XXH64(text.data(), text.size(), 0); }
+
 uint64_t hash_file(const std::string& path) {
     const Reader reader(path);
     std::vector<char> chunk(std::min<uint64_t>(reader.size(), 4 << 20));

@@ -101,9 +101,11 @@ std::string with_layer(std::string pattern, int layer) {
     return star == pattern.npos ? pattern : pattern.replace(star, 1, std::to_string(layer));
 }
 
-const Row* find_row(const Layout& layout, const std::string& name) {
-    for (const Row& row : layout.rows) if (row.name == name) return &row;
-    return nullptr;
+using RowIndex = std::map<std::string, const Row*>;
+
+const Row* find_row(const RowIndex& rows, const std::string& name) {
+    const auto found = rows.find(name);
+    return found == rows.end() ? nullptr : found->second;
 }
 
 Entry whole_row(const Row& row, const std::string& theirs) {
@@ -115,16 +117,16 @@ Entry whole_row(const Row& row, const std::string& theirs) {
 }
 
 // The rule at one layer. Of a constant we know the shape from the weight it belongs to.
-Entry entry_of(const Rule& rule, const Config& c, const Layout& layout, int layer) {
+Entry entry_of(const Rule& rule, const Config& c, const RowIndex& rows, int layer) {
     const std::string ours = with_layer(rule.ours, layer), theirs = with_layer(rule.theirs, layer);
     Entry e;
-    if (const Row* row = find_row(layout, ours)) {
+    if (const Row* row = find_row(rows, ours)) {
         e = whole_row(*row, theirs);
     } else if (ours == "wpe") {
         e = {theirs, nullptr, 0, size_t(c.T), size_t(c.C), true};
     } else {
         REQUIRE(ours.ends_with(".bias"));
-        e = whole_row(*find_row(layout, ours.substr(0, ours.size() - 4) + "weight"), theirs);
+        e = whole_row(*find_row(rows, ours.substr(0, ours.size() - 4) + "weight"), theirs);
         e.row = nullptr, e.matrix = false, e.width = 1;
     }
     const size_t q = size_t(c.NH) * c.HS, kv = size_t(c.NKV) * c.HS, F = size_t(c.F);
@@ -149,11 +151,13 @@ std::vector<Entry> entries_of(const Config& c, const Layout& layout) {
         for (const Row& row : layout.rows) entries.push_back(whole_row(row, row.name));
         return entries;
     }
+    RowIndex rows;
+    for (const Row& row : layout.rows) rows[row.name] = &row;
     size_t covered = 0, total = 0;
     for (const Rule& rule : family == Family::gpt2 ? std::span<const Rule>(gpt2_rules) : std::span<const Rule>(llama_rules)) {
         const int copies = std::string(rule.ours).find('*') == std::string::npos ? 1 : c.L;
         for (int l = 0; rule.wanted(c) && l < copies; l++) {
-            entries.push_back(entry_of(rule, c, layout, l));
+            entries.push_back(entry_of(rule, c, rows, l));
             if (entries.back().row) covered += entries.back().size();
         }
     }
