@@ -31,7 +31,8 @@ private:
 };
 
 std::string read_file(const std::string& path, uint64_t limit);   // Error if longer than `limit` bytes
-uint64_t hash_file(const std::string& path);                      // XXH64, seed 0
+uint64_t hash(std::string_view text);                             // XXH64, seed 0
+uint64_t hash_file(const std::string& path);
 std::string hex(uint64_t hash);                                   // 16 digits
 bool exists(const std::string& path);                             // of any kind; a dangling link exists
 std::vector<std::string> list(const std::string& directory);      // names, sorted, without . and ..

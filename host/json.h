@@ -16,4 +16,5 @@ double parse_hex_float(const Json& value, const std::string& what);
 double shortest(float x);                            // prints as the float does: 1e-05, not 9.99999974737875e-06
 
 // What differs between two objects, one line each: "data.seed: 1337 in the checkpoint, 1 now".
-std::vector<std::string> differences(const Json& saved, const Json& now);
+std::vector<std::string> differences(const Json& a, const Json& b, const std::string& where_a = "in the checkpoint",
+                                     const std::string& where_b = "now");

@@ -22,6 +22,7 @@ struct Tensor {
     uint64_t begin = 0, end = 0;                      // bytes, from the end of the header
     uint64_t elements() const;                        // Error on overflow
 };
+void require_float(const Tensor& tensor, const std::string& path);     // Error unless F64, F32, F16 or BF16
 std::string shape_text(std::span<const uint64_t> shape);   // "[2, 3]"
 
 class Reader {
@@ -31,7 +32,7 @@ public:
     const std::vector<Tensor>& tensors() const { return all; }             // by offset
     const std::map<std::string, std::string>& metadata() const { return meta; }
     const Tensor* find(const std::string& name) const;                     // null if absent
-    // out.size() elements of the tensor as floats, from element `first` on. F64, F32, F16, BF16; Error for other types.
+    // out.size() elements of the tensor as floats, from element `first` on.
     void read(std::span<float> out, const Tensor& tensor, uint64_t first = 0) const;
     const std::string& path() const { return file.path(); }
 

@@ -1,0 +1,354 @@
+// config.json. The weights are in huggingface_weights.cpp.
+#include "huggingface.h"
+#include <cmath>
+
+using safetensors::Dtype;
+
+namespace {
+
+// ---- every field of Config by name: what "gpt_cu" holds ------------------------------------------------------------
+
+constexpr const char* norms[] = {"layernorm", "rmsnorm"};
+constexpr const char* positions[] = {"learned", "sinusoidal", "rope"};
+constexpr const char* pairs[] = {"half", "interleaved"};
+constexpr const char* activations[] = {"gelu", "relu", "swiglu"};
+constexpr const char* schemes[] = {"gpt2", "plain", "cs336"};
+
+auto names_of(Norm) { return std::span(norms); }
+auto names_of(Position) { return std::span(positions); }
+auto names_of(RopePairs) { return std::span(pairs); }
+auto names_of(Activation) { return std::span(activations); }
+auto names_of(InitScheme) { return std::span(schemes); }
+
+template <class C, class F>
+void for_each_field(C& c, F&& field) {
+    static_assert(sizeof(Config) == 92, "a new field of Config needs its line here");
+    field("T", c.T), field("V", c.V), field("L", c.L), field("C", c.C);
+    field("NH", c.NH), field("NKV", c.NKV), field("HS", c.HS), field("F", c.F);
+    field("norm", c.norm), field("position", c.position), field("activation", c.activation), field("rope_pairs", c.rope_pairs);
+    field("rope_theta", c.rope_theta);
+    field("rope_factor", c.rope_scaling.factor), field("rope_low_frequency", c.rope_scaling.low_frequency);
+    field("rope_high_frequency", c.rope_scaling.high_frequency), field("rope_original_context", c.rope_scaling.original_context);
+    field("qkv_bias", c.qkv_bias), field("proj_bias", c.proj_bias), field("ffn_bias", c.ffn_bias), field("norm_bias", c.norm_bias);
+    field("qk_norm", c.qk_norm), field("tied", c.tied);
+    field("norm_eps", c.norm_eps), field("dropout", c.dropout), field("init_std", c.init_std), field("init", c.init);
+}
+
+// ---- a JSON object from a file: absent and null are the same; a value of the wrong type is an error -----------------
+
+struct Fields {
+    const Json& object;
+    std::string what;
+
+    Fields(const Json& object, const std::string& what) : object(object), what(what) {
+        if (!object.is_object()) throw Error(Exit::input, what, "must be a JSON object");
+    }
+
+    [[noreturn]] void refuse(const std::string& key, const std::string& reason, const std::string& hint = "") const {
+        throw Error(Exit::input, what, key + " " + reason, hint);
+    }
+    const Json* find(const char* key) const {
+        const auto found = object.find(key);
+        return found == object.end() || found->is_null() ? nullptr : &*found;
+    }
+    double number(const char* key, double otherwise) const {
+        const Json* value = find(key);
+        if (value && !value->is_number()) refuse(key, "must be a number, not " + value->dump());
+        return value ? value->get<double>() : otherwise;
+    }
+    int integer(const char* key, int otherwise) const {
+        const double x = number(key, otherwise);
+        if (x != std::floor(x) || std::abs(x) > 2147483647.0) refuse(key, "must be a whole number below 2^31, not " + find(key)->dump());
+        return int(x);
+    }
+    bool flag(const char* key, bool otherwise) const {
+        const Json* value = find(key);
+        if (value && !value->is_boolean()) refuse(key, "must be true or false, not " + value->dump());
+        return value ? value->get<bool>() : otherwise;
+    }
+    std::string text(const char* key, const char* otherwise) const {
+        const Json* value = find(key);
+        if (value && !value->is_string()) refuse(key, "must be text, not " + value->dump());
+        return value ? value->get<std::string>() : otherwise;
+    }
+};
+
+// ---- the families ---------------------------------------------------------------------------------------------------
+
+struct FamilyRow { const char *model_type, *architecture; };
+constexpr FamilyRow families[] = {{"gpt2", "GPT2LMHeadModel"}, {"llama", "LlamaForCausalLM"}, {"qwen2", "Qwen2ForCausalLM"},
+                                  {"qwen3", "Qwen3ForCausalLM"}, {"gpt_cu", "GptCu"}};
+
+Family detect_family(const Fields& f) {
+    std::string type = f.text("model_type", ""), architecture;
+    if (const Json* list = f.find("architectures")) {
+        if (!list->is_array() || list->empty() || !list->front().is_string()) f.refuse("architectures", "must be a list of names");
+        architecture = list->front().get<std::string>();
+    }
+    for (size_t i = 0; i < std::size(families); i++) {
+        if (type.empty() ? architecture != families[i].architecture : type != families[i].model_type) continue;
+        const std::string full = families[i].architecture, base = full.substr(0, full.find(full.starts_with("GPT2") ? "LMHead" : "For"));
+        if (architecture.empty() || architecture == full || architecture == base + "Model") return Family(i);
+    }
+    f.refuse(architecture.empty() ? "model_type" : "architectures", (architecture.empty() ? "\"" + type + "\"" : architecture) + " is not supported",
+             "GPT2LMHeadModel, LlamaForCausalLM, Qwen2ForCausalLM and Qwen3ForCausalLM are");
+}
+
+void refuse_unsupported(const Fields& f) {
+    if (f.find("quantization_config")) f.refuse("quantization_config", "is not supported", "save the model in float32 or bfloat16");
+    for (const char* key : {"num_experts", "num_local_experts"})
+        if (f.integer(key, 0) > 1) f.refuse(key, "is set: mixtures of experts are not supported");
+    for (const char* key : {"use_sliding_window", "add_cross_attention", "scale_attn_by_inverse_layer_idx", "use_mrope"})
+        if (f.flag(key, false)) f.refuse(key, "is true, which is not supported");
+    if (!f.flag("scale_attn_weights", true)) f.refuse("scale_attn_weights", "is false, which is not supported");
+    if (f.number("partial_rotary_factor", 1) != 1) f.refuse("partial_rotary_factor", "other than 1 is not supported");
+    if (f.number("attention_dropout", 0) != 0) f.refuse("attention_dropout", "other than 0 is not supported", "--dropout sets it for training");
+    if (const Json* types = f.find("layer_types"))
+        for (const Json& type : *types) if (type != "full_attention") f.refuse("layer_types", "holds " + type.dump() + ": only full_attention is supported");
+}
+
+// transformers 4 writes rope_theta and rope_scaling, 5 one object rope_parameters.
+void read_rope(Config& c, const Fields& f) {
+    const Json* object = f.find("rope_scaling");
+    if (!object || (object->is_object() && object->empty())) object = f.find("rope_parameters");
+    const Json none = Json::object();
+    const Fields rope(object ? *object : none, f.what + ": rope_parameters");
+    for (const auto& [key, value] : rope.object.items()) if (value.is_object()) rope.refuse(key, "per kind of layer is not supported");
+    c.rope_theta = float(rope.number("rope_theta", f.number("rope_theta", 10000)));
+    if (rope.number("partial_rotary_factor", 1) != 1) rope.refuse("partial_rotary_factor", "other than 1 is not supported");
+    const std::string type = rope.text("rope_type", rope.text("type", "default").c_str());
+    if (type == "default") return;
+    if (type != "llama3") rope.refuse("rope_type", "\"" + type + "\" is not supported", "default and llama3 are");
+    if (!rope.find("factor")) rope.refuse("factor", "is missing");
+    c.rope_scaling.factor = float(rope.number("factor", 1));
+    c.rope_scaling.low_frequency = float(rope.number("low_freq_factor", 1));
+    c.rope_scaling.high_frequency = float(rope.number("high_freq_factor", 4));
+    c.rope_scaling.original_context = rope.integer("original_max_position_embeddings", c.T);
+}
+
+Config read_gpt2(const Fields& f) {
+    Config c;
+    c.T = f.integer("n_positions", f.integer("n_ctx", 1024));
+    c.V = f.integer("vocab_size", 50257);
+    c.L = f.integer("n_layer", 12);
+    c.C = f.integer("n_embd", 768);
+    c.NH = c.NKV = f.integer("n_head", 12);
+    if (c.NH < 1 || c.C % c.NH) f.refuse("n_embd", "must be a multiple of n_head");
+    c.HS = c.C / c.NH;
+    c.F = f.integer("n_inner", c.C < 1 << 28 ? 4 * c.C : 0);
+    const std::string activation = f.text("activation_function", "gelu_new");
+    if (activation == "relu") c.activation = Activation::relu;
+    else if (activation != "gelu_new" && activation != "gelu_pytorch_tanh" && activation != "gelu_fast")
+        f.refuse("activation_function", "\"" + activation + "\" is not supported", "gelu_new, gelu_pytorch_tanh, gelu_fast and relu are");
+    c.norm_eps = float(f.number("layer_norm_epsilon", 1e-5));
+    c.dropout = float(f.number("resid_pdrop", 0.1));
+    for (const char* key : {"embd_pdrop", "attn_pdrop"})
+        if (float(f.number(key, 0.1)) != c.dropout) f.refuse(key, "differs from resid_pdrop", "one rate of dropout holds everywhere: make them equal");
+    c.tied = f.flag("tie_word_embeddings", true);
+    return c;
+}
+
+Config read_llama(const Fields& f, Family family) {
+    const bool llama = family == Family::llama;
+    Config c;
+    c.norm = Norm::rmsnorm, c.position = Position::rope, c.activation = Activation::swiglu, c.init = InitScheme::plain;
+    c.V = f.integer("vocab_size", llama ? 32000 : 151936);
+    c.C = f.integer("hidden_size", 4096);
+    c.F = f.integer("intermediate_size", llama ? 11008 : 22016);
+    c.L = f.integer("num_hidden_layers", 32);
+    c.NH = f.integer("num_attention_heads", 32);
+    c.NKV = f.integer("num_key_value_heads", llama ? c.NH : f.object.contains("num_key_value_heads") ? c.NH : 32);
+    if (c.NH < 1 || (!f.find("head_dim") && family != Family::qwen3 && c.C % c.NH)) f.refuse("hidden_size", "must be a multiple of num_attention_heads");
+    c.HS = f.integer("head_dim", family == Family::qwen3 && !f.object.contains("head_dim") ? 128 : c.C / c.NH);
+    c.T = f.integer("max_position_embeddings", llama ? 2048 : 32768);
+    const std::string activation = f.text("hidden_act", "silu");
+    if (activation != "silu" && activation != "swish") f.refuse("hidden_act", "\"" + activation + "\" is not supported", "silu is");
+    c.norm_eps = float(f.number("rms_norm_eps", 1e-6));
+    c.tied = f.flag("tie_word_embeddings", false);
+    c.qkv_bias = family == Family::qwen2 || f.flag("attention_bias", false);
+    c.proj_bias = family != Family::qwen2 && f.flag("attention_bias", false);
+    c.ffn_bias = llama && f.flag("mlp_bias", false);
+    c.norm_bias = false;
+    c.qk_norm = family == Family::qwen3;
+    read_rope(c, f);
+    return c;
+}
+
+// What the standard keys say, without "gpt_cu".
+Config read_standard(const Fields& f, Family family) {
+    refuse_unsupported(f);
+    Config c = family == Family::gpt2 ? read_gpt2(f) : read_llama(f, family);
+    c.init_std = float(f.number("initializer_range", 0.02));
+    return c;
+}
+
+void write_gpt2(Json& json, const Config& c) {
+    json["n_positions"] = json["n_ctx"] = c.T;
+    json["n_embd"] = c.C, json["n_layer"] = c.L, json["n_head"] = c.NH, json["n_inner"] = c.F;
+    json["activation_function"] = c.activation == Activation::relu ? "relu" : "gelu_new";
+    json["layer_norm_epsilon"] = shortest(c.norm_eps);
+    json["resid_pdrop"] = json["embd_pdrop"] = json["attn_pdrop"] = shortest(c.dropout);
+    json["scale_attn_weights"] = true;
+    json["scale_attn_by_inverse_layer_idx"] = json["reorder_and_upcast_attn"] = false;
+}
+
+void write_llama(Json& json, const Config& c, Family family) {
+    json["hidden_size"] = c.C, json["intermediate_size"] = c.F, json["num_hidden_layers"] = c.L;
+    json["num_attention_heads"] = c.NH, json["num_key_value_heads"] = c.NKV, json["head_dim"] = c.HS;
+    json["hidden_act"] = "silu", json["max_position_embeddings"] = c.T, json["rms_norm_eps"] = shortest(c.norm_eps);
+    json["attention_dropout"] = 0.0;
+    if (family != Family::qwen2) json["attention_bias"] = c.qkv_bias || c.proj_bias;
+    if (family == Family::llama) json["mlp_bias"] = c.ffn_bias;
+    else json["use_sliding_window"] = false;
+    Json rope = {{"rope_theta", shortest(c.rope_theta)}, {"rope_type", "default"}};
+    if (c.rope_scaling.factor != 1) {
+        rope["rope_type"] = "llama3";
+        rope["factor"] = shortest(c.rope_scaling.factor);
+        rope["low_freq_factor"] = shortest(c.rope_scaling.low_frequency);
+        rope["high_freq_factor"] = shortest(c.rope_scaling.high_frequency);
+        rope["original_max_position_embeddings"] = c.rope_scaling.original_context;
+    }
+    json["rope_theta"] = rope["rope_theta"];              // for transformers 4, which does not know rope_parameters
+    json["rope_scaling"] = c.rope_scaling.factor != 1 ? rope : Json();
+    json["rope_parameters"] = rope;
+}
+
+Json standard_json(const Config& c, Family family) {
+    Json json = {{"architectures", {families[int(family)].architecture}}, {"model_type", families[int(family)].model_type}};
+    json["vocab_size"] = c.V;
+    if (family == Family::gpt2) write_gpt2(json, c);
+    else if (family != Family::native) write_llama(json, c, family);
+    json["initializer_range"] = shortest(c.init_std);
+    json["tie_word_embeddings"] = c.tied;
+    return json;
+}
+
+int token_id(const Fields& f, const std::string& key, const Json& value, int V) {
+    if (!value.is_number_integer() || value < -1 || value >= V) f.refuse(key, value.dump() + " is not a token id below " + std::to_string(V));
+    return value.get<int>();
+}
+
+SpecialTokens read_special(const Fields& f, int V) {
+    SpecialTokens special;
+    if (const Json* bos = f.find("bos_token_id")) special.bos = token_id(f, "bos_token_id", *bos, V);
+    if (const Json* pad = f.find("pad_token_id")) special.pad = token_id(f, "pad_token_id", *pad, V);
+    if (const Json* eos = f.find("eos_token_id"))
+        for (const Json& one : eos->is_array() ? *eos : Json::array({*eos})) special.eos.push_back(token_id(f, "eos_token_id", one, V));
+    return special;
+}
+
+void write_special(Json& json, const SpecialTokens& special) {
+    const auto id = [](int token) { return token < 0 ? Json() : Json(token); };
+    json["bos_token_id"] = id(special.bos);
+    json["eos_token_id"] = special.eos.size() > 1 ? Json(special.eos) : id(special.eos.empty() ? -1 : special.eos[0]);
+    json["pad_token_id"] = id(special.pad);
+}
+
+// The version of transformers whose conventions these files follow; some of its code compares it.
+constexpr const char* transformers_version = "4.56.0";
+
+}  // namespace
+
+Family family_of(const Config& c) {
+    const bool own_width = c.NH * c.HS == c.C, all_heads = c.NKV == c.NH;
+    if (c.norm == Norm::layernorm && c.position != Position::rope && c.activation != Activation::swiglu && !c.qk_norm)
+        return own_width && all_heads ? Family::gpt2 : Family::native;
+    if (c.norm != Norm::rmsnorm || c.position != Position::rope || c.activation != Activation::swiglu || c.norm_bias) return Family::native;
+    if (c.qk_norm) return c.ffn_bias ? Family::native : Family::qwen3;
+    if (c.qkv_bias && !c.proj_bias && !c.ffn_bias) return Family::qwen2;
+    return c.C % c.NH == 0 ? Family::llama : Family::native;
+}
+
+Json to_json(const Config& config) {
+    Json json;
+    for_each_field(config, [&](const char* name, auto value) {
+        if constexpr (std::is_enum_v<decltype(value)>) json[name] = names_of(value)[size_t(value)];
+        else if constexpr (std::is_same_v<decltype(value), float>) json[name] = shortest(value);
+        else json[name] = value;
+    });
+    return json;
+}
+
+Config config_from_json(const Json& json, const std::string& what) {
+    const Fields f(json, what);
+    Config config;
+    size_t known = 0;
+    for_each_field(config, [&](const char* name, auto& value) {
+        using T = std::remove_reference_t<decltype(value)>;
+        if (!f.find(name)) f.refuse(name, "is missing");
+        known++;
+        if constexpr (std::is_same_v<T, bool>) value = f.flag(name, false);
+        else if constexpr (std::is_same_v<T, int>) value = f.integer(name, 0);
+        else if constexpr (std::is_same_v<T, float>) value = float(f.number(name, 0));
+        else {
+            const auto names = names_of(value);
+            const auto found = std::find(names.begin(), names.end(), f.text(name, ""));
+            if (found == names.end()) f.refuse(name, "\"" + f.text(name, "") + "\" is unknown");
+            value = T(found - names.begin());
+        }
+    });
+    if (json.size() != known) throw Error(Exit::input, what, "holds a field this version does not know", "use the version that wrote it");
+    return config;
+}
+
+void check_sizes(const Config& c, const std::string& what) {
+    const auto need = [&](bool condition, const std::string& reason) { if (!condition) throw Error(Exit::input, what, reason); };
+    struct Size { const char* name; int value, limit; };
+    for (const Size& s : {Size{"vocabulary", c.V, 1 << 24}, {"context", c.T, 1 << 26}, {"number of layers", c.L, 1 << 14},
+                          {"width", c.C, 1 << 20}, {"number of heads", c.NH, 1 << 16}, {"number of key/value heads", c.NKV, 1 << 16},
+                          {"head size", c.HS, 1 << 16}, {"feed-forward width", c.F, 1 << 24}, {"context before scaling", c.rope_scaling.original_context, 1 << 26}})
+        need(s.value >= 1 && s.value <= s.limit,
+             std::string("a ") + s.name + " of " + std::to_string(s.value) + " is not possible, 1 to " + std::to_string(s.limit) + " is");
+    need(c.NH % c.NKV == 0, std::to_string(c.NH) + " heads do not divide among " + std::to_string(c.NKV) + " key/value heads");
+    need(int64_t(c.NH) * c.HS <= 1 << 24, "heads times head size is more than 16777216");
+    need(c.position != Position::rope || c.HS % 2 == 0, "RoPE needs an even head size, not " + std::to_string(c.HS));
+    need(c.norm_eps > 0 && c.norm_eps < 1, "the epsilon of the norms must lie between 0 and 1");
+    need(c.rope_theta > 0 && std::isfinite(c.rope_theta), "the RoPE base must be positive");
+    need(c.rope_scaling.factor > 0 && std::isfinite(c.rope_scaling.factor), "the RoPE scaling factor must be positive");
+    need(c.rope_scaling.factor == 1 || c.rope_scaling.low_frequency < c.rope_scaling.high_frequency, "the RoPE low_freq_factor must be below high_freq_factor");
+    need(c.dropout >= 0 && c.dropout < 1, "dropout must lie in [0, 1)");
+    need(c.init_std >= 0 && std::isfinite(c.init_std), "the initial standard deviation must be positive");
+}
+
+Json to_json(const ModelDescription& model) {
+    Json json = standard_json(model.config, family_of(model.config));
+    write_special(json, model.special);
+    json["use_cache"] = true;
+    json["dtype"] = json["torch_dtype"] = model.dtype == Dtype::BF16 ? "bfloat16" : "float32";
+    json["transformers_version"] = transformers_version;
+    json["gpt_cu"] = to_json(model.config);
+    return json;
+}
+
+ModelDescription model_from_json(const Json& json, const std::string& what) {
+    const Fields f(json, what);
+    const Family family = detect_family(f);
+    ModelDescription model;
+    const Json* ours = f.find("gpt_cu");
+    if (family == Family::native && !ours) f.refuse("gpt_cu", "is missing");
+    if (ours) model.config = config_from_json(*ours, what + ": gpt_cu");
+    else model.config = read_standard(f, family);
+    check_sizes(model.config, what);
+    if (ours && family_of(model.config) != family) f.refuse("gpt_cu", "does not describe a model of type " + std::string(families[int(family)].model_type));
+    if (ours && family != Family::native) {      // the standard keys must agree: other programs may have changed them
+        const Json expected = standard_json(model.config, family);
+        const auto changed = differences(to_json(read_standard(Fields(expected, what), family)), to_json(read_standard(f, family)),
+                                         "there", "in the standard keys");
+        if (!changed.empty()) f.refuse("gpt_cu", "disagrees with the standard keys: " + changed.front(), "remove gpt_cu to go by the standard keys");
+    }
+    model.special = read_special(f, model.config.V);
+    model.dtype = f.text("dtype", f.text("torch_dtype", "float32").c_str()) == "bfloat16" ? Dtype::BF16 : Dtype::F32;
+    return model;
+}
+
+ModelDescription read_model_description(const std::string& directory) {
+    const std::string path = directory + "/config.json";
+    return model_from_json(read_json(path, 1 << 20), path);
+}
+
+Json generation_config(const SpecialTokens& special) {
+    Json json = {{"_from_model_config", true}};
+    write_special(json, special);
+    json["transformers_version"] = transformers_version;
+    return json;
+}
