@@ -22,7 +22,6 @@ Config toy() {
     c.init_std = 0.5f;
     return c;
 }
-Config toy_gpt2() { return toy(); }
 Config toy_llama() {
     Config c = toy();
     c.norm = Norm::rmsnorm, c.position = Position::rope, c.activation = Activation::swiglu;
@@ -30,10 +29,11 @@ Config toy_llama() {
     c.tied = false, c.HS = 4, c.NKV = 2;
     return c;
 }
-template <class Change> Config with(Config c, Change change) { change(c); return c; }
+template <class Change>
+Config with(Config c, Change change) { change(c); return c; }
 
-std::vector<Case> cases() {
-    const Config gpt2 = toy_gpt2(), llama = toy_llama();
+std::vector<Case> option_cases() {
+    const Config gpt2 = toy(), llama = toy_llama();
     return {
         {"gpt2", gpt2},
         {"gpt2_without_bias", with(gpt2, [](Config& c) { c.qkv_bias = c.proj_bias = c.ffn_bias = c.norm_bias = false; })},
@@ -61,6 +61,26 @@ std::vector<Case> cases() {
         {"gpt2_recompute_block", gpt2, 0.3f, false, false, Recompute::block},
         {"qwen3_recompute_block", with(llama, [](Config& c) { c.qk_norm = true; c.L = 3; }), 0, false, false, Recompute::block},
     };
+}
+
+// A preset with everything kept but its sizes: heads in the same ratio, a head size apart from C / NH where it had one.
+Config shrunk(Config c) {
+    const int group = c.NH / c.NKV;
+    const bool own_head_size = c.HS * c.NH != c.C;
+    c.T = 6, c.V = 11, c.L = 2, c.C = 8, c.NH = group > 1 ? group : 2, c.NKV = c.NH / group, c.F = 10;
+    c.HS = own_head_size ? 6 : 4;
+    if (c.rope_scaling.factor != 1) c.rope_scaling.original_context = 16;
+    return c;
+}
+
+std::vector<Case> cases() {
+    std::vector<Case> all = option_cases();
+    for (const Preset& preset : presets()) {
+        std::string name = "preset_" + std::string(preset.name);
+        for (char& letter : name) if (!std::isalnum(letter)) letter = '_';
+        all.push_back({name, shrunk(preset.config), preset.config.dropout});
+    }
+    return all;
 }
 
 struct Tokens {
