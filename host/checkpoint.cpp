@@ -16,8 +16,8 @@ constexpr int format_version = 1;
 // The manifest's text ends with a checksum of the rest, and only the exact text is accepted: no byte of it can change.
 std::string manifest_text(Json manifest) {
     manifest.erase("xxh64");
-    manifest["xxh64"] = files::hex(files::hash(manifest.dump()));
-    return manifest.dump(2) + "\n";
+    manifest["xxh64"] = files::hex(files::hash(to_text(manifest)));
+    return to_text(manifest);
 }
 
 CheckpointFile write_text(const std::string& directory, const std::string& name, const std::string& text) {
@@ -105,13 +105,16 @@ std::string save_checkpoint(const std::string& run, const CheckpointContents& co
     files::AtomicDirectory directory(run, name);
     std::vector<CheckpointFile> files;
     const auto text = [&](const std::string& name, const std::string& text) { files.push_back(write_text(directory.path(), name, text)); };
-    text("config.json", to_json(contents.model).dump(2) + "\n");
-    text("generation_config.json", generation_config(contents.model.special).dump(2) + "\n");
-    for (const auto& [name, content] : contents.texts) REQUIRE(plain_name(name)), text(name, content);
+    text("config.json", to_text(to_json(contents.model)));
+    text("generation_config.json", to_text(generation_config(contents.model.special)));
+    for (const auto& [name, content] : contents.texts) {
+        REQUIRE(plain_name(name));
+        text(name, content);
+    }
     files.push_back(listed(save_weights(directory.path(), contents.model, *contents.layout, contents.weights)));
     if (!contents.optimizer.empty())
         files.push_back(listed(save_rows(directory.path() + "/" + optimizer_name, *contents.layout, contents.optimizer)));
-    text("state.json", contents.state.dump(2) + "\n");
+    text("state.json", to_text(contents.state));
     files::write_file(directory.path() + "/" + manifest_name, manifest_of(contents, sequence, files));
     const std::string path = directory.commit();
     open_checkpoint(path, Verify::sizes);            // what a network file system made of it
@@ -121,7 +124,8 @@ std::string save_checkpoint(const std::string& run, const CheckpointContents& co
 
 Checkpoint open_checkpoint(const std::string& path, Verify verify) {
     // A link such as RUN/latest may move while we read.
-    const std::string directory = fs::is_symlink(path) ? (fs::path(path).parent_path() / fs::read_symlink(path)).string() : path;
+    const std::string link = files::link_target(path);
+    const std::string directory = link.empty() ? path : (fs::path(path).parent_path() / link).string();
     Checkpoint checkpoint = read_manifest(directory);
     for (const CheckpointFile& file : checkpoint.files) verify_file(directory + "/" + file.name, file, verify);
     for (const char* needed : {"config.json", "model.safetensors", "state.json"})
@@ -144,7 +148,7 @@ std::vector<Checkpoint> find_checkpoints(const std::string& run, const Warn& bro
     for (const std::string& name : files::list(run)) {
         const std::string path = run + "/" + name;
         const auto step = step_of(name);
-        if (!step || fs::is_symlink(path) || !fs::is_directory(path)) continue;
+        if (!step || !files::link_target(path).empty()) continue;
         try {
             found.push_back(open_checkpoint(path, Verify::sizes));
             if (found.back().step == *step) continue;
@@ -185,9 +189,7 @@ void mark_best(const std::string& run, int64_t step) {
 }
 
 std::optional<int64_t> best_step(const std::string& run) {
-    std::error_code error;
-    const fs::path target = fs::read_symlink(run + "/best", error);
-    return error ? std::nullopt : step_of(target.string());
+    return step_of(files::link_target(run + "/best"));
 }
 
 void prune_checkpoints(const std::string& run, int keep) {

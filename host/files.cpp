@@ -116,6 +116,12 @@ bool exists(const std::string& path) {
     return lstat(path.c_str(), &status) == 0;
 }
 
+std::string link_target(const std::string& path) {
+    std::error_code error;
+    const fs::path target = fs::read_symlink(path, error);
+    return error ? "" : target.string();
+}
+
 std::vector<std::string> list(const std::string& directory) {
     std::error_code error;
     std::vector<std::string> names;

@@ -35,6 +35,7 @@ uint64_t hash(std::string_view text);                             // XXH64, seed
 uint64_t hash_file(const std::string& path);
 std::string hex(uint64_t hash);                                   // 16 digits
 bool exists(const std::string& path);                             // of any kind; a dangling link exists
+std::string link_target(const std::string& path);                 // empty if it is no symbolic link
 std::vector<std::string> list(const std::string& directory);      // names, sorted, without . and ..
 
 // Writes a new file from its beginning. Only close() makes it durable; without it the destructor leaves the file torn.

@@ -31,6 +31,8 @@ Json parse_json(std::string_view text, const std::string& what) {
 
 Json read_json(const std::string& path, uint64_t limit) { return parse_json(files::read_file(path, limit), path); }
 
+std::string to_text(const Json& json) { return json.dump(2, ' ', false, Json::error_handler_t::replace) + "\n"; }
+
 std::string hex_float(double x) {
     char text[40];
     std::snprintf(text, sizeof text, "%a", x);

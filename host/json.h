@@ -11,6 +11,8 @@ using Json = nlohmann::ordered_json;
 Json parse_json(std::string_view text, const std::string& what);
 Json read_json(const std::string& path, uint64_t limit = 64 << 20);
 
+std::string to_text(const Json& json);               // indented, ends with a newline; bad UTF-8 is replaced
+
 std::string hex_float(double x);                     // "0x1.8p+1": exact; and inf and nan, which JSON cannot say
 double parse_hex_float(const Json& value, const std::string& what);
 double shortest(float x);                            // prints as the float does: 1e-05, not 9.99999974737875e-06
