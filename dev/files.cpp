@@ -5,11 +5,11 @@
 #include <sys/wait.h>
 #include <unistd.h>
 #include "dev/expect_error.h"
-#include "dev/fresh_directory.h"
+#include "dev/temporary.h"
 #include "dev/limits.h"
 
 TEST(files, writes_and_reads_back) {
-    const FreshDirectory dir;
+    const Temporary dir;
     files::write_file(dir / "a", "hello");
     EXPECT_EQ(files::read_file(dir / "a", 5), "hello");
     EXPECT_EQ(files::hash_file(dir / "a"), files::hash("hello"));
@@ -21,7 +21,7 @@ TEST(files, writes_and_reads_back) {
 }
 
 TEST(files, hash_does_not_depend_on_chunks) {
-    const FreshDirectory dir;
+    const Temporary dir;
     std::string text(9'000'001, 'x');
     for (size_t i = 0; i < text.size(); i++) text[i] = char(i * 2654435761u >> 13);
     files::Writer writer(dir / "a");
@@ -33,15 +33,15 @@ TEST(files, hash_does_not_depend_on_chunks) {
 }
 
 TEST(files, only_regular_files_are_read) {
-    const FreshDirectory dir;
+    const Temporary dir;
     ASSERT_EQ(mkfifo((dir / "pipe").c_str(), 0600), 0);
     expect_error(Exit::input, {"pipe", "not a regular file"}, [&] { files::Reader(dir / "pipe"); });
-    expect_error(Exit::input, {"is a directory"}, [&] { files::Reader(dir.path()); });
+    expect_error(Exit::input, {"is a directory"}, [&] { files::Reader(dir.path); });
     expect_error(Exit::input, {"/dev/zero", "not a regular file"}, [&] { files::Reader("/dev/zero"); });
 }
 
 TEST(files, reading_past_the_end_is_an_error) {
-    const FreshDirectory dir;
+    const Temporary dir;
     files::write_file(dir / "a", "hello");
     const files::Reader reader(dir / "a");
     char bytes[8];
@@ -52,19 +52,19 @@ TEST(files, reading_past_the_end_is_an_error) {
 }
 
 TEST(files, full_disk) {
-    const FreshDirectory dir;
+    const Temporary dir;
     files::replace_file(dir / "a", "old");
     const FileSizeLimit limit(100);
     expect_error(Exit::io, {"/b", "File too large", "free some space"}, [&] { files::write_file(dir / "b", std::string(200, 'x')); });
     expect_error(Exit::io, {"File too large"}, [&] { files::replace_file(dir / "a", std::string(200, 'x')); });
     EXPECT_EQ(files::read_file(dir / "a", 100), "old");
-    EXPECT_EQ(files::list(dir.path()), (std::vector<std::string>{"a", "b"}));   // no temporary file stays
-    expect_error(Exit::io, {"MiB"}, [&] { files::require_space(dir.path(), ~uint64_t(0)); });
-    files::require_space(dir.path(), 1);
+    EXPECT_EQ(files::list(dir.path), (std::vector<std::string>{"a", "b"}));   // no temporary file stays
+    expect_error(Exit::io, {"MiB"}, [&] { files::require_space(dir.path, ~uint64_t(0)); });
+    files::require_space(dir.path, 1);
 }
 
 TEST(files, replace_is_all_or_nothing) {
-    const FreshDirectory dir;
+    const Temporary dir;
     files::replace_file(dir / "a", "one");
     files::replace_file(dir / "a", "two");
     EXPECT_EQ(files::read_file(dir / "a", 10), "two");
@@ -73,54 +73,54 @@ TEST(files, replace_is_all_or_nothing) {
     EXPECT_EQ(files::link_target(dir / "latest"), "b");
     EXPECT_EQ(files::link_target(dir / "a"), "");
     EXPECT_TRUE(files::exists(dir / "latest"));                       // although it dangles
-    EXPECT_EQ(files::list(dir.path()), (std::vector<std::string>{"a", "latest"}));
+    EXPECT_EQ(files::list(dir.path), (std::vector<std::string>{"a", "latest"}));
 }
 
 TEST(files, atomic_directory) {
-    const FreshDirectory dir;
+    const Temporary dir;
     {
-        files::AtomicDirectory abandoned(dir.path(), "x");
+        files::AtomicDirectory abandoned(dir.path, "x");
         files::write_file(abandoned.path() + "/f", "half");
     }
-    EXPECT_TRUE(files::list(dir.path()).empty());
+    EXPECT_TRUE(files::list(dir.path).empty());
     for (const char* text : {"one", "two"}) {                         // the second replaces the first
-        files::AtomicDirectory directory(dir.path(), "x");
+        files::AtomicDirectory directory(dir.path, "x");
         files::write_file(directory.path() + "/f", text);
         EXPECT_EQ(directory.commit(), dir / "x");
         EXPECT_EQ(files::read_file(dir / "x/f", 10), text);
-        EXPECT_EQ(files::list(dir.path()), std::vector<std::string>{"x"});
+        EXPECT_EQ(files::list(dir.path), std::vector<std::string>{"x"});
     }
-    files::remove_directory(dir.path(), "x");
-    EXPECT_TRUE(files::list(dir.path()).empty());
+    files::remove_directory(dir.path, "x");
+    EXPECT_TRUE(files::list(dir.path).empty());
     expect_error(Exit::io, {"/none", "No such file"}, [&] { files::AtomicDirectory(dir / "none", "x"); });
 }
 
 TEST(files, leftovers_are_ours_only) {
-    const FreshDirectory dir;
+    const Temporary dir;
     for (const char* name : {".tmp.step_1.77", ".trash.step_2.5", "step_1", ".tmp.step_1", ".tmp.other.77", ".tmp.step_1.7x", ".hidden"})
         files::make_directories(dir / name + "/inside");
-    files::remove_leftovers(dir.path(), "step_");
-    EXPECT_EQ(files::list(dir.path()), (std::vector<std::string>{".hidden", ".tmp.other.77", ".tmp.step_1", ".tmp.step_1.7x", "step_1"}));
+    files::remove_leftovers(dir.path, "step_");
+    EXPECT_EQ(files::list(dir.path), (std::vector<std::string>{".hidden", ".tmp.other.77", ".tmp.step_1", ".tmp.step_1.7x", "step_1"}));
 }
 
 TEST(files, run_lock) {
-    const FreshDirectory dir;
+    const Temporary dir;
     {
-        const files::RunLock lock(dir.path());
+        const files::RunLock lock(dir.path);
         // Another open file of this process counts as another holder.
-        expect_error(Exit::locked, {dir.path(), "pid " + std::to_string(getpid()), " since ", " on "}, [&] { files::RunLock again(dir.path()); });
+        expect_error(Exit::locked, {dir.path, "pid " + std::to_string(getpid()), " since ", " on "}, [&] { files::RunLock again(dir.path); });
     }
     const pid_t child = fork();
     if (!child) {
-        new files::RunLock(dir.path());                               // never released by us
+        new files::RunLock(dir.path);                               // never released by us
         _exit(0);
     }
     ASSERT_EQ(waitpid(child, nullptr, 0), child);
-    const files::RunLock free_again(dir.path());
+    const files::RunLock free_again(dir.path);
 }
 
 TEST(files, log) {
-    const FreshDirectory dir;
+    const Temporary dir;
     uint64_t kept;
     {
         files::Log log(dir / "log", 0);
@@ -144,7 +144,7 @@ TEST(files, log) {
 
 TEST(files, log_on_a_full_disk_goes_on) {
     EXPECT_FALSE(files::Log("/dev/full", 0).append("line"));
-    const FreshDirectory dir;
+    const Temporary dir;
     files::Log log(dir / "log", 0);
     {
         const FileSizeLimit limit(10);

@@ -3,7 +3,7 @@
 #include <cmath>
 #include <cstring>
 #include "dev/expect_error.h"
-#include "dev/fresh_directory.h"
+#include "dev/temporary.h"
 
 using safetensors::Dtype;
 using safetensors::Tensor;
@@ -100,7 +100,7 @@ const Case cases[] = {
 TEST(safetensors, headers) {
     for (const Case& c : cases) {
         SCOPED_TRACE(c.name);
-        const FreshDirectory dir;
+        const Temporary dir;
         files::write_file(dir / "m.safetensors", c.bytes);
         if (c.reason) expect_error(Exit::input, {"m.safetensors", c.reason}, [&] { safetensors::Reader(dir / "m.safetensors"); });
         else safetensors::Reader(dir / "m.safetensors");
@@ -111,7 +111,7 @@ TEST(safetensors, ten_tensors_in_one_place) {
     std::string header = "{";
     for (int i = 0; i < 10; i++)
         header += (i ? ",\"" : "\"") + std::to_string(i) + R"(":{"dtype":"I32","shape":[2,2],"data_offsets":[0,16]})";
-    const FreshDirectory dir;
+    const Temporary dir;
     files::write_file(dir / "m", file_of(header + "}", zeros(16)));
     expect_error(Exit::input, {"do not follow on byte 16"}, [&] { safetensors::Reader(dir / "m"); });
 }
@@ -125,7 +125,7 @@ TEST(safetensors, reads_every_float_type_at_any_alignment) {
     const float f[] = {3.25f, -0.0f};
     const uint16_t h[] = {0x3C00, 0xC248, 0x0001, 0x03FF, 0x7BFF, 0xFC00}, b[] = {0x3F80, 0xC049, 0x0001};
     std::memcpy(&data[1], d, 16), std::memcpy(&data[17], f, 8), std::memcpy(&data[25], h, 12), std::memcpy(&data[37], b, 6);
-    const FreshDirectory dir;
+    const Temporary dir;
     files::write_file(dir / "m", file_of(header, data));
     const safetensors::Reader reader(dir / "m");
     const auto values = [&](const char* name) {
@@ -145,7 +145,7 @@ TEST(safetensors, reads_every_float_type_at_any_alignment) {
 }
 
 TEST(safetensors, writes_as_the_reference_does) {
-    const FreshDirectory dir;
+    const Temporary dir;
     safetensors::Writer writer(dir / "m", {{"b", Dtype::F32, {2}}, {"c", Dtype::BF16, {3}}, {"a", Dtype::F32, {1, 2}}, {"z", Dtype::F32, {0}}});
     std::vector<std::string> order;
     for (const Tensor& t : writer.tensors()) order.push_back(t.name);
@@ -175,7 +175,7 @@ TEST(safetensors, writes_as_the_reference_does) {
 }
 
 TEST(safetensors, every_truncation_is_refused) {
-    const FreshDirectory dir;
+    const Temporary dir;
     const std::string bytes = file_of(square, zeros(16));
     for (size_t n = 0; n < bytes.size(); n++) {
         const std::string path = dir / std::to_string(n);

@@ -12,4 +12,5 @@ struct Temporary {
     }
     ~Temporary() { std::filesystem::remove_all(path); }
     Temporary(const Temporary&) = delete;
+    std::string operator/(const std::string& name) const { return (path / name).string(); }
 };

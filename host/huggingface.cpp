@@ -8,18 +8,6 @@ namespace {
 
 // ---- every field of Config by name: what "gpt_cu" holds ------------------------------------------------------------
 
-constexpr const char* norms[] = {"layernorm", "rmsnorm"};
-constexpr const char* positions[] = {"learned", "sinusoidal", "rope"};
-constexpr const char* pairs[] = {"half", "interleaved"};
-constexpr const char* activations[] = {"gelu", "relu", "swiglu"};
-constexpr const char* schemes[] = {"gpt2", "plain", "cs336"};
-
-auto names_of(Norm) { return std::span(norms); }
-auto names_of(Position) { return std::span(positions); }
-auto names_of(RopePairs) { return std::span(pairs); }
-auto names_of(Activation) { return std::span(activations); }
-auto names_of(InitScheme) { return std::span(schemes); }
-
 template <class C, class F>
 void for_each_field(C& c, F&& field) {
     static_assert(sizeof(Config) == 92, "a new field of Config needs its line here");
@@ -262,7 +250,7 @@ Family family_of(const Config& c) {
 Json to_json(const Config& config) {
     Json json;
     for_each_field(config, [&](const char* name, auto value) {
-        if constexpr (std::is_enum_v<decltype(value)>) json[name] = names_of(value)[size_t(value)];
+        if constexpr (std::is_enum_v<decltype(value)>) json[name] = name_of(value);
         else if constexpr (std::is_same_v<decltype(value), float>) json[name] = shortest(value);
         else json[name] = value;
     });
@@ -281,33 +269,13 @@ Config config_from_json(const Json& json, const std::string& what) {
         else if constexpr (std::is_same_v<T, int>) value = f.integer(name, 0);
         else if constexpr (std::is_same_v<T, float>) value = float(f.number(name, 0));
         else {
-            const auto names = names_of(value);
-            const auto found = std::find(names.begin(), names.end(), f.text(name, ""));
-            if (found == names.end()) f.refuse(name, "\"" + f.text(name, "") + "\" is unknown");
-            value = T(found - names.begin());
+            const std::optional<T> known_value = from_name<T>(f.text(name, ""));
+            if (!known_value) f.refuse(name, "\"" + f.text(name, "") + "\" is unknown");
+            value = *known_value;
         }
     });
     if (json.size() != known) throw Error(Exit::input, what, "holds a field this version does not know", "use the version that wrote it");
     return config;
-}
-
-void check_sizes(const Config& c, const std::string& what) {
-    const auto need = [&](bool condition, const std::string& reason) { if (!condition) throw Error(Exit::input, what, reason); };
-    struct Size { const char* name; int value, limit; };
-    for (const Size& s : {Size{"vocabulary", c.V, 1 << 24}, {"context", c.T, 1 << 26}, {"number of layers", c.L, 1 << 14},
-                          {"width", c.C, 1 << 20}, {"number of heads", c.NH, 1 << 16}, {"number of key/value heads", c.NKV, 1 << 16},
-                          {"head size", c.HS, 1 << 16}, {"feed-forward width", c.F, 1 << 24}, {"context before scaling", c.rope_scaling.original_context, 1 << 26}})
-        need(s.value >= 1 && s.value <= s.limit,
-             std::string("a ") + s.name + " of " + std::to_string(s.value) + " is not possible, 1 to " + std::to_string(s.limit) + " is");
-    need(c.NH % c.NKV == 0, std::to_string(c.NH) + " heads do not divide among " + std::to_string(c.NKV) + " key/value heads");
-    need(int64_t(c.NH) * c.HS <= 1 << 24, "heads times head size is more than 16777216");
-    need(c.position != Position::rope || c.HS % 2 == 0, "RoPE needs an even head size, not " + std::to_string(c.HS));
-    need(c.norm_eps > 0 && c.norm_eps < 1, "the epsilon of the norms must lie between 0 and 1");
-    need(c.rope_theta > 0 && std::isfinite(c.rope_theta), "the RoPE base must be positive");
-    need(c.rope_scaling.factor > 0 && std::isfinite(c.rope_scaling.factor), "the RoPE scaling factor must be positive");
-    need(c.rope_scaling.factor == 1 || c.rope_scaling.low_frequency < c.rope_scaling.high_frequency, "the RoPE low_freq_factor must be below high_freq_factor");
-    need(c.dropout >= 0 && c.dropout < 1, "dropout must lie in [0, 1)");
-    need(c.init_std >= 0 && std::isfinite(c.init_std), "the initial standard deviation must be positive");
 }
 
 Json to_json(const ModelDescription& model) {
@@ -328,7 +296,7 @@ ModelDescription model_from_json(const Json& json, const std::string& what) {
     if (family == Family::native && !ours) f.refuse("gpt_cu", "is missing");
     if (ours) model.config = config_from_json(*ours, what + ": gpt_cu");
     else model.config = read_standard(f, family);
-    check_sizes(model.config, what);
+    if (const auto wrong = problems(model.config); !wrong.empty()) throw Error(Exit::input, what, wrong.front());
     if (ours && family_of(model.config) != family) f.refuse("gpt_cu", "does not describe a model of type " + std::string(families[int(family)].model_type));
     if (ours && family != Family::native) {      // the standard keys must agree: other programs may have changed them
         const Json expected = standard_json(model.config, family);

@@ -29,7 +29,6 @@ Json generation_config(const SpecialTokens& special);
 
 Json to_json(const Config& config);                                  // every field, by name
 Config config_from_json(const Json& json, const std::string& what);  // unknown, missing and ill-typed fields are errors
-void check_sizes(const Config& config, const std::string& what);     // positive, divisible, and no product overflows
 
 using GetRow = std::function<std::vector<float>(const Row&)>;               // the row's values (row.size())
 using SetRow = std::function<void(const Row&, std::span<const float>)>;
