@@ -171,7 +171,7 @@ std::string Tokenizer::token_text(int id) const {
 
 uint64_t Tokenizer::hash() const {
     std::string all = name_of(kind);
-    for (const std::string& token : tokens) all += "\n" + std::to_string(token.size()) + ":" + token;
+    for (const std::string& token : tokens) all.append(std::to_string(token.size())).append(":").append(token);
     return XXH64(all.data(), all.size(), uint64_t(unknown));
 }
 

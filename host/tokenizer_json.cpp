@@ -96,9 +96,8 @@ std::string Tokenizer::to_json() const {
 }
 
 std::string Tokenizer::config_json() const {
-    json config = {{"tokenizer_class", "PreTrainedTokenizerFast"}, {"clean_up_tokenization_spaces", false}};
-    if (unknown >= 0) config["unk_token"] = tokens[size_t(unknown)];
-    return config.dump(2) + "\n";
+    // No unk_token here: transformers would take those characters in a text for the token itself.
+    return json{{"tokenizer_class", "PreTrainedTokenizerFast"}, {"clean_up_tokenization_spaces", false}}.dump(2) + "\n";
 }
 
 Tokenizer tokenizer_from_json(std::string_view text, const std::string& what) {
