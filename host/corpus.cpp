@@ -161,7 +161,7 @@ Corpus builtin_corpus(std::string_view name) {
     throw Error(Exit::usage, "--data " + std::string(name), "there is no such corpus", "use builtin:stories or builtin:counting");
 }
 
-double ideal_loss(const Corpus& corpus, size_t first_line, uint64_t tokens) {
-    REQUIRE(first_line < corpus.log_p.size() && tokens > 0);
-    return -std::accumulate(corpus.log_p.begin() + std::ptrdiff_t(first_line), corpus.log_p.end(), 0.0) / double(tokens);
+double ideal_loss(std::span<const double> log_p, size_t first_line, uint64_t tokens) {
+    REQUIRE(first_line < log_p.size() && tokens > 0);
+    return -std::accumulate(log_p.begin() + std::ptrdiff_t(first_line), log_p.end(), 0.0) / double(tokens);
 }

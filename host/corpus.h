@@ -3,6 +3,8 @@
 // builtin:stories is drawn from an unambiguous probabilistic grammar (stories.h): a text has one derivation, its probability
 // is the product of the derivation's choices. builtin:counting is lines that count: "7 8 9 10 11".
 #pragma once
+#include <cstdint>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -17,4 +19,4 @@ Corpus builtin_corpus(std::string_view name);
 bool is_builtin(std::string_view name);
 
 // Nats per token of the lines from `first_line` to the end, when they make `tokens` tokens (newlines counted).
-double ideal_loss(const Corpus& corpus, size_t first_line, uint64_t tokens);
+double ideal_loss(std::span<const double> log_p, size_t first_line, uint64_t tokens);

@@ -11,10 +11,9 @@
 #include "batch.h"
 #include "tokenizer.h"
 
-// A training run reads only this of a shard's or text file when it asks whether the data is still the same.
 struct DataFile {
     std::string path;
-    uint64_t tokens = 0, hash = 0;     // hash: see Data::fingerprint
+    uint64_t bytes = 0, hash = 0;      // hash of a text: all of it; of a shard: header, size and 64 blocks of 4 KiB spread evenly
 };
 
 // A sequence of tokens: in memory, or in shards (llm.c's .bin), of which only what a batch needs is read.
@@ -43,7 +42,7 @@ struct Dataset {
     Window window(uint64_t sample) const;                     // train: any sample number; validate: below windows()
 
     // Samples first .. first+B-1. With the mask a token sees its own document only and positions count from its start.
-    // Throws Error{input} naming shard and offset for an id outside the vocabulary, Error{io} if reading fails.
+    // Throws Error{input} naming shard and place of an id outside the vocabulary, and if a shard cannot be read any more.
     void fill(HostBatch& batch, uint64_t first, int B) const;
     uint64_t valid(uint64_t first, uint64_t count) const;     // targets of these samples that count; reads no token
 };
@@ -67,7 +66,7 @@ struct Data {
     int vocab = 0;
     std::optional<double> ideal_loss;                         // nats per validation token, of the built-in corpora
     std::vector<DataFile> files;                              // in the order of their tokens, training before validation
-    // XXH64 over all tokens of text; of shards over header, size and 64 blocks of 4 KiB spread evenly. Names do not count.
+    // The same only if every window is: XXH64 of all tokens of text, of the hashes of shards, and of the split. Names do not count.
     uint64_t fingerprint = 0;
     std::vector<std::string> warnings;                        // one line each, to be said once
 };

@@ -1,0 +1,43 @@
+// A sequence of tokens: in memory, as narrow as their ids allow, or in shards of which only what is asked for is read.
+#pragma once
+#include <cstdint>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+#include "tokenizer.h"
+
+// llm.c's format: 256 32-bit integers (magic, version, number of tokens, zeros), then the tokens, two or four bytes each.
+struct Shard {
+    std::string path;
+    uint64_t tokens = 0, bytes_per_token = 2;
+    static constexpr uint64_t header = 1024;
+};
+
+// Reads the header and compares it with the file's size. Throws Error{input} for all that is not a whole shard.
+Shard open_shard(const std::string& path);
+int shard_separator(const Shard& shard);           // the token before every document
+int shard_vocab(const Shard& shard);               // of the tokenizer such shards are made with
+// XXH64 of header, size and 64 blocks of 4 KiB spread evenly.
+uint64_t hash_shard(const Shard& shard);
+
+struct TokenSource {
+    std::vector<uint16_t> narrow;      // one of the first three holds the tokens
+    std::vector<uint32_t> wide;
+    std::vector<Shard> shards;
+    std::vector<uint64_t> ends;        // of the shards, in the whole sequence
+    int vocab = 0;                     // every id a shard yields is checked against this
+
+    explicit TokenSource(int vocab) : vocab(vocab) {}
+    uint64_t size() const;
+    void add(std::span<const int> tokens);
+    void add(const Shard& shard);
+    // Tokens begin, begin + 1, ... Several threads may read; no file stays open, so there may be any number of shards.
+    // Throws Error{input} naming shard and place of an id outside the vocabulary, and if a shard cannot be read any more.
+    void read(std::span<int> out, uint64_t begin) const;
+    int at(uint64_t index) const;
+    uint64_t hash() const;             // XXH64 of the tokens in memory
+
+private:
+    void read_shard(std::span<int> out, size_t shard, uint64_t begin) const;
+};
