@@ -41,7 +41,8 @@ TEST(config, presets_have_their_family_s_traits) {
 
     for (const char* name : {"llama2-7b", "llama3-8b", "llama3.1-8b", "llama3.2-1b", "qwen2.5-0.5b", "qwen3-0.6b"}) {
         const Config& c = preset(name);
-        EXPECT_TRUE(c.norm == Norm::rmsnorm && c.position == Position::rope && c.activation == Activation::swiglu) << name;
+        EXPECT_TRUE(c.norm == Norm::rmsnorm && c.position == Position::rope && c.activation == Activation::swiglu)
+            << name;
         EXPECT_TRUE(c.rope_pairs == RopePairs::half && c.init == InitScheme::plain) << name;
     }
     EXPECT_TRUE(preset("llama2-7b").rope_theta == 1e4f && preset("llama2-7b").T == 4096);
@@ -71,14 +72,18 @@ TEST(config, names_lead_to_values_and_back) {
 
 TEST(config, feed_forward_follows_the_width) {
     EXPECT_EQ(default_ffn(768, Activation::gelu), 3072);
-    EXPECT_EQ(default_ffn(768, Activation::swiglu), 2048);    // a multiple of 64 already
-    EXPECT_EQ(default_ffn(1024, Activation::swiglu), 2752);   // 2730.7
-    EXPECT_EQ(default_ffn(2560, Activation::swiglu), 6848);   // 6826.7
+    EXPECT_EQ(default_ffn(768, Activation::swiglu), 2048);   // a multiple of 64 already
+    EXPECT_EQ(default_ffn(1024, Activation::swiglu), 2752);  // 2730.7
+    EXPECT_EQ(default_ffn(2560, Activation::swiglu), 6848);  // 6826.7
     EXPECT_EQ(default_ffn(1, Activation::swiglu), 64);
     EXPECT_EQ(default_ffn(INT_MAX, Activation::relu), INT_MAX);
 }
 
-struct Bad { const char* reason; void (*change)(Config&); int64_t batch = 1; };
+struct Bad {
+    const char* reason;
+    void (*change)(Config&);
+    int64_t batch = 1;
+};
 
 TEST(config, what_is_impossible_is_told) {
     constexpr float nan = std::numeric_limits<float>::quiet_NaN();
@@ -96,7 +101,11 @@ TEST(config, what_is_impossible_is_told) {
         {"feed-forward width of -8", [](Config& c) { c.F = -8; }},
         {"cannot share 5", [](Config& c) { c.NKV = 5; }},
         {"cannot share 24", [](Config& c) { c.NKV = 24; }},
-        {"63 is odd", [](Config& c) { c.HS = 63; c.position = Position::rope; }},
+        {"63 is odd",
+         [](Config& c) {
+             c.HS = 63;
+             c.position = Position::rope;
+         }},
         {"dropout", [](Config& c) { c.dropout = 1; }},
         {"dropout", [](Config& c) { c.dropout = nan; }},
         {"theta", [](Config& c) { c.rope_theta = 0; }},
@@ -111,7 +120,11 @@ TEST(config, what_is_impossible_is_told) {
         {"batch of -3", [](Config&) {}, -3},
         {"batch of 9223372036854775807", [](Config&) {}, INT64_MAX},
         {"more than 2^31 - 1", [](Config&) {}, 1 << 21},
-        {"parameters; 2^42", [](Config& c) { c.L = 4096; c.C = 1 << 20; }},
+        {"parameters; 2^42",
+         [](Config& c) {
+             c.L = 4096;
+             c.C = 1 << 20;
+         }},
     };
     for (const Bad& bad : table) {
         Config c;
@@ -123,7 +136,7 @@ TEST(config, what_is_impossible_is_told) {
     EXPECT_TRUE(problems(Config{}, (1 << 21) - 1).empty());
     Config odd;
     odd.HS = 63;
-    EXPECT_TRUE(problems(odd).empty());   // odd heads are fine where nothing is rotated
+    EXPECT_TRUE(problems(odd).empty());  // odd heads are fine where nothing is rotated
     odd.T = 0, odd.C = 0, odd.dropout = 2;
     EXPECT_EQ(problems(odd).size(), 3u);
 }

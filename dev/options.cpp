@@ -22,7 +22,8 @@ Args refusals(const Args& args) {
         EXPECT_EQ(e.code, Exit::usage);
         Args lines;
         std::string rest = std::string(e.what()) + "\nerror: ";
-        for (size_t at; (at = rest.find("\nerror: ")) != std::string::npos; rest.erase(0, at + 8)) lines.push_back(rest.substr(0, at));
+        for (size_t at; (at = rest.find("\nerror: ")) != std::string::npos; rest.erase(0, at + 8))
+            lines.push_back(rest.substr(0, at));
         return lines;
     }
 }
@@ -40,7 +41,8 @@ void expect_refusal(const Args& args, const Args& parts) {
     const Args lines = refusals(args);
     ASSERT_EQ(lines.size(), 1u) << words(args) << (lines.empty() ? "" : ": " + lines[0]);
     EXPECT_FALSE(has(lines[0], "\n"));
-    for (const std::string& part : parts) EXPECT_TRUE(has(lines[0], part)) << words(args) << ": " << lines[0] << "\nlacks " << part;
+    for (const std::string& part : parts)
+        EXPECT_TRUE(has(lines[0], part)) << words(args) << ": " << lines[0] << "\nlacks " << part;
 }
 
 TEST(options, nothing_given_trains_the_tiny_model) {
@@ -67,7 +69,9 @@ TEST(options, rows_are_sound) {
             EXPECT_TRUE(json.contains(f.name)) << f.name;
             EXPECT_EQ(f.get(default_options(command)).is_null(), f.optional) << f.name;
             Options o = default_options(command);
-            if (*f.text) { EXPECT_EQ(f.set(o, {f.text}), "") << f.name; }
+            if (*f.text) {
+                EXPECT_EQ(f.set(o, {f.text}), "") << f.name;
+            }
             EXPECT_EQ(find_flag(f.name, command), &f);
         }
         EXPECT_EQ(names.size(), json.size());
@@ -98,36 +102,101 @@ TEST(options, forms_of_a_flag) {
     EXPECT_EQ(parse({"--schedule=wsd"}).schedule, Schedule::wsd);
     EXPECT_TRUE(parse({"--batch=8"}).has("batch") && !parse({"--batch=8"}).has("steps"));
     // Texts arrive as they were, whatever they look like.
-    for (const char* text : {"[a,b]", "{}", "a b", " ", "{x", "%%", "#", "\"", "[", "a=b", "=", "-", "- x", "\n", "人", "true"}) {
+    for (const char* text :
+         {"[a,b]", "{}", "a b", " ", "{x", "%%", "#", "\"", "[", "a=b", "=", "-", "- x", "\n", "人", "true"}) {
         EXPECT_EQ(parse({"--prompt", text}).prompt, text);
         EXPECT_EQ(parse({std::string("--prompt=") + text}).prompt, text);
         EXPECT_EQ(parse({"--data", "a", text}).data, (Args{"a", text}));
     }
-    for (const char* text : {"-x", "--x", "--", "--batch", "-1"}) EXPECT_EQ(parse({std::string("--prompt=") + text}).prompt, text);
+    for (const char* text : {"-x", "--x", "--", "--batch", "-1"})
+        EXPECT_EQ(parse({std::string("--prompt=") + text}).prompt, text);
 }
 
 TEST(options, memory_has_units) {
-    const std::pair<const char*, uint64_t> table[] = {{"24GiB", 25769803776}, {"24GB", 24000000000}, {"1.5GiB", 1610612736},
-                                                      {"512MiB", 536870912}, {"1000", 1000}, {"2e9", 2000000000}, {"1TB", 1000000000000}};
-    for (const auto& [text, bytes] : table) EXPECT_EQ(parse({"plan", "--gpu-memory", text}).gpu_memory->count, bytes) << text;
-    for (const char* text : {"24 GiB", "GiB", "-1GiB", "0", "24gib", "1e400", "nanGB", "9999999TiB", "24GiBs", "1e", "infGB"}) {
+    const std::pair<const char*, uint64_t> table[] = {
+        {"24GiB", 25769803776}, {"24GB", 24000000000}, {"1.5GiB", 1610612736}, {"512MiB", 536870912},
+        {"1000", 1000},         {"2e9", 2000000000},   {"1TB", 1000000000000}};
+    for (const auto& [text, bytes] : table)
+        EXPECT_EQ(parse({"plan", "--gpu-memory", text}).gpu_memory->count, bytes) << text;
+    for (const char* text :
+         {"24 GiB", "GiB", "-1GiB", "0", "24gib", "1e400", "nanGB", "9999999TiB", "24GiBs", "1e", "infGB"}) {
         expect_refusal({"plan", "--gpu-memory", text}, {"--gpu-memory: ", "example: --gpu-memory 24GiB"});
     }
 }
 
 TEST(options, values_are_read_strictly) {
-    const std::pair<const char*, const char*> table[] = {
-        {"batch", "8x"}, {"batch", "1e3"}, {"batch", " 8"}, {"batch", "8 "}, {"batch", "0"}, {"batch", "-1"}, {"batch", "+8"},
-        {"batch", "99999999999999999999"}, {"batch", "2147483648"}, {"batch", "0x8"}, {"batch", "8.0"}, {"batch", "８"}, {"batch", "8\n"},
-        {"seed", "-1"}, {"seed", "18446744073709551616"}, {"seed", "1.5"}, {"total-batch", "0"}, {"total-batch", "9223372036854775807"},
-        {"lr", "nan"}, {"lr", "inf"}, {"lr", "-1"}, {"lr", "1e400"}, {"lr", "1e-400"}, {"lr", "0"}, {"lr", "1,5"}, {"lr", "0x1p-3"},
-        {"lr", "1e-3x"}, {"lr", "infinity"}, {"lr", "1e"}, {"lr", "100"}, {"steps", "0"}, {"epochs", "0"}, {"warmup", "-1"},
-        {"val-fraction", "0"}, {"val-fraction", "1"}, {"val-fraction", "-0.1"}, {"beta1", "1"}, {"beta2", "-0.1"}, {"eps", "0"},
-        {"clip", "-1"}, {"dropout", "1"}, {"dropout", "nan"}, {"weight-decay", "-1"}, {"temperature", "-1"}, {"temperature", "nan"},
-        {"top-k", "-1"}, {"top-p", "0"}, {"top-p", "1.1"}, {"min-p", "1.5"}, {"min-p", "-0.1"}, {"keep", "0"}, {"log-every", "0"},
-        {"eval-every", "-1"}, {"threads", "-1"}, {"layers", "0"}, {"heads", "-4"}, {"context", "0"}, {"tied", "yes"}, {"tied", "1"},
-        {"norm", "batchnorm"}, {"norm", "RMSNorm"}, {"schedule", ""}, {"dtype", "fp16"}, {"device", "gpu"}, {"recompute", "all"},
-        {"out", ""}, {"prompt", ""}, {"data", ""}, {"model", ""}, {"resume", ""}, {"tied", ""}, {"lr", ""}};
+    const std::pair<const char*, const char*> table[] = {{"batch", "8x"},
+                                                         {"batch", "1e3"},
+                                                         {"batch", " 8"},
+                                                         {"batch", "8 "},
+                                                         {"batch", "0"},
+                                                         {"batch", "-1"},
+                                                         {"batch", "+8"},
+                                                         {"batch", "99999999999999999999"},
+                                                         {"batch", "2147483648"},
+                                                         {"batch", "0x8"},
+                                                         {"batch", "8.0"},
+                                                         {"batch", "８"},
+                                                         {"batch", "8\n"},
+                                                         {"seed", "-1"},
+                                                         {"seed", "18446744073709551616"},
+                                                         {"seed", "1.5"},
+                                                         {"total-batch", "0"},
+                                                         {"total-batch", "9223372036854775807"},
+                                                         {"lr", "nan"},
+                                                         {"lr", "inf"},
+                                                         {"lr", "-1"},
+                                                         {"lr", "1e400"},
+                                                         {"lr", "1e-400"},
+                                                         {"lr", "0"},
+                                                         {"lr", "1,5"},
+                                                         {"lr", "0x1p-3"},
+                                                         {"lr", "1e-3x"},
+                                                         {"lr", "infinity"},
+                                                         {"lr", "1e"},
+                                                         {"lr", "100"},
+                                                         {"steps", "0"},
+                                                         {"epochs", "0"},
+                                                         {"warmup", "-1"},
+                                                         {"val-fraction", "0"},
+                                                         {"val-fraction", "1"},
+                                                         {"val-fraction", "-0.1"},
+                                                         {"beta1", "1"},
+                                                         {"beta2", "-0.1"},
+                                                         {"eps", "0"},
+                                                         {"clip", "-1"},
+                                                         {"dropout", "1"},
+                                                         {"dropout", "nan"},
+                                                         {"weight-decay", "-1"},
+                                                         {"temperature", "-1"},
+                                                         {"temperature", "nan"},
+                                                         {"top-k", "-1"},
+                                                         {"top-p", "0"},
+                                                         {"top-p", "1.1"},
+                                                         {"min-p", "1.5"},
+                                                         {"min-p", "-0.1"},
+                                                         {"keep", "0"},
+                                                         {"log-every", "0"},
+                                                         {"eval-every", "-1"},
+                                                         {"threads", "-1"},
+                                                         {"layers", "0"},
+                                                         {"heads", "-4"},
+                                                         {"context", "0"},
+                                                         {"tied", "yes"},
+                                                         {"tied", "1"},
+                                                         {"norm", "batchnorm"},
+                                                         {"norm", "RMSNorm"},
+                                                         {"schedule", ""},
+                                                         {"dtype", "fp16"},
+                                                         {"device", "gpu"},
+                                                         {"recompute", "all"},
+                                                         {"out", ""},
+                                                         {"prompt", ""},
+                                                         {"data", ""},
+                                                         {"model", ""},
+                                                         {"resume", ""},
+                                                         {"tied", ""},
+                                                         {"lr", ""}};
     for (const auto& [flag, text] : table) {
         const std::string name = std::string("--") + flag;
         expect_refusal({name, text}, {name + ": ", "; example: " + name});
@@ -145,9 +214,11 @@ TEST(options, values_are_read_strictly) {
 }
 
 TEST(options, everything_wrong_is_said_at_once) {
-    const Args lines = refusals({"--lerning-rate", "0.1", "--batch", "8x", "--top-p=2", "foo", "--resume", "--overwrite", "--kv-heads", "3"});
+    const Args lines = refusals(
+        {"--lerning-rate", "0.1", "--batch", "8x", "--top-p=2", "foo", "--resume", "--overwrite", "--kv-heads", "3"});
     ASSERT_EQ(lines.size(), 7u);
-    const Args flags = {"--lerning-rate", "foo", "--kv-heads", "--batch", "--overwrite", "--top-p", "--resume: a run keeps its model"};
+    const Args flags = {
+        "--lerning-rate", "foo", "--kv-heads", "--batch", "--overwrite", "--top-p", "--resume: a run keeps its model"};
     for (const std::string& f : flags) {
         EXPECT_TRUE(std::any_of(lines.begin(), lines.end(), [&](const std::string& l) { return has(l, f); })) << f;
     }
@@ -158,9 +229,11 @@ TEST(options, everything_wrong_is_said_at_once) {
 
 TEST(options, unknown_flags_get_the_nearest) {
     const std::pair<const char*, const char*> table[] = {
-        {"--lerning-rate", "--lr?"}, {"--learning-rate", "--lr?"}, {"--batchs", "--batch?"}, {"--batch-size", "--batch?"}, {"--stpes", "--steps?"},
-        {"--wieght-decay=1", "--weight-decay?"}, {"--n-layer", "--layers?"}, {"--Batch", "--batch?"}, {"--save_every", "--save-every?"}};
-    for (const auto& [given, meant] : table) expect_refusal({given}, {std::string("unknown flag; did you mean ") + meant});
+        {"--lerning-rate", "--lr?"},  {"--learning-rate", "--lr?"}, {"--batchs", "--batch?"},
+        {"--batch-size", "--batch?"}, {"--stpes", "--steps?"},      {"--wieght-decay=1", "--weight-decay?"},
+        {"--n-layer", "--layers?"},   {"--Batch", "--batch?"},      {"--save_every", "--save-every?"}};
+    for (const auto& [given, meant] : table)
+        expect_refusal({given}, {std::string("unknown flag; did you mean ") + meant});
     expect_refusal({"--zzzzzzzzzz"}, {"\"--zzzzzzzzzz\": unknown flag; --help lists all"});
     for (const char* bad : {"-b", "-batch", "-x=3"}) expect_refusal({bad}, {bad, "two dashes"});
     for (const char* bad : {"--", "--=x", "---batch"}) expect_refusal({bad}, {"unknown flag"});
@@ -174,7 +247,9 @@ TEST(options, unknown_flags_get_the_nearest) {
 }
 
 TEST(options, contradictions) {
-    const struct { Args args, parts; } table[] = {
+    const struct {
+        Args args, parts;
+    } table[] = {
         {{"--batch", "8", "--batch", "9"}, {"--batch: given as \"8\" and as \"9\"; keep one"}},
         {{"--tied", "--tied=false"}, {"--tied: given as"}},
         {{"--resume", "--overwrite"}, {"--resume: contradicts --overwrite"}},
@@ -184,14 +259,17 @@ TEST(options, contradictions) {
         {{"--epochs", "2", "--steps", "100"}, {"--epochs: contradicts --steps"}},
         {{"--val", "a.txt", "--val-fraction", "0.2"}, {"--val: contradicts --val-fraction"}},
         {{"--from-scratch"}, {"--from-scratch: the preset tiny starts from random weights anyway"}},
-        {{"--model", "./qwen", "--layers", "3", "--init", "gpt2"}, {"leave out --layers, --init, or add --from-scratch"}},
+        {{"--model", "./qwen", "--layers", "3", "--init", "gpt2"},
+         {"leave out --layers, --init, or add --from-scratch"}},
         {{"--model", "gtp2"}, {"\"gtp2\" is neither a preset (gpt2?) nor a directory"}},
         {{"--min-lr", "0.1", "--lr", "0.01"}, {"--min-lr: 0.1 is above --lr 0.01; example: --min-lr 0.001"}},
         {{"--warmup", "101", "--steps", "100"}, {"--warmup: 101 steps are more than --steps 100; example: --warmup 5"}},
         {{"--device", "cpu", "--dtype", "bf16"}, {"--dtype: the CPU's layers compute in fp32"}},
-        {{"--batch", "8", "--context", "128", "--total-batch", "2500"}, {"--total-batch: 2500 is not a multiple of --batch 8 times --context 128; nearest: 2048 or 3072"}},
+        {{"--batch", "8", "--context", "128", "--total-batch", "2500"},
+         {"--total-batch: 2500 is not a multiple of --batch 8 times --context 128; nearest: 2048 or 3072"}},
         {{"--batch", "8", "--total-batch", "5"}, {"nearest: 1024"}},
-        {{"--batch", "2147483647"}, {"model: 2147483647 sequences of 128 tokens are more than 2^31 - 1", "change --batch"}},
+        {{"--batch", "2147483647"},
+         {"model: 2147483647 sequences of 128 tokens are more than 2^31 - 1", "change --batch"}},
         {{"--heads", "3"}, {"--heads: 3 heads do not divide the width 128"}},
         {{"--dim", "130"}, {"4 heads do not divide the width 130"}},
         {{"--kv-heads", "3"}, {"model: 4 heads cannot share 3 key/value heads", "change --kv-heads"}},
@@ -205,9 +283,10 @@ TEST(options, contradictions) {
         {{"plan", "--context", "2147483647"}, {"a context of 2147483647"}},
     };
     for (const auto& t : table) expect_refusal(t.args, t.parts);
-    for (const Args& fine : {Args{"--model", "./qwen", "--from-scratch", "--layers", "3"}, Args{"--model", "./qwen", "--dropout", "0.1"},
-                             Args{"--warmup", "5000", "--epochs", "3"}, Args{"--resume", "runs/a", "--steps", "5000"},
-                             Args{"--batch", "8", "--context", "64", "--total-batch", "1024"}, Args{"--model", testing::TempDir()}}) {
+    for (const Args& fine :
+         {Args{"--model", "./qwen", "--from-scratch", "--layers", "3"}, Args{"--model", "./qwen", "--dropout", "0.1"},
+          Args{"--warmup", "5000", "--epochs", "3"}, Args{"--resume", "runs/a", "--steps", "5000"},
+          Args{"--batch", "8", "--context", "64", "--total-batch", "1024"}, Args{"--model", testing::TempDir()}}) {
         EXPECT_EQ(refusals(fine), Args()) << words(fine);
     }
 }
@@ -226,14 +305,17 @@ TEST(options, sizes_follow_what_was_given) {
     EXPECT_TRUE(c.NH == 8 && c.NKV == 8 && c.HS == 16 && c.F == 512);
     c = config_of({"--heads", "8", "--kv-heads", "2", "--head-size", "24", "--ffn", "100"});
     EXPECT_TRUE(c.NH == 8 && c.NKV == 2 && c.HS == 24 && c.F == 100);
-    c = config_of({"--activation", "swiglu", "--norm", "rmsnorm", "--position", "rope", "--rope-pairs", "interleaved", "--rope-theta", "5e5"});
-    EXPECT_TRUE(c.F == 384 && c.activation == Activation::swiglu && c.norm == Norm::rmsnorm && !c.norm_bias && c.qkv_bias);
+    c = config_of({"--activation", "swiglu", "--norm", "rmsnorm", "--position", "rope", "--rope-pairs", "interleaved",
+                   "--rope-theta", "5e5"});
+    EXPECT_TRUE(c.F == 384 && c.activation == Activation::swiglu && c.norm == Norm::rmsnorm && !c.norm_bias &&
+                c.qkv_bias);
     EXPECT_TRUE(c.position == Position::rope && c.rope_pairs == RopePairs::interleaved && c.rope_theta == 5e5f);
-    c = config_of({"--bias=false", "--qkv-bias", "--tied=false", "--qk-norm", "--dropout", "0.3", "--init", "cs336", "--norm-eps", "1e-6"});
+    c = config_of({"--bias=false", "--qkv-bias", "--tied=false", "--qk-norm", "--dropout", "0.3", "--init", "cs336",
+                   "--norm-eps", "1e-6"});
     EXPECT_TRUE(c.qkv_bias && !c.proj_bias && !c.ffn_bias && !c.norm_bias && !c.tied && c.qk_norm && c.dropout == 0.3f);
     EXPECT_TRUE(c.init == InitScheme::cs336 && c.norm_eps == 1e-6f);
     c = config_of({"--layers", "2"}, "qwen3-0.6b");
-    EXPECT_TRUE(c.L == 2 && c.C == 1024 && c.NKV == 8 && c.HS == 128 && c.F == 3072);   // HS is not C / NH, and stays
+    EXPECT_TRUE(c.L == 2 && c.C == 1024 && c.NKV == 8 && c.HS == 128 && c.F == 3072);  // HS is not C / NH, and stays
     c = config_of({"--norm", "layernorm"}, "llama3.2-1b");
     EXPECT_TRUE(c.norm == Norm::layernorm && !c.norm_bias);
     c = config_of({"--norm", "layernorm", "--bias"}, "llama3.2-1b");
@@ -256,9 +338,11 @@ TEST(options, a_directory_keeps_its_context) {
 
 TEST(options, json_brings_every_flag_back) {
     Args args = {"train"};
-    for (const Flag& f : flags()) {   // every flag that goes with the others, with a value that is not its default
+    for (const Flag& f : flags()) {  // every flag that goes with the others, with a value that is not its default
         const std::string name = f.name;
-        if (!f.belongs_to(Command::train) || name == "resume" || name == "out" || name == "epochs" || name == "from-scratch") continue;
+        if (!f.belongs_to(Command::train) || name == "resume" || name == "out" || name == "epochs" ||
+            name == "from-scratch")
+            continue;
         if (name == "val-fraction" || name == "model") continue;
         if (f.alone) args.push_back("--" + name);
         else if (name == "data" || name == "val") args.insert(args.end(), {"--" + name, "a " + name, "[b]"});
@@ -267,11 +351,14 @@ TEST(options, json_brings_every_flag_back) {
         else if (name == "schedule") args.insert(args.end(), {"--schedule", "linear"});
         else if (name == "recompute") args.insert(args.end(), {"--recompute", "mlp"});
         else if (name == "tokenizer" || name == "prompt") args.insert(args.end(), {"--" + name, "x\"y\n人"});
-        else if (name == "beta1" || name == "beta2" || name == "top-p" || name == "min-p") args.insert(args.end(), {"--" + name, "0.8765432109876543"});
+        else if (name == "beta1" || name == "beta2" || name == "top-p" || name == "min-p")
+            args.insert(args.end(), {"--" + name, "0.8765432109876543"});
+        else if (name == "total-batch" || name == "warmup")
+            args.insert(args.end(), {"--" + name, name == "warmup" ? "7" : "16384"});
         else if (f.optional) args.insert(args.end(), {"--" + name, f.text});
         else if (name == "lr" || name == "eps") args.insert(args.end(), {"--" + name, "0.5"});
         else if (name == "seed") args.insert(args.end(), {"--seed", "18446744073709551615"});
-        else args.insert(args.end(), {"--" + name, "444"});
+        else args.insert(args.end(), {"--" + name, "32"});
     }
     std::erase(args, "--overwrite");
     const Options o = parse(args);
@@ -284,11 +371,13 @@ TEST(options, json_brings_every_flag_back) {
     size_t defaults = 0;
     const auto plain = to_json(default_options(Command::train));
     for (const auto& [name, value] : expected.items()) defaults += value == plain[name];
-    EXPECT_LE(defaults, 6u);   // the test would be hollow otherwise: model, from-scratch, epochs, val-fraction, out, overwrite
+    EXPECT_LE(defaults,
+              6u);  // the test would be hollow otherwise: model, from-scratch, epochs, val-fraction, out, overwrite
 }
 
 TEST(options, the_command_line_wins_over_what_was_saved) {
-    const auto saved = to_json(parse({"--epochs", "3", "--lr", "0.02", "--out", "runs/x", "--overwrite", "--prompt", "a"}));
+    const auto saved =
+        to_json(parse({"--epochs", "3", "--lr", "0.02", "--out", "runs/x", "--overwrite", "--prompt", "a"}));
     Options o = parse({"--resume", "--steps", "50", "--batch", "2", "--warmup", "1"});
     restore(o, saved);
     EXPECT_TRUE(o.steps == 50 && !o.epochs && o.batch == 2 && o.lr == 0.02 && o.prompt == "a");
@@ -302,9 +391,10 @@ TEST(options, the_command_line_wins_over_what_was_saved) {
 }
 
 TEST(options, damaged_saved_flags_are_refused) {
-    for (const char* text : {"[]", "3", "null", R"({"batch": "x"})", R"({"batch": -1})", R"({"batch": 1.5})", R"({"batch": []})",
-                             R"({"batch": [1, 2]})", R"({"batch": {}})", R"({"lr": true})", R"({"data": [1, [2]]})", R"({"norm": "x"})",
-                             R"({"data": {"a": 1}})", R"({"seed": 1e30})", R"({"tied": 1})"}) {
+    for (const char* text :
+         {"[]", "3", "null", R"({"batch": "x"})", R"({"batch": -1})", R"({"batch": 1.5})", R"({"batch": []})",
+          R"({"batch": [1, 2]})", R"({"batch": {}})", R"({"lr": true})", R"({"data": [1, [2]]})", R"({"norm": "x"})",
+          R"({"data": {"a": 1}})", R"({"seed": 1e30})", R"({"tied": 1})"}) {
         Options o = parse({"--resume"});
         try {
             restore(o, nlohmann::ordered_json::parse(text));
@@ -318,7 +408,8 @@ TEST(options, damaged_saved_flags_are_refused) {
 // Whatever stands there, it is parsed or refused.
 TEST(options, any_words) {
     std::mt19937 random(7);
-    Args pieces = {"--", "-", "=", "--=", "-1", "nan", "1e999", "[", "]", "{}", "%%", "++", "@file", "\"", "人", "\xff", "--help=", "8", "", " "};
+    Args pieces = {"--", "-",  "=",     "--=", "-1", "nan",  "1e999",   "[", "]", "{}",
+                   "%%", "++", "@file", "\"",  "人", "\xff", "--help=", "8", "",  " "};
     for (const Flag& f : flags()) pieces.push_back(std::string("--") + f.name), pieces.push_back(f.text);
     for (int round = 0; round < 300; round++) {
         Args args;

@@ -22,12 +22,12 @@ bool has(const std::string& text, const std::string& part) { return text.find(pa
 
 TEST(plan, parameters_are_the_published_ones) {
     const std::pair<const char*, uint64_t> table[] = {
-        {"gpt2", 124439808},          {"gpt2-medium", 354823168},    {"gpt2-large", 774030080},
-        {"gpt2-xl", 1557611200},      {"cs336-xl", 2127057600},      {"llama2-7b", 6738415616},
-        {"llama3-8b", 8030261248},    {"llama3.1-8b", 8030261248},   {"llama3.2-1b", 1235814400},
-        {"llama3.2-3b", 3212749824},  {"qwen2.5-0.5b", 494032768},   {"qwen2.5-1.5b", 1543714304},
-        {"qwen2.5-3b", 3085938688},   {"qwen2.5-7b", 7615616512},    {"qwen3-0.6b", 596049920},
-        {"qwen3-1.7b", 1720574976},   {"qwen3-4b", 4022468096},      {"qwen3-8b", 8190735360}};
+        {"gpt2", 124439808},         {"gpt2-medium", 354823168},  {"gpt2-large", 774030080},
+        {"gpt2-xl", 1557611200},     {"cs336-xl", 2127057600},    {"llama2-7b", 6738415616},
+        {"llama3-8b", 8030261248},   {"llama3.1-8b", 8030261248}, {"llama3.2-1b", 1235814400},
+        {"llama3.2-3b", 3212749824}, {"qwen2.5-0.5b", 494032768}, {"qwen2.5-1.5b", 1543714304},
+        {"qwen2.5-3b", 3085938688},  {"qwen2.5-7b", 7615616512},  {"qwen3-0.6b", 596049920},
+        {"qwen3-1.7b", 1720574976},  {"qwen3-4b", 4022468096},    {"qwen3-8b", 8190735360}};
     for (const auto& [name, parameters] : table) EXPECT_EQ(plan_of(name, 1024).parameters(), parameters) << name;
     // nanoGPT counts 10.65M for its Shakespeare model of 65 characters, leaving out the positions.
     const Plan baby = plan_of("baby");
@@ -45,8 +45,9 @@ TEST(plan, course_model_s_products) {
     EXPECT_EQ(p.training_flops(), 3 * p.forward_flops());
 
     const std::string text = plan_text("cs336-xl", p);
-    for (const char* part : {"2,127,057,600", "8.51 GB", "90,596,966,400", "20,971,520,000", "6,710,886,400", "62,914,560,000",
-                             "164,682,137,600", "4.5133e12", "1.495e14 FLOPs  55% attention products"}) {
+    for (const char* part :
+         {"2,127,057,600", "8.51 GB", "90,596,966,400", "20,971,520,000", "6,710,886,400", "62,914,560,000",
+          "164,682,137,600", "4.5133e12", "1.495e14 FLOPs  55% attention products"}) {
         EXPECT_TRUE(has(text, part)) << part << "\n" << text;
     }
     const Plan longer = plan_of("cs336-xl", 16384);
@@ -63,7 +64,8 @@ TEST(plan, text_of_the_known_models) {
 
 TEST(plan, table_has_a_row_for_every_relative) {
     const std::string text = family_text("gpt2-large", plan_of("gpt2-large"));
-    for (const char* part : {"  tiny ", "  gpt2 ", " *gpt2-large ", "  gpt2-xl ", "1,557,611,200"}) EXPECT_TRUE(has(text, part)) << text;
+    for (const char* part : {"  tiny ", "  gpt2 ", " *gpt2-large ", "  gpt2-xl ", "1,557,611,200"})
+        EXPECT_TRUE(has(text, part)) << text;
     EXPECT_FALSE(has(text, "qwen"));
     EXPECT_EQ(family_text("some/directory", plan_of("gpt2")), "");
 }
@@ -89,21 +91,28 @@ TEST(plan, flops_of_odd_shapes) {
 }
 
 // Stands for a device: counts what a trainer asks for.
-struct Two { uint16_t bits = 0; Two() = default; Two(double) {} };
+struct Two {
+    uint16_t bits = 0;
+    Two() = default;
+    Two(double) {}
+};
 template <class T>
 struct Counting {
     using Real = T;
     using Stat = float;
     static constexpr int vocab_multiple = 1;
     std::shared_ptr<uint64_t> bytes = std::make_shared<uint64_t>(0);
-    std::shared_ptr<std::vector<std::unique_ptr<char[]>>> blocks = std::make_shared<std::vector<std::unique_ptr<char[]>>>();
+    std::shared_ptr<std::vector<std::unique_ptr<char[]>>> blocks =
+        std::make_shared<std::vector<std::unique_ptr<char[]>>>();
 
-    template <class U> U* allocate(size_t n) const {
+    template <class U>
+    U* allocate(size_t n) const {
         *bytes += n * sizeof(U);
         blocks->push_back(std::make_unique<char[]>(n * sizeof(U)));
         return reinterpret_cast<U*>(blocks->back().get());
     }
-    template <class U> void upload(U*, const U*, size_t) const {}
+    template <class U>
+    void upload(U*, const U*, size_t) const {}
 };
 
 template <class T>
@@ -150,7 +159,7 @@ TEST(plan, remedies_fit_and_ask_for_no_more_than_they_must) {
     EXPECT_TRUE(fits(again(64, 1024, Recompute::mlp), 40 * GiB));
     EXPECT_EQ(remedies(plan, 40 * GiB)[1].flags, "--recompute mlp");
     EXPECT_EQ(remedies(plan, 16 * GiB)[1].flags.find("--recompute block --batch "), 0u);
-    EXPECT_TRUE(remedies(plan, 1 * GiB).empty());   // weights, gradients and moments are more
+    EXPECT_TRUE(remedies(plan, 1 * GiB).empty());  // weights, gradients and moments are more
 }
 
 std::string run(const std::vector<std::string>& args, Exit expected) {
@@ -168,13 +177,17 @@ std::string run(const std::vector<std::string>& args, Exit expected) {
 }
 
 TEST(plan, command_says_whether_it_fits) {
-    EXPECT_TRUE(has(run({"plan", "--model", "gpt2", "--batch", "4", "--gpu-memory", "24GiB"}, Exit::done), "it fits: "));
+    EXPECT_TRUE(
+        has(run({"plan", "--model", "gpt2", "--batch", "4", "--gpu-memory", "24GiB"}, Exit::done), "it fits: "));
     const std::string no = run({"plan", "--model=gpt2", "--batch=64", "--gpu-memory=24GiB"}, Exit::device);
     EXPECT_TRUE(has(no, "it does not fit: ")) << no;
-    EXPECT_TRUE(has(no, "memory: training needs 56.7 GB of 25.8 GB; it fits with --batch 26, or --recompute block, or --context 384")) << no;
+    EXPECT_TRUE(has(
+        no,
+        "memory: training needs 56.7 GB of 25.8 GB; it fits with --batch 26, or --recompute block, or --context 384"))
+        << no;
     EXPECT_TRUE(has(run({"plan", "--model=gpt2-xl", "--gpu-memory=8GiB"}, Exit::device), "choose a smaller --model"));
     const std::string plain = run({"plan"}, Exit::done);
-    EXPECT_FALSE(has(plain, "\033"));   // not a terminal
+    EXPECT_FALSE(has(plain, "\033"));  // not a terminal
     EXPECT_FALSE(has(plain, " \n"));
     EXPECT_TRUE(has(plain, "tiny: 644,224 parameters"));
 }
