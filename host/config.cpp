@@ -33,11 +33,13 @@ Config cs336(Config c) {
     return c;
 }
 Config llama2(Config c) {
+    c.NKV = c.NH;
     c.tied = false;
     return llama(c);
 }
 // 3.1 and 3.2 stretch RoPE by a factor beyond the 8192 positions of pretraining. The small ones tie the head.
 Config llama3(Config c, float factor) {
+    c.V = 128256;
     c.NKV = 8;
     c.rope_theta = 5e5f;
     c.rope_scaling = {.factor = factor, .original_context = 8192};
@@ -81,11 +83,11 @@ const std::vector<Preset>& presets() {
     {"cs336-xl",     "cs336", cs336({.T = 1024, .V = 50257, .L = 48, .C = 1600, .NH = 25, .HS = 64, .F = 6400})},
     {"cs336-2.7b",   "cs336", cs336({.T = 1024, .V = 50257, .L = 32, .C = 2560, .NH = 32, .HS = 80, .F = 0})},
 
-    {"llama2-7b",   "llama", llama2({.T = 4096, .V = 32000, .L = 32, .C = 4096, .NH = 32, .NKV = 32, .HS = 128, .F = 11008})},
-    {"llama3-8b",   "llama", llama3({.T = 8192, .V = 128256, .L = 32, .C = 4096, .NH = 32, .HS = 128, .F = 14336}, 1)},
-    {"llama3.1-8b", "llama", llama3({.T = 131072, .V = 128256, .L = 32, .C = 4096, .NH = 32, .HS = 128, .F = 14336}, 8)},
-    {"llama3.2-1b", "llama", llama3({.T = 131072, .V = 128256, .L = 16, .C = 2048, .NH = 32, .HS =  64, .F =  8192}, 32)},
-    {"llama3.2-3b", "llama", llama3({.T = 131072, .V = 128256, .L = 28, .C = 3072, .NH = 24, .HS = 128, .F =  8192}, 32)},
+    {"llama2-7b",   "llama", llama2({.T = 4096, .V = 32000, .L = 32, .C = 4096, .NH = 32, .HS = 128, .F = 11008})},
+    {"llama3-8b",   "llama", llama3({.T = 8192, .L = 32, .C = 4096, .NH = 32, .HS = 128, .F = 14336}, 1)},
+    {"llama3.1-8b", "llama", llama3({.T = 131072, .L = 32, .C = 4096, .NH = 32, .HS = 128, .F = 14336}, 8)},
+    {"llama3.2-1b", "llama", llama3({.T = 131072, .L = 16, .C = 2048, .NH = 32, .HS =  64, .F =  8192}, 32)},
+    {"llama3.2-3b", "llama", llama3({.T = 131072, .L = 28, .C = 3072, .NH = 24, .HS = 128, .F =  8192}, 32)},
 
     {"qwen2.5-0.5b", "qwen2", qwen2({.T = 32768, .L = 24, .C =  896, .NH = 14, .NKV = 2, .HS =  64, .F =  4864})},
     {"qwen2.5-1.5b", "qwen2", qwen2({.T = 32768, .L = 28, .C = 1536, .NH = 12, .NKV = 2, .HS = 128, .F =  8960})},

@@ -1,4 +1,4 @@
-// What kind of Transformer: the choices and the sizes. Presets are rows of one table in config.cpp; flags override them.
+// What kind of Transformer: the choices and the sizes. Presets are rows of a table in config.cpp; flags override them.
 #pragma once
 #include <array>
 #include <cstdint>
@@ -54,7 +54,7 @@ struct Preset {
 const std::vector<Preset>& presets();
 const Config* find_preset(std::string_view name);      // null: there is none of that name
 
-// F of a model of width C whose feed-forward nobody chose: 4C, or 8/3 C up to a multiple of 64 where a gate takes a third.
+// F of a model of width C where nobody chose it: 4C, or 8/3 C up to a multiple of 64 where a gate takes its third.
 int default_ffn(int C, Activation activation);
 
 // Every reason why such a model, fed batch sequences of T, is impossible, in words; empty if it is possible.

@@ -35,7 +35,7 @@ std::vector<Flag> model_flags() { return {
 }; }
 
 std::vector<Flag> data_flags() { return {
-    {"data",         &O::data,         "PATH...", "builtin:stories", "text, token shards (.bin), globs, builtin:stories|counting"},
+    {"data",         &O::data,         "PATH...", "builtin:stories", "text, .bin shards, builtin:stories or :counting"},
     {"val",          &O::val,          "PATH...", "",     "validation data (otherwise the end of --data)"},
     {"val-fraction", &O::val_fraction, "P",       "0.1",  "part of --data kept for validation", inside(0, 1)},
     {"tokenizer",    &O::tokenizer,    "KIND",    "char", "char, word, byte, or a tokenizer.json"},
@@ -43,7 +43,7 @@ std::vector<Flag> data_flags() { return {
 }; }
 
 std::vector<Flag> training_flags() { return {
-    {"total-batch",  &O::total_batch,  "TOKENS", "4096", "tokens of a step (batch times context)", at_least(1)},
+    {"total-batch",  &O::total_batch,  "TOKENS", "4096", "tokens of a step (batch times context)", between(1, 0x1p40)},
     {"steps",        &O::steps,        "N",    "1000",   "optimiser steps", at_least(1)},
     {"epochs",       &O::epochs,       "X",    "1.5",    "passes over the data, instead of --steps", inside(0, 1e6)},
     {"lr",           &O::lr,           "X",    "0.001",  "highest learning rate", inside(0, 100)},

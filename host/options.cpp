@@ -34,7 +34,7 @@ std::string footer() {
     return text + "\n\nCommands: train_gpt [train], train_gpt sample, train_gpt plan; each has its own --help.\n";
 }
 
-// The command's flags as CLI11 sees them. All values are texts: CLI11 shall find nothing wrong, since it would stop there.
+// The command's flags as CLI11 sees them. All values are texts: CLI11 must find nothing wrong, for it would stop there.
 struct Parser {
     CLI::App app;
     std::vector<std::pair<const Flag*, CLI::Option*>> options;
@@ -118,7 +118,7 @@ std::string unknown_flag(const std::string& arg, Command command) {
                        meant.empty() ? "--help lists all" : "did you mean --" + meant + "?");
 }
 
-// What CLI11 could not place. A word behind an unknown flag is taken for its value and not held against the user as well.
+// What CLI11 could not place. A word behind an unknown flag passes for its value and is not a second mistake.
 void complain(const std::vector<std::string>& rest, Command command, std::vector<std::string>& wrong) {
     for (size_t i = 0; i < rest.size(); i++) {
         if (rest[i] != "--" && rest[i].starts_with("--")) wrong.push_back(unknown_flag(rest[i], command));

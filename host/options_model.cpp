@@ -1,6 +1,8 @@
 // What the values of the flags mean together, and for the model.
 #include <fmt/core.h>
 
+#include <filesystem>
+
 #include "error.h"
 #include "flag.h"
 
@@ -25,9 +27,8 @@ std::string unknown_model(const std::string& model) {
     std::vector<std::string> names;
     for (const Preset& p : presets()) names.push_back(p.name);
     const std::string meant = nearest(model, names);
-    return fmt::format(
-        "--model: {} is not a preset{}; --help lists them, and a directory is written with a slash: ./DIR",
-        in_quotes(model), meant.empty() ? "" : " (" + meant + "?)");
+    return fmt::format("--model: {} is neither a preset{} nor a directory; --help lists the presets", in_quotes(model),
+                       meant.empty() ? "" : " (" + meant + "?)");
 }
 
 }  // namespace
@@ -47,7 +48,9 @@ std::vector<std::string> contradictions(const Options& o) {
                            "trained with: train_gpt --model {}",
                            o.model, o.model));
     } else {
-        refuse(!is_preset(o) && o.model.find('/') == std::string::npos, unknown_model(o.model));
+        std::error_code ignored;
+        const bool is_path = o.model.find('/') != std::string::npos || std::filesystem::is_directory(o.model, ignored);
+        refuse(!is_preset(o) && !is_path, unknown_model(o.model));
     }
     both("resume", "overwrite", "one continues the run, the other throws it away");
     both("resume", "out", "a resumed run goes on in its own directory: --resume DIR");
@@ -110,12 +113,13 @@ Config model_config(const Options& o) {
 
 std::vector<std::string> problems(const Options& o, const Config& c) {
     std::vector<std::string> found;
-    for (const std::string& why : problems(c, o.command == Command::sample ? 1 : o.batch)) {
-        const std::string cause =
-            given_of(o, {"batch", "context", "layers", "dim", "heads", "kv-heads", "head-size", "ffn", "vocab"});
-        found.push_back(
-            fmt::format("model: {}; {}", why, cause.empty() ? "choose another --model" : "change " + cause));
-    }
+    auto ask = [&](int batch, const std::vector<std::string>& causes) {
+        const std::string cause = given_of(o, causes);
+        for (const std::string& why : problems(c, batch))
+            found.push_back("model: " + why + (cause.empty() ? "; choose another --model" : "; change " + cause));
+    };
+    ask(1, {"context", "layers", "dim", "heads", "kv-heads", "head-size", "ffn", "vocab", "rope-theta", "norm-eps"});
+    if (found.empty() && o.command != Command::sample) ask(o.batch, {"batch", "context"});
     if (!found.empty()) return found;
 
     auto refuse = [&](bool is_so, const std::string& why) {

@@ -39,7 +39,9 @@ Plan make_plan(const Config& config, int batch, Dtype dtype, Recompute recompute
 
 // Part of a GPU's memory that is left to the driver and the libraries.
 constexpr double reserved_memory = 0.05;
-inline bool fits(const Plan& plan, uint64_t bytes) { return double(plan.memory.total()) <= (1 - reserved_memory) * double(bytes); }
+inline bool fits(const Plan& plan, uint64_t bytes) {
+    return double(plan.memory.total()) <= (1 - reserved_memory) * double(bytes);
+}
 
 // Changes to the command line that make it fit: a smaller batch, recomputation, a shorter context; as few as need be.
 struct Remedy { std::string flags; Plan plan; };
@@ -47,7 +49,7 @@ std::vector<Remedy> remedies(const Plan& plan, uint64_t bytes);
 
 // Tables for people. Lines that do not begin with a blank are headings.
 std::string plan_text(const std::string& name, const Plan& plan);
-std::string family_text(const std::string& name, const Plan& plan);    // a preset's family side by side; "" of a directory
+std::string family_text(const std::string& name, const Plan& plan);  // of a preset: its relatives; else ""
 std::string remedies_text(const Plan& plan, uint64_t bytes);
 
 // `train_gpt plan`: prints all of it. Throws Error{device} if training does not fit into --gpu-memory.
