@@ -101,7 +101,7 @@ TEST(safetensors, headers) {
     for (const Case& c : cases) {
         SCOPED_TRACE(c.name);
         const Temporary dir;
-        files::write_file(dir / "m.safetensors", c.bytes);
+        overwrite(dir / "m.safetensors", c.bytes);
         if (c.reason) expect_error(Exit::input, {"m.safetensors", c.reason}, [&] { safetensors::Reader(dir / "m.safetensors"); });
         else safetensors::Reader(dir / "m.safetensors");
     }
@@ -112,7 +112,7 @@ TEST(safetensors, ten_tensors_in_one_place) {
     for (int i = 0; i < 10; i++)
         header += (i ? ",\"" : "\"") + std::to_string(i) + R"(":{"dtype":"I32","shape":[2,2],"data_offsets":[0,16]})";
     const Temporary dir;
-    files::write_file(dir / "m", file_of(header + "}", zeros(16)));
+    overwrite(dir / "m", file_of(header + "}", zeros(16)));
     expect_error(Exit::input, {"do not follow on byte 16"}, [&] { safetensors::Reader(dir / "m"); });
 }
 
@@ -126,7 +126,7 @@ TEST(safetensors, reads_every_float_type_at_any_alignment) {
     const uint16_t h[] = {0x3C00, 0xC248, 0x0001, 0x03FF, 0x7BFF, 0xFC00}, b[] = {0x3F80, 0xC049, 0x0001};
     std::memcpy(&data[1], d, 16), std::memcpy(&data[17], f, 8), std::memcpy(&data[25], h, 12), std::memcpy(&data[37], b, 6);
     const Temporary dir;
-    files::write_file(dir / "m", file_of(header, data));
+    overwrite(dir / "m", file_of(header, data));
     const safetensors::Reader reader(dir / "m");
     const auto values = [&](const char* name) {
         std::vector<float> out(reader.find(name)->elements());
@@ -179,7 +179,7 @@ TEST(safetensors, every_truncation_is_refused) {
     const std::string bytes = file_of(square, zeros(16));
     for (size_t n = 0; n < bytes.size(); n++) {
         const std::string path = dir / std::to_string(n);
-        files::write_file(path, bytes.substr(0, n));
+        overwrite(path, bytes.substr(0, n));
         expect_error(Exit::input, {path}, [&] { safetensors::Reader{path}; });
     }
 }

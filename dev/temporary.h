@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 #include <stdlib.h>
 #include <filesystem>
+#include <fstream>
 
 struct Temporary {
     std::filesystem::path path;
@@ -14,3 +15,8 @@ struct Temporary {
     Temporary(const Temporary&) = delete;
     std::string operator/(const std::string& name) const { return (path / name).string(); }
 };
+
+// Makes the file hold these bytes, without waiting for the disk.
+inline void overwrite(const std::string& path, const std::string& bytes) {
+    std::ofstream(path, std::ios::binary | std::ios::trunc) << bytes;
+}
