@@ -159,6 +159,8 @@ TEST(flag, values_are_read_strictly) {
         expect_refusal({flag, "--doc-mask"}, {flag, "needs a value"});
     }
     expect_refusal({"--batch", "8x"}, {"--batch: \"8x\" is not a whole number; example: --batch "});
+    expect_refusal({"--lr", "nan"}, {"--lr: \"nan\" is not a number"});
+    expect_refusal({"--lr", "inf"}, {"--lr: \"inf\" is not a number"});
     expect_refusal({"--top-p", "1.1"}, {"must be more than 0 and at most 1, not 1.1"});
     expect_refusal({"--dtype", "fp16"}, {"\"fp16\" is not one of bf16, fp32"});
     expect_refusal({"--batch", std::string(5000, 'x')}, {"xxx…\" is not a whole number"});

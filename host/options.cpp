@@ -49,7 +49,7 @@ struct Parser {
             if (!f.belongs_to(command)) continue;
             CLI::Option* option = app.add_option(std::string("--") + f.name);
             option->group(f.section)->option_text(*f.value ? f.value : " ")->default_str(alone);
-            option->expected(0, f.takes == Takes::several ? 1 << 20 : 1)->allow_extra_args(false);
+            option->expected(0, f.takes == Takes::several ? 1 << 20 : 1);
             option->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
             option->description(f.optional || f.alone || !*f.text ? f.help : fmt::format("{} [{}]", f.help, f.text));
             options.push_back({&f, option});
