@@ -31,6 +31,10 @@ std::string model_directory(const std::string& path) {
     return path;
 }
 
+Sampling sampling_of(const Options& o) {
+    return {.temperature = float(o.temperature), .top_p = float(o.top_p), .min_p = float(o.min_p), .top_k = o.top_k};
+}
+
 Run::Run(Options given) : options(std::move(given)) {
     if (options.resume) resume();
     choose_model();
@@ -61,7 +65,7 @@ void Run::choose_model() {
 }
 
 void Run::load() {
-    const bool fixed_vocabulary = resumed || !source.empty() || options.has("vocab");
+    const bool fixed_vocabulary = resumed || !source.empty();
     DataOptions how;
     how.data = options.data;
     how.val = options.val;

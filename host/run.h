@@ -7,6 +7,7 @@
 #include "options.h"
 #include "progress.h"
 #include "reference/adamw.h"
+#include "reference/sampling.h"
 
 // Every number the loop needs to go on; checkpoints keep it.
 struct LoopState {
@@ -73,6 +74,8 @@ private:
     std::optional<Error> save_error;
     int64_t saved_step = -1;
 };
+
+Sampling sampling_of(const Options& options);
 
 // The directory to load a model from: a checkpoint or Hugging Face directory itself, or of a run its best, else its latest.
 std::string model_directory(const std::string& path);

@@ -54,16 +54,17 @@ void Run::report(const StepResult& step) {
     state.skipped_in_a_row = finite ? 0 : state.skipped_in_a_row + 1;
     state.skipped += !finite;
     auto number = [](double x) { return std::isfinite(x) ? Json(x) : Json(); };
-    log->append(Json{{"step", state.step}, {"loss", number(step.loss)}, {"loss_hex", hex_float(step.loss)}, {"lr", step.lr},
-                     {"grad_norm", number(step.grad_norm)}, {"tokens", state.samples * T}, {"ms", step.seconds * 1e3},
-                     {"tokens_per_s", tokens_per_second()}, {"gflops", tokens_per_second() * flops_per_token * 1e-9}}.dump());
+    if (due(options.log_every) || finished() || !finite)
+        log->append(Json{{"step", state.step}, {"loss", number(step.loss)}, {"loss_hex", hex_float(step.loss)}, {"lr", step.lr},
+                         {"grad_norm", number(step.grad_norm)}, {"tokens", state.samples * T}, {"ms", step.seconds * 1e3},
+                         {"tokens_per_s", tokens_per_second()}, {"gflops", tokens_per_second() * flops_per_token * 1e-9}}.dump());
     if (!finite) {
         const std::string where = fmt::format("step {} (training samples {} to {})", state.step, state.samples - sequences, state.samples - 1);
         if (state.skipped_in_a_row == 3)
             throw Error(Exit::numeric, where, "loss or gradient is not finite, for the third time in a row", "try a smaller --lr or --clip");
         fmt::print(stderr, "warning: {}: loss or gradient is not finite; the weights stay as they are\n", where);
     }
-    progress.status(status(step), due(options.log_every) || finished());
+    progress.status(status(step), due(std::max(options.log_every, int(steps / 20))) || finished());
 }
 
 bool Run::report_validation(double loss, double seconds) {

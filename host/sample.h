@@ -30,8 +30,7 @@ Exit sample(const Options& options, const Device& on) {
     std::vector<int> prompt = tokenizer.encode(options.prompt.value_or("\n"));
     if (prompt.empty()) prompt.push_back(0);
 
-    Generation how{.sampling = {float(options.temperature), float(options.top_p), float(options.min_p), options.top_k},
-                   .tokens = options.tokens, .seed = options.seed};
+    Generation how{.sampling = sampling_of(options), .tokens = options.tokens, .seed = options.seed};
     for (int i = 0; i < options.count && !stop_requested; i++) {
         how.index = uint32_t(i);
         std::vector<int> tokens = prompt;

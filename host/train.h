@@ -53,7 +53,7 @@ void load(Trainer<Device>& trainer, const Run& run) {
 template <class Device>
 void sample(Trainer<Device>& trainer, Run& run) {
     std::vector<int> tokens = run.prompt_tokens();
-    const Generation how{.sampling = {}, .tokens = run.options.sample_tokens, .seed = run.options.seed, .index = uint32_t(run.state.step)};
+    const Generation how{.sampling = sampling_of(run.options), .tokens = run.options.sample_tokens, .seed = run.options.seed, .index = uint32_t(run.state.step)};
     generate(tokens, how, run.T, [&](const std::vector<int>& given) { return trainer.logits(given); });
     run.report_sample(run.text_of(tokens));
 }
@@ -72,6 +72,10 @@ Exit train(const Options& options, const Device& on, const std::string& device) 
         const double loss = validation_loss(trainer, *run.data.val, run.B, batches);
         return run.report_validation(loss, seconds() - start);
     };
+    if (run.finished()) {                                            // resumed, but there is nothing left to do
+        run.finish(false);
+        return Exit::done;
+    }
     while (!run.finished() && !stop_requested) {
         run.report(train_step(trainer, run, batch));
         if (run.finished()) break;
