@@ -245,7 +245,8 @@ Data load_data(const DataOptions& options, const DataProgress& progress) {
     data.files.insert(data.files.end(), val.files.begin(), val.files.end());
     data.fingerprint = fingerprint_of(data, tokens, separate ? &val_tokens : nullptr);
     warn_of_overlap(train, val, data.warnings);
-    warn_of_unknown(train, tokens, data.warnings);
+    const bool all_known = !options.tokenizer && options.kind == TokenizerKind::character;     // trained on this very text
+    if (!all_known) warn_of_unknown(train, tokens, data.warnings);
     if (separate) warn_of_unknown(val, val_tokens, data.warnings);
     if (!data.val && options.val_fraction > 0) data.warnings.push_back(train.name + ": too short to keep anything for validation");
     return data;

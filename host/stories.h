@@ -12,7 +12,7 @@ constexpr auto story_rules = std::to_array<GrammarRule>({
     {"story",   "<opening> <event> <state> <ending>|<opening> <state> <event> <ending>"},
 
     // Who and what: everything the rest of a story refers to.
-    {"opening", "<who> and <friend> <got> <toy>.|<when> <who> and <friend> <got> <toy>.|2:<who> and <friends> <got> <toy>."},
+    {"opening", "<who> and <friend> <got> <toy>.|<who> and <friends> <got> <toy>."},
     {"who",     "<HERO:girl><HE=she><HIS=her>|<HERO:boy><HE=he><HIS=his>"},
     {"friend",  "<a-shy> <PET:animal><COUNT=><IT=it><THEM=it><WAS=was>"},
     {"friends", "<COUNT:number><shy> <PET:animals><IT=they><THEM=them><WAS=were>"},
@@ -24,7 +24,7 @@ constexpr auto story_rules = std::to_array<GrammarRule>({
     {"event",   "4:<^IT> <ran> <where>.|3:<^HE> <hid> it <where>.|The <THING> fell <where>."},
     {"where",   "<by> <a> <mill>"},
     {"a",       "the|a|this|that|<HIS>"},
-    {"state",   "2:<^IT> <WAS> <glad>.|2:<^HE> was <glad>.|2:<^HE> gave <THEM> <food>.|<^IT> ate <HIS> <food>."},
+    {"state",   "2:<^IT> <WAS> <so> <glad>.|2:<^HE> was <so> <glad>.|2:<^HE> gave <THEM> <food>.|<^IT> ate <HIS> <food>."},
 
     // How it ends: with the name, the count and the colour of the opening.
     {"ending",  "3:<HERO> <kept> the <COLOUR> <THING>.|2:The <COUNT><PET> <ran> <home>.|"
@@ -34,28 +34,28 @@ constexpr auto story_rules = std::to_array<GrammarRule>({
     {"boy",     "Abe|Adam|Ben|Carl|Dan|Emil|Finn|Gus|Hugo|Ian|Jack|Kurt|Leo|Max|Ned|Otto|Paul|Rob|Tom|Walt"},
     {"number",  "two |three |four |five |six "},
     {"animal",  "cat|dog|hen|frog|bear|duck|goat|owl|bee|ant|pig|cow|crab|mole|swan|toad|lamb|seal|bat|snail|bird|bug|crow|lion|"
-                "moth|pony|rat|wasp|dove|elk"},
+                "moth|newt|rat|wasp|dove|elk"},
     {"shy",     "shy|sad|big|tiny|lazy|brave|calm|proud|kind|loud|funny|sly|tame|wild|young|quick|bold|fat|gray|mad|nice|rich|"
                 "small|tall"},
     {"odd",     "odd|old|ugly|eager|angry|able|easy|icy"},
     {"got",     "had|found|made|saw|lost|took|drew|won|built|sold|got|stole|hid|kept|wore|fixed|broke|liked|moved|held"},
-    {"red",     "red|blue|pink|gray|green|gold|white|black|brown|tan|new|old"},
+    {"red",     "red|blue|pink|gray|green|gold|white|black|brown|tan|new|tin"},
     {"amber",   "amber|odd"},
     {"kite",    "kite|hat|drum|boat|lamp|cup|ball|bell|scarf|coat|book|flute|ring|shoe|rope|fan|flag|key|map|mug|pen|box|sled|harp|"
                 "bag|bed|bow|cart|chair|doll|fork|jar|nest|plate|raft|sock|spoon|stick|toy|vase"},
-    {"when",    "One day|At noon|At dawn|In May|In June|Once|Today|Now"},
     {"ran",     "ran|hid|sat|sang|slept|swam|cried|stood|fell|ate|hummed|read|flew|crept|wept|dozed|dug|knelt|spun|shook|sank|slid|"
                 "ached|stayed|waved|napped|smiled|spoke|won|woke"},
-    {"home",    "home|away|again|too|a lot|all day|for fun|well|there|twice|alone|first|in time|now|once|late"},
+    {"home",    "home|away|again|too|a lot|there|well|twice|alone|first|now|once|late|early|in bed|in May|along|apart|aside|far"},
     {"hid",     "hid|put|threw|lost|flew|left|kept|broke|fixed|held|sold|found|saw|sent|tied|took|used|wore|burnt|cut"},
-    {"by",      "by|in|near|at|past|behind|under|over"},
+    {"by",      "by|in|near|at|past|off|under|over"},
     {"mill",    "mill|lake|road|gate|pond|hill|sea|well|shed|fort|barn|wall|tower|tent|cave|fire|park|bank|bush|camp|farm|field|"
                 "hut|log|path|port|roof|shop|tree|tub|yard"},
     {"food",    "milk|cake|jam|soup|rice|corn|bread|honey|pie|nuts|plums|figs|tea|pears|salt|beans|fish|ham|kale|oats|peas|rolls|"
                 "seeds|stew"},
+    {"so",      "so|very|too|not|just|all|half|soon|only|once"},
     {"glad",    "glad|sad|cold|warm|happy|tired|calm|safe|merry|cross|shy|wet|late|lost|ill|bored|busy|dizzy|fine|hurt|lucky|silly|"
                 "sorry|weak"},
     {"kept",    "kept|sold|loved|fixed|hid|found|wore|broke|lost|made|gave|stole|took|threw|tore|used|sent|saw|held|liked"},
-    {"oh",      "Oh|Look|Hello|Wait|Bye|Yes|No|Help|Well|Come"},
-    {"said",    "said|cried|sang|asked"},
+    {"oh",      "Ah|Bravo|Bye|Come|Dear|Go|Hello|Help|Hey|Look|No|Oh|Quick|Run|Sorry|Stop|Wait|Well|Wow|Yes"},
+    {"said",    "asked|cried|purred|said|sang|yelled|wept"},
 });

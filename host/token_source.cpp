@@ -55,7 +55,7 @@ uint64_t hash_shard(const Shard& shard) {
     file.read(seen.data(), Shard::header, 0);
     if (body <= blocks * block) file.read(seen.data() + Shard::header, body, Shard::header);
     else for (uint64_t i = 0; i < blocks; i++)
-        file.read(seen.data() + Shard::header + i * block, block, Shard::header + (body - block) / (blocks - 1) * i);
+        file.read(seen.data() + Shard::header + i * block, block, Shard::header + (body - block) * i / (blocks - 1));
     return XXH64(seen.data(), seen.size(), size);
 }
 

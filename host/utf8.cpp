@@ -1,13 +1,36 @@
 #include "utf8.h"
 
+namespace {
+
+// How many bytes the code point has that begins with this one; 1 for what cannot begin one.
+size_t length_of_start(uint8_t byte) {
+    if (byte < 0xC2 || byte > 0xF4) return 1;
+    return byte >= 0xF0 ? 4 : byte >= 0xE0 ? 3 : 2;
+}
+
+// Length of the longest start of text that a whole code point could begin with: what one U+FFFD replaces (Unicode, 3.9).
+size_t broken_length(std::string_view text) {
+    const uint8_t a = uint8_t(text[0]);
+    const size_t length = length_of_start(a);
+    const uint8_t low = a == 0xE0 ? 0xA0 : a == 0xF0 ? 0x90 : 0x80, high = a == 0xED ? 0x9F : a == 0xF4 ? 0x8F : 0xBF;
+    size_t n = 1;
+    for (; n < length && n < text.size(); n++) {
+        const uint8_t b = uint8_t(text[n]);
+        if (n == 1 ? b < low || b > high : b < 0x80 || b > 0xBF) break;
+    }
+    return n;
+}
+
+}  // namespace
+
 CodePoint decode_utf8(std::string_view text) {
     const auto byte = [&](size_t i) { return i < text.size() ? uint8_t(text[i]) : 0u; };
     const auto continues = [&](size_t i) { return (byte(i) & 0xC0) == 0x80; };
     const uint32_t a = byte(0);
     if (text.empty()) return {0, 0};
     if (a < 0x80) return {char32_t(a), 1};
-    const int length = a >= 0xF0 ? 4 : a >= 0xE0 ? 3 : 2;
-    if (a < 0xC2 || a > 0xF4) return {0, 0};
+    const int length = int(length_of_start(uint8_t(a)));
+    if (length == 1) return {0, 0};
     for (int i = 1; i < length; i++) if (!continues(i)) return {0, 0};
     uint32_t value = a & (0x7F >> length);
     for (int i = 1; i < length; i++) value = value << 6 | (byte(i) & 0x3F);
@@ -31,30 +54,11 @@ std::string to_utf8(char32_t value) {
     return out;
 }
 
-namespace {
-
-// Length of the longest start of text that a whole code point could begin with: what one U+FFFD replaces (Unicode, 3.9).
-size_t broken_length(std::string_view text) {
-    const uint8_t a = uint8_t(text[0]);
-    if (a < 0xC2 || a > 0xF4) return 1;
-    const size_t length = a >= 0xF0 ? 4 : a >= 0xE0 ? 3 : 2;
-    const uint8_t low = a == 0xE0 ? 0xA0 : a == 0xF0 ? 0x90 : 0x80, high = a == 0xED ? 0x9F : a == 0xF4 ? 0x8F : 0xBF;
-    size_t n = 1;
-    for (; n < length && n < text.size(); n++) {
-        const uint8_t b = uint8_t(text[n]);
-        if (n == 1 ? b < low || b > high : b < 0x80 || b > 0xBF) break;
-    }
-    return n;
-}
-
-}  // namespace
-
 size_t complete_utf8(std::string_view text) {
     for (size_t back = 1; back <= 3 && back <= text.size(); back++) {
         const std::string_view last = text.substr(text.size() - back);
         if ((uint8_t(last[0]) & 0xC0) == 0x80) continue;
-        const size_t length = uint8_t(last[0]) >= 0xF0 ? 4 : uint8_t(last[0]) >= 0xE0 ? 3 : uint8_t(last[0]) >= 0xC2 ? 2 : 1;
-        return length > back && broken_length(last) == back ? text.size() - back : text.size();
+        return length_of_start(uint8_t(last[0])) > back && broken_length(last) == back ? text.size() - back : text.size();
     }
     return text.size();
 }
