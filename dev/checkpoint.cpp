@@ -57,8 +57,9 @@ TEST(checkpoint, everything_comes_back) {
     const Temporary run;
     const std::string path = save_checkpoint(run.path, toy().contents(500));
     EXPECT_EQ(path, run / "step_00000500");
-    EXPECT_EQ(files::list(path), (Names{"config.json", "generation_config.json", "manifest.json", "model.safetensors", "optimizer.safetensors",
-                                        "state.json", "tokenizer.json", "tokenizer_config.json"}));
+    EXPECT_EQ(files::list(path),
+              (Names{"config.json", "generation_config.json", "manifest.json", "model.safetensors",
+                     "optimizer.safetensors", "state.json", "tokenizer.json", "tokenizer_config.json"}));
     EXPECT_EQ(files::list(run.path), (Names{"latest", "step_00000500"}));
     const Checkpoint c = open_checkpoint(run / "latest");
     EXPECT_EQ(c.path, path);
@@ -76,7 +77,8 @@ TEST(checkpoint, everything_comes_back) {
     }
     const Temporary again;                       // load -> save gives the same bytes in every file
     save_checkpoint(again.path, other.contents(500));
-    for (const std::string& name : files::list(path)) EXPECT_EQ(contents_of(path + "/" + name), contents_of(again / "step_00000500/" + name)) << name;
+    for (const std::string& name : files::list(path))
+        EXPECT_EQ(contents_of(path + "/" + name), contents_of(again / "step_00000500/" + name)) << name;
 }
 
 TEST(checkpoint, any_damage_is_refused_naming_the_file) {
@@ -156,8 +158,13 @@ TEST(checkpoint, the_newest_that_verifies) {
     EXPECT_NE(told.find("step_00000020/manifest.json"), told.npos) << told;
     save(run.path, 15);                                                // newer than 30, although fewer steps
     EXPECT_EQ(newest(run.path), 15);
+    save(run.path, 30);
+    save(run.path, 20);
+    EXPECT_EQ(newest(run.path), 20);
     fs::remove_all(run / "step_00000010");
     fs::remove_all(run / "step_00000015");
+    overwrite(run / "step_00000020/manifest.json", "?");
+    overwrite(weights, bytes);
     expect_error(Exit::input, {run.path, "no checkpoint is whole"}, [&] { newest(run.path); });
     fs::rename(run / "step_00000030", run / "step_00000031");
     EXPECT_EQ(steps(run.path), Steps{});                               // another step's name
@@ -172,7 +179,8 @@ TEST(checkpoint, keeps_the_last_and_the_best) {
     overwrite(run / "step_1", "mine");
     fs::create_directory(run / "step_00000009");
     prune_checkpoints(run.path, 1);
-    EXPECT_EQ(files::list(run.path), (Names{"best", "latest", "step_00000002", "step_00000003", "step_00000005", "step_00000009", "step_1"}));
+    EXPECT_EQ(files::list(run.path),
+              (Names{"best", "latest", "step_00000002", "step_00000003", "step_00000005", "step_00000009", "step_1"}));
     mark_best(run.path, 5);
     prune_checkpoints(run.path, 0);                                    // at least one always stays
     EXPECT_EQ(steps(run.path), (Steps{3, 5}));
@@ -216,6 +224,36 @@ TEST(checkpoint, full_disk) {
     EXPECT_EQ(newest(run.path), 2);
 }
 
+// What a kill cannot show, a power cut would: the order in which things are made durable.
+namespace {
+std::vector<std::string> operations;
+void record(const char* operation, const std::string& path) {
+    operations.push_back(operation + (" " + fs::path(path).filename().string()));
+}
+}  // namespace
+
+TEST(checkpoint, is_durable_before_it_is_visible) {
+    const Temporary run;
+    save(run.path, 1);
+    operations.clear();
+    files::before_operation = record;
+    save(run.path, 2);
+    prune_checkpoints(run.path, 1);
+    files::before_operation = nullptr;
+    std::erase_if(operations, [](const std::string& line) { return line.starts_with("write "); });
+    const std::string pid = std::to_string(getpid()), directory = ".tmp.step_00000002." + pid;
+    const std::string parent = run.path.filename().string();
+    Names expected = {"mkdir " + parent, "mkdir " + directory};
+    for (const char* name : {"config.json", "generation_config.json", "tokenizer.json", "tokenizer_config.json",
+                             "model.safetensors", "optimizer.safetensors", "state.json", "manifest.json"})
+        for (const char* operation : {"open ", "fsync ", "close "}) expected.push_back(operation + std::string(name));
+    for (const std::string& line : {"fsync " + directory, std::string("rename step_00000002"), "fsync " + parent,
+                                    std::string("symlink latest"), std::string("rename latest"), "fsync " + parent,
+                                    "rename .trash.step_00000001." + pid, "remove .trash.step_00000001." + pid})
+        expected.push_back(line);
+    EXPECT_EQ(operations, expected);
+}
+
 // ---- a process that dies, or a disk that fails, at the Nth operation ------------------------------------------------
 
 namespace {
@@ -237,8 +275,9 @@ TEST(checkpoint, killed_at_any_operation) {
     const Temporary start;
     save(start.path, 1);
     mark_best(start.path, 1);
-    for (const bool same_step : {false, true})
-        for (int n = 0, finished = 0; !finished; n++) {
+    int operations = 0;
+    for (const bool same_step : {false, true})                         // the same step differs only in how it ends
+        for (int n = std::max(operations - 20, 0), finished = 0; !finished; operations = ++n) {
             SCOPED_TRACE(n);
             ASSERT_LT(n, 1000);
             const Temporary run;
@@ -270,8 +309,9 @@ TEST(checkpoint, any_operation_fails) {
     const Temporary start;
     save(start.path, 1);
     mark_best(start.path, 1);
-    for (const bool same_step : {false, true})
-        for (int n = 0, finished = 0; !finished; n++) {
+    int operations = 0;
+    for (const bool same_step : {false, true})                         // the same step differs only in how it ends
+        for (int n = std::max(operations - 20, 0), finished = 0; !finished; operations = ++n) {
             SCOPED_TRACE(n);
             ASSERT_LT(n, 1000);
             const Temporary run;
@@ -288,7 +328,8 @@ TEST(checkpoint, any_operation_fails) {
             files::before_operation = nullptr;
             const int64_t left = newest(run.path);
             EXPECT_TRUE(left == 1 || (left == 2 && !same_step)) << left;
-            for (const std::string& name : files::list(run.path)) EXPECT_FALSE(name.starts_with(".tmp.step_00000002")) << name;
+            for (const std::string& name : files::list(run.path))
+                EXPECT_FALSE(name.starts_with(".tmp.step_00000002")) << name;
             if (n % 8 == 0) save(run.path, 3);
             EXPECT_EQ(newest(run.path), n % 8 ? left : 3);
         }

@@ -13,7 +13,8 @@ void expect_error(Exit code, std::initializer_list<std::string> words, F what) {
         const std::string message = error.what();
         EXPECT_EQ(int(error.code), int(code)) << message;
         EXPECT_EQ(message.find('\n'), message.npos) << message;
-        for (const std::string& word : words) EXPECT_NE(message.find(word), message.npos) << message << "\n  does not say: " << word;
+        for (const std::string& word : words)
+            EXPECT_NE(message.find(word), message.npos) << message << "\n  does not say: " << word;
         return;
     }
     ADD_FAILURE() << "no error; expected one that says " << (words.size() ? *words.begin() : "");

@@ -25,7 +25,8 @@ TEST(files, hash_does_not_depend_on_chunks) {
     std::string text(9'000'001, 'x');
     for (size_t i = 0; i < text.size(); i++) text[i] = char(i * 2654435761u >> 13);
     files::Writer writer(dir / "a");
-    for (size_t at = 0; at < text.size(); at += 777'777) writer.write(text.data() + at, std::min<size_t>(777'777, text.size() - at));
+    for (size_t at = 0; at < text.size(); at += 777'777)
+        writer.write(text.data() + at, std::min<size_t>(777'777, text.size() - at));
     writer.close();
     EXPECT_EQ(writer.size(), text.size());
     EXPECT_EQ(writer.hash(), files::hash(text));
@@ -55,7 +56,8 @@ TEST(files, full_disk) {
     const Temporary dir;
     files::replace_file(dir / "a", "old");
     const FileSizeLimit limit(100);
-    expect_error(Exit::io, {"/b", "File too large", "free some space"}, [&] { files::write_file(dir / "b", std::string(200, 'x')); });
+    expect_error(Exit::io, {"/b", "File too large", "free some space"},
+                 [&] { files::write_file(dir / "b", std::string(200, 'x')); });
     expect_error(Exit::io, {"File too large"}, [&] { files::replace_file(dir / "a", std::string(200, 'x')); });
     EXPECT_EQ(files::read_file(dir / "a", 100), "old");
     EXPECT_EQ(files::list(dir.path), (std::vector<std::string>{"a", "b"}));   // no temporary file stays
@@ -97,10 +99,12 @@ TEST(files, atomic_directory) {
 
 TEST(files, leftovers_are_ours_only) {
     const Temporary dir;
-    for (const char* name : {".tmp.step_1.77", ".trash.step_2.5", "step_1", ".tmp.step_1", ".tmp.other.77", ".tmp.step_1.7x", ".hidden"})
+    for (const char* name :
+         {".tmp.step_1.77", ".trash.step_2.5", "step_1", ".tmp.step_1", ".tmp.other.77", ".tmp.step_1.7x", ".hidden"})
         files::make_directories(dir / name + "/inside");
     files::remove_leftovers(dir.path, "step_");
-    EXPECT_EQ(files::list(dir.path), (std::vector<std::string>{".hidden", ".tmp.other.77", ".tmp.step_1", ".tmp.step_1.7x", "step_1"}));
+    EXPECT_EQ(files::list(dir.path),
+              (std::vector<std::string>{".hidden", ".tmp.other.77", ".tmp.step_1", ".tmp.step_1.7x", "step_1"}));
 }
 
 TEST(files, run_lock) {
@@ -108,7 +112,8 @@ TEST(files, run_lock) {
     {
         const files::RunLock lock(dir.path);
         // Another open file of this process counts as another holder.
-        expect_error(Exit::locked, {dir.path, "pid " + std::to_string(getpid()), " since ", " on "}, [&] { files::RunLock again(dir.path); });
+        expect_error(Exit::locked, {dir.path, "pid " + std::to_string(getpid()), " since ", " on "},
+                     [&] { files::RunLock again(dir.path); });
     }
     const pid_t child = fork();
     if (!child) {

@@ -22,14 +22,16 @@ TEST(json, exact_floats) {
     for (double x : {0.0, 1.5, -1e-310, 0.1, 1e300}) EXPECT_EQ(parse_hex_float(hex_float(x), "x"), x);
     EXPECT_TRUE(std::isnan(parse_hex_float(hex_float(NAN), "x")));
     EXPECT_EQ(parse_hex_float(hex_float(INFINITY), "x"), INFINITY);
-    for (const Json& bad : {Json("0x"), Json(""), Json(1), Json("1 ")}) expect_error(Exit::input, {"best"}, [&] { parse_hex_float(bad, "best"); });
+    for (const Json& bad : {Json("0x"), Json(""), Json(1), Json("1 ")})
+        expect_error(Exit::input, {"best"}, [&] { parse_hex_float(bad, "best"); });
     EXPECT_EQ(Json(shortest(1e-5f)).dump(), "1e-05");
     EXPECT_EQ(float(shortest(0x1.fffffep-3f)), 0x1.fffffep-3f);
 }
 
 TEST(json, differences_name_the_fields) {
-    EXPECT_EQ(differences({{"a", 1}, {"b", {{"c", "x"}, {"d", 2}}}}, {{"a", 1}, {"b", {{"c", "y"}, {"e", 3}}}}),
-              (std::vector<std::string>{"b.c: \"x\" in the checkpoint, \"y\" now", "b.d: 2 in the checkpoint, absent now",
-                                        "b.e: absent in the checkpoint, 3 now"}));
+    EXPECT_EQ(
+        differences({{"a", 1}, {"b", {{"c", "x"}, {"d", 2}}}}, {{"a", 1}, {"b", {{"c", "y"}, {"e", 3}}}}),
+        (std::vector<std::string>{"b.c: \"x\" in the checkpoint, \"y\" now", "b.d: 2 in the checkpoint, absent now",
+                                  "b.e: absent in the checkpoint, 3 now"}));
     EXPECT_TRUE(differences({{"a", 1}}, {{"a", 1}}).empty());
 }

@@ -11,7 +11,9 @@ using safetensors::Tensor;
 namespace {
 
 std::string little_endian(uint64_t n) { return {reinterpret_cast<const char*>(&n), 8}; }
-std::string file_of(const std::string& header, const std::string& data = "") { return little_endian(header.size()) + header + data; }
+std::string file_of(const std::string& header, const std::string& data = "") {
+    return little_endian(header.size()) + header + data;
+}
 std::string zeros(size_t n) { return std::string(n, '\0'); }
 
 const std::string square = R"({"test":{"dtype":"I32","shape":[2,2],"data_offsets":[0,16]}})";
@@ -32,8 +34,15 @@ const Case cases[] = {
     {"no elements", file_of(R"({"test":{"dtype":"I32","shape":[2,0],"data_offsets":[0,0]}})"), nullptr},
     {"metadata", file_of(R"({"__metadata__":{"a":"b"}})"), nullptr},
     {"null metadata", file_of(R"({"__metadata__":null})"), nullptr},
-    {"an unknown field", file_of(R"({"test":{"more":[{"dtype":[1,{}]},null,2.5],"dtype":"I32","shape":[4],"data_offsets":[0,16]}})", zeros(16)), nullptr},
-    {"any order", file_of(R"({"b":{"data_offsets":[4,8],"shape":[1],"dtype":"F32"},"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}})", zeros(8)), nullptr},
+    {"an unknown field",
+     file_of(R"({"test":{"more":[{"dtype":[1,{}]},null,2.5],"dtype":"I32","shape":[4],"data_offsets":[0,16]}})",
+             zeros(16)),
+     nullptr},
+    {"any order",
+     file_of(
+         R"({"b":{"data_offsets":[4,8],"shape":[1],"dtype":"F32"},"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}})",
+         zeros(8)),
+     nullptr},
     {"sub-byte", file_of(R"({"a":{"dtype":"F4","shape":[2],"data_offsets":[0,1]}})", zeros(1)), nullptr},
 
     {"empty file", "", "only 0 bytes"},
@@ -58,13 +67,20 @@ const Case cases[] = {
     {"metadata as list", file_of(R"({"__metadata__":[]})"), "cannot be a list"},
     {"deep", file_of(R"({"a":{"x":)" + std::string(100'000, '[')), "nested too deeply"},
     {"deep lists", file_of(std::string(100'000, '[')), "must be an object"},
-    {"unknown dtype", file_of(R"({"a":{"dtype":"F5","shape":[1],"data_offsets":[0,4]}})", zeros(4)), "unknown dtype F5"},
-    {"dtype a number", file_of(R"({"a":{"dtype":5,"shape":[1],"data_offsets":[0,4]}})", zeros(4)), "dtype cannot be a number"},
+    {"unknown dtype", file_of(R"({"a":{"dtype":"F5","shape":[1],"data_offsets":[0,4]}})", zeros(4)),
+     "unknown dtype F5"},
+    {"dtype a number", file_of(R"({"a":{"dtype":5,"shape":[1],"data_offsets":[0,4]}})", zeros(4)),
+     "dtype cannot be a number"},
     {"no dtype", file_of(R"({"a":{"shape":[1],"data_offsets":[0,4]}})", zeros(4)), "needs dtype"},
     {"no shape", file_of(R"({"a":{"dtype":"F32","data_offsets":[0,4]}})", zeros(4)), "needs dtype"},
     {"no offsets", file_of(R"({"a":{"dtype":"F32","shape":[1]}})", zeros(4)), "needs dtype"},
-    {"one name twice", file_of(R"({"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]},"a":{"dtype":"F32","shape":[1],"data_offsets":[4,8]}})", zeros(8)), "stands twice"},
-    {"one field twice", file_of(R"({"a":{"dtype":"F32","dtype":"F32","shape":[1],"data_offsets":[0,4]}})", zeros(4)), "dtype stands twice"},
+    {"one name twice",
+     file_of(
+         R"({"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]},"a":{"dtype":"F32","shape":[1],"data_offsets":[4,8]}})",
+         zeros(8)),
+     "stands twice"},
+    {"one field twice", file_of(R"({"a":{"dtype":"F32","dtype":"F32","shape":[1],"data_offsets":[0,4]}})", zeros(4)),
+     "dtype stands twice"},
     {"one metadata twice", file_of(R"({"__metadata__":{"a":"b","a":"b"}})"), "stands twice"},
     {"negative shape", file_of(with_shape("[-1]"), zeros(16)), "shape cannot be a negative number"},
     {"fraction", file_of(with_shape("[4.0]"), zeros(16)), "shape cannot be a fraction"},
@@ -80,15 +96,29 @@ const Case cases[] = {
     {"offsets as text", file_of(with_offsets("\"0,16\""), zeros(16)), "data_offsets cannot be a string"},
     {"reversed", file_of(with_offsets("[16,0]"), zeros(16)), "do not follow on byte 0"},
     {"a hole before", file_of(with_offsets("[4,20]"), zeros(20)), "do not follow on byte 0"},
-    {"overlap", file_of(R"({"a":{"dtype":"I32","shape":[4],"data_offsets":[0,16]},"b":{"dtype":"I32","shape":[4],"data_offsets":[0,16]}})", zeros(16)), "tensor b: data_offsets [0, 16] do not follow on byte 16"},
-    {"a hole between", file_of(R"({"a":{"dtype":"I8","shape":[4],"data_offsets":[0,4]},"b":{"dtype":"I8","shape":[4],"data_offsets":[5,9]}})", zeros(9)), "do not follow on byte 4"},
-    {"backwards", file_of(R"({"a":{"dtype":"I8","shape":[4],"data_offsets":[0,4]},"b":{"dtype":"I8","shape":[0],"data_offsets":[4,3]}})", zeros(4)), "do not follow"},
+    {"overlap",
+     file_of(
+         R"({"a":{"dtype":"I32","shape":[4],"data_offsets":[0,16]},"b":{"dtype":"I32","shape":[4],"data_offsets":[0,16]}})",
+         zeros(16)),
+     "tensor b: data_offsets [0, 16] do not follow on byte 16"},
+    {"a hole between",
+     file_of(
+         R"({"a":{"dtype":"I8","shape":[4],"data_offsets":[0,4]},"b":{"dtype":"I8","shape":[4],"data_offsets":[5,9]}})",
+         zeros(9)),
+     "do not follow on byte 4"},
+    {"backwards",
+     file_of(
+         R"({"a":{"dtype":"I8","shape":[4],"data_offsets":[0,4]},"b":{"dtype":"I8","shape":[0],"data_offsets":[4,3]}})",
+         zeros(4)),
+     "do not follow"},
     {"product overflows", file_of(with_shape("[2,18446744073709551614]"), zeros(16)), "overflows"},
     {"bits overflow", file_of(with_shape("[2,9223372036854775807]"), zeros(16)), "overflows"},
     {"product overflows to 0", file_of(with_shape("[4294967296,4294967296]"), zeros(16)), "overflows"},
-    {"bits overflow to 0", file_of(R"({"a":{"dtype":"I32","shape":[1152921504606846976],"data_offsets":[0,0]}})"), "overflows"},
+    {"bits overflow to 0", file_of(R"({"a":{"dtype":"I32","shape":[1152921504606846976],"data_offsets":[0,0]}})"),
+     "overflows"},
     {"half a byte", file_of(R"({"a":{"dtype":"F4","shape":[1],"data_offsets":[0,1]}})", zeros(1)), "whole bytes"},
-    {"span too small", file_of(R"({"test":{"dtype":"I32","shape":[2,2],"data_offsets":[0,4]}})", zeros(4)), "4 bytes cannot hold I32 [2, 2]"},
+    {"span too small", file_of(R"({"test":{"dtype":"I32","shape":[2,2],"data_offsets":[0,4]}})", zeros(4)),
+     "4 bytes cannot hold I32 [2, 2]"},
     {"data after", file_of(square, zeros(17)), "has 17 bytes of data, the header describes 16"},
     {"data missing", file_of(square, zeros(14)), "has 14 bytes of data, the header describes 16"},
     {"data without tensors", file_of("{}", zeros(1)), "has 1 bytes of data"},
@@ -102,7 +132,8 @@ TEST(safetensors, headers) {
         SCOPED_TRACE(c.name);
         const Temporary dir;
         overwrite(dir / "m.safetensors", c.bytes);
-        if (c.reason) expect_error(Exit::input, {"m.safetensors", c.reason}, [&] { safetensors::Reader(dir / "m.safetensors"); });
+        if (c.reason)
+            expect_error(Exit::input, {"m.safetensors", c.reason}, [&] { safetensors::Reader(dir / "m.safetensors"); });
         else safetensors::Reader(dir / "m.safetensors");
     }
 }
@@ -117,14 +148,17 @@ TEST(safetensors, ten_tensors_in_one_place) {
 }
 
 TEST(safetensors, reads_every_float_type_at_any_alignment) {
-    const std::string header = R"({"a":{"dtype":"U8","shape":[1],"data_offsets":[0,1]},"d":{"dtype":"F64","shape":[2],"data_offsets":[1,17]},)"
-                               R"("f":{"dtype":"F32","shape":[2],"data_offsets":[17,25]},"h":{"dtype":"F16","shape":[6],"data_offsets":[25,37]},)"
-                               R"("b":{"dtype":"BF16","shape":[3],"data_offsets":[37,43]}})";
+    const std::string header =
+        R"({"a":{"dtype":"U8","shape":[1],"data_offsets":[0,1]},"d":{"dtype":"F64","shape":[2],"data_offsets":[1,17]},)"
+        R"("f":{"dtype":"F32","shape":[2],"data_offsets":[17,25]},)"
+        R"("h":{"dtype":"F16","shape":[6],"data_offsets":[25,37]},)"
+        R"("b":{"dtype":"BF16","shape":[3],"data_offsets":[37,43]}})";
     std::string data = zeros(43);
     const double d[] = {1.5, -1e300};
     const float f[] = {3.25f, -0.0f};
     const uint16_t h[] = {0x3C00, 0xC248, 0x0001, 0x03FF, 0x7BFF, 0xFC00}, b[] = {0x3F80, 0xC049, 0x0001};
-    std::memcpy(&data[1], d, 16), std::memcpy(&data[17], f, 8), std::memcpy(&data[25], h, 12), std::memcpy(&data[37], b, 6);
+    std::memcpy(&data[1], d, 16), std::memcpy(&data[17], f, 8), std::memcpy(&data[25], h, 12),
+        std::memcpy(&data[37], b, 6);
     const Temporary dir;
     overwrite(dir / "m", file_of(header, data));
     const safetensors::Reader reader(dir / "m");
@@ -146,7 +180,9 @@ TEST(safetensors, reads_every_float_type_at_any_alignment) {
 
 TEST(safetensors, writes_as_the_reference_does) {
     const Temporary dir;
-    safetensors::Writer writer(dir / "m", {{"b", Dtype::F32, {2}}, {"c", Dtype::BF16, {3}}, {"a", Dtype::F32, {1, 2}}, {"z", Dtype::F32, {0}}});
+    safetensors::Writer writer(
+        dir / "m",
+        {{"b", Dtype::F32, {2}}, {"c", Dtype::BF16, {3}}, {"a", Dtype::F32, {1, 2}}, {"z", Dtype::F32, {0}}});
     std::vector<std::string> order;
     for (const Tensor& t : writer.tensors()) order.push_back(t.name);
     EXPECT_EQ(order, (std::vector<std::string>{"a", "b", "z", "c"}));     // the wider type first, then by name
@@ -156,9 +192,11 @@ TEST(safetensors, writes_as_the_reference_does) {
     writer.write(std::vector<float>{1, 1 + 0x1p-8f, 1 + 3 * 0x1p-8f});    // ties go to even
     writer.close();
     const std::string bytes = files::read_file(dir / "m", 1000);
-    const std::string header = R"({"__metadata__":{"format":"pt"},"a":{"dtype":"F32","shape":[1,2],"data_offsets":[0,8]},)"
-                               R"("b":{"dtype":"F32","shape":[2],"data_offsets":[8,16]},"z":{"dtype":"F32","shape":[0],"data_offsets":[16,16]},)"
-                               R"("c":{"dtype":"BF16","shape":[3],"data_offsets":[16,22]}})";
+    const std::string header =
+        R"({"__metadata__":{"format":"pt"},"a":{"dtype":"F32","shape":[1,2],"data_offsets":[0,8]},)"
+        R"("b":{"dtype":"F32","shape":[2],"data_offsets":[8,16]},)"
+        R"("z":{"dtype":"F32","shape":[0],"data_offsets":[16,16]},)"
+        R"("c":{"dtype":"BF16","shape":[3],"data_offsets":[16,22]}})";
     uint64_t n;
     std::memcpy(&n, bytes.data(), 8);
     EXPECT_EQ(n % 8, 0u);

@@ -22,7 +22,8 @@ struct ToyModel {
         return [this](const Row& row) { return std::vector<float>(values(row), values(row) + row.size()); };
     }
     SetRow set() const {
-        return [this](const Row& row, std::span<const float> from) { std::copy(from.begin(), from.end(), values(row)); };
+        return
+            [this](const Row& row, std::span<const float> from) { std::copy(from.begin(), from.end(), values(row)); };
     }
 
     // Of T tokens, (T,V).
@@ -47,9 +48,20 @@ inline Config toy_llama() {
     return c;
 }
 inline Config toy_qwen2() { return with(toy_llama(), [](Config& c) { c.qkv_bias = c.tied = true; }); }
-inline Config toy_qwen3() { return with(toy_llama(), [](Config& c) { c.qk_norm = true; c.HS = 6; c.rope_theta = 1e6f; }); }
+inline Config toy_qwen3() {
+    return with(toy_llama(), [](Config& c) {
+        c.qk_norm = true;
+        c.HS = 6;
+        c.rope_theta = 1e6f;
+    });
+}
 inline Config toy_cs336() {
-    return with(toy_llama(), [](Config& c) { c.rope_pairs = RopePairs::interleaved; c.NKV = 4; c.HS = 2; c.init = InitScheme::cs336; });
+    return with(toy_llama(), [](Config& c) {
+        c.rope_pairs = RopePairs::interleaved;
+        c.NKV = 4;
+        c.HS = 2;
+        c.init = InitScheme::cs336;
+    });
 }
 
 struct ToyCase { const char* name; Family family; Config config; };
@@ -58,21 +70,44 @@ inline std::vector<ToyCase> toy_cases() {
     const auto no_bias = [](Config& c) { c.qkv_bias = c.proj_bias = c.ffn_bias = c.norm_bias = false; };
     return {
         {"gpt2", Family::gpt2, with(gpt2, [](Config& c) { c.dropout = 0.25f; })},
-        {"gpt2_untied_relu", Family::gpt2, with(gpt2, [](Config& c) { c.tied = false; c.activation = Activation::relu; })},
+        {"gpt2_untied_relu", Family::gpt2,
+         with(gpt2,
+              [](Config& c) {
+                  c.tied = false;
+                  c.activation = Activation::relu;
+              })},
         {"gpt2_without_bias", Family::gpt2, with(gpt2, no_bias)},
-        {"gpt2_norm_bias_only", Family::gpt2, with(gpt2, [](Config& c) { c.qkv_bias = c.proj_bias = c.ffn_bias = false; })},
+        {"gpt2_norm_bias_only", Family::gpt2,
+         with(gpt2, [](Config& c) { c.qkv_bias = c.proj_bias = c.ffn_bias = false; })},
         {"gpt2_sinusoidal", Family::gpt2, with(gpt2, [](Config& c) { c.position = Position::sinusoidal; })},
         {"llama", Family::llama, llama},
-        {"llama_tied_scaled", Family::llama, with(llama, [](Config& c) { c.tied = true; c.rope_scaling = {8, 1, 4, 4}; })},
-        {"llama_every_bias", Family::llama, with(llama, [](Config& c) { c.qkv_bias = c.proj_bias = c.ffn_bias = true; })},
+        {"llama_tied_scaled", Family::llama,
+         with(llama,
+              [](Config& c) {
+                  c.tied = true;
+                  c.rope_scaling = {8, 1, 4, 4};
+              })},
+        {"llama_every_bias", Family::llama,
+         with(llama, [](Config& c) { c.qkv_bias = c.proj_bias = c.ffn_bias = true; })},
         {"llama_proj_bias_only", Family::llama, with(llama, [](Config& c) { c.proj_bias = true; })},
         {"qwen2", Family::qwen2, toy_qwen2()},
-        {"qwen2_interleaved", Family::qwen2, with(toy_qwen2(), [](Config& c) { c.rope_pairs = RopePairs::interleaved; })},
+        {"qwen2_interleaved", Family::qwen2,
+         with(toy_qwen2(), [](Config& c) { c.rope_pairs = RopePairs::interleaved; })},
         {"qwen3", Family::qwen3, toy_qwen3()},
-        {"qwen3_interleaved_bias", Family::qwen3, with(toy_qwen3(), [](Config& c) { c.rope_pairs = RopePairs::interleaved; c.qkv_bias = true; })},
+        {"qwen3_interleaved_bias", Family::qwen3,
+         with(toy_qwen3(),
+              [](Config& c) {
+                  c.rope_pairs = RopePairs::interleaved;
+                  c.qkv_bias = true;
+              })},
         {"cs336", Family::llama, toy_cs336()},
         {"native_layernorm_rope", Family::native, with(gpt2, [](Config& c) { c.position = Position::rope; })},
-        {"native_rmsnorm_gelu", Family::native, with(llama, [](Config& c) { c.activation = Activation::gelu; c.rope_pairs = RopePairs::interleaved; })},
+        {"native_rmsnorm_gelu", Family::native,
+         with(llama,
+              [](Config& c) {
+                  c.activation = Activation::gelu;
+                  c.rope_pairs = RopePairs::interleaved;
+              })},
         {"native_gqa_gpt2", Family::native, with(gpt2, [](Config& c) { c.NKV = 1; })},
     };
 }

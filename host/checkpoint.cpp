@@ -38,14 +38,17 @@ std::optional<int64_t> step_of(const std::string& name) {
 }
 
 bool plain_name(const std::string& name) {
-    return !name.empty() && name[0] != '.' && name.find_first_of(std::string("/\0", 2)) == name.npos && name != manifest_name;
+    return !name.empty() && name[0] != '.' && name.find_first_of(std::string("/\0", 2)) == name.npos &&
+           name != manifest_name;
 }
 
 Checkpoint read_manifest(const std::string& directory) {
     const std::string path = directory + "/" + manifest_name;
     const std::string text = files::read_file(path, 64 << 20);
     const Json json = parse_json(text, path);
-    const auto need = [&](bool condition, const std::string& reason) { if (!condition) throw Error(Exit::input, path, reason); };
+    const auto need = [&](bool condition, const std::string& reason) {
+        if (!condition) throw Error(Exit::input, path, reason);
+    };
     need(json.is_object() && json.value("format", Json()) == format, std::string("is not the manifest of a ") + format);
     need(json.value("version", Json()) == format_version, "is of version " + json.value("version", Json()).dump() +
          ", this program reads " + std::to_string(format_version));
@@ -61,21 +64,30 @@ Checkpoint read_manifest(const std::string& directory) {
     } catch (const Json::exception& error) {
         throw Error(Exit::input, path, error.what());
     }
-    for (const CheckpointFile& file : c.files) need(plain_name(file.name), "lists " + Json(file.name).dump() + ", which is not the name of a file beside it");
+    for (const CheckpointFile& file : c.files)
+        need(plain_name(file.name), "lists " + Json(file.name).dump() + ", which is not the name of a file beside it");
     return c;
 }
 
 void verify_file(const std::string& path, const CheckpointFile& file, Verify verify) {
     const uint64_t size = files::Reader(path).size();
     if (size != file.size)
-        throw Error(Exit::input, path, "has " + std::to_string(size) + " bytes, the manifest says " + std::to_string(file.size), "it is truncated or was changed");
+        throw Error(Exit::input, path,
+                    "has " + std::to_string(size) + " bytes, the manifest says " + std::to_string(file.size),
+                    "it is truncated or was changed");
     if (verify == Verify::checksums && files::hex(files::hash_file(path)) != file.xxh64)
         throw Error(Exit::input, path, "its checksum does not match the manifest", "it is damaged or was changed");
 }
 
-std::string manifest_of(const CheckpointContents& contents, int64_t sequence, const std::vector<CheckpointFile>& files) {
-    Json manifest = {{"format", format}, {"version", format_version}, {"step", contents.step}, {"sequence", sequence}, {"run", contents.run}};
-    for (const CheckpointFile& file : files) manifest["files"][file.name] = {{"bytes", file.size}, {"xxh64", file.xxh64}};
+std::string manifest_of(const CheckpointContents& contents, int64_t sequence,
+                        const std::vector<CheckpointFile>& files) {
+    Json manifest = {{"format", format},
+                     {"version", format_version},
+                     {"step", contents.step},
+                     {"sequence", sequence},
+                     {"run", contents.run}};
+    for (const CheckpointFile& file : files)
+        manifest["files"][file.name] = {{"bytes", file.size}, {"xxh64", file.xxh64}};
     return manifest_text(manifest);
 }
 
@@ -91,7 +103,9 @@ uint64_t checkpoint_bytes(const CheckpointContents& contents) {
     uint64_t weights = 0, texts = 1 << 20;
     for (const Row& row : contents.layout->rows) weights += row.size();
     for (const auto& [name, text] : contents.texts) texts += text.size();
-    return weights * (uint64_t(safetensors::bits(contents.model.dtype)) / 8 + sizeof(float) * contents.optimizer.size()) + texts;
+    return weights *
+               (uint64_t(safetensors::bits(contents.model.dtype)) / 8 + sizeof(float) * contents.optimizer.size()) +
+           texts;
 }
 
 std::string save_checkpoint(const std::string& run, const CheckpointContents& contents) {
@@ -104,7 +118,9 @@ std::string save_checkpoint(const std::string& run, const CheckpointContents& co
     const std::string name = checkpoint_name(contents.step);
     files::AtomicDirectory directory(run, name);
     std::vector<CheckpointFile> files;
-    const auto text = [&](const std::string& name, const std::string& text) { files.push_back(write_text(directory.path(), name, text)); };
+    const auto text = [&](const std::string& name, const std::string& text) {
+        files.push_back(write_text(directory.path(), name, text));
+    };
     text("config.json", to_text(to_json(contents.model)));
     text("generation_config.json", to_text(generation_config(contents.model.special)));
     for (const auto& [name, content] : contents.texts) {
@@ -113,7 +129,8 @@ std::string save_checkpoint(const std::string& run, const CheckpointContents& co
     }
     files.push_back(listed(save_weights(directory.path(), contents.model, *contents.layout, contents.weights)));
     if (!contents.optimizer.empty())
-        files.push_back(listed(save_rows(directory.path() + "/" + optimizer_name, *contents.layout, contents.optimizer)));
+        files.push_back(
+            listed(save_rows(directory.path() + "/" + optimizer_name, *contents.layout, contents.optimizer)));
     text("state.json", to_text(contents.state));
     files::write_file(directory.path() + "/" + manifest_name, manifest_of(contents, sequence, files));
     const std::string path = directory.commit();
@@ -129,7 +146,8 @@ Checkpoint open_checkpoint(const std::string& path, Verify verify) {
     Checkpoint checkpoint = read_manifest(directory);
     for (const CheckpointFile& file : checkpoint.files) verify_file(directory + "/" + file.name, file, verify);
     for (const char* needed : {"config.json", "model.safetensors", "state.json"})
-        if (std::none_of(checkpoint.files.begin(), checkpoint.files.end(), [&](const auto& file) { return file.name == needed; }))
+        if (std::none_of(checkpoint.files.begin(), checkpoint.files.end(),
+                         [&](const auto& file) { return file.name == needed; }))
             throw Error(Exit::input, directory + "/" + manifest_name, std::string("does not list ") + needed);
     return checkpoint;
 }
@@ -158,7 +176,9 @@ std::vector<Checkpoint> find_checkpoints(const std::string& run, const Warn& bro
             broken(error.what());
         }
     }
-    std::sort(found.begin(), found.end(), [](const Checkpoint& a, const Checkpoint& b) { return std::pair(a.sequence, a.step) < std::pair(b.sequence, b.step); });
+    std::sort(found.begin(), found.end(), [](const Checkpoint& a, const Checkpoint& b) {
+        return std::pair(a.sequence, a.step) < std::pair(b.sequence, b.step);
+    });
     return found;
 }
 
@@ -180,7 +200,8 @@ std::optional<Checkpoint> newest_checkpoint(const std::string& run, const Warn& 
         }
     }
     if (reason.empty()) return {};
-    throw Error(Exit::input, run, "no checkpoint is whole (" + reason + ")", "restore one, or start again with another --out");
+    throw Error(Exit::input, run, "no checkpoint is whole (" + reason + ")",
+                "restore one, or start again with another --out");
 }
 
 void mark_best(const std::string& run, int64_t step) {
@@ -199,7 +220,8 @@ void prune_checkpoints(const std::string& run, int keep) {
         std::set<std::string> ours = {manifest_name};
         for (const CheckpointFile& file : whole[i].files) ours.insert(file.name);
         const auto there = files::list(whole[i].path);
-        const bool foreign = std::any_of(there.begin(), there.end(), [&](const std::string& name) { return !ours.contains(name); });
+        const bool foreign =
+            std::any_of(there.begin(), there.end(), [&](const std::string& name) { return !ours.contains(name); });
         if (!foreign && whole[i].step != best) files::remove_directory(run, checkpoint_name(whole[i].step));
     }
 }

@@ -26,7 +26,8 @@ void operation(const char* name, const std::string& path) {
 
 [[noreturn]] void fail_to(const std::string& verb, const std::string& path, int error) {
     const bool full = error == ENOSPC || error == EDQUOT || error == EFBIG;
-    throw Error(Exit::io, path, "cannot " + verb + ": " + std::strerror(error), full ? "free some space or choose another --out" : "");
+    throw Error(Exit::io, path, "cannot " + verb + ": " + std::strerror(error),
+                full ? "free some space or choose another --out" : "");
 }
 
 std::string temporary_name(const char* kind, const std::string& name) {
@@ -52,7 +53,8 @@ void rename_to(const std::string& from, const std::string& to) {
 }  // namespace
 
 Reader::Reader(const std::string& path) : path_(path) {
-    file = open(path.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC);   // O_NONBLOCK: opening a pipe must not wait for a writer
+    file =
+        open(path.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC);  // O_NONBLOCK: opening a pipe must not wait for a writer
     if (file < 0) throw Error(Exit::input, path, std::strerror(errno));
     struct stat status;
     const bool known = fstat(file, &status) == 0;
@@ -60,7 +62,9 @@ Reader::Reader(const std::string& path) : path_(path) {
         size_ = uint64_t(status.st_size);
         return;
     }
-    const std::string reason = !known ? std::strerror(errno) : S_ISDIR(status.st_mode) ? "is a directory" : "is not a regular file";
+    const std::string reason = !known                    ? std::strerror(errno)
+                               : S_ISDIR(status.st_mode) ? "is a directory"
+                                                         : "is not a regular file";
     close(file);
     throw Error(Exit::input, path, reason);
 }
@@ -69,11 +73,14 @@ Reader::~Reader() { close(file); }
 
 void Reader::read(void* out, size_t n, uint64_t offset) const {
     char* at = static_cast<char*>(out);
-    if (offset > size_ || n > size_ - offset) throw Error(Exit::input, path_, "ends before byte " + std::to_string(offset + n));
+    if (offset > size_ || n > size_ - offset)
+        throw Error(Exit::input, path_, "ends before byte " + std::to_string(offset + n));
     while (n) {
         const ssize_t got = pread(file, at, std::min<size_t>(n, 1 << 30), off_t(offset));
         if (got < 0 && errno == EINTR) continue;
-        if (got < 0) throw Error(Exit::input, path_, "cannot read at byte " + std::to_string(offset) + ": " + std::strerror(errno));
+        if (got < 0)
+            throw Error(Exit::input, path_,
+                        "cannot read at byte " + std::to_string(offset) + ": " + std::strerror(errno));
         if (got == 0) throw Error(Exit::input, path_, "became shorter while being read");
         at += got, offset += uint64_t(got), n -= size_t(got);
     }
@@ -82,7 +89,8 @@ void Reader::read(void* out, size_t n, uint64_t offset) const {
 std::string read_file(const std::string& path, uint64_t limit) {
     const Reader reader(path);
     if (reader.size() > limit)
-        throw Error(Exit::input, path, "is too long (" + std::to_string(reader.size()) + " bytes, at most " + std::to_string(limit) + ")");
+        throw Error(Exit::input, path,
+                    "is too long (" + std::to_string(reader.size()) + " bytes, at most " + std::to_string(limit) + ")");
     std::string text(reader.size(), '\0');
     reader.read(text.data(), text.size(), 0);
     return text;
@@ -175,7 +183,8 @@ void write_file(const std::string& path, std::string_view text) {
 }
 
 void replace_file(const std::string& path, std::string_view text) {
-    const std::string parent = parent_of(path), temporary = parent + "/" + temporary_name("tmp", fs::path(path).filename().string());
+    const std::string parent = parent_of(path),
+                      temporary = parent + "/" + temporary_name("tmp", fs::path(path).filename().string());
     discard(temporary);
     try {
         write_file(temporary, text);
@@ -188,7 +197,8 @@ void replace_file(const std::string& path, std::string_view text) {
 }
 
 void replace_link(const std::string& path, const std::string& target) {
-    const std::string parent = parent_of(path), temporary = parent + "/" + temporary_name("tmp", fs::path(path).filename().string());
+    const std::string parent = parent_of(path),
+                      temporary = parent + "/" + temporary_name("tmp", fs::path(path).filename().string());
     discard(temporary);
     operation("symlink", path);
     if (symlink(target.c_str(), temporary.c_str())) fail_to("link to " + target, path, errno);
@@ -227,8 +237,10 @@ uint64_t free_space(const std::string& directory) {
 void require_space(const std::string& directory, uint64_t bytes) {
     const uint64_t left = free_space(directory);
     if (left < bytes)
-        throw Error(Exit::io, directory, "needs " + std::to_string(bytes >> 20) + " MiB of disk, " + std::to_string(left >> 20) + " MiB are free",
-                    "free some space or choose another --out");
+        throw Error(
+            Exit::io, directory,
+            "needs " + std::to_string(bytes >> 20) + " MiB of disk, " + std::to_string(left >> 20) + " MiB are free",
+            "free some space or choose another --out");
 }
 
 AtomicDirectory::AtomicDirectory(const std::string& parent, const std::string& name)
@@ -249,7 +261,7 @@ std::string AtomicDirectory::commit() {
         operation("exchange", final_path);
         if (renameat2(AT_FDCWD, temporary.c_str(), AT_FDCWD, final_path.c_str(), RENAME_EXCHANGE)) {
             if (errno != EINVAL && errno != ENOSYS) fail_to("replace", final_path, errno);
-            const std::string old = parent + "/" + temporary_name("trash", name);   // a file system that cannot exchange
+            const std::string old = parent + "/" + temporary_name("trash", name);  // a file system that cannot exchange
             rename_to(final_path, old);
             rename_to(temporary, final_path);
             discard(old);
@@ -273,7 +285,10 @@ void remove_directory(const std::string& parent, const std::string& name) {
 
 void remove_leftovers(const std::string& parent, std::string_view prefix) {
     for (const std::string& entry : list(parent)) {
-        const size_t head = entry.starts_with(".tmp.") ? 5 : entry.starts_with(".trash.") ? 7 : 0, tail = entry.rfind('.');
+        const size_t head = entry.starts_with(".tmp.")     ? 5
+                            : entry.starts_with(".trash.") ? 7
+                                                           : 0,
+                     tail = entry.rfind('.');
         const bool numbered = tail > head && entry.find_first_not_of("0123456789", tail + 1) == std::string::npos;
         if (!head || !numbered || !std::string_view(entry).substr(head).starts_with(prefix)) continue;
         operation("remove", entry);
@@ -291,10 +306,12 @@ RunLock::RunLock(const std::string& directory) {
         const ssize_t n = pread(file, text, sizeof text - 1, 0);
         close(file);
         if (error != EWOULDBLOCK)
-            throw Error(Exit::io, directory, std::string("cannot be locked: ") + std::strerror(error), "choose --out on a local disk");
+            throw Error(Exit::io, directory, std::string("cannot be locked: ") + std::strerror(error),
+                        "choose --out on a local disk");
         std::string holder(text, size_t(std::max<ssize_t>(n, 0)));
         std::replace_if(holder.begin(), holder.end(), [](unsigned char c) { return c < 32 || c > 126; }, ' ');
-        throw Error(Exit::locked, directory, "in use by " + (holder.empty() ? "another process" : holder), "choose another --out or wait");
+        throw Error(Exit::locked, directory, "in use by " + (holder.empty() ? "another process" : holder),
+                    "choose another --out or wait");
     }
     char host[128] = "?", since[32] = "";
     gethostname(host, sizeof host - 1);

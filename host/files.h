@@ -1,5 +1,5 @@
 // Files whose every operation is checked. Nothing half-written is ever taken for whole: files become durable (fsync)
-// under a temporary name, then appear by rename. Failures throw Error: `input` for what is read, `io` for what is written.
+// under a temporary name, then appear by rename. Failures throw Error: `input` when reading, `io` when writing.
 #pragma once
 #include <cstdint>
 #include <string>

@@ -13,11 +13,14 @@ void for_each_field(C& c, F&& field) {
     static_assert(sizeof(Config) == 92, "a new field of Config needs its line here");
     field("T", c.T), field("V", c.V), field("L", c.L), field("C", c.C);
     field("NH", c.NH), field("NKV", c.NKV), field("HS", c.HS), field("F", c.F);
-    field("norm", c.norm), field("position", c.position), field("activation", c.activation), field("rope_pairs", c.rope_pairs);
+    field("norm", c.norm), field("position", c.position), field("activation", c.activation),
+        field("rope_pairs", c.rope_pairs);
     field("rope_theta", c.rope_theta);
     field("rope_factor", c.rope_scaling.factor), field("rope_low_frequency", c.rope_scaling.low_frequency);
-    field("rope_high_frequency", c.rope_scaling.high_frequency), field("rope_original_context", c.rope_scaling.original_context);
-    field("qkv_bias", c.qkv_bias), field("proj_bias", c.proj_bias), field("ffn_bias", c.ffn_bias), field("norm_bias", c.norm_bias);
+    field("rope_high_frequency", c.rope_scaling.high_frequency),
+        field("rope_original_context", c.rope_scaling.original_context);
+    field("qkv_bias", c.qkv_bias), field("proj_bias", c.proj_bias), field("ffn_bias", c.ffn_bias),
+        field("norm_bias", c.norm_bias);
     field("qk_norm", c.qk_norm), field("tied", c.tied);
     field("norm_eps", c.norm_eps), field("dropout", c.dropout), field("init_std", c.init_std), field("init", c.init);
 }
@@ -46,7 +49,8 @@ struct Fields {
     }
     int integer(const char* key, int otherwise) const {
         const double x = number(key, otherwise);
-        if (x != std::floor(x) || std::abs(x) > 2147483647.0) refuse(key, "must be a whole number below 2^31, not " + find(key)->dump());
+        if (x != std::floor(x) || std::abs(x) > 2147483647.0)
+            refuse(key, "must be a whole number below 2^31, not " + find(key)->dump());
         return int(x);
     }
     bool flag(const char* key, bool otherwise) const {
@@ -64,35 +68,46 @@ struct Fields {
 // ---- the families ---------------------------------------------------------------------------------------------------
 
 struct FamilyRow { const char *model_type, *architecture; };
-constexpr FamilyRow families[] = {{"gpt2", "GPT2LMHeadModel"}, {"llama", "LlamaForCausalLM"}, {"qwen2", "Qwen2ForCausalLM"},
-                                  {"qwen3", "Qwen3ForCausalLM"}, {"gpt_cu", "GptCu"}};
+constexpr FamilyRow families[] = {{"gpt2", "GPT2LMHeadModel"},
+                                  {"llama", "LlamaForCausalLM"},
+                                  {"qwen2", "Qwen2ForCausalLM"},
+                                  {"qwen3", "Qwen3ForCausalLM"},
+                                  {"gpt_cu", "GptCu"}};
 
 Family detect_family(const Fields& f) {
     std::string type = f.text("model_type", ""), architecture;
     if (const Json* list = f.find("architectures")) {
-        if (!list->is_array() || list->empty() || !list->front().is_string()) f.refuse("architectures", "must be a list of names");
+        if (!list->is_array() || list->empty() || !list->front().is_string())
+            f.refuse("architectures", "must be a list of names");
         architecture = list->front().get<std::string>();
     }
     for (size_t i = 0; i < std::size(families); i++) {
         if (type.empty() ? architecture != families[i].architecture : type != families[i].model_type) continue;
-        const std::string full = families[i].architecture, base = full.substr(0, full.find(full.starts_with("GPT2") ? "LMHead" : "For"));
+        const std::string full = families[i].architecture,
+                          base = full.substr(0, full.find(full.starts_with("GPT2") ? "LMHead" : "For"));
         if (architecture.empty() || architecture == full || architecture == base + "Model") return Family(i);
     }
-    f.refuse(architecture.empty() ? "model_type" : "architectures", (architecture.empty() ? "\"" + type + "\"" : architecture) + " is not supported",
+    f.refuse(architecture.empty() ? "model_type" : "architectures",
+             (architecture.empty() ? "\"" + type + "\"" : architecture) + " is not supported",
              "GPT2LMHeadModel, LlamaForCausalLM, Qwen2ForCausalLM and Qwen3ForCausalLM are");
 }
 
 void refuse_unsupported(const Fields& f) {
-    if (f.find("quantization_config")) f.refuse("quantization_config", "is not supported", "save the model in float32 or bfloat16");
+    if (f.find("quantization_config"))
+        f.refuse("quantization_config", "is not supported", "save the model in float32 or bfloat16");
     for (const char* key : {"num_experts", "num_local_experts"})
         if (f.integer(key, 0) > 1) f.refuse(key, "is set: mixtures of experts are not supported");
-    for (const char* key : {"use_sliding_window", "add_cross_attention", "scale_attn_by_inverse_layer_idx", "use_mrope"})
+    for (const char* key :
+         {"use_sliding_window", "add_cross_attention", "scale_attn_by_inverse_layer_idx", "use_mrope"})
         if (f.flag(key, false)) f.refuse(key, "is true, which is not supported");
     if (!f.flag("scale_attn_weights", true)) f.refuse("scale_attn_weights", "is false, which is not supported");
     if (f.number("partial_rotary_factor", 1) != 1) f.refuse("partial_rotary_factor", "other than 1 is not supported");
-    if (f.number("attention_dropout", 0) != 0) f.refuse("attention_dropout", "other than 0 is not supported", "--dropout sets it for training");
+    if (f.number("attention_dropout", 0) != 0)
+        f.refuse("attention_dropout", "other than 0 is not supported", "--dropout sets it for training");
     if (const Json* types = f.find("layer_types"))
-        for (const Json& type : *types) if (type != "full_attention") f.refuse("layer_types", "holds " + type.dump() + ": only full_attention is supported");
+        for (const Json& type : *types)
+            if (type != "full_attention")
+                f.refuse("layer_types", "holds " + type.dump() + ": only full_attention is supported");
 }
 
 // transformers 4 writes rope_theta and rope_scaling, 5 one object rope_parameters.
@@ -101,9 +116,11 @@ void read_rope(Config& c, const Fields& f) {
     if (!object || (object->is_object() && object->empty())) object = f.find("rope_parameters");
     const Json none = Json::object();
     const Fields rope(object ? *object : none, f.what + ": rope_parameters");
-    for (const auto& [key, value] : rope.object.items()) if (value.is_object()) rope.refuse(key, "per kind of layer is not supported");
+    for (const auto& [key, value] : rope.object.items())
+        if (value.is_object()) rope.refuse(key, "per kind of layer is not supported");
     c.rope_theta = float(rope.number("rope_theta", f.number("rope_theta", 10000)));
-    if (rope.number("partial_rotary_factor", 1) != 1) rope.refuse("partial_rotary_factor", "other than 1 is not supported");
+    if (rope.number("partial_rotary_factor", 1) != 1)
+        rope.refuse("partial_rotary_factor", "other than 1 is not supported");
     const std::string type = rope.text("rope_type", rope.text("type", "default").c_str());
     if (type == "default") return;
     if (type != "llama3") rope.refuse("rope_type", "\"" + type + "\" is not supported", "default and llama3 are");
@@ -127,11 +144,13 @@ Config read_gpt2(const Fields& f) {
     const std::string activation = f.text("activation_function", "gelu_new");
     if (activation == "relu") c.activation = Activation::relu;
     else if (activation != "gelu_new" && activation != "gelu_pytorch_tanh" && activation != "gelu_fast")
-        f.refuse("activation_function", "\"" + activation + "\" is not supported", "gelu_new, gelu_pytorch_tanh, gelu_fast and relu are");
+        f.refuse("activation_function", "\"" + activation + "\" is not supported",
+                 "gelu_new, gelu_pytorch_tanh, gelu_fast and relu are");
     c.norm_eps = float(f.number("layer_norm_epsilon", 1e-5));
     c.dropout = float(f.number("resid_pdrop", 0.1));
     for (const char* key : {"embd_pdrop", "attn_pdrop"})
-        if (float(f.number(key, 0.1)) != c.dropout) f.refuse(key, "differs from resid_pdrop", "one rate of dropout holds everywhere: make them equal");
+        if (float(f.number(key, 0.1)) != c.dropout)
+            f.refuse(key, "differs from resid_pdrop", "one rate of dropout holds everywhere: make them equal");
     c.tied = f.flag("tie_word_embeddings", true);
     return c;
 }
@@ -146,11 +165,13 @@ Config read_llama(const Fields& f, Family family) {
     c.L = f.integer("num_hidden_layers", 32);
     c.NH = f.integer("num_attention_heads", 32);
     c.NKV = f.integer("num_key_value_heads", llama ? c.NH : f.object.contains("num_key_value_heads") ? c.NH : 32);
-    if (c.NH < 1 || (!f.find("head_dim") && family != Family::qwen3 && c.C % c.NH)) f.refuse("hidden_size", "must be a multiple of num_attention_heads");
+    if (c.NH < 1 || (!f.find("head_dim") && family != Family::qwen3 && c.C % c.NH))
+        f.refuse("hidden_size", "must be a multiple of num_attention_heads");
     c.HS = f.integer("head_dim", family == Family::qwen3 && !f.object.contains("head_dim") ? 128 : c.C / c.NH);
     c.T = f.integer("max_position_embeddings", llama ? 2048 : 32768);
     const std::string activation = f.text("hidden_act", "silu");
-    if (activation != "silu" && activation != "swish") f.refuse("hidden_act", "\"" + activation + "\" is not supported", "silu is");
+    if (activation != "silu" && activation != "swish")
+        f.refuse("hidden_act", "\"" + activation + "\" is not supported", "silu is");
     c.norm_eps = float(f.number("rms_norm_eps", 1e-6));
     c.tied = f.flag("tie_word_embeddings", false);
     c.qkv_bias = family == Family::qwen2 || f.flag("attention_bias", false);
@@ -202,7 +223,8 @@ void write_llama(Json& json, const Config& c, Family family) {
 }
 
 Json standard_json(const Config& c, Family family) {
-    Json json = {{"architectures", {families[int(family)].architecture}}, {"model_type", families[int(family)].model_type}};
+    Json json = {{"architectures", {families[int(family)].architecture}},
+                 {"model_type", families[int(family)].model_type}};
     json["vocab_size"] = c.V;
     if (family == Family::gpt2) write_gpt2(json, c);
     else if (family != Family::native) write_llama(json, c, family);
@@ -212,7 +234,8 @@ Json standard_json(const Config& c, Family family) {
 }
 
 int token_id(const Fields& f, const std::string& key, const Json& value, int V) {
-    if (!value.is_number_integer() || value < -1 || value >= V) f.refuse(key, value.dump() + " is not a token id below " + std::to_string(V));
+    if (!value.is_number_integer() || value < -1 || value >= V)
+        f.refuse(key, value.dump() + " is not a token id below " + std::to_string(V));
     return value.get<int>();
 }
 
@@ -221,7 +244,8 @@ SpecialTokens read_special(const Fields& f, int V) {
     if (const Json* bos = f.find("bos_token_id")) special.bos = token_id(f, "bos_token_id", *bos, V);
     if (const Json* pad = f.find("pad_token_id")) special.pad = token_id(f, "pad_token_id", *pad, V);
     if (const Json* eos = f.find("eos_token_id"))
-        for (const Json& one : eos->is_array() ? *eos : Json::array({*eos})) special.eos.push_back(token_id(f, "eos_token_id", one, V));
+        for (const Json& one : eos->is_array() ? *eos : Json::array({*eos}))
+            special.eos.push_back(token_id(f, "eos_token_id", one, V));
     return special;
 }
 
@@ -241,7 +265,8 @@ Family family_of(const Config& c) {
     const bool own_width = c.NH * c.HS == c.C, all_heads = c.NKV == c.NH;
     if (c.norm == Norm::layernorm && c.position != Position::rope && c.activation != Activation::swiglu && !c.qk_norm)
         return own_width && all_heads ? Family::gpt2 : Family::native;
-    if (c.norm != Norm::rmsnorm || c.position != Position::rope || c.activation != Activation::swiglu || c.norm_bias) return Family::native;
+    if (c.norm != Norm::rmsnorm || c.position != Position::rope || c.activation != Activation::swiglu || c.norm_bias)
+        return Family::native;
     if (c.qk_norm) return c.ffn_bias ? Family::native : Family::qwen3;
     if (c.qkv_bias && !c.proj_bias && !c.ffn_bias) return Family::qwen2;
     return c.C % c.NH == 0 ? Family::llama : Family::native;
@@ -274,7 +299,8 @@ Config config_from_json(const Json& json, const std::string& what) {
             value = *known_value;
         }
     });
-    if (json.size() != known) throw Error(Exit::input, what, "holds a field this version does not know", "use the version that wrote it");
+    if (json.size() != known)
+        throw Error(Exit::input, what, "holds a field this version does not know", "use the version that wrote it");
     return config;
 }
 
@@ -297,12 +323,15 @@ ModelDescription model_from_json(const Json& json, const std::string& what) {
     if (ours) model.config = config_from_json(*ours, what + ": gpt_cu");
     else model.config = read_standard(f, family);
     if (const auto wrong = problems(model.config); !wrong.empty()) throw Error(Exit::input, what, wrong.front());
-    if (ours && family_of(model.config) != family) f.refuse("gpt_cu", "does not describe a model of type " + std::string(families[int(family)].model_type));
+    if (ours && family_of(model.config) != family)
+        f.refuse("gpt_cu", "does not describe a model of type " + std::string(families[int(family)].model_type));
     if (ours && family != Family::native) {      // the standard keys must agree: other programs may have changed them
         const Json expected = standard_json(model.config, family);
-        const auto changed = differences(to_json(read_standard(Fields(expected, what), family)), to_json(read_standard(f, family)),
-                                         "there", "in the standard keys");
-        if (!changed.empty()) f.refuse("gpt_cu", "disagrees with the standard keys: " + changed.front(), "remove gpt_cu to go by the standard keys");
+        const auto changed = differences(to_json(read_standard(Fields(expected, what), family)),
+                                         to_json(read_standard(f, family)), "there", "in the standard keys");
+        if (!changed.empty())
+            f.refuse("gpt_cu", "disagrees with the standard keys: " + changed.front(),
+                     "remove gpt_cu to go by the standard keys");
     }
     model.special = read_special(f, model.config.V);
     model.dtype = f.text("dtype", f.text("torch_dtype", "float32").c_str()) == "bfloat16" ? Dtype::BF16 : Dtype::F32;

@@ -34,10 +34,10 @@ using GetRow = std::function<std::vector<float>(const Row&)>;               // t
 using SetRow = std::function<void(const Row&, std::span<const float>)>;
 struct WrittenFile { std::string name; uint64_t size, hash; };
 
-// Writes directory/model.safetensors, streaming: memory for a tensor or two. Throws Error{numeric} at an infinity or NaN.
+// Writes directory/model.safetensors with memory for a tensor or two. Throws Error{numeric} at an infinity or NaN.
 WrittenFile save_weights(const std::string& directory, const ModelDescription& model, const Layout& layout,
                          const GetRow& get);
-// Reads model.safetensors, or the shards of model.safetensors.index.json. All names and shapes are checked before set().
+// Reads model.safetensors, or the shards of its index.json. All names and shapes are checked before set().
 void load_weights(const std::string& directory, const Config& config, const Layout& layout, const SetRow& set);
 void check_weights(const std::string& directory, const Config& config, const Layout& layout);   // names and shapes only
 

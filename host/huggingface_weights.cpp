@@ -71,8 +71,8 @@ constexpr Rule llama_rules[] = {                     // Qwen2 and Qwen3 too: wha
 
 // Tensors that carry nothing: GPT-2's causal masks, RoPE's frequencies, a tied head.
 bool ignorable(const std::string& name, const Config& c) {
-    return name.ends_with(".attn.bias") || name.ends_with(".attn.masked_bias") || name.ends_with(".rotary_emb.inv_freq") ||
-           (c.tied && name == "lm_head.weight");
+    return name.ends_with(".attn.bias") || name.ends_with(".attn.masked_bias") ||
+           name.ends_with(".rotary_emb.inv_freq") || (c.tied && name == "lm_head.weight");
 }
 
 // A tensor of theirs and the rows of ours it holds: `rows` of `width` values from row `first` on.
@@ -154,7 +154,8 @@ std::vector<Entry> entries_of(const Config& c, const Layout& layout) {
     RowIndex rows;
     for (const Row& row : layout.rows) rows[row.name] = &row;
     size_t covered = 0, total = 0;
-    for (const Rule& rule : family == Family::gpt2 ? std::span<const Rule>(gpt2_rules) : std::span<const Rule>(llama_rules)) {
+    for (const Rule& rule :
+         family == Family::gpt2 ? std::span<const Rule>(gpt2_rules) : std::span<const Rule>(llama_rules)) {
         const int copies = std::string(rule.ours).find('*') == std::string::npos ? 1 : c.L;
         for (int l = 0; rule.wanted(c) && l < copies; l++) {
             entries.push_back(entry_of(rule, c, rows, l));
@@ -174,7 +175,8 @@ void for_each_value(const Entry& e, Move move) {
         for (size_t i0 = 0; i0 < e.width; i0 += block)
             for (size_t r = r0; r < std::min(r0 + block, e.rows); r++) {
                 const size_t ours = e.our_row(r) * e.width;
-                for (size_t i = i0; i < std::min(i0 + block, e.width); i++) move(e.turned ? i * e.rows + r : r * e.width + i, ours + i);
+                for (size_t i = i0; i < std::min(i0 + block, e.width); i++)
+                    move(e.turned ? i * e.rows + r : r * e.width + i, ours + i);
             }
 }
 
@@ -185,7 +187,8 @@ float constant(const Entry& e, size_t index) {
 void require_finite(std::span<const float> values, const std::string& name) {
     for (size_t i = 0; i < values.size(); i++)
         if (!std::isfinite(values[i]))
-            throw Error(Exit::numeric, name, "element " + std::to_string(i) + " is " + std::to_string(values[i]), "not saved");
+            throw Error(Exit::numeric, name, "element " + std::to_string(i) + " is " + std::to_string(values[i]),
+                        "not saved");
 }
 
 std::vector<float> checked_row(const GetRow& get, const Row& row, const std::string& name) {
@@ -207,7 +210,8 @@ public:
         if (files::exists(path)) open(path);
         else if (files::exists(index)) open_shards(directory, path = index);
         else if (files::exists(directory + "/pytorch_model.bin"))
-            throw Error(Exit::input, directory, "holds only pytorch_model.bin, a pickle, which is not read", "save it with safetensors");
+            throw Error(Exit::input, directory, "holds only pytorch_model.bin, a pickle, which is not read",
+                        "save it with safetensors");
         else throw Error(Exit::input, path, "No such file or directory");
     }
 
@@ -223,15 +227,18 @@ private:
     }
     void open_shards(const std::string& directory, const std::string& index) {
         const Json json = read_json(index, 100 << 20);
-        if (!json.is_object() || !json.contains("weight_map") || !json["weight_map"].is_object() || json["weight_map"].empty())
+        if (!json.is_object() || !json.contains("weight_map") || !json["weight_map"].is_object() ||
+            json["weight_map"].empty())
             throw Error(Exit::input, index, "weight_map must list the tensors");
         std::map<std::string, const safetensors::Reader*> shards;
         for (const auto& [name, file] : json["weight_map"].items()) {
             const std::string shard = file.is_string() ? file.get<std::string>() : "";
             if (shard.empty() || shard[0] == '.' || shard.find_first_of(std::string("/\\\0", 3)) != shard.npos)
-                throw Error(Exit::input, index, "tensor " + name + ": " + file.dump() + " is not the name of a file beside it");
+                throw Error(Exit::input, index,
+                            "tensor " + name + ": " + file.dump() + " is not the name of a file beside it");
             if (!shards.contains(shard)) shards[shard] = &open(directory + "/" + shard);
-            if (!shards[shard]->find(name)) throw Error(Exit::input, directory + "/" + shard, "tensor " + name + " is missing");
+            if (!shards[shard]->find(name))
+                throw Error(Exit::input, directory + "/" + shard, "tensor " + name + " is missing");
         }
     }
 };
@@ -245,15 +252,17 @@ std::vector<Source> match(const TensorFiles& all, const Config& c, const Layout&
     for (Entry& e : entries_of(c, layout)) {
         auto found = all.tensors.find(e.theirs);
         for (const char* prefix : {"transformer.", "model."})   // files of the bare model have none
-            if (found == all.tensors.end() && e.theirs.starts_with(prefix)) found = all.tensors.find(e.theirs.substr(std::string(prefix).size()));
+            if (found == all.tensors.end() && e.theirs.starts_with(prefix))
+                found = all.tensors.find(e.theirs.substr(std::string(prefix).size()));
         if (found == all.tensors.end()) {
             if (!e.row) continue;
             throw Error(Exit::input, all.path, "tensor " + e.theirs + " is missing");
         }
         const auto& [file, tensor] = found->second;
         if (tensor->shape != e.shape())
-            throw Error(Exit::input, file->path(), "tensor " + tensor->name + " is " + safetensors::shape_text(tensor->shape) +
-                        ", config.json asks for " + safetensors::shape_text(e.shape()));
+            throw Error(Exit::input, file->path(),
+                        "tensor " + tensor->name + " is " + safetensors::shape_text(tensor->shape) +
+                            ", config.json asks for " + safetensors::shape_text(e.shape()));
         safetensors::require_float(*tensor, file->path());
         used[tensor->name] = true;
         sources.push_back({std::move(e), found->second});
@@ -268,14 +277,16 @@ void check_constant(const Source& s) {
     std::vector<float> values(s.entry.size());
     s.found.file->read(values, *s.found.tensor);
     for (size_t i = 0; i < values.size(); i++)
-        if (!(std::abs(values[i] - constant(s.entry, i)) <= 4e-3f))          // bf16 rounds values up to 1 by less than that
-            throw Error(Exit::input, s.found.file->path(), "tensor " + s.found.tensor->name + " is not the constant that gpt_cu in config.json implies",
+        if (!(std::abs(values[i] - constant(s.entry, i)) <= 4e-3f))  // bf16 rounds values up to 1 by less than that
+            throw Error(Exit::input, s.found.file->path(),
+                        "tensor " + s.found.tensor->name + " is not the constant that gpt_cu in config.json implies",
                         "remove gpt_cu to load it as a weight");
 }
 
 }  // namespace
 
-WrittenFile save_weights(const std::string& directory, const ModelDescription& model, const Layout& layout, const GetRow& get) {
+WrittenFile save_weights(const std::string& directory, const ModelDescription& model, const Layout& layout,
+                         const GetRow& get) {
     std::map<std::string, Entry> entries;
     std::vector<Tensor> tensors;
     for (Entry& e : entries_of(model.config, layout)) {
@@ -336,7 +347,8 @@ WrittenFile save_rows(const std::string& path, const Layout& layout, const std::
             which[tensors.back().name] = {&part, &row};
         }
     safetensors::Writer writer(path, std::move(tensors));
-    for (const Tensor& tensor : writer.tensors()) writer.write(checked_row(which[tensor.name].part->get, *which[tensor.name].row, tensor.name));
+    for (const Tensor& tensor : writer.tensors())
+        writer.write(checked_row(which[tensor.name].part->get, *which[tensor.name].row, tensor.name));
     writer.close();
     return {path.substr(path.rfind('/') + 1), writer.size(), writer.hash()};
 }
@@ -347,11 +359,14 @@ void load_rows(const std::string& path, const Layout& layout, const std::vector<
         const Tensor* t = reader.find(part.prefix + "." + row.name);
         if (!t) throw Error(Exit::input, path, "tensor " + part.prefix + "." + row.name + " is missing");
         if (t->dtype != Dtype::F32 || t->shape != std::vector<uint64_t>(row.shape.begin(), row.shape.end()))
-            throw Error(Exit::input, path, "tensor " + t->name + " is " + name(t->dtype) + " " + safetensors::shape_text(t->shape) + ", which does not fit the model");
+            throw Error(Exit::input, path,
+                        "tensor " + t->name + " is " + name(t->dtype) + " " + safetensors::shape_text(t->shape) +
+                            ", which does not fit the model");
         return *t;
     };
     for (const NamedTargets& part : parts) for (const Row& row : layout.rows) tensor_of(part, row);
-    if (reader.tensors().size() != parts.size() * layout.rows.size()) throw Error(Exit::input, path, "holds tensors that have no place in this run");
+    if (reader.tensors().size() != parts.size() * layout.rows.size())
+        throw Error(Exit::input, path, "holds tensors that have no place in this run");
     std::vector<float> values;
     for (const NamedTargets& part : parts)
         for (const Row& row : layout.rows) {

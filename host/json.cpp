@@ -19,7 +19,8 @@ Json parse_json(std::string_view text, const std::string& what) {
         return true;
     };
     if (text.find('\0') != text.npos) throw Error(Exit::input, what, "not valid JSON: holds a zero byte");
-    if (text.starts_with("\xEF\xBB\xBF")) throw Error(Exit::input, what, "begins with a byte order mark, JSON does not");
+    if (text.starts_with("\xEF\xBB\xBF"))
+        throw Error(Exit::input, what, "begins with a byte order mark, JSON does not");
     try {
         return Json::parse(text, check);
     } catch (const Json::parse_error& error) {
@@ -44,7 +45,8 @@ double parse_hex_float(const Json& value, const std::string& what) {
     const std::string text = value.get<std::string>();
     char* end = nullptr;
     const double x = std::strtod(text.c_str(), &end);
-    if (text.empty() || end != text.c_str() + text.size()) throw Error(Exit::input, what, "not a number: " + value.dump());
+    if (text.empty() || end != text.c_str() + text.size())
+        throw Error(Exit::input, what, "not a number: " + value.dump());
     return x;
 }
 
@@ -55,7 +57,8 @@ double shortest(float x) {
     return std::strtod(text, nullptr);
 }
 
-std::vector<std::string> differences(const Json& a, const Json& b, const std::string& where_a, const std::string& where_b) {
+std::vector<std::string> differences(const Json& a, const Json& b, const std::string& where_a,
+                                     const std::string& where_b) {
     const Json left = a.flatten(), right = b.flatten();
     const auto value = [](const Json& object, const std::string& key, const std::string& where) {
         return (object.contains(key) ? object[key].dump() : "absent") + " " + where;
@@ -66,7 +69,8 @@ std::vector<std::string> differences(const Json& a, const Json& b, const std::st
         return label + ": " + value(left, key, where_a) + ", " + value(right, key, where_b);
     };
     std::vector<std::string> lines;
-    for (const auto& [key, one] : left.items()) if (!right.contains(key) || right[key] != one) lines.push_back(line(key));
+    for (const auto& [key, one] : left.items())
+        if (!right.contains(key) || right[key] != one) lines.push_back(line(key));
     for (const auto& [key, one] : right.items()) if (!left.contains(key)) lines.push_back(line(key));
     return lines;
 }

@@ -69,7 +69,8 @@ public:
     }
     bool end_object() override {
         if (skipped) return --skipped, true;
-        if (where == Where::tensor && !(has_dtype && has_shape && has_offsets)) return wrong("needs dtype, shape and data_offsets");
+        if (where == Where::tensor && !(has_dtype && has_shape && has_offsets))
+            return wrong("needs dtype, shape and data_offsets");
         where = where == Where::top ? Where::outside : Where::top;
         return true;
     }
@@ -91,7 +92,8 @@ public:
         if (skipped) return true;
         std::set<std::string>& seen = where == Where::top ? names : fields;
         (where == Where::top ? name : field) = text;
-        if (where == Where::metadata) return !metadata.contains(text) || wrong("the metadata " + text + " stands twice");
+        if (where == Where::metadata)
+            return !metadata.contains(text) || wrong("the metadata " + text + " stands twice");
         return seen.insert(text).second || wrong(where == Where::top ? "stands twice" : text + " stands twice");
     }
     bool parse_error(size_t at, const std::string&, const nlohmann::detail::exception&) override {
@@ -110,7 +112,10 @@ private:
     bool value(const std::string& kind) {
         if (skipped || (where == Where::tensor && unknown())) return true;
         if (where == Where::outside) return wrong("the header must be an object, not " + kind);
-        return wrong((where == Where::top ? "" : where == Where::metadata ? "metadata " : field + " ") + ("cannot be " + kind));
+        return wrong((where == Where::top        ? ""
+                      : where == Where::metadata ? "metadata "
+                                                 : field + " ") +
+                     ("cannot be " + kind));
     }
     bool wrong(const std::string& why) {
         reason = where == Where::outside ? why : "tensor " + name + ": " + why;
@@ -122,11 +127,16 @@ bool valid_utf8(std::string_view text) {
     for (size_t i = 0; i < text.size();) {
         const auto byte = [&](size_t k) { return i + k < text.size() ? uint8_t(text[i + k]) : uint8_t(0); };
         const uint8_t a = byte(0);
-        const size_t n = a < 0x80 ? 1 : a >= 0xC2 && a < 0xE0 ? 2 : a >= 0xE0 && a < 0xF0 ? 3 : a >= 0xF0 && a < 0xF5 ? 4 : 0;
+        const size_t n = a < 0x80                ? 1
+                         : a >= 0xC2 && a < 0xE0 ? 2
+                         : a >= 0xE0 && a < 0xF0 ? 3
+                         : a >= 0xF0 && a < 0xF5 ? 4
+                                                 : 0;
         if (!n) return false;
         for (size_t k = 1; k < n; k++) if ((byte(k) & 0xC0) != 0x80) return false;
         const uint8_t b = byte(1);                    // overlong forms, surrogates, beyond U+10FFFF
-        if ((a == 0xE0 && b < 0xA0) || (a == 0xED && b > 0x9F) || (a == 0xF0 && b < 0x90) || (a == 0xF4 && b > 0x8F)) return false;
+        if ((a == 0xE0 && b < 0xA0) || (a == 0xED && b > 0x9F) || (a == 0xF0 && b < 0x90) || (a == 0xF4 && b > 0x8F))
+            return false;
         i += n;
     }
     return true;
@@ -141,20 +151,25 @@ bool checked_bits(uint64_t& total, const Tensor& tensor) {
 
 // The tensors, by offset, must tile the data exactly: no hole, no overlap, nothing after the last.
 void check_tensors(const std::string& path, std::vector<Tensor>& tensors, uint64_t data_size) {
-    std::stable_sort(tensors.begin(), tensors.end(),
-                     [](const Tensor& a, const Tensor& b) { return std::pair(a.begin, a.end) < std::pair(b.begin, b.end); });
+    std::stable_sort(tensors.begin(), tensors.end(), [](const Tensor& a, const Tensor& b) {
+        return std::pair(a.begin, a.end) < std::pair(b.begin, b.end);
+    });
     uint64_t at = 0;
     for (const Tensor& t : tensors) {
         if (t.begin != at || t.end < t.begin)
-            refuse(path, t, "data_offsets [" + std::to_string(t.begin) + ", " + std::to_string(t.end) + "] do not follow on byte " + std::to_string(at));
+            refuse(path, t,
+                   "data_offsets [" + std::to_string(t.begin) + ", " + std::to_string(t.end) +
+                       "] do not follow on byte " + std::to_string(at));
         at = t.end;
         uint64_t size;
         if (!checked_bits(size, t)) refuse(path, t, "shape " + shape_text(t.shape) + " overflows");
         if (size % 8) refuse(path, t, "does not fill whole bytes");
         if (t.end - t.begin != size / 8)
-            refuse(path, t, std::to_string(t.end - t.begin) + " bytes cannot hold " + name(t.dtype) + " " + shape_text(t.shape));
+            refuse(path, t,
+                   std::to_string(t.end - t.begin) + " bytes cannot hold " + name(t.dtype) + " " + shape_text(t.shape));
     }
-    if (at != data_size) refuse(path, "has " + std::to_string(data_size) + " bytes of data, the header describes " + std::to_string(at));
+    if (at != data_size)
+        refuse(path, "has " + std::to_string(data_size) + " bytes of data, the header describes " + std::to_string(at));
 }
 
 float half_to_float(uint16_t half) {
@@ -186,13 +201,17 @@ int bits(Dtype dtype) { return dtypes[int(dtype)].bits; }
 uint64_t Tensor::elements() const {
     uint64_t n = 1;
     for (uint64_t extent : shape)
-        if (__builtin_mul_overflow(n, extent, &n)) throw Error(Exit::input, name, "shape " + shape_text(shape) + " overflows");
+        if (__builtin_mul_overflow(n, extent, &n))
+            throw Error(Exit::input, name, "shape " + shape_text(shape) + " overflows");
     return n;
 }
 
 void require_float(const Tensor& tensor, const std::string& path) {
-    if (tensor.dtype == Dtype::F64 || tensor.dtype == Dtype::F32 || tensor.dtype == Dtype::F16 || tensor.dtype == Dtype::BF16) return;
-    throw Error(Exit::input, path, "tensor " + tensor.name + ": dtype " + name(tensor.dtype) + " is not supported", "F32, BF16, F16 and F64 are");
+    if (tensor.dtype == Dtype::F64 || tensor.dtype == Dtype::F32 || tensor.dtype == Dtype::F16 ||
+        tensor.dtype == Dtype::BF16)
+        return;
+    throw Error(Exit::input, path, "tensor " + tensor.name + ": dtype " + name(tensor.dtype) + " is not supported",
+                "F32, BF16, F16 and F64 are");
 }
 
 std::string shape_text(std::span<const uint64_t> shape) {
@@ -203,15 +222,19 @@ std::string shape_text(std::span<const uint64_t> shape) {
 
 Reader::Reader(const std::string& path) : file(path) {
     uint64_t n;
-    if (file.size() < sizeof n) refuse(path, "has only " + std::to_string(file.size()) + " bytes, its header's length takes 8");
+    if (file.size() < sizeof n)
+        refuse(path, "has only " + std::to_string(file.size()) + " bytes, its header's length takes 8");
     file.read(&n, sizeof n, 0);
-    if (n > max_header) refuse(path, "announces a header of " + std::to_string(n) + " bytes, at most 100000000 are allowed");
-    if (n > file.size() - sizeof n) refuse(path, "announces a header of " + std::to_string(n) + " bytes but has " + std::to_string(file.size()));
+    if (n > max_header)
+        refuse(path, "announces a header of " + std::to_string(n) + " bytes, at most 100000000 are allowed");
+    if (n > file.size() - sizeof n)
+        refuse(path, "announces a header of " + std::to_string(n) + " bytes but has " + std::to_string(file.size()));
     std::string header(n, '\0');
     file.read(header.data(), n, sizeof n);
     if (!valid_utf8(header)) refuse(path, "the header is not UTF-8");
     // The JSON library would take the first for the end of its input and skip the second.
-    if (header.find('\0') != header.npos || header.starts_with("\xEF\xBB\xBF")) refuse(path, "the header is not valid JSON");
+    if (header.find('\0') != header.npos || header.starts_with("\xEF\xBB\xBF"))
+        refuse(path, "the header is not valid JSON");
     HeaderParser parser;
     if (!nlohmann::json::sax_parse(header, &parser)) refuse(path, parser.reason);
     all = std::move(parser.tensors);
@@ -237,14 +260,18 @@ void Reader::read(std::span<float> out, const Tensor& tensor, uint64_t first) co
         switch (tensor.dtype) {
             case Dtype::F64: convert<double>(part, bytes.data(), [](double x) { return float(x); }); break;
             case Dtype::F16: convert<uint16_t>(part, bytes.data(), half_to_float); break;
-            case Dtype::BF16: convert<uint16_t>(part, bytes.data(), [](uint16_t x) { return std::bit_cast<float>(uint32_t(x) << 16); }); break;
+            case Dtype::BF16:
+                convert<uint16_t>(part, bytes.data(),
+                                  [](uint16_t x) { return std::bit_cast<float>(uint32_t(x) << 16); });
+                break;
             default: require_float(tensor, path());
         }
     }
 }
 
 Writer::Writer(const std::string& path, std::vector<Tensor> tensors) : file(path), all(std::move(tensors)) {
-    std::sort(all.begin(), all.end(), [](const Tensor& a, const Tensor& b) { return std::pair(b.dtype, a.name) < std::pair(a.dtype, b.name); });
+    std::sort(all.begin(), all.end(),
+              [](const Tensor& a, const Tensor& b) { return std::pair(b.dtype, a.name) < std::pair(a.dtype, b.name); });
     Json header;
     header["__metadata__"]["format"] = "pt";         // without it several versions of transformers refuse the file
     uint64_t at = 0;

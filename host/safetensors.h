@@ -49,7 +49,7 @@ class Writer {
 public:
     Writer(const std::string& path, std::vector<Tensor> tensors);          // begin and end need not be set
     const std::vector<Tensor>& tensors() const { return all; }              // in the order of the file
-    void write(std::span<const float> values);                              // the next values; a tensor may come in pieces
+    void write(std::span<const float> values);  // the next values; a tensor may come in pieces
     void close();                                                           // durable; needs every tensor complete
     uint64_t size() const { return file.size(); }
     uint64_t hash() const { return file.hash(); }
