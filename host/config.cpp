@@ -69,7 +69,9 @@ Config qwen3(Config c) {
 // clang-format off
 const std::vector<Preset>& presets() {
     static const std::vector<Preset> table = {
-    {"tiny",  "gpt2", gpt2({.T = 128, .V = 256, .L = 3, .C = 128, .NH = 4, .HS = 32})},
+    // A width of 128 wants larger initial weights than GPT-2's: 1200 steps on the stories end 2% above the ideal loss
+    // with 0.08, 17% above it with 0.02, where attention has not yet learned to look back.
+    {"tiny",  "gpt2", gpt2({.T = 128, .V = 256, .L = 3, .C = 128, .NH = 4, .HS = 32, .init_std = 0.08f})},
     {"baby",  "gpt2", nanogpt({.T = 256, .V = 256, .L = 6, .C = 384, .NH = 6, .HS = 64, .dropout = 0.2f})},
 
     {"gpt2",        "gpt2", gpt2({.T = 1024, .V = 50257, .L = 12, .C =  768, .NH = 12, .HS = 64})},

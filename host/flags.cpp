@@ -44,10 +44,10 @@ std::vector<Flag> data_flags() { return {
 
 std::vector<Flag> training_flags() { return {
     {"total-batch",  &O::total_batch,  "TOKENS", "4096", "tokens of a step (batch times context)", between(1, 0x1p40)},
-    {"steps",        &O::steps,        "N",    "1000",   "optimiser steps", at_least(1)},
+    {"steps",        &O::steps,        "N",    "1500",   "optimiser steps", at_least(1)},
     {"epochs",       &O::epochs,       "X",    "1.5",    "passes over the data, instead of --steps", inside(0, 1e6)},
-    {"lr",           &O::lr,           "X",    "0.001",  "highest learning rate", inside(0, 100)},
-    {"min-lr",       &O::min_lr,       "X",    "1e-4",   "last learning rate (lr / 10)", between(0, 100)},
+    {"lr",           &O::lr,           "X",    "0.001",  "highest learning rate (0.384 / dim)", inside(0, 100)},
+    {"min-lr",       &O::min_lr,       "X",    "1e-4",   "last learning rate (a tenth of the highest)", between(0, 100)},
     {"warmup",       &O::warmup,       "N",    "100",    "steps up to the highest learning rate (1/20)", at_least(0)},
     {"schedule",     &O::schedule,     "KIND", "cosine", "cosine, linear, constant or wsd"},
     {"weight-decay", &O::weight_decay, "X",    "0.1",    "AdamW's decay of matrices", between(0, 100)},

@@ -44,8 +44,9 @@ struct Options {
     std::optional<int> context, warmup;          // none: the model's T; steps / 20
     std::optional<int64_t> total_batch;          // tokens of an optimiser step; none: batch * context
     std::optional<double> epochs;                // instead of steps
-    double lr = 0, weight_decay = 0, beta1 = 0, beta2 = 0, eps = 0, clip = 0;
-    std::optional<double> min_lr;                // none: lr / 10
+    std::optional<double> lr;                    // none: peak_lr
+    double weight_decay = 0, beta1 = 0, beta2 = 0, eps = 0, clip = 0;
+    std::optional<double> min_lr;                // none: a tenth of the highest
     Schedule schedule = Schedule::cosine;
 
     Dtype dtype = Dtype::fp32;
@@ -85,6 +86,9 @@ void restore(Options& options, const nlohmann::ordered_json& saved);
 // HS = C / NH, NKV = NH where it was, F by default_ffn, no norm bias under RMSNorm. May be impossible: ask problems().
 Config model_config(const Options& options, Config base);
 Config model_config(const Options& options);                          // of the preset options.model; must be one
+
+// --lr, else 0.384 / C: 3e-3 for the tiny model, 1e-3 for nanoGPT's baby, 5e-4 for gpt2.
+double peak_lr(const Options& options, const Config& model);
 
 // What contradicts the model: its own problems(), a context it does not have, a total batch that does not divide.
 // parse() has asked this for a preset; ask it for a directory once its config is known.

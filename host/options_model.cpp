@@ -70,8 +70,9 @@ std::vector<std::string> contradictions(const Options& o) {
                "--from-scratch: the preset {} starts from random weights anyway; leave it out, or give a directory",
                o.model));
     if (o.command != Command::train) return found;
-    refuse(o.min_lr && *o.min_lr > o.lr,
-           fmt::format("--min-lr: {} is above --lr {}; example: --min-lr {:g}", o.min_lr.value_or(0), o.lr, o.lr / 10));
+    refuse(o.min_lr && o.lr && *o.min_lr > *o.lr,
+           fmt::format("--min-lr: {} is above --lr {}; example: --min-lr {:g}", o.min_lr.value_or(0), o.lr.value_or(0),
+                       o.lr.value_or(0) / 10));
     refuse(o.device == DeviceKind::cpu && o.dtype == Dtype::bf16,
            "--dtype: the CPU's layers compute in fp32; leave out bf16, or run the GPU's kernels slowly with --device "
            "simt");
@@ -104,6 +105,8 @@ Config model_config(const Options& o, Config c) {
     if (c.norm == Norm::rmsnorm) c.norm_bias = false;
     return c;
 }
+
+double peak_lr(const Options& o, const Config& c) { return o.lr.value_or(0.384 / c.C); }
 
 Config model_config(const Options& o) {
     const Config* base = find_preset(o.model);

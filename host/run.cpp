@@ -107,7 +107,8 @@ Json Run::fingerprint() const {
 }
 
 AdamwStep Run::adamw(int64_t step) const {
-    const LearningRate rate{options.lr, options.min_lr.value_or(options.lr / 10), options.warmup.value_or(int(steps / 20)), int(steps),
+    const double peak = peak_lr(options, config);
+    const LearningRate rate{peak, std::min(peak, options.min_lr.value_or(peak / 10)), options.warmup.value_or(int(steps / 20)), int(steps),
                             options.schedule};
     return {.lr = float(rate.at(int(step))), .beta1 = float(options.beta1), .beta2 = float(options.beta2), .eps = float(options.eps),
             .clip = float(options.clip), .correction1 = float(1 - std::pow(options.beta1, step + 1)),
