@@ -40,7 +40,8 @@ const Case cases[] = {
      nullptr},
     {"any order",
      file_of(
-         R"({"b":{"data_offsets":[4,8],"shape":[1],"dtype":"F32"},"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}})",
+         R"({"b":{"data_offsets":[4,8],"shape":[1],"dtype":"F32"},)"
+         R"("a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}})",
          zeros(8)),
      nullptr},
     {"sub-byte", file_of(R"({"a":{"dtype":"F4","shape":[2],"data_offsets":[0,1]}})", zeros(1)), nullptr},
@@ -76,7 +77,8 @@ const Case cases[] = {
     {"no offsets", file_of(R"({"a":{"dtype":"F32","shape":[1]}})", zeros(4)), "needs dtype"},
     {"one name twice",
      file_of(
-         R"({"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]},"a":{"dtype":"F32","shape":[1],"data_offsets":[4,8]}})",
+         R"({"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]},)"
+         R"("a":{"dtype":"F32","shape":[1],"data_offsets":[4,8]}})",
          zeros(8)),
      "stands twice"},
     {"one field twice", file_of(R"({"a":{"dtype":"F32","dtype":"F32","shape":[1],"data_offsets":[0,4]}})", zeros(4)),
@@ -98,7 +100,8 @@ const Case cases[] = {
     {"a hole before", file_of(with_offsets("[4,20]"), zeros(20)), "do not follow on byte 0"},
     {"overlap",
      file_of(
-         R"({"a":{"dtype":"I32","shape":[4],"data_offsets":[0,16]},"b":{"dtype":"I32","shape":[4],"data_offsets":[0,16]}})",
+         R"({"a":{"dtype":"I32","shape":[4],"data_offsets":[0,16]},)"
+         R"("b":{"dtype":"I32","shape":[4],"data_offsets":[0,16]}})",
          zeros(16)),
      "tensor b: data_offsets [0, 16] do not follow on byte 16"},
     {"a hole between",
