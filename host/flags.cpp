@@ -60,9 +60,9 @@ std::vector<Flag> training_flags() { return {
 
 std::vector<Flag> progress_flags() { return {
     {"eval-every",    &O::eval_every,    "N", "200", "steps between validations; 0: only at the end", at_least(0)},
-    {"eval-batches",  &O::eval_batches,  "N", "0",   "micro-batches of a validation; 0: all there are", at_least(0)},
+    {"eval-batches",  &O::eval_batches,  "N", "20",  "micro-batches of a validation; 0: all there are", at_least(0)},
     {"sample-every",  &O::sample_every,  "N", "500", "steps between samples; 0: only at the end", at_least(0)},
-    {"sample-tokens", &O::sample_tokens, "N", "200", "tokens of such a sample; 0: none", at_least(0)},
+    {"sample-tokens", &O::sample_tokens, "N", "240", "tokens of such a sample; 0: none", at_least(0)},
     {"log-every",     &O::log_every,     "N", "1",   "steps between lines of log.jsonl", at_least(1)},
 }; }
 

@@ -82,7 +82,10 @@ void Run::load() {
     data = load_data(how, [this](const std::string& what, uint64_t done, uint64_t total) {
         if (progress.on_terminal()) progress.status(fmt::format("{}  {:.0f}%", what, 100.0 * done / std::max<uint64_t>(total, 1)), false);
     });
-    if (!fixed_vocabulary) config.V = data.vocab;
+    if (!fixed_vocabulary) {
+        config.V = data.vocab;
+        if (data.train.separator >= 0) special = {.bos = data.train.separator, .pad = -1, .eos = {data.train.separator}};
+    }
     if (source.empty() && !resumed) config.T = T;
 
     std::string all;

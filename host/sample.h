@@ -28,15 +28,16 @@ Exit sample(const Options& options, const Device& on) {
     });
     const BatchBuffer<Device> buffer(config.T, on);
     std::vector<int> prompt = tokenizer.encode(options.prompt.value_or("\n"));
-    if (prompt.empty()) prompt.push_back(0);
+    if (description.special.bos >= 0 && prompt[0] != description.special.bos) prompt.insert(prompt.begin(), description.special.bos);
 
-    Generation how{.sampling = sampling_of(options), .tokens = options.tokens, .seed = options.seed};
+    Generation how{.sampling = sampling_of(options), .tokens = options.tokens, .seed = options.seed, .index = 0,
+                   .context = config.T, .separator = description.special.bos};
     for (int i = 0; i < options.count && !stop_requested; i++) {
         how.index = uint32_t(i);
         std::vector<int> tokens = prompt;
         StreamDecoder decoder{tokenizer};
         if (options.prompt) print_piece(*options.prompt);
-        generate(tokens, how, config.T, [&](const std::vector<int>& given) { return next_logits(model, buffer, given); },
+        generate(tokens, how, [&](const std::vector<int>& given) { return next_logits(model, buffer, given); },
                  [&](int token) { print_piece(decoder.push(token)); return !stop_requested; });
         print_piece(decoder.flush() + "\n");
         if (i + 1 < options.count) print_piece("---\n");

@@ -53,8 +53,9 @@ void load(Trainer<Device>& trainer, const Run& run) {
 template <class Device>
 void sample(Trainer<Device>& trainer, Run& run) {
     std::vector<int> tokens = run.prompt_tokens();
-    const Generation how{.sampling = sampling_of(run.options), .tokens = run.options.sample_tokens, .seed = run.options.seed, .index = uint32_t(run.state.step)};
-    generate(tokens, how, run.T, [&](const std::vector<int>& given) { return trainer.logits(given); });
+    const Generation how{.sampling = sampling_of(run.options), .tokens = run.options.sample_tokens, .seed = run.options.seed,
+                         .index = uint32_t(run.state.step), .context = run.T, .separator = run.data.train.separator};
+    generate(tokens, how, [&](const std::vector<int>& given) { return trainer.logits(given); });
     run.report_sample(run.text_of(tokens));
 }
 
