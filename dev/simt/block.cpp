@@ -92,6 +92,7 @@ void Block::start_next() {
     t.barrier = -1;
     t.meeting = nullptr;
     t.copies.clear();
+    t.copied = 0;
     t.groups.clear();
     t.last_atomic = nullptr;
     t.fenced = false;

@@ -45,7 +45,8 @@ struct CudaThread : Thread {
     int barrier;                              // that it waits at, or -1
     Meeting* meeting;                         // that it waits in or whose values it still reads
     std::vector<PendingCopy> copies;          // of cp.async, oldest first
-    std::vector<size_t> groups;               // how many of them each committed group ends at
+    size_t copied;                            // of those, how many have happened
+    std::vector<size_t> groups;               // where in copies each group ends that is committed but not waited for
     const void* last_atomic;
     bool fenced;
 };

@@ -33,15 +33,22 @@ void copy_later(const PendingCopy& copy) { self().copies.push_back(copy); }
 
 void commit_copies() { self().groups.push_back(self().copies.size()); }
 
-bool next_due_copy(int groups, PendingCopy& copy) {
+bool next_due_copy(unsigned groups, PendingCopy& copy) {
     CudaThread& t = self();
-    if (groups < 0) t.groups.assign(1, t.copies.size()), groups = 0;
-    while (t.groups.size() > size_t(groups) && t.groups.front() == 0) t.groups.erase(t.groups.begin());
-    if (t.groups.size() <= size_t(groups)) return false;
-    copy = t.copies.front();
-    t.copies.erase(t.copies.begin());
-    for (size_t& end : t.groups) end--;
-    return true;
+    const size_t due = t.groups.size() > groups ? t.groups.size() - groups : 0;
+    if (due && t.copied < t.groups[due - 1]) {
+        copy = t.copies[t.copied++];
+        return true;
+    }
+    t.groups.erase(t.groups.begin(), t.groups.begin() + ptrdiff_t(due));
+    if (t.groups.empty() && t.copied == t.copies.size()) t.copies.clear(), t.copied = 0;
+    return false;
+}
+
+unsigned elected_lane(unsigned lanes) {
+    const unsigned turn = unsigned(Permutation::mix(self().linear / 32 + order().seed)) % 32;
+    const unsigned from_turn = lanes >> turn << turn;
+    return unsigned(__builtin_ctz(from_turn ? from_turn : lanes));
 }
 
 // ---- Fences and atomics: ordered in ThreadSanitizer's books as far as fences stand around them ----

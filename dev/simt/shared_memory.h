@@ -18,6 +18,8 @@ public:
     void renew(const Launch&, char* filled);              // `filled` then stands for this moment in ThreadSanitizer's books
     std::string damage(const Launch&) const;              // what was written outside of it; empty: nothing
 
+    bool contains(const void*, size_t bytes) const;
+
 private:
     struct Range { char* begin; size_t bytes; };
     SharedMemory();
@@ -25,7 +27,7 @@ private:
 
     const void* chosen_for = nullptr;                     // a kernel
     std::vector<Range> ranges;                            // its variables and those of functions it may call
-    char* variables;                                      // the thread-local block they are in
+    ThreadLocalBlock variables;                           // the thread-local block they are in
     size_t dynamic_bytes = ~size_t(0);
     void* janitor;                                        // a fiber in ThreadSanitizer's books: the one who makes memory new
 };

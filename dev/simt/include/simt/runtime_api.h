@@ -17,8 +17,10 @@
     row(cudaErrorInvalidConfiguration, 9, "invalid configuration argument")               \
     row(cudaErrorInvalidDevicePointer, 17, "invalid device pointer")                      \
     row(cudaErrorInvalidMemcpyDirection, 21, "invalid copy direction for memcpy")         \
+    row(cudaErrorInsufficientDriver, 35, "CUDA driver version is insufficient for CUDA runtime version") \
     row(cudaErrorNoDevice, 100, "no CUDA-capable device is detected")                     \
     row(cudaErrorInvalidDevice, 101, "invalid device ordinal")                            \
+    row(cudaErrorNoKernelImageForDevice, 209, "no kernel image is available for execution on the device") \
     row(cudaErrorInvalidResourceHandle, 400, "invalid resource handle")                   \
     row(cudaErrorIllegalState, 401, "the operation cannot be performed in the present state") \
     row(cudaErrorNotReady, 600, "device not ready")                                       \
