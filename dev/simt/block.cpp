@@ -11,14 +11,7 @@ namespace simt {
 
 constinit thread_local Thread* running = nullptr;
 
-constexpr unsigned no_sync = 1;   // a switch of fibers orders nothing
-
 Block::Block() : main_tsan(__tsan_get_current_fiber()) { use_fault_stack(); }
-
-Block& Block::mine() {
-    static thread_local Block* block = new Block;   // never destroyed: fibers may outlive their OS thread's destructors
-    return *block;
-}
 
 void Block::run(const Launch& l, dim3 at, uint64_t number) {
     launch = &l;
@@ -77,9 +70,6 @@ void Block::fiber_loop() {
     }
 }
 
-// Ready threads go first, to keep few stacks in use; a shuffled order decides by lot.
-bool Block::may_start() { return shuffled && random() % 2; }
-
 void Block::start_next() {
     const unsigned i = unsigned(thread_order(started++));
     CudaThread& t = threads[i];
@@ -122,29 +112,6 @@ void Block::exit_running() {
     warp.living &= ~(1u << t->lane);
     for (size_t i = warp.meetings.size(); i-- > 0;) complete_if_all_here(warp, warp.meetings[i]);
     for (unsigned open = open_barriers; open; open &= open - 1) complete_if_all_here(barriers[unsigned(__builtin_ctz(open))]);
-}
-
-void Block::make_ready(CudaThread* t) {
-    states[t->linear] = State::ready;
-    ready[ready_end] = t;
-    ready_end = ready_end + 1 == ready.size() ? 0 : ready_end + 1;
-}
-
-CudaThread* Block::pop_ready() {
-    CudaThread* t = ready[ready_first];
-    ready_first = ready_first + 1 == ready.size() ? 0 : ready_first + 1;
-    return t;
-}
-
-// The running thread stops here until somebody makes it ready and its turn comes.
-void Block::wait() {
-    CudaThread* t = self();
-    states[t->linear] = State::waiting;
-    if (any_ready() && !(started < count && may_start())) fibers.switch_to(pop_ready()->fiber);
-    else fibers.switch_to(started < count ? fibers.idle() : fibers.main());
-    running = t;
-    threadIdx = t->index;
-    __tsan_switch_to_fiber(t->tsan, no_sync);
 }
 
 void Block::fail(int error, const std::string& message) {

@@ -8,10 +8,12 @@
 #include <string>
 #include <vector>
 #include "fiber.h"
-#include "include/simt/simt.h"
+#include "include/simt/language.h"
 #include "order.h"
 
 namespace simt {
+
+constexpr unsigned no_sync = 1;               // for ThreadSanitizer: a switch of fibers orders nothing
 
 struct Failure {
     int error = 0;                            // a cudaError_t
@@ -69,7 +71,10 @@ struct Warp {
 
 class Block {
 public:
-    static Block& mine();                     // of this OS thread
+    static Block& mine() {                    // of this OS thread
+        if (!of_this_thread) of_this_thread = new Block;   // never destroyed: fibers may outlive their OS thread's destructors
+        return *of_this_thread;
+    }
     void run(const Launch&, dim3 index, uint64_t number);   // throws Failure
 
     // Called by CUDA threads, on their fibers.
@@ -82,6 +87,8 @@ public:
     bool on_guard_page(const void* address) const { return fibers.on_guard_page(address); }
 
 private:
+    static inline constinit thread_local Block* of_this_thread = nullptr;
+
     static void fiber_loop();
     void start_next();
     void exit_running();
@@ -121,5 +128,33 @@ private:
     std::array<std::vector<void*>, 2> tsan_fibers; // blocks take turns: threads of neighbouring blocks must not look alike
     unsigned turn = 0;
 };
+
+// ---- What every switch runs ----
+
+// Ready threads go first, to keep few stacks in use; a shuffled order decides by lot.
+inline bool Block::may_start() { return shuffled && random() % 2; }
+
+inline void Block::make_ready(CudaThread* t) {
+    states[t->linear] = State::ready;
+    ready[ready_end] = t;
+    ready_end = ready_end + 1 == ready.size() ? 0 : ready_end + 1;
+}
+
+inline CudaThread* Block::pop_ready() {
+    CudaThread* t = ready[ready_first];
+    ready_first = ready_first + 1 == ready.size() ? 0 : ready_first + 1;
+    return t;
+}
+
+// The running thread stops here until somebody makes it ready and its turn comes.
+inline void Block::wait() {
+    CudaThread* t = self();
+    states[t->linear] = State::waiting;
+    if (any_ready() && !(started < count && may_start())) fibers.switch_to(pop_ready()->fiber);
+    else fibers.switch_to(started < count ? fibers.idle() : fibers.main());
+    running = t;
+    threadIdx = t->index;
+    __tsan_switch_to_fiber(t->tsan, no_sync);
+}
 
 }  // namespace simt

@@ -17,16 +17,6 @@ void fail(int error, const char* format, ...) {
     Block::mine().fail(error, text);
 }
 
-const Gathered& gather(const char* name, unsigned mask, const uint64_t* words, int count, At at, Form form, Orders orders) {
-    return Block::mine().gather(name, mask, words, count, at, form, orders);
-}
-
-Votes barrier_sync(const char* name, int id, int threads, bool predicate, Reach reach, At at) {
-    return Block::mine().barrier_sync(name, id, threads, predicate, reach, at);
-}
-
-void barrier_arrive(int id, int threads, At at) { Block::mine().barrier_arrive(id, threads, at); }
-
 // ---- cp.async ----
 
 void copy_later(const PendingCopy& copy) { self().copies.push_back(copy); }

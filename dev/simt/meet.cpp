@@ -162,4 +162,15 @@ std::string Block::describe_waiting() const {
     return text;
 }
 
+// ---- What the headers declare ----
+
+__attribute__((flatten)) const Gathered& gather(const char* name, unsigned mask, const uint64_t* words, int count, At at, Form form,
+                                                Orders orders) {
+    return Block::mine().gather(name, mask, words, count, at, form, orders);
+}
+__attribute__((flatten)) Votes barrier_sync(const char* name, int id, int threads, bool predicate, Reach reach, At at) {
+    return Block::mine().barrier_sync(name, id, threads, predicate, reach, at);
+}
+void barrier_arrive(int id, int threads, At at) { Block::mine().barrier_arrive(id, threads, at); }
+
 }  // namespace simt
