@@ -11,9 +11,17 @@ namespace simt {
 
 constinit thread_local Thread* running = nullptr;
 
-Block::Block() : main_tsan(__tsan_get_current_fiber()) { use_fault_stack(); }
+Block::Block() : backstage(__tsan_create_fiber(0)) {
+    use_fault_stack();
+    void* caller = __tsan_get_current_fiber();
+    __tsan_switch_to_fiber(backstage, no_sync);
+    __tsan_ignore_thread_begin();
+    __tsan_switch_to_fiber(caller, no_sync);
+}
 
 void Block::run(const Launch& l, dim3 at, uint64_t number) {
+    void* caller = __tsan_get_current_fiber();
+    __tsan_switch_to_fiber(backstage, no_sync);
     launch = &l;
     index = at;
     blockIdx = at;
@@ -35,13 +43,11 @@ void Block::run(const Launch& l, dim3 at, uint64_t number) {
         while (tsan_fibers[turn].size() < count) tsan_fibers[turn].push_back(__tsan_create_fiber(0));
     }
     SharedMemory& shared = SharedMemory::mine();
-    shared.renew(l, &filled);
-    __tsan_switch_to_fiber(main_tsan, no_sync);
+    shared.renew(l);
 
     fibers.switch_to(fibers.idle());   // comes back when no thread can go on
 
     running = nullptr;
-    __tsan_switch_to_fiber(main_tsan, no_sync);
     if (!failure.error && living) {
         failure = {719, "deadlock: no thread can go on" + describe_waiting()};
         running = nullptr;
@@ -50,6 +56,7 @@ void Block::run(const Launch& l, dim3 at, uint64_t number) {
     if (!failure.message.empty() && !failure.error) failure.error = 700;
     const Launch* done = launch;
     launch = nullptr;
+    __tsan_switch_to_fiber(caller, no_sync);
     if (failure.error) {
         for (Barrier& b : barriers) b = Barrier{};
         open_barriers = 0;
@@ -96,10 +103,10 @@ void Block::start_next() {
         __tsan_set_fiber_name(t.tsan, name);
         __tsan_switch_to_fiber(t.tsan, no_sync);
         __tsan_acquire(&launch->begins);
-        __tsan_acquire(&filled);
     }
-    launch->body();
+    launch->call.run(launch->call.arguments.get());
     __tsan_release(&launch->ends);
+    __tsan_switch_to_fiber(backstage, no_sync);
     exit_running();
 }
 

@@ -4,11 +4,11 @@
 // on an idle fiber. A thread that never waits leaves its fiber to the next: such kernels pay for no switches at all.
 #pragma once
 #include <array>
-#include <functional>
 #include <string>
 #include <vector>
 #include "fiber.h"
 #include "include/simt/language.h"
+#include "include/simt/runtime_api.h"
 #include "order.h"
 
 namespace simt {
@@ -26,7 +26,7 @@ struct Launch {
     dim3 grid, block;
     size_t shared_bytes;
     Order order;
-    std::function<void()> body;
+    Call call;
     mutable char begins, ends;                // addresses that stand for these moments in ThreadSanitizer's books
 };
 
@@ -61,7 +61,7 @@ struct Barrier {
     Votes result{};
     unsigned phase = 0;
     std::vector<CudaThread*> waiting;
-    char order[2] = {};                       // two addresses take turns to stand for the barrier in ThreadSanitizer's books
+    char order[2][2] = {};                    // [turn of the block][phase % 2] stands for the barrier in ThreadSanitizer's books
 };
 
 struct Warp {
@@ -77,9 +77,17 @@ public:
     }
     void run(const Launch&, dim3 index, uint64_t number);   // throws Failure
 
-    // Called by CUDA threads, on their fibers.
+    // What a CUDA thread has the scheduler do, ThreadSanitizer must not take for the thread's own accesses.
+    class Backstage {
+    public:
+        explicit Backstage(Block& block) { __tsan_switch_to_fiber(block.backstage, no_sync); }
+        ~Backstage() { if (thread_sanitizer) enter(); }
+        static void enter() { __tsan_switch_to_fiber(static_cast<CudaThread*>(running)->tsan, no_sync); }
+    };
+
+    // Called by CUDA threads, on their fibers, backstage.
     const Gathered& gather(const char* name, unsigned mask, const uint64_t* words, int count, At, Form, Orders);
-    Votes barrier_sync(const char* name, int id, int threads, bool predicate, Reach, At);
+    Votes barrier_sync(const char* name, int id, int threads, bool predicate, Reach, At, char*& order);
     void barrier_arrive(int id, int threads, At);
     [[noreturn]] void fail(int error, const std::string& message);
 
@@ -94,6 +102,7 @@ private:
     void exit_running();
     void wait();
     bool may_start();
+    void release(void* order);
     bool any_ready() const { return ready_first != ready_end; }
     void make_ready(CudaThread*);
     CudaThread* pop_ready();
@@ -118,15 +127,16 @@ private:
     size_t ready_first = 0, ready_end = 0;
     std::vector<Warp> warps;
     std::array<Barrier, barriers_per_block> barriers;
-    std::vector<Meeting*> unused_meetings;
+    std::array<std::vector<Meeting*>, 2> unused_meetings;   // by turn
     uint64_t random_state = 0;
     bool shuffled = false;
     Failure failure;                               // error 0: none
-    char filled = 0;                               // stands for the moment when shared memory is new
     unsigned open_barriers = 0;                    // bits: those somebody has arrived at
-    void* main_tsan = nullptr;
-    std::array<std::vector<void*>, 2> tsan_fibers; // blocks take turns: threads of neighbouring blocks must not look alike
+    void* backstage = nullptr;                     // whoever does the scheduler's work, in ThreadSanitizer's books
+    // In ThreadSanitizer's books the blocks take turns at being one of two: those of one turn count as ordered, as they share
+    // threads and barriers, and races are found between those of different turns. Which they are depends on the order.
     unsigned turn = 0;
+    std::array<std::vector<void*>, 2> tsan_fibers;
 };
 
 // ---- What every switch runs ----
@@ -154,7 +164,6 @@ inline void Block::wait() {
     else fibers.switch_to(started < count ? fibers.idle() : fibers.main());
     running = t;
     threadIdx = t->index;
-    __tsan_switch_to_fiber(t->tsan, no_sync);
 }
 
 }  // namespace simt

@@ -58,7 +58,7 @@ bool FiberPool::on_guard_page(const void* address) const {
 void FiberPool::arrive() {
     const void* bottom = nullptr;
     size_t bytes = 0;
-    __sanitizer_finish_switch_fiber(now->fake_stack, &bottom, &bytes);
+    arrive_on_stack(now->fake_stack, &bottom, &bytes);
     if (before == &main_fiber) main_fiber.stack_bottom = bottom, main_fiber.stack_bytes = bytes;
 }
 

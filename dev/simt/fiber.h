@@ -26,7 +26,7 @@ public:
     void switch_to(Fiber* next) {
         before = now;
         now = next;
-        __sanitizer_start_switch_fiber(&before->fake_stack, next->stack_bottom, next->stack_bytes);
+        leave_for_stack(&before->fake_stack, next->stack_bottom, next->stack_bytes);
         boost::context::fiber from = std::move(next->context).resume();
         before->context = std::move(from);  // `before` is by now whoever switched back to this one
         if (address_sanitizer) arrive();

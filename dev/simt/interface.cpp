@@ -14,16 +14,25 @@ void fail(int error, const char* format, ...) {
     va_start(arguments, format);
     std::vsnprintf(text, sizeof text, format, arguments);
     va_end(arguments);
-    Block::mine().fail(error, text);
+    Block& block = Block::mine();
+    const Block::Backstage backstage(block);
+    block.fail(error, text);
 }
 
 // ---- cp.async ----
 
-void copy_later(const PendingCopy& copy) { self().copies.push_back(copy); }
+void copy_later(const PendingCopy& copy) {
+    const Block::Backstage backstage(Block::mine());
+    self().copies.push_back(copy);
+}
 
-void commit_copies() { self().groups.push_back(self().copies.size()); }
+void commit_copies() {
+    const Block::Backstage backstage(Block::mine());
+    self().groups.push_back(self().copies.size());
+}
 
 bool next_due_copy(unsigned groups, PendingCopy& copy) {
+    const Block::Backstage backstage(Block::mine());
     CudaThread& t = self();
     const size_t due = t.groups.size() > groups ? t.groups.size() - groups : 0;
     if (due && t.copied < t.groups[due - 1]) {
@@ -41,7 +50,9 @@ unsigned elected_lane(unsigned lanes) {
     return unsigned(__builtin_ctz(from_turn ? from_turn : lanes));
 }
 
-// ---- Fences and atomics: ordered in ThreadSanitizer's books as far as fences stand around them ----
+// ---- Fences and atomics ----
+// In ThreadSanitizer's books an atomic orders what its thread did before its last fence, and, as the CUDA Programming Guide has
+// it ("the last block sums up"), what comes after an atomic that a fence precedes or follows.
 
 void fence() {
     if (!thread_sanitizer) return;
@@ -54,7 +65,9 @@ void before_atomic(const void* address) {
 }
 
 void after_atomic(const void* address) {
-    if (thread_sanitizer && running) self().last_atomic = address;
+    if (!thread_sanitizer || !running) return;
+    self().last_atomic = address;
+    if (self().fenced) __tsan_acquire(const_cast<void*>(address));
 }
 
 }  // namespace simt
