@@ -8,6 +8,8 @@ constexpr size_t red_zone = 1024;
 }
 thread_local __attribute__((abi_tag("shared"), aligned(simt::address_sanitizer ? 65536 : 1024)))
 unsigned char dynamic_shared_memory[simt::shared_limit + red_zone];
+// Initialised variables come first: the gap behind this one is in front of the first shared variable (AddressSanitizer's build).
+thread_local __attribute__((abi_tag("shared"), aligned(simt::address_sanitizer ? 65536 : 16))) volatile char in_front[16] = {1};
 // Other files call this before they touch a thread-local variable that they only declare.
 extern "C" void nothing_to_initialise() asm("_ZTH21dynamic_shared_memoryB6shared");
 extern "C" void nothing_to_initialise() {}
@@ -16,7 +18,6 @@ namespace simt {
 namespace {
 
 constexpr uint64_t nan_pattern = ~uint64_t(0), canary = 0xc0ffee11c0ffee11;
-constexpr size_t gap = 65536;   // the alignment of shared variables under AddressSanitizer (language.h)
 
 // Not memset: ThreadSanitizer would see it. Ranges begin at multiples of 8.
 void fill(char* begin, size_t bytes, uint64_t pattern) {
@@ -42,11 +43,11 @@ SharedMemory& SharedMemory::mine() {
 }
 
 SharedMemory::SharedMemory() : variables(thread_local_block()) {
-    for (const SharedVariable& v : Symbols::read().shared) {
-        const size_t end = (v.offset + v.bytes + 7) / 8 * 8;   // AddressSanitizer poisons from there; it knows part of the last 8
-        if (address_sanitizer) __asan_poison_memory_region(variables.begin + v.offset + v.bytes, (end + gap - 1) / gap * gap - v.offset - v.bytes);
+    if (address_sanitizer) {
+        in_front[0] = 1;   // keeps it in the program
+        for (const Gap& gap : Symbols::read().gaps) __asan_poison_memory_region(variables.begin + gap.offset, gap.bytes);
+        __asan_poison_memory_region(dynamic_shared_memory, sizeof dynamic_shared_memory);
     }
-    if (address_sanitizer) __asan_poison_memory_region(dynamic_shared_memory, sizeof dynamic_shared_memory);
     static bool first = true;
     if (thread_sanitizer && first) __tsan_java_init(reinterpret_cast<uintptr_t>(dynamic_shared_memory) / 8 * 8, 8);
     first = false;

@@ -57,14 +57,25 @@ template <class F> void for_each_symbol(F f) {
 const Symbols& Symbols::read() {
     static const Symbols all = [] {
         Symbols s;
+        struct Variable { size_t offset, bytes; bool shared; };
+        std::vector<Variable> variables;
         const size_t base = program().dlpi_addr;
         for_each_symbol([&](const Elf64_Sym& symbol, const char* name) {
             const int type = ELF64_ST_TYPE(symbol.st_info);
             const bool of_kernel = ELF64_ST_VISIBILITY(symbol.st_other) == STV_PROTECTED;
             if (type == STT_FUNC && of_kernel) s.functions.push_back({base + symbol.st_value, name});
-            if (type == STT_TLS && std::strstr(name, shared_tag) && std::strcmp(name, dynamic_name))
-                s.shared.push_back({name, symbol.st_value, symbol.st_size, of_kernel});
+            if (type != STT_TLS) return;
+            const bool shared = std::strstr(name, shared_tag);
+            variables.push_back({symbol.st_value, symbol.st_size, shared});
+            if (shared && std::strcmp(name, dynamic_name)) s.shared.push_back({name, symbol.st_value, symbol.st_size, of_kernel});
         });
+        variables.push_back({thread_local_block().bytes, 0, false});
+        std::sort(variables.begin(), variables.end(), [](auto& a, auto& b) { return a.offset < b.offset; });
+        for (size_t i = 1; i < variables.size(); i++) {
+            const size_t end = variables[i - 1].offset + variables[i - 1].bytes;
+            if ((variables[i - 1].shared || variables[i].shared) && end < variables[i].offset)
+                s.gaps.push_back({end, variables[i].offset - end});
+        }
         std::sort(s.shared.begin(), s.shared.end(), [](auto& a, auto& b) { return a.offset < b.offset; });
         return s;
     }();

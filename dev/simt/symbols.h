@@ -12,8 +12,10 @@ struct SharedVariable {
     bool of_kernel;         // declared in a kernel: nobody else uses it
     bool belongs_to(const std::string& function) const;   // a mangled name
 };
+struct Gap { size_t offset, bytes; };                      // beside a shared variable, of nobody
 struct Symbols {
     std::vector<SharedVariable> shared;                    // by offset, without the dynamic one
+    std::vector<Gap> gaps;
     static const Symbols& read();                          // once; ends the program if there is no symbol table
     std::string mangled_name(const void* function) const;
     static std::string readable(const std::string& mangled);
