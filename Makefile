@@ -18,14 +18,16 @@ ifdef SANITIZE
 BUILD := $(BUILD)/$(SANITIZE)
 PROGRAM := $(BUILD)/
 endif
+# The gaps that dev/simt leaves between shared variables are too large for the segment to be made read-only.
+ifeq ($(SANITIZE),address)
+NO_RELRO := -Wl,-z,norelro
+endif
 
 WARN := -Wall -Wextra $(if $(filter 1,$(WERROR)),-Werror)
 # Sums may be reordered so that loops vectorise; infinities and NaNs keep their meaning.
 MATH := -fno-math-errno -fno-trapping-math -fno-signed-zeros -fassociative-math
 FLAGS := -std=c++20 -O3 -g -march=$(ARCH) -fopenmp $(MATH) $(WARN) -Wno-unknown-pragmas -MMD -MP -I. $(if $(filter 1,$(DNNL)),-DGPT_DNNL)
 SANITIZER := $(if $(SANITIZE),-fsanitize=$(SANITIZE) -fno-omit-frame-pointer)
-# The gaps between shared variables are too large for a relocated segment to be made read-only.
-SANITIZER += $(if $(filter address,$(SANITIZE)),-Wl,-z,norelro)
 LIBS := -lfmt -lutf8proc -lxxhash $(if $(filter 1,$(DNNL)),-ldnnl)
 
 HOST := $(patsubst %.cpp,$(BUILD)/%.o,$(wildcard host/*.cpp host/reference/*.cpp))
@@ -47,10 +49,10 @@ test_gpt: $(BUILD)/test_gpt.o $(TESTS) $(HOST)
 
 # $(SIMT) directly after the kernels: its first variable keeps a distance from their last.
 $(PROGRAM)train_gpt_simt: $(BUILD)/simt/train_gpt.o $(SIMT) $(HOST)
-	$(CXX) $(FLAGS) $(SANITIZER) -o $@ $^ -lboost_context $(LIBS)
+	$(CXX) $(FLAGS) $(SANITIZER) $(NO_RELRO) -o $@ $^ -lboost_context $(LIBS)
 
 $(PROGRAM)test_gpt_simt: $(BUILD)/simt/test_gpt.o $(SIMT_TESTS) $(SIMT) $(TESTS) $(HOST)
-	$(CXX) $(FLAGS) $(SANITIZER) -o $@ $^ -lgtest -lboost_context $(LIBS)
+	$(CXX) $(FLAGS) $(SANITIZER) $(NO_RELRO) -o $@ $^ -lgtest -lboost_context $(LIBS)
 
 test: $(PROGRAM)test_gpt_simt
 	./$<

@@ -33,7 +33,7 @@ bool is_shared(const void* p, unsigned bytes) { return SharedMemory::mine().cont
 size_t static_shared_bytes(const std::string& kernel) {
     size_t bytes = 0;
     for (const SharedVariable& v : Symbols::read().shared)
-        if (v.of_kernel && v.belongs_to(kernel)) bytes += v.bytes;
+        if (v.belongs_to(kernel)) bytes += v.bytes;
     return bytes;
 }
 
@@ -57,7 +57,7 @@ void SharedMemory::choose(const Launch& l) {
     chosen_for = l.function;
     ranges.clear();
     const Symbols& symbols = Symbols::read();
-    const std::string kernel = symbols.mangled_name(l.function);
+    const std::string kernel = Symbols::mangled_name(l.function);
     for (const SharedVariable& v : symbols.shared)
         if (!v.of_kernel || v.belongs_to(kernel)) ranges.push_back({variables.begin + v.offset, v.bytes});
 }
