@@ -17,7 +17,7 @@ extern "C" void nothing_to_initialise() {}
 namespace simt {
 namespace {
 
-constexpr uint64_t nan_pattern = ~uint64_t(0), canary = 0xc0ffee11c0ffee11;
+constexpr uint64_t nan_pattern = ~uint64_t(0), canary = 0xc5c5c5c5c5c5c5c5;
 
 // Not memset: ThreadSanitizer would see it. Ranges begin at multiples of 8.
 void fill(char* begin, size_t bytes, uint64_t pattern) {
@@ -72,8 +72,8 @@ void SharedMemory::renew(const Launch& l) {
     }
     dynamic_bytes = l.shared_bytes;
     for (const Range& r : ranges) fill(r.begin, r.bytes, nan_pattern);
-    fill(dynamic, (l.shared_bytes + 7) / 8 * 8, nan_pattern);
-    if (!address_sanitizer && changed) fill(dynamic + (l.shared_bytes + 7) / 8 * 8, red_zone - 8, canary);
+    if (!address_sanitizer && changed) fill(dynamic + l.shared_bytes / 8 * 8, red_zone, canary);
+    fill(dynamic, l.shared_bytes, nan_pattern);
     if (!thread_sanitizer) return;
     for (const Range& r : ranges) __tsan_java_alloc(reinterpret_cast<uintptr_t>(r.begin), (r.bytes + 7) / 8 * 8);
     if (l.shared_bytes) __tsan_java_alloc(reinterpret_cast<uintptr_t>(dynamic), (l.shared_bytes + 7) / 8 * 8);
@@ -88,15 +88,16 @@ bool SharedMemory::contains(const void* address, size_t bytes) const {
     return inside(variables.begin, variables.bytes);
 }
 
-std::string SharedMemory::damage(const Launch& l) const {
+std::string SharedMemory::damage(const Launch& l) {
     if (address_sanitizer) return "";
-    const size_t end = (l.shared_bytes + 7) / 8 * 8;
-    const auto* words = reinterpret_cast<const uint64_t*>(dynamic_shared_memory + end);
-    for (size_t i = 0; i < (red_zone - 8) / 8; i++)
-        if (words[i] != canary)
-            return "wrote beyond its " + std::to_string(l.shared_bytes) + " bytes of dynamic shared memory, near byte " +
-                   std::to_string(end + i * 8);
-    return "";
+    const size_t end = l.shared_bytes / 8 * 8 + red_zone;
+    size_t at = l.shared_bytes;
+    const auto intact = [&] { return dynamic_shared_memory[at] == static_cast<unsigned char>(canary); };
+    const auto eight_intact = [&] { return reinterpret_cast<const uint64_t&>(dynamic_shared_memory[at]) == canary; };
+    while (at < end && intact()) at += at % 8 == 0 && eight_intact() ? 8 : 1;
+    if (at == end) return "";
+    dynamic_bytes = ~size_t(0);   // renew the red zone
+    return "wrote byte " + std::to_string(at) + " of dynamic shared memory, but asked for " + std::to_string(l.shared_bytes);
 }
 
 }  // namespace simt

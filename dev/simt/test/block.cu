@@ -162,7 +162,7 @@ TEST(simt, order_decides_races) {
 
 TEST(simt, writes_beyond_dynamic_shared_memory_are_caught) {
     if (simt::address_sanitizer) GTEST_SKIP() << "see simt.address_sanitizer_sees_shared_memory";
-    expect_says(failure_of(beyond_dynamic_kernel, 1, 32, 100, 104), {"beyond_dynamic_kernel, block (0,0,0): wrote beyond its 100 bytes of dynamic shared memory"});
+    expect_says(failure_of(beyond_dynamic_kernel, 1, 32, 100, 101), {"beyond_dynamic_kernel, block (0,0,0): wrote byte 101 of dynamic shared memory, but asked for 100"});
     run(beyond_dynamic_kernel, 1, 32, 100, 99);
 }
 
