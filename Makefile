@@ -2,50 +2,97 @@
 #
 #   make train_gpt && ./train_gpt     train the default model on the built-in corpus
 #   make test                         build and run every test this machine can run
+#   make test SANITIZE=address        the same, kernels on the CPU included, under AddressSanitizer
+#   make test SANITIZE=thread         the same under ThreadSanitizer, which finds the kernels' data races
+#   make bench                        time training
 #
-# Options:  DNNL=0    plain loops instead of oneDNN's matrix products on the CPU
-#           ARCH=...  -march of the CPU code (native)
-#           WERROR=1  warnings are errors
+# train_gpt and test_gpt are the best this machine can build: by nvcc where there is one, else by the host compiler.
+# train_gpt_simt and test_gpt_simt are always the host compiler's: dev/simt runs the kernels on the CPU.
+#
+# Options:  DNNL=0         plain loops instead of oneDNN's matrix products on the CPU
+#           ARCH=...       -march of the CPU code (native)
+#           GPU_ARCH=...   architectures of the kernels, such as "80 90a" (this machine's GPU; without one, these two)
+#           WERROR=1       warnings are errors
 
 ARCH ?= native
 DNNL ?= 1
 BUILD ?= build
 CXX ?= g++
+NVCC ?= $(shell command -v nvcc || ls /usr/local/cuda/bin/nvcc 2>/dev/null)
+GPU := $(shell nvidia-smi -L 2>/dev/null | head -n 1)
+GPU_ARCH ?= $(if $(GPU),native,80 90a)
+# A sanitizer has a build folder of its own, with its programs in it.
+ifdef SANITIZE
+BUILD := $(BUILD)/$(SANITIZE)
+PROGRAM := $(BUILD)/
+endif
 
 # g++ 12 sees overlapping copies in std::string's operator+ where there are none (GCC bug 105651).
 WARN := -Wall -Wextra -Wno-restrict -Wno-unknown-pragmas $(if $(filter 1,$(WERROR)),-Werror)
 # Sums may be reordered so that loops vectorise; infinities and NaNs keep their meaning.
 MATH := -fno-math-errno -fno-trapping-math -fno-signed-zeros -fassociative-math
-FLAGS := -std=c++20 -O3 -g -march=$(ARCH) -fopenmp $(MATH) $(WARN) -MMD -MP -I. $(if $(filter 1,$(DNNL)),-DGPT_DNNL)
+COMMON := -std=c++20 -O3 -g -I. -MMD -MP $(if $(filter 1,$(DNNL)),-DGPT_DNNL)
+SANITIZER := $(if $(SANITIZE),-fsanitize=$(SANITIZE) -fno-omit-frame-pointer)
+FLAGS := $(COMMON) -march=$(ARCH) -fopenmp $(MATH) $(WARN)
 LIBS := -lfmt -lutf8proc -lxxhash $(if $(filter 1,$(DNNL)),-ldnnl)
+
+# Kernels for the CPU: compiled by the host compiler against dev/simt, which runs them and is never instrumented itself.
+SIMT_FLAGS := $(if $(filter address,$(SANITIZE)),-DSIMT_ASAN)$(if $(filter thread,$(SANITIZE)),-DSIMT_TSAN)
+# Kernels for a GPU.
+CODE := $(if $(filter native,$(GPU_ARCH)),-arch=native,$(foreach a,$(GPU_ARCH),-gencode arch=compute_$(a),code=sm_$(a)) \
+        -gencode arch=compute_$(firstword $(GPU_ARCH)),code=compute_$(firstword $(GPU_ARCH)))
+NVCC_FLAGS := $(COMMON) --expt-relaxed-constexpr -t 0 $(CODE) -Xcompiler -march=$(ARCH),-fopenmp,-Wno-unknown-pragmas \
+              $(if $(filter 1,$(WERROR)),-Werror all-warnings)
 
 HOST := $(patsubst %.cpp,$(BUILD)/%.o,$(wildcard host/*.cpp host/reference/*.cpp))
 TESTS := $(patsubst %.cpp,$(BUILD)/%.o,$(wildcard dev/*.cpp))
+SIMT := $(patsubst %.cpp,$(BUILD)/%.o,$(wildcard dev/simt/*.cpp))
+KERNEL_TESTS := $(wildcard dev/*.cu)
+SIMT_TESTS := $(patsubst %.cu,$(BUILD)/simt/%.o,$(KERNEL_TESTS) $(wildcard dev/simt/test/*.cu))
 
 .PHONY: all test bench format clean setup
 .DELETE_ON_ERROR:
 all: train_gpt test_gpt
 
-train_gpt: $(BUILD)/train_gpt.o $(HOST)
-	$(CXX) $(FLAGS) -o $@ $^ $(LIBS)
+$(PROGRAM)train_gpt_simt: $(BUILD)/simt/train_gpt.o $(HOST) $(SIMT)
+	$(CXX) $(FLAGS) $(SANITIZER) -o $@ $^ -lboost_context $(LIBS)
 
-test_gpt: $(BUILD)/test_gpt.o $(TESTS) $(HOST)
-	$(CXX) $(FLAGS) -o $@ $^ -lgtest $(LIBS)
+$(PROGRAM)test_gpt_simt: $(BUILD)/simt/test_gpt.o $(SIMT_TESTS) $(TESTS) $(HOST) $(SIMT)
+	$(CXX) $(FLAGS) $(SANITIZER) -o $@ $^ -lgtest -lboost_context $(LIBS)
+
+ifneq ($(NVCC),)
+train_gpt: $(BUILD)/cuda/train_gpt.o $(HOST)
+	$(NVCC) $(CODE) -Xcompiler -fopenmp -o $@ $^ $(LIBS)
+
+test_gpt: $(BUILD)/cuda/test_gpt.o $(patsubst %.cu,$(BUILD)/cuda/%.o,$(KERNEL_TESTS)) $(TESTS) $(HOST)
+	$(NVCC) $(CODE) -Xcompiler -fopenmp -o $@ $^ -lgtest $(LIBS)
+else
+train_gpt test_gpt: %: %_simt
+	cp $< $@
+endif
 
 # Where memory can hold the tests' files they do not wait for the disk.
-test: test_gpt
-	TEST_TMPDIR=$${TEST_TMPDIR:-$$([ -w /dev/shm ] && echo /dev/shm/)} ./test_gpt
+test: $(PROGRAM)test_gpt_simt $(if $(GPU),test_gpt)
+	export TEST_TMPDIR=$${TEST_TMPDIR:-$$([ -w /dev/shm ] && echo /dev/shm/)}; for program in $^; do ./$$program || exit 1; done
 
-bench: test_gpt
+bench: train_gpt test_gpt
 	./test_gpt --bench
+
+$(BUILD)/dev/simt/%.o: dev/simt/%.cpp | setup
+	@mkdir -p $(@D)
+	$(CXX) $(filter-out $(MATH),$(FLAGS)) $(SIMT_FLAGS) -c -o $@ $<
+
+$(BUILD)/simt/%.o: %.cu | setup
+	@mkdir -p $(@D)
+	$(CXX) $(FLAGS) $(SANITIZER) $(SIMT_FLAGS) -Idev/simt/include -x c++ -c -o $@ $<
+
+$(BUILD)/cuda/%.o: %.cu | setup
+	@mkdir -p $(@D)
+	$(NVCC) $(NVCC_FLAGS) -c -o $@ $<
 
 $(BUILD)/%.o: %.cpp | setup
 	@mkdir -p $(@D)
-	$(CXX) $(FLAGS) -c -o $@ $<
-
-$(BUILD)/%.o: %.cu | setup
-	@mkdir -p $(@D)
-	$(CXX) $(FLAGS) -x c++ -c -o $@ $<
+	$(CXX) $(FLAGS) $(SANITIZER) -c -o $@ $<
 
 # What is missing is installed when it may be, else the command to do so is printed.
 setup:
@@ -55,6 +102,6 @@ format:
 	clang-format -i $$(git ls-files '*.cpp' '*.h' '*.cu' '*.cuh')
 
 clean:
-	rm -rf $(BUILD) train_gpt test_gpt
+	rm -rf $(BUILD) train_gpt test_gpt train_gpt_simt test_gpt_simt
 
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
