@@ -1,0 +1,156 @@
+#include "block.h"
+#include <cstdio>
+#include "fault.h"
+#include "include/simt/language.h"
+#include "shared_memory.h"
+
+constinit thread_local uint3 threadIdx{}, blockIdx{};
+constinit thread_local dim3 blockDim, gridDim;
+
+namespace simt {
+
+constinit thread_local Thread* running = nullptr;
+
+constexpr unsigned no_sync = 1;   // a switch of fibers orders nothing
+
+Block::Block() : main_tsan(__tsan_get_current_fiber()) { use_fault_stack(); }
+
+Block& Block::mine() {
+    static thread_local Block* block = new Block;   // never destroyed: fibers may outlive their OS thread's destructors
+    return *block;
+}
+
+void Block::run(const Launch& l, dim3 at, uint64_t number) {
+    launch = &l;
+    index = at;
+    blockIdx = at;
+    blockDim = l.block;
+    gridDim = l.grid;
+    count = living = l.block.x * l.block.y * l.block.z;
+    started = 0;
+    shuffled = l.order.kind == Order::Kind::shuffled;
+    thread_order = Permutation(l.order, number + 1, count);
+    random_state = l.order.seed ^ number;
+    if (threads.size() < count) threads.resize(count), ready.resize(count + 1);
+    states.assign(count, State::unstarted);
+    ready_first = ready_end = 0;
+    warps.resize((count + 31) / 32);
+    for (unsigned w = 0; w < warps.size(); w++)
+        warps[w] = {w * 32 + 32 <= count ? ~0u : (1u << count % 32) - 1, {}};
+    if (thread_sanitizer) {
+        turn ^= 1;
+        while (tsan_fibers[turn].size() < count) tsan_fibers[turn].push_back(__tsan_create_fiber(0));
+    }
+    SharedMemory& shared = SharedMemory::mine();
+    shared.renew(l, &filled);
+    __tsan_switch_to_fiber(main_tsan, no_sync);
+
+    fibers.switch_to(fibers.idle());   // comes back when no thread can go on
+
+    running = nullptr;
+    __tsan_switch_to_fiber(main_tsan, no_sync);
+    if (!failure.error && living) {
+        failure = {719, "deadlock: no thread can go on" + describe_waiting()};
+        running = nullptr;
+    }
+    if (!failure.error) failure.message = shared.damage(l);
+    if (!failure.message.empty() && !failure.error) failure.error = 700;
+    const Launch* done = launch;
+    launch = nullptr;
+    if (failure.error) {
+        for (Barrier& b : barriers) b = Barrier{};
+        open_barriers = 0;
+        Failure out = std::move(failure);
+        failure = {};
+        out.message = done->kernel + ", block (" + std::to_string(at.x) + ',' + std::to_string(at.y) + ',' +
+                      std::to_string(at.z) + ")" + (out.message.starts_with(',') ? "" : ": ") + out.message;
+        throw out;
+    }
+}
+
+void Block::fiber_loop() {
+    Block& block = mine();
+    for (;;) {
+        while (block.started < block.count && (!block.any_ready() || block.may_start())) block.start_next();
+        block.fibers.park();
+        block.fibers.switch_to(block.any_ready() ? block.pop_ready()->fiber : block.fibers.main());
+    }
+}
+
+// Ready threads go first, to keep few stacks in use; a shuffled order decides by lot.
+bool Block::may_start() { return shuffled && random() % 2; }
+
+void Block::start_next() {
+    const unsigned i = unsigned(thread_order(started++));
+    CudaThread& t = threads[i];
+    const dim3& block = launch->block;
+    t.index = {i % block.x, i / block.x % block.y, i / (block.x * block.y)};
+    t.linear = i;
+    t.lane = i % 32;
+    states[i] = State::ready;
+    t.fiber = fibers.current();
+    t.barrier = -1;
+    t.meeting = nullptr;
+    t.copies.clear();
+    t.groups.clear();
+    t.last_atomic = nullptr;
+    t.fenced = false;
+    running = &t;
+    threadIdx = t.index;
+    if (thread_sanitizer) {
+        t.tsan = tsan_fibers[turn][i];
+        char name[64];
+        std::snprintf(name, sizeof name, "block %u,%u,%u thread %u,%u,%u %s", index.x, index.y, index.z, t.index.x, t.index.y,
+                      t.index.z, launch->kernel.c_str());
+        __tsan_set_fiber_name(t.tsan, name);
+        __tsan_switch_to_fiber(t.tsan, no_sync);
+        __tsan_acquire(&launch->begins);
+        __tsan_acquire(&filled);
+    }
+    launch->body();
+    __tsan_release(&launch->ends);
+    exit_running();
+}
+
+void Block::exit_running() {
+    CudaThread* t = self();
+    states[t->linear] = State::done;
+    living--;
+    forget_meeting(t);
+    Warp& warp = warps[t->linear / 32];
+    warp.living &= ~(1u << t->lane);
+    for (size_t i = warp.meetings.size(); i-- > 0;) complete_if_all_here(warp, warp.meetings[i]);
+    for (unsigned open = open_barriers; open; open &= open - 1) complete_if_all_here(barriers[unsigned(__builtin_ctz(open))]);
+}
+
+void Block::make_ready(CudaThread* t) {
+    states[t->linear] = State::ready;
+    ready[ready_end] = t;
+    ready_end = ready_end + 1 == ready.size() ? 0 : ready_end + 1;
+}
+
+CudaThread* Block::pop_ready() {
+    CudaThread* t = ready[ready_first];
+    ready_first = ready_first + 1 == ready.size() ? 0 : ready_first + 1;
+    return t;
+}
+
+// The running thread stops here until somebody makes it ready and its turn comes.
+void Block::wait() {
+    CudaThread* t = self();
+    states[t->linear] = State::waiting;
+    if (any_ready() && !(started < count && may_start())) fibers.switch_to(pop_ready()->fiber);
+    else fibers.switch_to(started < count ? fibers.idle() : fibers.main());
+    running = t;
+    threadIdx = t->index;
+    __tsan_switch_to_fiber(t->tsan, no_sync);
+}
+
+void Block::fail(int error, const std::string& message) {
+    const uint3 at = running->index;
+    failure = {error, ", thread (" + std::to_string(at.x) + ',' + std::to_string(at.y) + ',' + std::to_string(at.z) + "): " + message};
+    fibers.switch_to(fibers.main());   // every fiber of this block is left where it stands
+    __builtin_unreachable();
+}
+
+}  // namespace simt

@@ -1,0 +1,50 @@
+#include "fault.h"
+#include <csignal>
+#include <cstdio>
+#include <cstdlib>
+#include <string>
+#include "block.h"
+#include "device_memory.h"
+#include "include/simt/language.h"
+
+namespace simt {
+namespace {
+
+constexpr size_t stack_bytes = 64 * 1024;
+
+// Not async-signal-safe, but the program ends here: the worst case is the bare signal it would have been anyway.
+void report_fault(int number, siginfo_t* info, void*) {
+    std::signal(number, SIG_DFL);   // returning runs the instruction again: it ends the program, or stops it in a debugger
+    const Block& block = Block::mine();
+    if (!block.launch || !running) return;
+    std::string what = describe_address(info->si_addr);
+    if (info->si_code == SI_KERNEL) what = "an address that is not a multiple of the access's size, or no address at all";
+    else if (block.on_guard_page(info->si_addr)) what = "the end of its stack: local arrays too large, or endless recursion";
+    else if (what.empty()) what = "an address in no device buffer";
+    const uint3 b = blockIdx, t = running->index;
+    std::fprintf(stderr, "simt: %s, block (%u,%u,%u), thread (%u,%u,%u): touched %s\n", block.launch->kernel.c_str(), b.x, b.y, b.z,
+                 t.x, t.y, t.z, what.c_str());
+}
+
+}  // namespace
+
+void use_fault_stack() {
+    stack_t stack{};
+    stack.ss_sp = std::malloc(stack_bytes);
+    stack.ss_size = stack_bytes;
+    sigaltstack(&stack, nullptr);
+}
+
+void catch_faults() {
+    static const bool once = [] {
+        struct sigaction action {};
+        action.sa_sigaction = report_fault;
+        action.sa_flags = SA_SIGINFO | SA_ONSTACK;
+        sigaction(SIGSEGV, &action, nullptr);
+        sigaction(SIGBUS, &action, nullptr);
+        return true;
+    }();
+    (void)once;
+}
+
+}  // namespace simt

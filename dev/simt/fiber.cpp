@@ -1,0 +1,74 @@
+#include "fiber.h"
+#include <sys/mman.h>
+#include <unistd.h>
+#include <boost/context/preallocated.hpp>
+#include <new>
+
+namespace simt {
+namespace {
+
+constexpr size_t stack_bytes = address_sanitizer || thread_sanitizer ? 512 * 1024 : 128 * 1024;
+
+// Memory is committed by the kernel page by page, as a stack grows.
+struct GuardedStack {
+    boost::context::stack_context allocate() {
+        static const size_t page = size_t(sysconf(_SC_PAGESIZE));
+        // Neighbouring stacks start 64 bytes x 13 apart in the cache: all at the same offset of a page would evict each other.
+        static thread_local size_t colour = 0;
+        colour = (colour + 13 * 64) % page;
+        void* p = mmap(nullptr, stack_bytes + page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+        if (p == MAP_FAILED) throw std::bad_alloc();
+        mprotect(p, page, PROT_NONE);
+        boost::context::stack_context stack;
+        stack.size = stack_bytes - colour;
+        stack.sp = static_cast<char*>(p) + page + stack.size;
+        return stack;
+    }
+    void deallocate(boost::context::stack_context&) {}
+};
+
+}  // namespace
+
+Fiber* FiberPool::idle() {
+    if (!parked.empty()) {
+        Fiber* fiber = parked.back();
+        parked.pop_back();
+        return fiber;
+    }
+    Fiber* fiber = new Fiber;
+    GuardedStack stacks;
+    const boost::context::stack_context stack = stacks.allocate();
+    fiber->stack_bottom = static_cast<char*>(stack.sp) - stack.size;
+    fiber->stack_bytes = stack.size;
+    const boost::context::preallocated whole(stack.sp, stack.size, stack);
+    fiber->context = boost::context::fiber(std::allocator_arg, whole, stacks, [this](boost::context::fiber&& from) {
+        before->context = std::move(from);
+        arrive();
+        loop();
+        return boost::context::fiber();
+    });
+    return fiber;
+}
+
+void FiberPool::switch_to(Fiber* next) {
+    before = now;
+    now = next;
+    __sanitizer_start_switch_fiber(&before->fake_stack, next->stack_bottom, next->stack_bytes);
+    boost::context::fiber from = std::move(next->context).resume();
+    before->context = std::move(from);   // whoever switched here is the one before, not what stood there when we left
+    arrive();
+}
+
+bool FiberPool::on_guard_page(const void* address) const {
+    const char *bottom = static_cast<const char*>(now->stack_bottom), *p = static_cast<const char*>(address);
+    return bottom && p < bottom && p >= bottom - sysconf(_SC_PAGESIZE);
+}
+
+void FiberPool::arrive() {
+    const void* bottom;
+    size_t bytes;
+    __sanitizer_finish_switch_fiber(now->fake_stack, &bottom, &bytes);
+    if (address_sanitizer && before == &main_fiber) main_fiber.stack_bottom = bottom, main_fiber.stack_bytes = bytes;
+}
+
+}  // namespace simt

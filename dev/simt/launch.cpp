@@ -1,0 +1,151 @@
+// Launches: checks what a GPU would check, then runs the blocks of a grid in a permuted order, spread over OS threads.
+#include <omp.h>
+#include <algorithm>
+#include <atomic>
+#include <cstdio>
+#include <cstdlib>
+#include <mutex>
+#include <stdexcept>
+#include <string>
+#include <unordered_map>
+#include "block.h"
+#include "device_memory.h"
+#include "include/cuda_runtime.h"
+#include "launch.h"
+#include "shared_memory.h"
+
+namespace simt {
+namespace {
+
+struct Kernel {
+    std::string mangled, name;
+    size_t static_bytes = 0;
+    int dynamic_limit = int(static_shared_limit);   // cudaFuncSetAttribute raises it
+};
+Kernel& kernel_of(const void* function) {
+    static std::unordered_map<const void*, Kernel> kernels;
+    Kernel& k = kernels[function];
+    if (k.name.empty()) {
+        k.mangled = Symbols::read().mangled_name(function);
+        k.name = Symbols::readable(k.mangled);
+        k.static_bytes = static_shared_bytes(k.mangled);
+        k.dynamic_limit -= int(std::min(k.static_bytes, static_shared_limit));
+    }
+    return k;
+}
+
+Order& current_order() {
+    static Order order = [] {
+        const char* text = std::getenv("SIMT_ORDER");
+        try {
+            return text ? Order::parse(text) : Order{};
+        } catch (const std::invalid_argument& e) {
+            std::fprintf(stderr, "error: SIMT_ORDER: %s\n", e.what());
+            std::exit(2);
+        }
+    }();
+    return order;
+}
+
+std::mutex report_mutex;
+std::string report;
+
+cudaError_t check(const cudaLaunchConfig_t& config, const Kernel& kernel) {
+    const dim3 &g = config.gridDim, &b = config.blockDim;
+    if (!g.x || !g.y || !g.z || !b.x || !b.y || !b.z) return cudaErrorInvalidConfiguration;
+    if (g.x > 0x7fffffff || g.y > 65535 || g.z > 65535) return cudaErrorInvalidConfiguration;
+    if (b.x > 1024 || b.y > 1024 || b.z > 64 || b.x * b.y * b.z > 1024) return cudaErrorInvalidConfiguration;
+    if (config.dynamicSmemBytes > size_t(kernel.dynamic_limit)) return cudaErrorInvalidValue;
+    return cudaSuccess;
+}
+
+}  // namespace
+
+Order Order::parse(const char* text) {
+    if (!std::strcmp(text, "forward")) return {Kind::forward, 0};
+    if (!std::strcmp(text, "reverse")) return {Kind::reverse, 0};
+    char* end;
+    const uint64_t seed = std::strtoull(text, &end, 10);
+    if (!*text || *end) throw std::invalid_argument(std::string("\"") + text + "\" is neither forward, reverse nor a seed");
+    return {Kind::shuffled, seed};
+}
+Order order() { return current_order(); }
+void set_order(Order order) { current_order() = order; }
+
+std::string take_report() {
+    const std::lock_guard lock(report_mutex);
+    return std::exchange(report, "");
+}
+
+void say(const std::string& message) {
+    const std::lock_guard lock(report_mutex);
+    std::fprintf(stderr, "simt: %s\n", message.c_str());
+    report += message + '\n';
+}
+
+static cudaError_t run_grid(const Launch& l) {
+    const uint64_t blocks = uint64_t(l.grid.x) * l.grid.y * l.grid.z;
+    const Permutation block_order(l.order, 0, blocks);
+    const int os_threads = thread_sanitizer || omp_in_parallel() ? 1 : int(std::min<uint64_t>(blocks, uint64_t(omp_get_max_threads())));
+    const uint64_t share = std::max<uint64_t>(1, blocks / uint64_t(os_threads) / 32);
+    std::atomic<uint64_t> next = 0;
+    std::atomic<int> error = 0;
+    __tsan_release(&l.begins);
+    auto work = [&] {
+        for (uint64_t first; !error && (first = next.fetch_add(share)) < blocks;)
+            for (uint64_t i = first; i < std::min(first + share, blocks) && !error; i++) {
+                const uint64_t b = block_order(i);
+                const dim3 index(unsigned(b % l.grid.x), unsigned(b / l.grid.x % l.grid.y), unsigned(b / (uint64_t(l.grid.x) * l.grid.y)));
+                try {
+                    Block::mine().run(l, index, b);
+                } catch (const Failure& failure) {
+                    if (!error.exchange(failure.error)) say(failure.message);
+                }
+            }
+    };
+    if (os_threads == 1) {
+        work();
+    } else {
+        #pragma omp parallel num_threads(os_threads)
+        work();
+    }
+    __tsan_acquire(&l.ends);
+    const std::string damage = damaged_device_memory();
+    if (damage.empty()) return cudaError_t(error.load());
+    say(l.kernel + ": " + damage);
+    return cudaErrorIllegalAddress;
+}
+
+cudaError_t launch(const cudaLaunchConfig_t& config, const void* function, std::function<void()> body) {
+    const Kernel& kernel = kernel_of(function);
+    if (const cudaError_t error = check(config, kernel)) return remember(error);
+    Launch l{kernel.name, function, config.gridDim, config.blockDim, config.dynamicSmemBytes, order(), std::move(body), 0, 0};
+    return submit(config.stream, [l = std::move(l)] { return run_grid(l); });
+}
+
+cudaError_t set_attribute(const void* function, cudaFuncAttribute attribute, int value) {
+    if (attribute != cudaFuncAttributeMaxDynamicSharedMemorySize) return cudaSuccess;
+    Kernel& k = kernel_of(function);
+    if (value < 0 || size_t(value) + k.static_bytes > shared_limit) return remember(cudaErrorInvalidValue);
+    k.dynamic_limit = value;
+    return cudaSuccess;
+}
+
+cudaError_t get_attributes(cudaFuncAttributes* out, const void* function) {
+    const Kernel& k = kernel_of(function);
+    *out = {};
+    out->sharedSizeBytes = k.static_bytes;
+    out->maxThreadsPerBlock = 1024;
+    out->maxDynamicSharedSizeBytes = k.dynamic_limit;
+    out->ptxVersion = out->binaryVersion = 90;
+    return cudaSuccess;
+}
+
+cudaError_t blocks_per_multiprocessor(int* blocks, const void* function, int threads, size_t dynamic_bytes) {
+    if (threads < 1 || threads > 1024) return remember(cudaErrorInvalidValue);
+    const size_t bytes = kernel_of(function).static_bytes + dynamic_bytes + 1024;
+    *blocks = int(std::min<size_t>({size_t(2048 / ((threads + 31) / 32 * 32)), 32, (shared_limit + 1024) / bytes}));
+    return cudaSuccess;
+}
+
+}  // namespace simt

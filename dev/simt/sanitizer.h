@@ -1,0 +1,46 @@
+// What the sanitizers must be told. The scheduler itself is compiled without them: the Makefile says which one the kernels
+// are built with (SIMT_ASAN, SIMT_TSAN).
+#pragma once
+#include <cstddef>
+#include <cstdint>
+
+namespace simt {
+#ifdef SIMT_ASAN
+constexpr bool address_sanitizer = true;
+#else
+constexpr bool address_sanitizer = false;
+#endif
+#ifdef SIMT_TSAN
+constexpr bool thread_sanitizer = true;
+#else
+constexpr bool thread_sanitizer = false;
+#endif
+}  // namespace simt
+
+#ifdef SIMT_ASAN
+#include <sanitizer/asan_interface.h>
+#include <sanitizer/common_interface_defs.h>
+#else
+inline void __sanitizer_start_switch_fiber(void**, const void*, size_t) {}
+inline void __sanitizer_finish_switch_fiber(void*, const void**, size_t*) {}
+inline void __asan_poison_memory_region(const volatile void*, size_t) {}
+inline void __asan_unpoison_memory_region(const volatile void*, size_t) {}
+inline void* __asan_region_is_poisoned(void*, size_t) { return nullptr; }
+#endif
+
+#ifdef SIMT_TSAN
+#include <sanitizer/tsan_interface.h>
+extern "C" {
+void __tsan_java_init(unsigned long begin, unsigned long bytes);    // names memory whose owner says when it becomes new
+void __tsan_java_alloc(unsigned long begin, unsigned long bytes);
+}
+#else
+inline void* __tsan_get_current_fiber() { return nullptr; }
+inline void* __tsan_create_fiber(unsigned) { return nullptr; }
+inline void __tsan_switch_to_fiber(void*, unsigned) {}
+inline void __tsan_set_fiber_name(void*, const char*) {}
+inline void __tsan_acquire(void*) {}
+inline void __tsan_release(void*) {}
+inline void __tsan_java_init(unsigned long, unsigned long) {}
+inline void __tsan_java_alloc(unsigned long, unsigned long) {}
+#endif

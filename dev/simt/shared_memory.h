@@ -1,0 +1,33 @@
+// The shared memory of the block that an OS thread runs: thread-local variables, filled with NaNs before each block.
+#pragma once
+#include <cstddef>
+#include <string>
+#include <vector>
+#include "block.h"
+#include "symbols.h"
+
+namespace simt {
+
+constexpr size_t static_shared_limit = 48 * 1024, shared_limit = 227 * 1024;
+
+size_t static_shared_bytes(const std::string& kernel);   // declared in the kernel of this mangled name itself
+
+class SharedMemory {
+public:
+    static SharedMemory& mine();                          // of this OS thread
+    void renew(const Launch&, char* filled);              // `filled` then stands for this moment in ThreadSanitizer's books
+    std::string damage(const Launch&) const;              // what was written outside of it; empty: nothing
+
+private:
+    struct Range { char* begin; size_t bytes; };
+    SharedMemory();
+    void choose(const Launch&);
+
+    const void* chosen_for = nullptr;                     // a kernel
+    std::vector<Range> ranges;                            // its variables and those of functions it may call
+    char* variables;                                      // the thread-local block they are in
+    size_t dynamic_bytes = ~size_t(0);
+    void* janitor;                                        // a fiber in ThreadSanitizer's books: the one who makes memory new
+};
+
+}  // namespace simt

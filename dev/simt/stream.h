@@ -1,0 +1,37 @@
+// The insides of streams that events and graphs also need.
+#pragma once
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <vector>
+#include "launch.h"
+
+namespace simt {
+
+struct Work {
+    uint64_t number;                                   // counts over all streams, from 1
+    std::function<cudaError_t()> run;
+};
+struct Recording {
+    Stream* origin;
+    std::vector<std::function<cudaError_t()>> work{};  // in the order it was captured, which respects every dependency
+};
+struct Stream {
+    unsigned flags;
+    std::deque<Work> queue{};
+    std::shared_ptr<Recording> capture{};                 // that this stream is recorded into
+    size_t captured_work = 0;                          // of this stream in that graph
+    bool joined = true;                                // everything captured here comes before something on another stream
+    bool blocking() const { return !(flags & cudaStreamNonBlocking); }
+};
+struct StateLock { StateLock(); ~StateLock(); };       // host threads may share streams
+
+cudaError_t finish(Stream&, uint64_t last);
+cudaError_t wait_for(cudaStream_t);
+uint64_t last_submitted();
+Stream* stream_of(cudaStream_t);                       // null: no such stream
+const std::vector<Stream*>& all_streams();
+
+}  // namespace simt

@@ -1,0 +1,107 @@
+#include "symbols.h"
+#include <cxxabi.h>
+#include <elf.h>
+#include <fcntl.h>
+#include <link.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include <algorithm>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+
+namespace simt {
+namespace {
+
+constexpr char shared_tag[] = "B6shared", dynamic_name[] = "_Z21dynamic_shared_memoryB6shared";
+
+// The program itself is the first object that dl_iterate_phdr lists.
+dl_phdr_info program() {
+    dl_phdr_info info{};
+    dl_iterate_phdr([](dl_phdr_info* first, size_t, void* out) { return *static_cast<dl_phdr_info*>(out) = *first, 1; }, &info);
+    return info;
+}
+
+[[noreturn]] void die(const char* reason) {
+    std::fprintf(stderr, "simt: cannot read the program's symbol table: %s; link it without -s\n", reason);
+    std::exit(1);
+}
+
+template <class F> void for_each_symbol(F f) {
+    const int file = open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
+    struct stat status {};
+    if (file < 0 || fstat(file, &status)) die("cannot open /proc/self/exe");
+    const size_t bytes = size_t(status.st_size);
+    void* map = mmap(nullptr, bytes, PROT_READ, MAP_PRIVATE, file, 0);
+    close(file);
+    if (map == MAP_FAILED) die("cannot map /proc/self/exe");
+    const char* image = static_cast<const char*>(map);
+    const auto* header = reinterpret_cast<const Elf64_Ehdr*>(image);
+    const auto* sections = reinterpret_cast<const Elf64_Shdr*>(image + header->e_shoff);
+    bool found = false;
+    for (int i = 0; i < header->e_shnum; i++) {
+        if (sections[i].sh_type != SHT_SYMTAB) continue;
+        found = true;
+        const auto* symbols = reinterpret_cast<const Elf64_Sym*>(image + sections[i].sh_offset);
+        const char* names = image + sections[sections[i].sh_link].sh_offset;
+        for (size_t s = 0; s < sections[i].sh_size / sizeof(Elf64_Sym); s++)
+            if (symbols[s].st_shndx != SHN_UNDEF) f(symbols[s], names + symbols[s].st_name);
+    }
+    munmap(map, bytes);
+    if (!found) die("it is stripped");
+}
+
+}  // namespace
+
+const Symbols& Symbols::read() {
+    static const Symbols all = [] {
+        Symbols s;
+        const size_t base = program().dlpi_addr;
+        for_each_symbol([&](const Elf64_Sym& symbol, const char* name) {
+            const int type = ELF64_ST_TYPE(symbol.st_info);
+            const bool of_kernel = ELF64_ST_VISIBILITY(symbol.st_other) == STV_PROTECTED;
+            if (type == STT_FUNC && of_kernel) s.functions.push_back({base + symbol.st_value, name});
+            if (type == STT_TLS && std::strstr(name, shared_tag) && std::strcmp(name, dynamic_name))
+                s.shared.push_back({name, symbol.st_value, symbol.st_size, of_kernel});
+        });
+        std::sort(s.shared.begin(), s.shared.end(), [](auto& a, auto& b) { return a.offset < b.offset; });
+        return s;
+    }();
+    return all;
+}
+
+bool SharedVariable::belongs_to(const std::string& function) const {
+    return function.size() > 2 && symbol.compare(2, function.size() - 1, function, 1) == 0 && symbol[1 + function.size()] == 'E';
+}
+
+std::string Symbols::mangled_name(const void* function) const {
+    for (const Function& f : functions)
+        if (f.address == reinterpret_cast<size_t>(function)) return f.name;
+    return "";
+}
+
+// "rmsnorm_forward_kernel<float>", without return type and parameters
+std::string Symbols::readable(const std::string& mangled) {
+    int status = 0;
+    char* text = abi::__cxa_demangle(mangled.c_str(), nullptr, nullptr, &status);
+    std::string name = status == 0 ? text : mangled.empty() ? "a kernel" : mangled;
+    std::free(text);
+    int depth = 0;
+    size_t parameters = name.size(), start = 0;
+    for (size_t i = 0; i < name.size(); i++) {
+        depth += name[i] == '<' ? 1 : name[i] == '>' ? -1 : 0;
+        if (depth == 0 && name[i] == ' ') start = i + 1;
+        if (depth == 0 && name[i] == '(' && name.compare(i, 21, "(anonymous namespace)") != 0) {
+            parameters = i;
+            break;
+        }
+    }
+    return name.substr(start, parameters - start);
+}
+
+char* thread_local_block() {
+    return static_cast<char*>(program().dlpi_tls_data);
+}
+
+}  // namespace simt

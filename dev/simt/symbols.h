@@ -1,0 +1,27 @@
+// What the program's own symbol table tells: the name of a kernel, and where its shared variables are.
+#pragma once
+#include <cstddef>
+#include <string>
+#include <vector>
+
+namespace simt {
+
+struct SharedVariable {
+    std::string symbol;     // mangled: _ZZ <function> E <name> B6shared
+    size_t offset, bytes;   // within the program's thread-local block
+    bool of_kernel;         // declared in a kernel: nobody else uses it
+    bool belongs_to(const std::string& function) const;   // a mangled name
+};
+struct Symbols {
+    std::vector<SharedVariable> shared;                    // by offset, without the dynamic one
+    static const Symbols& read();                          // once; ends the program if there is no symbol table
+    std::string mangled_name(const void* function) const;
+    static std::string readable(const std::string& mangled);
+
+private:
+    struct Function { size_t address; std::string name; };
+    std::vector<Function> functions;
+};
+char* thread_local_block();   // of the calling OS thread, for the program itself
+
+}  // namespace simt
