@@ -17,6 +17,8 @@
     row(cudaErrorInvalidConfiguration, 9, "invalid configuration argument")               \
     row(cudaErrorInvalidDevicePointer, 17, "invalid device pointer")                      \
     row(cudaErrorInvalidMemcpyDirection, 21, "invalid copy direction for memcpy")         \
+    row(cudaErrorInsufficientDriver, 35, "CUDA driver version is insufficient for CUDA runtime version")  \
+    row(cudaErrorNoKernelImageForDevice, 209, "no kernel image is available for execution on the device") \
     row(cudaErrorNoDevice, 100, "no CUDA-capable device is detected")                     \
     row(cudaErrorInvalidDevice, 101, "invalid device ordinal")                            \
     row(cudaErrorInvalidResourceHandle, 400, "invalid resource handle")                   \
