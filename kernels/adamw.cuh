@@ -3,6 +3,7 @@
 //   g  = d_weight * min(1, clip / norm)        m = beta1 m + (1 - beta1) g        v = beta2 v + (1 - beta2) g^2
 //   master -= lr (m / (1 - beta1^t) / (sqrt(v / (1 - beta2^t)) + eps) + decay master)        weight = master
 //
+//   A norm that is not finite changes nothing.
 //   weight, master, m, v, d_weight (n)   segment s covers its elements with its decay; where Real is Stat, master may be weight
 //   norm, step, segments in device memory, so that a captured step replays with new numbers
 //
@@ -36,6 +37,7 @@ template <class T>
 __global__ void adamw_kernel(T* weight, float* master, float* m, float* v, const float* d_weight, const float* norm,
                              const AdamwStep* step, const AdamwSegment* segments, int count) {
     constexpr int W = 8;
+    if (!isfinite(*norm)) return;
     const AdamwStep s = *step;
     const float clip = s.clip > 0 && *norm > s.clip ? s.clip / *norm : 1;
     const size_t n = segments[count - 1].begin + segments[count - 1].size;

@@ -75,6 +75,9 @@ constexpr int flat_block = 256;
 template <int W> dim3 flat_grid(size_t n) { return unsigned(ceil_div(n, size_t(flat_block) * W)); }
 template <int W> __device__ size_t flat_index() { return (size_t(blockIdx.x) * flat_block + threadIdx.x) * W; }
 
+// 0 where exp overflows.
+__device__ inline float sigmoid_of(float x) { return __fdividef(1, 1 + __expf(-x)); }
+
 // ---------------------------------------------------------------------------------------------------------------- sums
 // Of a fixed order: the same bits on every run. Every thread of the warp (the block) must call, and gets the result.
 

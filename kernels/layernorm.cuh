@@ -34,7 +34,8 @@ __device__ void layernorm_row(T* out, float* mean, float* rstd, Vec<W> (&x)[K], 
 }
 
 template <int W, int K, class T>
-__global__ void layernorm_forward_kernel(T* out, float* mean, float* rstd, const T* inp, const T* weight, const T* bias, float eps,
+__global__ void __launch_bounds__(row_threads)
+layernorm_forward_kernel(T* out, float* mean, float* rstd, const T* inp, const T* weight, const T* bias, float eps,
                                          int N, int C) {
     const int n = blockIdx.x * blockDim.y + threadIdx.y;
     if (n >= N) return;                                        // the whole team
@@ -46,7 +47,8 @@ __global__ void layernorm_forward_kernel(T* out, float* mean, float* rstd, const
 // A team walks over rows and keeps its share of d_weight and d_bias in registers; a block leaves its own in
 // partial (2, gridDim.x, C). No atomics: same inputs, same GPU, same bits.
 template <int W, int K, class T>
-__global__ void layernorm_backward_kernel(T* d_inp, float* partial, const T* d_out, const T* inp, const T* weight,
+__global__ void __launch_bounds__(row_threads)
+layernorm_backward_kernel(T* d_inp, float* partial, const T* d_out, const T* inp, const T* weight,
                                           const float* mean, const float* rstd, int N, int C) {
     Vec<W> d_weight[K] = {}, d_bias[K] = {};
     for (int n = blockIdx.x * blockDim.y + threadIdx.y; n < N; n += gridDim.x * blockDim.y) {

@@ -20,7 +20,8 @@ __device__ void residual_row(Vec<W> (&x)[K], T* sum, const T* inp, const T* bran
 }
 
 template <int W, int K, class T>
-__global__ void residual_layernorm_forward_kernel(T* sum, T* out, float* mean, float* rstd, const T* inp, const T* branch,
+__global__ void __launch_bounds__(row_threads)
+residual_layernorm_forward_kernel(T* sum, T* out, float* mean, float* rstd, const T* inp, const T* branch,
                                                   const T* weight, const T* bias, float eps, int N, int C) {
     const int n = blockIdx.x * blockDim.y + threadIdx.y;
     if (n >= N) return;                                        // the whole team
@@ -31,7 +32,8 @@ __global__ void residual_layernorm_forward_kernel(T* sum, T* out, float* mean, f
 }
 
 template <int W, int K, class T>
-__global__ void residual_rmsnorm_forward_kernel(T* sum, T* out, float* rstd, const T* inp, const T* branch, const T* weight,
+__global__ void __launch_bounds__(row_threads)
+residual_rmsnorm_forward_kernel(T* sum, T* out, float* rstd, const T* inp, const T* branch, const T* weight,
                                                 float eps, int N, int C) {
     const int n = blockIdx.x * blockDim.y + threadIdx.y;
     if (n >= N) return;

@@ -31,7 +31,8 @@ __device__ void rmsnorm_row(T* out, float* rstd, Vec<W> (&x)[K], const T* weight
 }
 
 template <int W, int K, class T>
-__global__ void rmsnorm_forward_kernel(T* out, float* rstd, const T* inp, const T* weight, float eps, int N, int C) {
+__global__ void __launch_bounds__(row_threads)
+rmsnorm_forward_kernel(T* out, float* rstd, const T* inp, const T* weight, float eps, int N, int C) {
     const int n = blockIdx.x * blockDim.y + threadIdx.y;
     if (n >= N) return;                                        // the whole team
     Vec<W> x[K];
@@ -41,7 +42,8 @@ __global__ void rmsnorm_forward_kernel(T* out, float* rstd, const T* inp, const 
 
 // A team walks over rows and keeps its share of d_weight in registers; a block leaves its own in partial (gridDim.x, C).
 template <int W, int K, class T>
-__global__ void rmsnorm_backward_kernel(T* d_inp, float* partial, const T* d_out, const T* inp, const T* weight, const float* rstd,
+__global__ void __launch_bounds__(row_threads)
+rmsnorm_backward_kernel(T* d_inp, float* partial, const T* d_out, const T* inp, const T* weight, const float* rstd,
                                         int N, int C) {
     Vec<W> d_weight[K] = {};
     for (int n = blockIdx.x * blockDim.y + threadIdx.y; n < N; n += gridDim.x * blockDim.y) {

@@ -7,7 +7,7 @@
 #include "common.cuh"
 
 constexpr int row_warps = 4;                 // rows in a block, when a warp is enough for one
-constexpr int row_threads = 1024;            // for one row, at most
+constexpr int row_threads = 384;             // for one row, at most: each has up to 168 registers
 
 template <int W, int K>
 dim3 row_block(int C) {

@@ -9,8 +9,6 @@
 
 constexpr int swiglu_rows = 4;
 
-__device__ inline float swiglu_sigmoid(float x) { return __fdividef(1, 1 + __expf(-x)); }
-
 template <int W, class T>
 __global__ void swiglu_forward_kernel(T* out, const T* inp, int N, int F) {
     const int f = (blockIdx.x * blockDim.x + threadIdx.x) * W;
@@ -19,7 +17,7 @@ __global__ void swiglu_forward_kernel(T* out, const T* inp, int N, int F) {
         const T* row = inp + size_t(n) * 2 * F;
         Vec<W> gate = load<W>(row + f);
         const Vec<W> up = load<W>(row + F + f);
-        for (int i = 0; i < W; i++) gate[i] *= swiglu_sigmoid(gate[i]) * up[i];
+        for (int i = 0; i < W; i++) gate[i] *= sigmoid_of(gate[i]) * up[i];
         store<W>(out + size_t(n) * F + f, gate);
     }
 }
@@ -33,7 +31,7 @@ __global__ void swiglu_backward_kernel(T* d_inp, const T* d_out, const T* inp, i
         Vec<W> gate = load<W>(row + f), up = load<W>(row + F + f);
         const Vec<W> d = load<W>(d_out + size_t(n) * F + f);
         for (int i = 0; i < W; i++) {
-            const float s = swiglu_sigmoid(gate[i]), g = gate[i];
+            const float s = sigmoid_of(gate[i]), g = gate[i];
             gate[i] = d[i] * up[i] * s * (1 + g * (1 - s));
             up[i] = d[i] * g * s;
         }
