@@ -61,18 +61,30 @@ public:
     // Normally distributed, rounded to U on both sides.
     template <class U> Tensor<U> random(const std::string& name, size_t n, double scale = 1) {
         std::normal_distribution<double> normal(0, scale);
-        return tensor<U>(name, n, [&](size_t) { return normal(generator); });
+        return generate<U>(name, n, [&](size_t) { return normal(generator); });
     }
     template <class U> Tensor<U> fill(const std::string& name, size_t n, double value) {
-        return tensor<U>(name, n, [=](size_t) { return value; });
+        return generate<U>(name, n, [=](size_t) { return value; });
     }
     template <class U> Tensor<U> fresh(const std::string& name, size_t n) { return fill<U>(name, n, NAN); }   // for what a layer assigns
     Tensor<int> integers(const std::string& name, size_t n, int limit) {
         std::uniform_int_distribution<int> below(0, limit - 1);
-        return tensor<int>(name, n, [&](size_t) { return below(generator); });
+        return generate<int>(name, n, [&](size_t) { return below(generator); });
     }
     template <class U> Tensor<U> values(const std::string& name, const std::vector<U>& v) {
-        return tensor<U>(name, v.size(), [&](size_t i) { return v[i]; });
+        return generate<U>(name, v.size(), [&](size_t i) { return v[i]; });
+    }
+    template <class U, class Value> Tensor<U> generate(const std::string& name, size_t n, Value value) {   // value(i)
+        using Host = typename Tensor<U>::Host;
+        Tensor<U> t{name, n, gpu.template allocate<U>(n), std::shared_ptr<Host[]>(new Host[n])};
+        const std::unique_ptr<U[]> rounded(new U[n]);
+        for (size_t i = 0; i < n; i++) {
+            if constexpr (is_number<U>) t.host[i] = double(rounded[i] = U(float(value(i))));
+            else t.host[i] = rounded[i] = value(i);
+        }
+        gpu.upload(t.device, rounded.get(), n);
+        buffers.push_back({name, reinterpret_cast<std::byte*>(t.device), std::vector<std::byte>(n * sizeof(U)), {}, {}});
+        return t;
     }
 
     // Runs layer(device) on the GPU three times, and on the CPU.
@@ -122,18 +134,6 @@ private:
         std::vector<std::byte> before, after, again;
     };
 
-    template <class U, class Value> Tensor<U> tensor(const std::string& name, size_t n, Value value) {
-        using Host = typename Tensor<U>::Host;
-        Tensor<U> t{name, n, gpu.template allocate<U>(n), std::shared_ptr<Host[]>(new Host[n])};
-        std::vector<U> rounded(n);
-        for (size_t i = 0; i < n; i++) {
-            if constexpr (is_number<U>) t.host[i] = double(rounded[i] = U(float(value(i))));
-            else t.host[i] = rounded[i] = value(i);
-        }
-        gpu.upload(t.device, rounded.data(), n);
-        buffers.push_back({name, reinterpret_cast<std::byte*>(t.device), std::vector<std::byte>(n * sizeof(U)), {}, {}});
-        return t;
-    }
     void download(const Buffer& b, std::vector<std::byte>& to) {
         to.resize(b.before.size());
         gpu.download(to.data(), b.device, to.size());

@@ -10,9 +10,9 @@ static void check_sdpa(int B, int TT, int S, int HS, int VS, Mask has) {
     auto q = c.template random<T>("q", size_t(B) * TT * HS), k = c.template random<T>("k", size_t(B) * S * HS);
     auto v = c.template random<T>("v", size_t(B) * S * VS), out = c.template fresh<T>("out", size_t(B) * TT * VS);
     auto prob = c.template fresh<T>("prob", size_t(B) * TT * S);
-    auto mask = c.template fill<bool>("mask", size_t(TT) * S, 0);
-    for (size_t i = 0; i < mask.n; i++) mask.host[i] = i * 2654435761 % 7 < 4 && i / S != size_t(TT) / 2;    // one row sees nothing
-    c.gpu.upload(mask.device, mask.host.get(), mask.n);
+    auto mask = c.template generate<bool>("mask", size_t(TT) * S, [=](size_t i) {
+        return i * 2654435761 % 7 < 4 && i / S != size_t(TT) / 2;      // one row sees nothing
+    });
     c.run([&](auto on) { sdpa_forward(out(on), prob(on), q(on), k(on), v(on), has == Mask::some ? mask(on) : nullptr, B, TT, S, HS, VS, on); });
     c.expect(out, S + HS);
     c.expect(prob, S + HS);

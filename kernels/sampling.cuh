@@ -29,23 +29,41 @@ struct SamplingPlace { uint32_t key; int id; };                // in the order: 
 
 template <class Combine>
 __device__ Mass sampling_combine(Mass x, Combine combine) {    // over the block; the order does not matter
-    __shared__ Mass warps[warp_size];
-    for (int offset = warp_size / 2; offset > 0; offset /= 2) x = combine(x, __shfl_xor_sync(~0u, x, offset));
-    __syncthreads();                                           // the last call's readers are done
+    __shared__ Mass warps[warp_size], result;
+    static_assert(sampling_block == warp_size * warp_size);
+    const auto of_warp = [&](Mass y) {
+        for (int offset = warp_size / 2; offset > 0; offset /= 2) y = combine(y, __shfl_xor_sync(~0u, y, offset));
+        return y;
+    };
+    x = of_warp(x);
     if (threadIdx.x % warp_size == 0) warps[threadIdx.x / warp_size] = x;
     __syncthreads();
-    x = warps[threadIdx.x % warp_size];
-    for (int offset = warp_size / 2; offset > 0; offset /= 2) x = combine(x, __shfl_xor_sync(~0u, x, offset));
-    return x;
+    if (threadIdx.x < warp_size) {
+        x = of_warp(warps[threadIdx.x]);
+        if (threadIdx.x == 0) result = x;
+    }
+    __syncthreads();
+    return result;      // nobody writes it again before the next call's first barrier
 }
 
-// What is left of a row: the places up to `last` whose probability is at least min_p of the largest.
+// What is left of a row: the places up to `last` whose probability is at least `least`.
 template <int W, class T>
 struct SamplingRow {
     const T* logits;
     int V;
-    float max, per_temperature, min_p;
+    float max, per_temperature;
+    Mass least;
     SamplingPlace last;
+
+    __device__ Mass mass(float x) const { return Mass(expf((x - max) * per_temperature) * 0x1p40f); }
+
+    // The lowest id with this key.
+    __device__ int first_of(uint32_t key) const {
+        Mass first = V;
+        for (int v = threadIdx.x; v < V; v += sampling_block)
+            if (sampling_key<T>(float(logits[v])) == key) first = std::min(first, Mass(v));
+        return sampling_combine(first, [](Mass a, Mass b) { return a < b ? a : b; });
+    }
 
     // The sum over all that is left of what `weigh(key, id, mass)` says of it.
     template <class Weigh>
@@ -56,8 +74,8 @@ struct SamplingRow {
             for (int i = 0; i < W; i++) {
                 const uint32_t key = sampling_key<T>(x[i]);
                 const bool left = v + i < V && (key > last.key || (key == last.key && v + i <= last.id));
-                const float prob = expf((x[i] - max) * per_temperature);
-                if (left && prob >= min_p) sum += weigh(key, v + i, Mass(prob * 0x1p40f));
+                const Mass part = mass(x[i]);
+                if (left && part >= least) sum += weigh(key, v + i, part);
             }
         }
         return sampling_combine(sum, [](Mass a, Mass b) { return a + b; });
@@ -71,9 +89,10 @@ struct SamplingRow {
             const uint32_t higher = key | 1u << bit;
             if (total([=](uint32_t k, int, Mass m) { return k >= higher ? value(m) : 0; }) >= wanted) key = higher;
         }
-        // Among equals, the lowest id with as many up to it as are still needed.
+        // Among equals, the lowest id with as many up to it as are still needed; most often, the first.
         const Mass before = total([=](uint32_t k, int, Mass m) { return k > key ? value(m) : 0; });
-        int id = 0;
+        int id = first_of(key);
+        if (before + value(mass(float(logits[id]))) >= wanted) return {key, id};
         for (int step = 1 << 30; step > 0; step /= 2) {
             if (step >= V) continue;
             const int end = id + step;
@@ -106,7 +125,7 @@ sampling_kernel(int* token, const T* logits, const float* u, Sampling how, int V
 
         if (how.top_k > 0 && how.top_k < V) left.last = left.reach(how.top_k, one);
         if (how.top_p < 1) left.last = left.reach(std::max(share(left.total(all), how.top_p), Mass(1)), mass);
-        left.min_p = how.min_p;
+        left.least = Mass(how.min_p * 0x1p40f);
         picked = left.reach(share(left.total(all), u[blockIdx.x]) + 1, mass).id;
     }
     if (threadIdx.x == 0) token[blockIdx.x] = picked;
