@@ -12,6 +12,7 @@ need nlohmann/json.hpp nlohmann-json3-dev
 need CLI/CLI.hpp libcli11-dev
 need xxhash.h libxxhash-dev
 need gtest/gtest.h libgtest-dev
+need boost/context/fiber.hpp libboost-context-dev
 [ -n "$missing" ] || exit 0
 
 install="apt-get install -y --no-install-recommends$missing"

@@ -11,16 +11,17 @@ namespace simt {
 
 constinit thread_local Thread* running = nullptr;
 
-constexpr unsigned no_sync = 1;   // a switch of fibers orders nothing
-
-Block::Block() : main_tsan(__tsan_get_current_fiber()) { use_fault_stack(); }
-
-Block& Block::mine() {
-    static thread_local Block* block = new Block;   // never destroyed: fibers may outlive their OS thread's destructors
-    return *block;
+Block::Block() : backstage(__tsan_create_fiber(0)) {
+    use_fault_stack();
+    void* caller = __tsan_get_current_fiber();
+    __tsan_switch_to_fiber(backstage, no_sync);
+    __tsan_ignore_thread_begin();
+    __tsan_switch_to_fiber(caller, no_sync);
 }
 
 void Block::run(const Launch& l, dim3 at, uint64_t number) {
+    void* caller = __tsan_get_current_fiber();
+    __tsan_switch_to_fiber(backstage, no_sync);
     launch = &l;
     index = at;
     blockIdx = at;
@@ -42,13 +43,11 @@ void Block::run(const Launch& l, dim3 at, uint64_t number) {
         while (tsan_fibers[turn].size() < count) tsan_fibers[turn].push_back(__tsan_create_fiber(0));
     }
     SharedMemory& shared = SharedMemory::mine();
-    shared.renew(l, &filled);
-    __tsan_switch_to_fiber(main_tsan, no_sync);
+    shared.renew(l);
 
     fibers.switch_to(fibers.idle());   // comes back when no thread can go on
 
     running = nullptr;
-    __tsan_switch_to_fiber(main_tsan, no_sync);
     if (!failure.error && living) {
         failure = {719, "deadlock: no thread can go on" + describe_waiting()};
         running = nullptr;
@@ -57,6 +56,7 @@ void Block::run(const Launch& l, dim3 at, uint64_t number) {
     if (!failure.message.empty() && !failure.error) failure.error = 700;
     const Launch* done = launch;
     launch = nullptr;
+    __tsan_switch_to_fiber(caller, no_sync);
     if (failure.error) {
         for (Barrier& b : barriers) b = Barrier{};
         open_barriers = 0;
@@ -77,9 +77,6 @@ void Block::fiber_loop() {
     }
 }
 
-// Ready threads go first, to keep few stacks in use; a shuffled order decides by lot.
-bool Block::may_start() { return shuffled && random() % 2; }
-
 void Block::start_next() {
     const unsigned i = unsigned(thread_order(started++));
     CudaThread& t = threads[i];
@@ -92,6 +89,7 @@ void Block::start_next() {
     t.barrier = -1;
     t.meeting = nullptr;
     t.copies.clear();
+    t.copied = 0;
     t.groups.clear();
     t.last_atomic = nullptr;
     t.fenced = false;
@@ -105,10 +103,10 @@ void Block::start_next() {
         __tsan_set_fiber_name(t.tsan, name);
         __tsan_switch_to_fiber(t.tsan, no_sync);
         __tsan_acquire(&launch->begins);
-        __tsan_acquire(&filled);
     }
-    launch->body();
+    launch->call.run(launch->call.arguments.get());
     __tsan_release(&launch->ends);
+    __tsan_switch_to_fiber(backstage, no_sync);
     exit_running();
 }
 
@@ -121,29 +119,6 @@ void Block::exit_running() {
     warp.living &= ~(1u << t->lane);
     for (size_t i = warp.meetings.size(); i-- > 0;) complete_if_all_here(warp, warp.meetings[i]);
     for (unsigned open = open_barriers; open; open &= open - 1) complete_if_all_here(barriers[unsigned(__builtin_ctz(open))]);
-}
-
-void Block::make_ready(CudaThread* t) {
-    states[t->linear] = State::ready;
-    ready[ready_end] = t;
-    ready_end = ready_end + 1 == ready.size() ? 0 : ready_end + 1;
-}
-
-CudaThread* Block::pop_ready() {
-    CudaThread* t = ready[ready_first];
-    ready_first = ready_first + 1 == ready.size() ? 0 : ready_first + 1;
-    return t;
-}
-
-// The running thread stops here until somebody makes it ready and its turn comes.
-void Block::wait() {
-    CudaThread* t = self();
-    states[t->linear] = State::waiting;
-    if (any_ready() && !(started < count && may_start())) fibers.switch_to(pop_ready()->fiber);
-    else fibers.switch_to(started < count ? fibers.idle() : fibers.main());
-    running = t;
-    threadIdx = t->index;
-    __tsan_switch_to_fiber(t->tsan, no_sync);
 }
 
 void Block::fail(int error, const std::string& message) {

@@ -4,14 +4,16 @@
 // on an idle fiber. A thread that never waits leaves its fiber to the next: such kernels pay for no switches at all.
 #pragma once
 #include <array>
-#include <functional>
 #include <string>
 #include <vector>
 #include "fiber.h"
-#include "include/simt/simt.h"
+#include "include/simt/language.h"
+#include "include/simt/runtime_api.h"
 #include "order.h"
 
 namespace simt {
+
+constexpr unsigned no_sync = 1;               // for ThreadSanitizer: a switch of fibers orders nothing
 
 struct Failure {
     int error = 0;                            // a cudaError_t
@@ -24,7 +26,7 @@ struct Launch {
     dim3 grid, block;
     size_t shared_bytes;
     Order order;
-    std::function<void()> body;
+    Call call;
     mutable char begins, ends;                // addresses that stand for these moments in ThreadSanitizer's books
 };
 
@@ -45,7 +47,8 @@ struct CudaThread : Thread {
     int barrier;                              // that it waits at, or -1
     Meeting* meeting;                         // that it waits in or whose values it still reads
     std::vector<PendingCopy> copies;          // of cp.async, oldest first
-    std::vector<size_t> groups;               // how many of them each committed group ends at
+    size_t copied;                            // of those, how many have happened
+    std::vector<size_t> groups;               // where in copies each group ends that is committed but not waited for
     const void* last_atomic;
     bool fenced;
 };
@@ -58,7 +61,7 @@ struct Barrier {
     Votes result{};
     unsigned phase = 0;
     std::vector<CudaThread*> waiting;
-    char order[2] = {};                       // two addresses take turns to stand for the barrier in ThreadSanitizer's books
+    char order[2][2] = {};                    // [turn of the block][phase % 2] stands for the barrier in ThreadSanitizer's books
 };
 
 struct Warp {
@@ -68,12 +71,23 @@ struct Warp {
 
 class Block {
 public:
-    static Block& mine();                     // of this OS thread
+    static Block& mine() {                    // of this OS thread
+        if (!of_this_thread) of_this_thread = new Block;   // never destroyed: fibers may outlive their OS thread's destructors
+        return *of_this_thread;
+    }
     void run(const Launch&, dim3 index, uint64_t number);   // throws Failure
 
-    // Called by CUDA threads, on their fibers.
+    // What a CUDA thread has the scheduler do, ThreadSanitizer must not take for the thread's own accesses.
+    class Backstage {
+    public:
+        explicit Backstage(Block& block) { __tsan_switch_to_fiber(block.backstage, no_sync); }
+        ~Backstage() { if (thread_sanitizer) enter(); }
+        static void enter() { __tsan_switch_to_fiber(static_cast<CudaThread*>(running)->tsan, no_sync); }
+    };
+
+    // Called by CUDA threads, on their fibers, backstage.
     const Gathered& gather(const char* name, unsigned mask, const uint64_t* words, int count, At, Form, Orders);
-    Votes barrier_sync(const char* name, int id, int threads, bool predicate, Reach, At);
+    Votes barrier_sync(const char* name, int id, int threads, bool predicate, Reach, At, char*& order);
     void barrier_arrive(int id, int threads, At);
     [[noreturn]] void fail(int error, const std::string& message);
 
@@ -81,11 +95,14 @@ public:
     bool on_guard_page(const void* address) const { return fibers.on_guard_page(address); }
 
 private:
+    static inline constinit thread_local Block* of_this_thread = nullptr;
+
     static void fiber_loop();
     void start_next();
     void exit_running();
     void wait();
     bool may_start();
+    void release(void* order);
     bool any_ready() const { return ready_first != ready_end; }
     void make_ready(CudaThread*);
     CudaThread* pop_ready();
@@ -110,15 +127,43 @@ private:
     size_t ready_first = 0, ready_end = 0;
     std::vector<Warp> warps;
     std::array<Barrier, barriers_per_block> barriers;
-    std::vector<Meeting*> unused_meetings;
+    std::array<std::vector<Meeting*>, 2> unused_meetings;   // by turn
     uint64_t random_state = 0;
     bool shuffled = false;
     Failure failure;                               // error 0: none
-    char filled = 0;                               // stands for the moment when shared memory is new
     unsigned open_barriers = 0;                    // bits: those somebody has arrived at
-    void* main_tsan = nullptr;
-    std::array<std::vector<void*>, 2> tsan_fibers; // blocks take turns: threads of neighbouring blocks must not look alike
+    void* backstage = nullptr;                     // whoever does the scheduler's work, in ThreadSanitizer's books
+    // In ThreadSanitizer's books the blocks take turns at being one of two: those of one turn count as ordered, as they share
+    // threads and barriers, and races are found between those of different turns. Which they are depends on the order.
     unsigned turn = 0;
+    std::array<std::vector<void*>, 2> tsan_fibers;
 };
+
+// ---- What every switch runs ----
+
+// Ready threads go first, to keep few stacks in use; a shuffled order decides by lot.
+inline bool Block::may_start() { return shuffled && random() % 2; }
+
+inline void Block::make_ready(CudaThread* t) {
+    states[t->linear] = State::ready;
+    ready[ready_end] = t;
+    ready_end = ready_end + 1 == ready.size() ? 0 : ready_end + 1;
+}
+
+inline CudaThread* Block::pop_ready() {
+    CudaThread* t = ready[ready_first];
+    ready_first = ready_first + 1 == ready.size() ? 0 : ready_first + 1;
+    return t;
+}
+
+// The running thread stops here until somebody makes it ready and its turn comes.
+inline void Block::wait() {
+    CudaThread* t = self();
+    states[t->linear] = State::waiting;
+    if (any_ready() && !(started < count && may_start())) fibers.switch_to(pop_ready()->fiber);
+    else fibers.switch_to(started < count ? fibers.idle() : fibers.main());
+    running = t;
+    threadIdx = t->index;
+}
 
 }  // namespace simt

@@ -43,20 +43,11 @@ Fiber* FiberPool::idle() {
     const boost::context::preallocated whole(stack.sp, stack.size, stack);
     fiber->context = boost::context::fiber(std::allocator_arg, whole, stacks, [this](boost::context::fiber&& from) {
         before->context = std::move(from);
-        arrive();
+        if (address_sanitizer) arrive();
         loop();
         return boost::context::fiber();
     });
     return fiber;
-}
-
-void FiberPool::switch_to(Fiber* next) {
-    before = now;
-    now = next;
-    __sanitizer_start_switch_fiber(&before->fake_stack, next->stack_bottom, next->stack_bytes);
-    boost::context::fiber from = std::move(next->context).resume();
-    before->context = std::move(from);   // whoever switched here is the one before, not what stood there when we left
-    arrive();
 }
 
 bool FiberPool::on_guard_page(const void* address) const {
@@ -65,10 +56,10 @@ bool FiberPool::on_guard_page(const void* address) const {
 }
 
 void FiberPool::arrive() {
-    const void* bottom;
-    size_t bytes;
-    __sanitizer_finish_switch_fiber(now->fake_stack, &bottom, &bytes);
-    if (address_sanitizer && before == &main_fiber) main_fiber.stack_bottom = bottom, main_fiber.stack_bytes = bytes;
+    const void* bottom = nullptr;
+    size_t bytes = 0;
+    arrive_on_stack(now->fake_stack, &bottom, &bytes);
+    if (before == &main_fiber) main_fiber.stack_bottom = bottom, main_fiber.stack_bytes = bytes;
 }
 
 }  // namespace simt

@@ -23,11 +23,18 @@ public:
     Fiber* current() const { return now; }
     Fiber* idle();                          // one that waits for work
     void park() { parked.push_back(now); }  // the running fiber will be idle once it switches away
-    void switch_to(Fiber*);
+    void switch_to(Fiber* next) {
+        before = now;
+        now = next;
+        leave_for_stack(&before->fake_stack, next->stack_bottom, next->stack_bytes);
+        boost::context::fiber from = std::move(next->context).resume();
+        before->context = std::move(from);  // `before` is by now whoever switched back to this one
+        if (address_sanitizer) arrive();
+    }
     bool on_guard_page(const void*) const;  // below the running fiber's stack
 
 private:
-    void arrive();
+    void arrive();                          // tells AddressSanitizer where we are
 
     Loop loop;
     Fiber main_fiber, *now = &main_fiber, *before = nullptr;

@@ -14,37 +14,45 @@ void fail(int error, const char* format, ...) {
     va_start(arguments, format);
     std::vsnprintf(text, sizeof text, format, arguments);
     va_end(arguments);
-    Block::mine().fail(error, text);
+    Block& block = Block::mine();
+    const Block::Backstage backstage(block);
+    block.fail(error, text);
 }
-
-const Gathered& gather(const char* name, unsigned mask, const uint64_t* words, int count, At at, Form form, Orders orders) {
-    return Block::mine().gather(name, mask, words, count, at, form, orders);
-}
-
-Votes barrier_sync(const char* name, int id, int threads, bool predicate, Reach reach, At at) {
-    return Block::mine().barrier_sync(name, id, threads, predicate, reach, at);
-}
-
-void barrier_arrive(int id, int threads, At at) { Block::mine().barrier_arrive(id, threads, at); }
 
 // ---- cp.async ----
 
-void copy_later(const PendingCopy& copy) { self().copies.push_back(copy); }
-
-void commit_copies() { self().groups.push_back(self().copies.size()); }
-
-bool next_due_copy(int groups, PendingCopy& copy) {
-    CudaThread& t = self();
-    if (groups < 0) t.groups.assign(1, t.copies.size()), groups = 0;
-    while (t.groups.size() > size_t(groups) && t.groups.front() == 0) t.groups.erase(t.groups.begin());
-    if (t.groups.size() <= size_t(groups)) return false;
-    copy = t.copies.front();
-    t.copies.erase(t.copies.begin());
-    for (size_t& end : t.groups) end--;
-    return true;
+void copy_later(const PendingCopy& copy) {
+    const Block::Backstage backstage(Block::mine());
+    self().copies.push_back(copy);
 }
 
-// ---- Fences and atomics: ordered in ThreadSanitizer's books as far as fences stand around them ----
+void commit_copies() {
+    const Block::Backstage backstage(Block::mine());
+    self().groups.push_back(self().copies.size());
+}
+
+bool next_due_copy(unsigned groups, PendingCopy& copy) {
+    const Block::Backstage backstage(Block::mine());
+    CudaThread& t = self();
+    const size_t due = t.groups.size() > groups ? t.groups.size() - groups : 0;
+    if (due && t.copied < t.groups[due - 1]) {
+        copy = t.copies[t.copied++];
+        return true;
+    }
+    t.groups.erase(t.groups.begin(), t.groups.begin() + ptrdiff_t(due));
+    if (t.groups.empty() && t.copied == t.copies.size()) t.copies.clear(), t.copied = 0;
+    return false;
+}
+
+unsigned elected_lane(unsigned lanes) {
+    const unsigned turn = unsigned(Permutation::mix(self().linear / 32 + order().seed)) % 32;
+    const unsigned from_turn = lanes >> turn << turn;
+    return unsigned(__builtin_ctz(from_turn ? from_turn : lanes));
+}
+
+// ---- Fences and atomics ----
+// In ThreadSanitizer's books an atomic orders what its thread did before its last fence, and, as the CUDA Programming Guide has
+// it ("the last block sums up"), what comes after an atomic that a fence precedes or follows.
 
 void fence() {
     if (!thread_sanitizer) return;
@@ -57,7 +65,9 @@ void before_atomic(const void* address) {
 }
 
 void after_atomic(const void* address) {
-    if (thread_sanitizer && running) self().last_atomic = address;
+    if (!thread_sanitizer || !running) return;
+    self().last_atomic = address;
+    if (self().fenced) __tsan_acquire(const_cast<void*>(address));
 }
 
 }  // namespace simt

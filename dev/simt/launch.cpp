@@ -116,10 +116,10 @@ static cudaError_t run_grid(const Launch& l) {
     return cudaErrorIllegalAddress;
 }
 
-cudaError_t launch(const cudaLaunchConfig_t& config, const void* function, std::function<void()> body) {
+cudaError_t launch(const cudaLaunchConfig_t& config, const void* function, Call call) {
     const Kernel& kernel = kernel_of(function);
     if (const cudaError_t error = check(config, kernel)) return remember(error);
-    Launch l{kernel.name, function, config.gridDim, config.blockDim, config.dynamicSmemBytes, order(), std::move(body), 0, 0};
+    Launch l{kernel.name, function, config.gridDim, config.blockDim, config.dynamicSmemBytes, order(), std::move(call), 0, 0};
     return submit(config.stream, [l = std::move(l)] { return run_grid(l); });
 }
 

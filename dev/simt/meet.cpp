@@ -15,6 +15,14 @@ std::string hex(unsigned mask) {
 }
 }  // namespace
 
+// What the running thread has written so far comes before what follows an acquire of the same address.
+void Block::release(void* order) {
+    if (!thread_sanitizer) return;
+    Backstage::enter();
+    __tsan_release(order);
+    __tsan_switch_to_fiber(backstage, no_sync);
+}
+
 // ---- Of a warp ----
 
 const Gathered& Block::gather(const char* name, unsigned mask, const uint64_t* words, int count, At at, Form form, Orders orders) {
@@ -26,13 +34,12 @@ const Gathered& Block::gather(const char* name, unsigned mask, const uint64_t* w
     for (int i = 0; i < count; i++) m->value[t->lane][i] = words[i];
     m->lanes |= 1u << t->lane;
     t->meeting = m;
-    if (orders == Orders::memory) __tsan_release(m);
+    if (orders == Orders::memory) release(m);
     if (!complete_if_all_here(warps[t->linear / 32], m)) {
         t->waits_in = name;
         t->waits_at = at;
         wait();
     }
-    if (orders == Orders::memory) __tsan_acquire(m);
     return *m;
 }
 
@@ -46,8 +53,9 @@ Meeting* Block::meeting_for(const char* name, unsigned mask, At at, Form form) {
         return m;
     }
     Meeting* m;
-    if (unused_meetings.empty()) m = new Meeting;
-    else m = unused_meetings.back(), unused_meetings.pop_back();
+    std::vector<Meeting*>& unused = unused_meetings[turn];
+    if (unused.empty()) m = new Meeting;
+    else m = unused.back(), unused.pop_back();
     m->mask = mask;
     m->lanes = 0;
     m->name = name;
@@ -72,7 +80,7 @@ bool Block::complete_if_all_here(Warp& warp, Meeting* m) {
 
 // A meeting's values may be needed until the last of its lanes has gone on to another.
 void Block::forget_meeting(CudaThread* t) {
-    if (t->meeting && --t->meeting->readers == 0) unused_meetings.push_back(t->meeting);
+    if (t->meeting && --t->meeting->readers == 0) unused_meetings[turn].push_back(t->meeting);
     t->meeting = nullptr;
 }
 
@@ -91,17 +99,17 @@ Barrier& Block::arrive(const char* name, int id, int threads_expected, bool pred
     } else if (reach == Reach::same_line && !same_place(b.at, at)) {
         fail(719, std::string("divergent barrier: this thread calls ") + name + " at " + to_string(at) + describe_waiting());
     }
-    __tsan_release(&b.order[b.phase & 1]);
+    release(&b.order[turn][b.phase & 1]);
     b.arrived++;
     b.nonzero += predicate;
     open_barriers |= 1u << id;
     return b;
 }
 
-Votes Block::barrier_sync(const char* name, int id, int threads_expected, bool predicate, Reach reach, At at) {
+Votes Block::barrier_sync(const char* name, int id, int threads_expected, bool predicate, Reach reach, At at, char*& order) {
     CudaThread* t = self();
     Barrier& b = arrive(name, id, threads_expected, predicate, reach, at);
-    char* order = &b.order[b.phase & 1];
+    order = &b.order[turn][b.phase & 1];
     if (!complete_if_all_here(b)) {
         b.waiting.push_back(t);
         t->barrier = id;
@@ -110,7 +118,6 @@ Votes Block::barrier_sync(const char* name, int id, int threads_expected, bool p
         wait();
         t->barrier = -1;
     }
-    __tsan_acquire(order);
     return b.result;
 }
 
@@ -160,6 +167,36 @@ std::string Block::describe_waiting() const {
     std::string text;
     for (const auto& [what, list] : groups) text += "; threads " + list + ' ' + what;
     return text;
+}
+
+// ---- What the headers declare ----
+
+__attribute__((flatten)) const Gathered& gather(const char* name, unsigned mask, const uint64_t* words, int count, At at, Form form,
+                                                Orders orders) {
+    const Gathered* all;
+    {
+        Block& block = Block::mine();
+        const Block::Backstage backstage(block);
+        all = &block.gather(name, mask, words, count, at, form, orders);
+    }
+    if (orders == Orders::memory) __tsan_acquire(const_cast<Gathered*>(all));
+    return *all;
+}
+__attribute__((flatten)) Votes barrier_sync(const char* name, int id, int threads, bool predicate, Reach reach, At at) {
+    Votes votes;
+    char* order;
+    {
+        Block& block = Block::mine();
+        const Block::Backstage backstage(block);
+        votes = block.barrier_sync(name, id, threads, predicate, reach, at, order);
+    }
+    __tsan_acquire(order);
+    return votes;
+}
+void barrier_arrive(int id, int threads, At at) {
+    Block& block = Block::mine();
+    const Block::Backstage backstage(block);
+    block.barrier_arrive(id, threads, at);
 }
 
 }  // namespace simt

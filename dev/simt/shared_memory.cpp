@@ -27,7 +27,7 @@ void fill(char* begin, size_t bytes, uint64_t pattern) {
 
 }  // namespace
 
-unsigned dynamic_shared_bytes() { return unsigned(Block::mine().launch->shared_bytes); }
+bool is_shared(const void* p, unsigned bytes) { return SharedMemory::mine().contains(p, bytes); }
 
 size_t static_shared_bytes(const std::string& kernel) {
     size_t bytes = 0;
@@ -41,10 +41,10 @@ SharedMemory& SharedMemory::mine() {
     return memory;
 }
 
-SharedMemory::SharedMemory() : variables(thread_local_block()), janitor(__tsan_create_fiber(0)) {
+SharedMemory::SharedMemory() : variables(thread_local_block()) {
     for (const SharedVariable& v : Symbols::read().shared) {
         const size_t end = (v.offset + v.bytes + 7) / 8 * 8;   // AddressSanitizer poisons from there; it knows part of the last 8
-        if (address_sanitizer) __asan_poison_memory_region(variables + v.offset + v.bytes, (end + gap - 1) / gap * gap - v.offset - v.bytes);
+        if (address_sanitizer) __asan_poison_memory_region(variables.begin + v.offset + v.bytes, (end + gap - 1) / gap * gap - v.offset - v.bytes);
     }
     if (address_sanitizer) __asan_poison_memory_region(dynamic_shared_memory, sizeof dynamic_shared_memory);
     static bool first = true;
@@ -58,10 +58,10 @@ void SharedMemory::choose(const Launch& l) {
     const Symbols& symbols = Symbols::read();
     const std::string kernel = symbols.mangled_name(l.function);
     for (const SharedVariable& v : symbols.shared)
-        if (!v.of_kernel || v.belongs_to(kernel)) ranges.push_back({variables + v.offset, v.bytes});
+        if (!v.of_kernel || v.belongs_to(kernel)) ranges.push_back({variables.begin + v.offset, v.bytes});
 }
 
-void SharedMemory::renew(const Launch& l, char* filled) {
+void SharedMemory::renew(const Launch& l) {
     if (chosen_for != l.function) choose(l);
     char* dynamic = reinterpret_cast<char*>(dynamic_shared_memory);
     const bool changed = dynamic_bytes != l.shared_bytes;
@@ -74,11 +74,17 @@ void SharedMemory::renew(const Launch& l, char* filled) {
     fill(dynamic, (l.shared_bytes + 7) / 8 * 8, nan_pattern);
     if (!address_sanitizer && changed) fill(dynamic + (l.shared_bytes + 7) / 8 * 8, red_zone - 8, canary);
     if (!thread_sanitizer) return;
-    __tsan_switch_to_fiber(janitor, 1);
-    __tsan_acquire(&l.begins);
     for (const Range& r : ranges) __tsan_java_alloc(reinterpret_cast<uintptr_t>(r.begin), (r.bytes + 7) / 8 * 8);
     if (l.shared_bytes) __tsan_java_alloc(reinterpret_cast<uintptr_t>(dynamic), (l.shared_bytes + 7) / 8 * 8);
-    __tsan_release(filled);
+}
+
+bool SharedMemory::contains(const void* address, size_t bytes) const {
+    const auto inside = [&](const void* begin, size_t size) {
+        const size_t at = size_t(static_cast<const char*>(address) - static_cast<const char*>(begin));
+        return at < size && bytes <= size - at;
+    };
+    if (inside(dynamic_shared_memory, sizeof dynamic_shared_memory)) return inside(dynamic_shared_memory, dynamic_bytes);
+    return inside(variables.begin, variables.bytes);
 }
 
 std::string SharedMemory::damage(const Launch& l) const {

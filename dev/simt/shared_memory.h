@@ -15,8 +15,10 @@ size_t static_shared_bytes(const std::string& kernel);   // declared in the kern
 class SharedMemory {
 public:
     static SharedMemory& mine();                          // of this OS thread
-    void renew(const Launch&, char* filled);              // `filled` then stands for this moment in ThreadSanitizer's books
+    void renew(const Launch&);                            // fills it, for a block of this launch
     std::string damage(const Launch&) const;              // what was written outside of it; empty: nothing
+
+    bool contains(const void*, size_t bytes) const;
 
 private:
     struct Range { char* begin; size_t bytes; };
@@ -25,9 +27,8 @@ private:
 
     const void* chosen_for = nullptr;                     // a kernel
     std::vector<Range> ranges;                            // its variables and those of functions it may call
-    char* variables;                                      // the thread-local block they are in
+    ThreadLocalBlock variables;                           // the thread-local block they are in
     size_t dynamic_bytes = ~size_t(0);
-    void* janitor;                                        // a fiber in ThreadSanitizer's books: the one who makes memory new
 };
 
 }  // namespace simt

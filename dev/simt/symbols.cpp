@@ -100,8 +100,12 @@ std::string Symbols::readable(const std::string& mangled) {
     return name.substr(start, parameters - start);
 }
 
-char* thread_local_block() {
-    return static_cast<char*>(program().dlpi_tls_data);
+ThreadLocalBlock thread_local_block() {
+    const dl_phdr_info info = program();
+    size_t bytes = 0;
+    for (int i = 0; i < info.dlpi_phnum; i++)
+        if (info.dlpi_phdr[i].p_type == PT_TLS) bytes = info.dlpi_phdr[i].p_memsz;
+    return {static_cast<char*>(info.dlpi_tls_data), bytes};
 }
 
 }  // namespace simt

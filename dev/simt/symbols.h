@@ -22,6 +22,7 @@ private:
     struct Function { size_t address; std::string name; };
     std::vector<Function> functions;
 };
-char* thread_local_block();   // of the calling OS thread, for the program itself
+struct ThreadLocalBlock { char* begin; size_t bytes; };
+ThreadLocalBlock thread_local_block();   // of the calling OS thread, for the program itself
 
 }  // namespace simt

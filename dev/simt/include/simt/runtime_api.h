@@ -2,7 +2,7 @@
 // allows, when something waits for it; CUDA_LAUNCH_BLOCKING=1 does it at once (../stream.cpp).
 #pragma once
 #include <cstddef>
-#include <functional>
+#include <memory>
 #include <tuple>
 #include <type_traits>
 #include <utility>
@@ -17,10 +17,10 @@
     row(cudaErrorInvalidConfiguration, 9, "invalid configuration argument")               \
     row(cudaErrorInvalidDevicePointer, 17, "invalid device pointer")                      \
     row(cudaErrorInvalidMemcpyDirection, 21, "invalid copy direction for memcpy")         \
-    row(cudaErrorInsufficientDriver, 35, "CUDA driver version is insufficient for CUDA runtime version")  \
-    row(cudaErrorNoKernelImageForDevice, 209, "no kernel image is available for execution on the device") \
+    row(cudaErrorInsufficientDriver, 35, "CUDA driver version is insufficient for CUDA runtime version") \
     row(cudaErrorNoDevice, 100, "no CUDA-capable device is detected")                     \
     row(cudaErrorInvalidDevice, 101, "invalid device ordinal")                            \
+    row(cudaErrorNoKernelImageForDevice, 209, "no kernel image is available for execution on the device") \
     row(cudaErrorInvalidResourceHandle, 400, "invalid resource handle")                   \
     row(cudaErrorIllegalState, 401, "the operation cannot be performed in the present state") \
     row(cudaErrorNotReady, 600, "device not ready")                                       \
@@ -154,7 +154,21 @@ enum cudaFuncAttribute { cudaFuncAttributeMaxDynamicSharedMemorySize = 8, cudaFu
 struct cudaFuncAttributes { size_t sharedSizeBytes, constSizeBytes, localSizeBytes; int maxThreadsPerBlock, numRegs;
                             int ptxVersion, binaryVersion, maxDynamicSharedSizeBytes; };
 namespace simt {
-cudaError_t launch(const cudaLaunchConfig_t&, const void* kernel, std::function<void()> body);
+// A kernel with its arguments. Plain pointers rather than std::function: every frame shows in backtraces.
+struct Call {
+    std::shared_ptr<const void> arguments;
+    void (*run)(const void* arguments);
+};
+template <class... P>
+struct Arguments {
+    void (*kernel)(P...);
+    std::tuple<std::remove_cvref_t<P>...> values;
+
+    template <size_t... i> void call(std::index_sequence<i...>) const { kernel(std::get<i>(values)...); }
+    static void run(const void* p) { static_cast<const Arguments*>(p)->call(std::index_sequence_for<P...>()); }
+    static void free(const void* p) { delete static_cast<const Arguments*>(p); }
+};
+cudaError_t launch(const cudaLaunchConfig_t&, const void* kernel, Call);
 cudaError_t set_attribute(const void* kernel, cudaFuncAttribute, int value);
 cudaError_t get_attributes(cudaFuncAttributes*, const void* kernel);
 cudaError_t blocks_per_multiprocessor(int* blocks, const void* kernel, int threads, size_t dynamic_shared_bytes);
@@ -163,8 +177,9 @@ cudaError_t blocks_per_multiprocessor(int* blocks, const void* kernel, int threa
 template <class... P, class... A>
 cudaError_t cudaLaunchKernelEx(const cudaLaunchConfig_t* config, void (*kernel)(P...), A&&... args) {
     static_assert(sizeof...(P) == sizeof...(A), "a kernel takes all its arguments");
-    std::tuple<std::remove_cvref_t<P>...> values(std::forward<A>(args)...);
-    return simt::launch(*config, reinterpret_cast<const void*>(kernel), [kernel, values] { std::apply(kernel, values); });
+    using Arguments = simt::Arguments<P...>;
+    std::shared_ptr<const void> all(new Arguments{kernel, {std::forward<A>(args)...}}, Arguments::free);
+    return simt::launch(*config, reinterpret_cast<const void*>(kernel), {std::move(all), Arguments::run});
 }
 template <class... P>
 cudaError_t cudaLaunchKernel(void (*kernel)(P...), dim3 grid, dim3 block, void** args, size_t shared_bytes, cudaStream_t stream) {

@@ -59,9 +59,8 @@ struct PendingCopy {
 };
 void copy_later(const PendingCopy&);
 void commit_copies();
-// The next copy that must be finished before at most `groups` groups are pending; false: none is left. Copies that were
-// never committed count as one more group, and stay unless groups < 0.
-bool next_due_copy(int groups, PendingCopy& copy);
+// The next copy that must be finished before at most `groups` groups are pending; false: none is left.
+bool next_due_copy(unsigned groups, PendingCopy& copy);
 
 // ---- Fences and atomics, for ThreadSanitizer ----
 
@@ -69,8 +68,9 @@ void fence();                                      // __threadfence
 void before_atomic(const void* address);
 void after_atomic(const void* address);
 
-// ---- Dynamic shared memory ----
+// ---- Odds and ends ----
 
-unsigned dynamic_shared_bytes();                   // of the running kernel
+bool is_shared(const void*, unsigned bytes);       // wholly in shared memory of the running block
+unsigned elected_lane(unsigned lanes);             // any of them, and not always the same
 
 }  // namespace simt
