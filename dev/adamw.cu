@@ -2,9 +2,11 @@
 #include "../kernels/adamw.cuh"
 #include "harness.h"
 
+namespace {
+
 // Segments that begin and end anywhere, with gaps between them that nothing may touch.
 template <class T>
-static void check_adamw(const std::vector<AdamwSegment>& table, float norm_value, float clip) {
+void check_adamw(const std::vector<AdamwSegment>& table, float norm_value, float clip) {
     const size_t n = table.back().begin + table.back().size + 3;
     Case<T> c("adamw", {{"segments", long(table.size())}, {"n", long(n)}, {"clip", long(clip)}});
     auto weight = c.template random<T>("weight", n);
@@ -49,3 +51,5 @@ TEST(adamw, weight_is_master) {
     c.run([&](auto on) { adamw_update(weight(on), weight(on), m(on), v(on), d_weight(on), norm(on), step(on), segments(on), 1, on); });
     c.expect(weight, 10);
 }
+
+}  // namespace

@@ -2,10 +2,12 @@
 #include "../kernels/attention.cuh"
 #include "harness.h"
 
+namespace {
+
 enum class Mask { causal, documents, window };
 
 // The first visible key of every query: of its document (cut at random places), or of a sliding window of 5.
-static std::vector<int> first_keys(Mask mask, int B, int TT) {
+std::vector<int> first_keys(Mask mask, int B, int TT) {
     std::vector<int> first(size_t(B) * TT);
     std::mt19937 random(3);
     for (int b = 0; b < B; b++)
@@ -19,7 +21,7 @@ static std::vector<int> first_keys(Mask mask, int B, int TT) {
 struct Shape { int B, T, NH, NKV, HS; };
 
 template <class T>
-static void check_attention(const Shape& s, Mask mask, float dropout) {
+void check_attention(const Shape& s, Mask mask, float dropout) {
     const auto [B, TT, NH, NKV, HS] = s;
     Case<T> c("attention", {{"B", B}, {"T", TT}, {"NH", NH}, {"NKV", NKV}, {"HS", HS}, {"mask", long(mask)}, {"dropout", dropout > 0}});
     const size_t rows = size_t(B) * TT, wide = rows * (NH + 2 * NKV) * HS, narrow = rows * NH * HS;
@@ -41,7 +43,7 @@ static void check_attention(const Shape& s, Mask mask, float dropout) {
     c.expect(d_qkv, TT * (NH / NKV) + HS);
 }
 
-static const std::vector<Shape> shapes = {{1, 1, 1, 1, 1},  {2, 7, 2, 1, 6},   {1, 33, 3, 3, 20},  {2, 70, 4, 2, 64},
+const std::vector<Shape> shapes = {{1, 1, 1, 1, 1},  {2, 7, 2, 1, 6},   {1, 33, 3, 3, 20},  {2, 70, 4, 2, 64},
                                           {1, 65, 2, 1, 80}, {1, 40, 2, 1, 128}, {1, 35, 2, 2, 200}, {1, 20, 1, 1, 256}};
 
 TEST(attention, causal) {
@@ -84,3 +86,5 @@ TEST(attention, limit) {
     bf16* none = nullptr;
     EXPECT_THROW(attention_forward(none, static_cast<float*>(nullptr), none, nullptr, {}, 1, 1, 1, 1, 257, on), Error);
 }
+
+}  // namespace

@@ -2,8 +2,10 @@
 #include "../kernels/cross_entropy.cuh"
 #include "harness.h"
 
+namespace {
+
 template <class T>
-static void check_cross_entropy(int N, int V, int P) {
+void check_cross_entropy(int N, int V, int P) {
     Case<T> c("cross_entropy", {{"N", N}, {"V", V}, {"P", P}});
     auto logits = c.template random<T>("logits", size_t(N) * P, 3);
     auto target = c.integers("target", N, V);
@@ -32,3 +34,5 @@ TEST(cross_entropy, kernels) {
         check_cross_entropy<bf16>(N, V, P);
     }
 }
+
+}  // namespace

@@ -2,8 +2,10 @@
 #include "../kernels/cross_entropy_fused.cuh"
 #include "harness.h"
 
+namespace {
+
 template <class T>
-static void check_cross_entropy_fused(int N, int V, int P) {
+void check_cross_entropy_fused(int N, int V, int P) {
     Case<T> c("cross_entropy_fused", {{"N", N}, {"V", V}, {"P", P}});
     auto logits = c.template random<T>("logits", size_t(N) * P, 3);
     std::vector<int> targets(N, V - 1);
@@ -25,3 +27,5 @@ TEST(cross_entropy_fused, kernels) {
         check_cross_entropy_fused<bf16>(N, V, P);
     }
 }
+
+}  // namespace

@@ -2,8 +2,10 @@
 #include "../kernels/dropout.cuh"
 #include "harness.h"
 
+namespace {
+
 template <class T>
-static void check_dropout(int N, int C, float p) {
+void check_dropout(int N, int C, float p) {
     Case<T> c("dropout", {{"N", N}, {"C", C}});
     const size_t n = size_t(N) * C;
     auto inp = c.template random<T>("inp", n), out = c.template fresh<T>("out", n), d_inp = c.template fresh<T>("d_inp", n);
@@ -23,3 +25,5 @@ TEST(dropout, kernels) {
             check_dropout<bf16>(N, C, p);
         }
 }
+
+}  // namespace

@@ -4,11 +4,13 @@
 #include <numeric>
 #include "harness.h"
 
+namespace {
+
 // How often tokens repeat decides which paths backward takes.
 enum class Tokens { any, few, one };
 
 template <class T>
-static void check_embedding(int B, int TT, int C, int V, Tokens tokens) {
+void check_embedding(int B, int TT, int C, int V, Tokens tokens) {
     const int N = B * TT;
     Case<T> c("embedding", {{"B", B}, {"T", TT}, {"C", C}, {"V", V}, {"tokens", long(tokens)}});
     auto token = c.integers("token", N, tokens == Tokens::any ? V : tokens == Tokens::few ? std::min(V, 3) : 1);
@@ -45,7 +47,7 @@ TEST(embedding, kernels) {
     }
 }
 
-static void check_sort(int n, int range) {
+void check_sort(int n, int range) {
     Case<float> c("sort", {{"n", n}, {"range", range}});
     auto key = c.integers("key", n, range);
     auto order = c.values("order", std::vector<int>(n, -1));
@@ -65,3 +67,5 @@ TEST(embedding, sort) {
     for (auto [n, range] : std::vector<std::pair<int, int>>{{1, 1}, {33, 2}, {1024, 256}, {1500, 257}, {5000, 151936}, {3000, 65536}})
         check_sort(n, range);
 }
+
+}  // namespace

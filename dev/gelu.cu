@@ -2,6 +2,8 @@
 #include "../kernels/gelu.cuh"
 #include "elementwise.h"
 
+namespace {
+
 TEST(gelu, kernels) {
     check_elementwise_sizes("gelu", 20, [](auto... a) { gelu_forward(a...); }, [](auto... a) { gelu_backward(a...); });
 }
@@ -18,3 +20,5 @@ TEST(gelu, far_from_zero) {
     c.expect(out, 20);
     c.expect(d_inp, 20);
 }
+
+}  // namespace

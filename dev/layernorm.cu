@@ -2,10 +2,12 @@
 #include "../kernels/layernorm.cuh"
 #include "harness.h"
 
+namespace {
+
 enum class Bias { yes, no };
 
 template <class T>
-static void check_layernorm(int N, int C, Bias has) {
+void check_layernorm(int N, int C, Bias has) {
     Case<T> c("layernorm", {{"N", N}, {"C", C}, {"bias", has == Bias::yes}});
     const size_t n = size_t(N) * C;
     auto inp = c.template random<T>("inp", n), weight = c.template random<T>("weight", C), bias = c.template random<T>("bias", C);
@@ -45,3 +47,5 @@ TEST(layernorm, limit) {
     float* stat = nullptr;
     EXPECT_THROW(layernorm_forward(none, stat, stat, none, none, none, 1e-5f, 1, 12296, on), Error);
 }
+
+}  // namespace

@@ -2,10 +2,12 @@
 #include "../kernels/linear.cuh"
 #include "harness.h"
 
+namespace {
+
 enum class Bias { yes, no };
 
 template <class T>
-static void check_linear(int N, int C, int OC, Bias has) {
+void check_linear(int N, int C, int OC, Bias has) {
     Case<T> c("linear", {{"N", N}, {"C", C}, {"OC", OC}, {"bias", has == Bias::yes}});
     auto inp = c.template random<T>("inp", size_t(N) * C), weight = c.template random<T>("weight", size_t(OC) * C);
     auto bias = c.template random<T>("bias", OC), d_out = c.template random<T>("d_out", size_t(N) * OC);
@@ -29,3 +31,5 @@ TEST(linear, kernels) {
         check_linear<bf16>(N, C, OC, bias);
     }
 }
+
+}  // namespace

@@ -2,8 +2,10 @@
 #include "../kernels/qk_norm.cuh"
 #include "harness.h"
 
+namespace {
+
 template <class T>
-static void check_qk_norm(int N, int NH, int NKV, int HS) {
+void check_qk_norm(int N, int NH, int NKV, int HS) {
     Case<T> c("qk_norm", {{"N", N}, {"NH", NH}, {"NKV", NKV}, {"HS", HS}});
     const size_t n = size_t(N) * (NH + 2 * NKV) * HS;
     auto inp = c.template random<T>("inp", n), out = c.template fresh<T>("out", n);
@@ -39,3 +41,5 @@ TEST(qk_norm, limit) {
     bf16* none = nullptr;
     EXPECT_THROW(qk_norm_forward(none, static_cast<float*>(nullptr), none, none, none, 1e-6f, 1, 1, 1, 257, on), Error);
 }
+
+}  // namespace

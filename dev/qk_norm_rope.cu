@@ -2,8 +2,10 @@
 #include "../kernels/qk_norm_rope.cuh"
 #include "harness.h"
 
+namespace {
+
 template <class T>
-static void check_qk_norm_rope(RopePairs pairs, int N, int NH, int NKV, int HS) {
+void check_qk_norm_rope(RopePairs pairs, int N, int NH, int NKV, int HS) {
     const int TT = 50;
     Case<T> c("qk_norm_rope", {{"interleaved", pairs == RopePairs::interleaved}, {"N", N}, {"NH", NH}, {"NKV", NKV}, {"HS", HS}});
     const size_t n = size_t(N) * (NH + 2 * NKV) * HS;
@@ -42,3 +44,5 @@ TEST(qk_norm_rope, kernels) {
             check_qk_norm_rope<bf16>(pairs, N, NH, NKV, HS);
         }
 }
+
+}  // namespace

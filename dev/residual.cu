@@ -2,8 +2,10 @@
 #include "../kernels/residual.cuh"
 #include "harness.h"
 
+namespace {
+
 template <class T>
-static void check_residual(size_t n) {
+void check_residual(size_t n) {
     Case<T> c("residual", {{"n", long(n)}});
     auto inp = c.template random<T>("inp", n), branch = c.template random<T>("branch", n), out = c.template fresh<T>("out", n);
     c.run([&](auto on) {
@@ -20,3 +22,5 @@ TEST(residual, kernels) {
         check_residual<bf16>(n);
     }
 }
+
+}  // namespace

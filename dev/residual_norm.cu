@@ -2,8 +2,10 @@
 #include "../kernels/residual_norm.cuh"
 #include "harness.h"
 
+namespace {
+
 template <class T>
-static void check_residual_norm(int N, int C) {
+void check_residual_norm(int N, int C) {
     Case<T> c("residual_norm", {{"N", N}, {"C", C}});
     const size_t n = size_t(N) * C;
     // Eighths below 4: bf16 holds their sums exactly, so that rounding the sum, which the reference does not, changes nothing.
@@ -37,3 +39,5 @@ TEST(residual_norm, kernels) {
         check_residual_norm<bf16>(N, C);
     }
 }
+
+}  // namespace

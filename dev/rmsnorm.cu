@@ -2,8 +2,10 @@
 #include "../kernels/rmsnorm.cuh"
 #include "harness.h"
 
+namespace {
+
 template <class T>
-static void check_rmsnorm(int N, int C) {
+void check_rmsnorm(int N, int C) {
     Case<T> c("rmsnorm", {{"N", N}, {"C", C}});
     const size_t n = size_t(N) * C;
     auto inp = c.template random<T>("inp", n), weight = c.template random<T>("weight", C), d_out = c.template random<T>("d_out", n);
@@ -33,3 +35,5 @@ TEST(rmsnorm, limit) {
     bf16* none = nullptr;
     EXPECT_THROW(rmsnorm_forward(none, static_cast<float*>(nullptr), none, none, 1e-5f, 1, 12296, on), Error);
 }
+
+}  // namespace

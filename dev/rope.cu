@@ -2,8 +2,10 @@
 #include "../kernels/rope.cuh"
 #include "harness.h"
 
+namespace {
+
 template <class T>
-static void check_rope(RopePairs pairs, int N, int NH, int NKV, int HS) {
+void check_rope(RopePairs pairs, int N, int NH, int NKV, int HS) {
     const int TT = 50;
     Case<T> c("rope", {{"interleaved", pairs == RopePairs::interleaved}, {"N", N}, {"NH", NH}, {"NKV", NKV}, {"HS", HS}});
     const size_t n = size_t(N) * (NH + 2 * NKV) * HS;
@@ -33,3 +35,5 @@ TEST(rope, kernels) {
             check_rope<bf16>(pairs, N, NH, NKV, HS);
         }
 }
+
+}  // namespace

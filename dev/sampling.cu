@@ -2,9 +2,11 @@
 #include "../kernels/sampling.cuh"
 #include "harness.h"
 
+namespace {
+
 // Every u between two steps of the distribution must give the reference's token; B rows try B values of u.
 template <class T>
-static void check_sampling(int B, int V, int P, const Sampling& how, double spread) {
+void check_sampling(int B, int V, int P, const Sampling& how, double spread) {
     Case<T> c("sampling", {{"B", B}, {"V", V}, {"P", P}, {"percent", long(100 * how.temperature)}, {"top_k", how.top_k},
                            {"top_p%", long(100 * how.top_p)}, {"min_p%", long(100 * how.min_p)}});
     auto logits = c.template random<T>("logits", size_t(B) * P, spread);
@@ -40,3 +42,5 @@ TEST(sampling, kernels) {
             check_sampling<bf16>(B, V, P, how, 3);
         }
 }
+
+}  // namespace

@@ -2,10 +2,12 @@
 #include "../kernels/sdpa.cuh"
 #include "harness.h"
 
+namespace {
+
 enum class Mask { none, some };
 
 template <class T>
-static void check_sdpa(int B, int TT, int S, int HS, int VS, Mask has) {
+void check_sdpa(int B, int TT, int S, int HS, int VS, Mask has) {
     Case<T> c("sdpa", {{"B", B}, {"T", TT}, {"S", S}, {"HS", HS}, {"VS", VS}, {"mask", has == Mask::some}});
     auto q = c.template random<T>("q", size_t(B) * TT * HS), k = c.template random<T>("k", size_t(B) * S * HS);
     auto v = c.template random<T>("v", size_t(B) * S * VS), out = c.template fresh<T>("out", size_t(B) * TT * VS);
@@ -34,3 +36,5 @@ TEST(sdpa, kernels) {
         check_sdpa<bf16>(B, T, S, HS, VS, Mask::some);
     }
 }
+
+}  // namespace

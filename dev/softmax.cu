@@ -2,8 +2,10 @@
 #include "../kernels/softmax.cuh"
 #include "harness.h"
 
+namespace {
+
 template <class T>
-static void check_softmax(int N, int V) {
+void check_softmax(int N, int V) {
     Case<T> c("softmax", {{"N", N}, {"V", V}});
     const size_t n = size_t(N) * V;
     auto inp = c.template random<T>("inp", n, 3), d_out = c.template random<T>("d_out", n);
@@ -21,3 +23,5 @@ TEST(softmax, kernels) {
         check_softmax<bf16>(N, V);
     }
 }
+
+}  // namespace

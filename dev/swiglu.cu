@@ -2,8 +2,10 @@
 #include "../kernels/swiglu.cuh"
 #include "harness.h"
 
+namespace {
+
 template <class T>
-static void check_swiglu(int N, int F) {
+void check_swiglu(int N, int F) {
     Case<T> c("swiglu", {{"N", N}, {"F", F}});
     const size_t n = size_t(N) * F;
     auto inp = c.template random<T>("inp", 2 * n, 3), d_out = c.template random<T>("d_out", n);
@@ -22,3 +24,5 @@ TEST(swiglu, kernels) {
         check_swiglu<bf16>(N, F);
     }
 }
+
+}  // namespace
