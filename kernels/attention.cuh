@@ -162,9 +162,8 @@ attention_forward_kernel(T* out, float* lse, const T* qkv, const int* first, Dro
         sum.add(p + r * (R + 1), v, at.HS);
     }
 
-    // Rows leave through q's tile, as whole vectors.
+    // Rows leave through q's tile, as whole vectors: its row was read by the same four threads only.
     sum.scale(1 / total);
-    __syncthreads();
     sum.put(q + r * Tile::pitch, at.HS);
     if (quad == 0 && r < rows) lse[at.lse(b, h, t)] = top + logf(total);
     __syncthreads();
@@ -213,7 +212,6 @@ attention_backward_query_kernel(T* d_qkv, float* delta, const T* d_out, const T*
         sum.add(d_score + r * (R + 1), k, at.HS);
     }
 
-    __syncthreads();
     sum.put(q + r * Tile::pitch, at.HS);
     __syncthreads();
     attention_store<M>(d_qkv + at.query(b, t0, h), q, at.row(), rows, at.HS);
@@ -263,7 +261,7 @@ attention_backward_key_kernel(T* d_qkv, const float* delta, const T* d_out, cons
             d_key.add(d_score + r * (R + 1), q, at.HS);
         }
 
-    __syncthreads();
+    __syncthreads();                                           // loads of k and v end, also where no query saw them
     d_key.put(k + r * Tile::pitch, at.HS);
     d_value.put(v + r * Tile::pitch, at.HS);
     __syncthreads();
