@@ -5,7 +5,7 @@
 
 namespace {
 
-Config gpt2() { return {.T = 24, .V = 70, .L = 2, .C = 32, .NH = 4, .NKV = 4, .HS = 8, .F = 72}; }
+Config gpt2() { return {.T = 16, .V = 70, .L = 2, .C = 32, .NH = 4, .NKV = 4, .HS = 8, .F = 72}; }
 Config llama() {
     Config c = gpt2();
     c.norm = Norm::rmsnorm, c.position = Position::rope, c.activation = Activation::swiglu;
@@ -29,7 +29,7 @@ std::vector<Family> families() {
             {"qwen3", with(llama(), [](Config& c) { c.qk_norm = true; }), Extras::dropout_and_documents}};
 }
 
-constexpr int batch = 3;
+constexpr int batch = 2;
 
 // One model on one device with its tokens, the same numbers on every device.
 template <class Device>
@@ -147,7 +147,7 @@ TEST(gpt_gpu, gradients) {
     }
 }
 
-// Ten steps follow the CPU's losses, and a second run in another order of blocks and threads has the same bits.
+// Ten steps follow the CPU's losses; three of a second run, in another order of blocks and threads, have the same bits.
 template <class T>
 void check_training(const Family& f, double allowed) {
     Model<Cpu<float>> cpu(f);
@@ -155,12 +155,13 @@ void check_training(const Family& f, double allowed) {
     for (int t = 1; t <= 10; t++) {
         const double want = cpu.train_step(t), got = gpu.train_step(t);
         EXPECT_NEAR(got, want, allowed * want) << f.name << " " << dtype_name<T> << ": step " << t;
+        if (t > 3) continue;
         set_test_order(2);
         EXPECT_EQ(again.train_step(t), got) << f.name << " " << dtype_name<T> << ": second run, step " << t;
         set_test_order(0);
+        const size_t n = gpu.gpt.weights.size;
+        EXPECT_EQ(gpu.get(gpu.master.data, n), again.get(again.master.data, n)) << f.name << " " << dtype_name<T>;
     }
-    const size_t n = gpu.gpt.weights.size;
-    EXPECT_EQ(gpu.get(gpu.master.data, n), again.get(again.master.data, n)) << f.name;
 }
 
 TEST(gpt_gpu, training) {
