@@ -10,14 +10,17 @@ void check_adamw(const std::vector<AdamwSegment>& table, float norm_value, float
     const size_t n = table.back().begin + table.back().size + 3;
     Case<T> c("adamw", {{"segments", long(table.size())}, {"n", long(n)}, {"clip", long(clip)}});
     auto weight = c.template random<T>("weight", n);
-    auto master = c.template random<float>("master", n), m = c.template random<float>("m", n), v = c.template random<float>("v", n);
+    auto master = c.template random<float>("master", n), m = c.template random<float>("m", n),
+         v = c.template random<float>("v", n);
     for (size_t i = 0; i < n; i++) v.host[i] = v.host[i] * v.host[i];      // of what is squared, the mean
     c.share(v);
     auto d_weight = c.template random<float>("d_weight", n), norm = c.template fill<float>("norm", 1, norm_value);
-    auto step = c.values("step", std::vector<AdamwStep>{{3e-2f, 0.9f, 0.95f, 1e-8f, clip, 1 - 0.9f * 0.9f * 0.9f, 1 - 0.95f * 0.95f * 0.95f}});
+    auto step = c.values("step", std::vector<AdamwStep>{{3e-2f, 0.9f, 0.95f, 1e-8f, clip, 1 - 0.9f * 0.9f * 0.9f,
+                                                         1 - 0.95f * 0.95f * 0.95f}});
     auto segments = c.values("segments", table);
     c.run([&](auto on) {
-        adamw_update(weight(on), master(on), m(on), v(on), d_weight(on), norm(on), step(on), segments(on), int(table.size()), on);
+        adamw_update(weight(on), master(on), m(on), v(on), d_weight(on), norm(on), step(on), segments(on),
+                     int(table.size()), on);
     });
     c.expect(weight, 10);
     c.expect(master, 10);
@@ -48,7 +51,9 @@ TEST(adamw, weight_is_master) {
     auto d_weight = c.random<float>("d_weight", 1000), norm = c.fill<float>("norm", 1, 1);
     auto step = c.values("step", std::vector<AdamwStep>{{3e-2f, 0.9f, 0.95f, 1e-8f, 1, 0.1f, 0.05f}});
     auto segments = c.values("segments", std::vector<AdamwSegment>{{0, 1000, 0.1f}});
-    c.run([&](auto on) { adamw_update(weight(on), weight(on), m(on), v(on), d_weight(on), norm(on), step(on), segments(on), 1, on); });
+    c.run([&](auto on) {
+        adamw_update(weight(on), weight(on), m(on), v(on), d_weight(on), norm(on), step(on), segments(on), 1, on);
+    });
     c.expect(weight, 10);
 }
 

@@ -8,7 +8,8 @@ template <class T>
 void check_dropout(int N, int C, float p) {
     Case<T> c("dropout", {{"N", N}, {"C", C}});
     const size_t n = size_t(N) * C;
-    auto inp = c.template random<T>("inp", n), out = c.template fresh<T>("out", n), d_inp = c.template fresh<T>("d_inp", n);
+    auto inp = c.template random<T>("inp", n), out = c.template fresh<T>("out", n),
+         d_inp = c.template fresh<T>("d_inp", n);
     auto noise = c.values("noise", std::vector<Noise>{{0x123456789abcdef, 17, 3000000001u}});
     c.run([&](auto on) {
         dropout_forward(out(on), inp(on), {p, 5, noise(on)}, N, C, on);

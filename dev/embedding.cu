@@ -27,11 +27,13 @@ void check_embedding(int B, int TT, int C, int V, Tokens tokens) {
     c.expect(word, 0);
 
     auto d_out = c.template random<T>("d_out", size_t(N) * C);
-    auto d_wte = c.template random<float>("d_wte", size_t(V) * C), d_wpe = c.template random<float>("d_wpe", size_t(TT) * C);
+    auto d_wte = c.template random<float>("d_wte", size_t(V) * C),
+         d_wpe = c.template random<float>("d_wpe", size_t(TT) * C);
     auto d_word = c.template random<float>("d_word", size_t(V) * C);
     c.run([&](auto on) {
         embedding_backward(d_wte(on), d_wpe(on), d_out(on), token(on), position(on), N, C, V, TT, on);
-        embedding_backward(d_word(on), decltype(d_word(on))(nullptr), d_out(on), token(on), position(on), N, C, V, TT, on);
+        embedding_backward(d_word(on), decltype(d_word(on))(nullptr), d_out(on), token(on), position(on), N, C, V, TT,
+                           on);
     });
     c.expect(d_wte, tokens == Tokens::any ? 10 + N / V : N);
     c.expect(d_word, tokens == Tokens::any ? 10 + N / V : N);
@@ -40,8 +42,12 @@ void check_embedding(int B, int TT, int C, int V, Tokens tokens) {
 
 TEST(embedding, kernels) {
     struct Shape { int B, T, C, V; Tokens tokens; };
-    for (auto [B, T, C, V, tokens] : {Shape{1, 1, 1, 1, Tokens::any}, {3, 7, 72, 300, Tokens::any}, {2, 65, 33, 300, Tokens::few},
-                                      {70, 2, 8, 5, Tokens::one}, {2, 32, 16, 50257, Tokens::any}, {5, 130, 264, 65, Tokens::any}}) {
+    for (auto [B, T, C, V, tokens] : {Shape{1, 1, 1, 1, Tokens::any},
+                                      {3, 7, 72, 300, Tokens::any},
+                                      {2, 65, 33, 300, Tokens::few},
+                                      {70, 2, 8, 5, Tokens::one},
+                                      {2, 32, 16, 50257, Tokens::any},
+                                      {5, 130, 264, 65, Tokens::any}}) {
         check_embedding<float>(B, T, C, V, tokens);
         check_embedding<bf16>(B, T, C, V, tokens);
     }
@@ -64,7 +70,8 @@ void check_sort(int n, int range) {
 }
 
 TEST(embedding, sort) {
-    for (auto [n, range] : std::vector<std::pair<int, int>>{{1, 1}, {33, 2}, {1024, 256}, {1500, 257}, {5000, 151936}, {3000, 65536}})
+    for (auto [n, range] :
+         std::vector<std::pair<int, int>>{{1, 1}, {33, 2}, {1024, 256}, {1500, 257}, {5000, 151936}, {3000, 65536}})
         check_sort(n, range);
 }
 

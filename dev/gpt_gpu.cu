@@ -21,7 +21,9 @@ struct Family { const char* name; Config config; Extras extras; };
 std::vector<Family> families() {
     return {{"gpt2", gpt2(), Extras::none},
             {"gpt2_everything", gpt2(), Extras::dropout_and_documents},
-            {"sinusoidal_relu", with(gpt2(), [](Config& c) { c.position = Position::sinusoidal, c.activation = Activation::relu; }), Extras::none},
+            {"sinusoidal_relu",
+             with(gpt2(), [](Config& c) { c.position = Position::sinusoidal, c.activation = Activation::relu; }),
+             Extras::none},
             {"ragged", with(gpt2(), [](Config& c) { c.C = 33, c.HS = 11, c.NH = c.NKV = 3, c.F = 71; }), Extras::none},
             {"llama", llama(), Extras::none},
             {"cs336", with(llama(), [](Config& c) { c.rope_pairs = RopePairs::interleaved, c.NKV = 4; }), Extras::none},
@@ -108,12 +110,14 @@ struct Model {
         const double loss = forward_backward();
         set(step, AdamwStep{3e-3f, 0.9f, 0.95f, 1e-8f, 1, float(1 - std::pow(0.9, t)), float(1 - std::pow(0.95, t))});
         global_norm(norm, gpt.dw.data, gpt.weights.size, on);
-        adamw_update(gpt.w.data, master.data, m.data, v.data, gpt.dw.data, norm, step, segments, int(gpt.weights.rows.size()), on);
+        adamw_update(gpt.w.data, master.data, m.data, v.data, gpt.dw.data, norm, step, segments,
+                     int(gpt.weights.rows.size()), on);
         return loss;
     }
 };
 
-// Roundings on the way from a weight to the loss and back: some ten tensors a block each way, of T or of sums over C floats.
+// Roundings on the way from a weight to the loss and back: some ten tensors a block each way, of T or of sums over C
+// floats.
 template <class T> double model_tolerance(const Config& c) {
     const double tensors = 20 * c.L + 10;
     return std::is_same_v<T, bf16> ? tolerance<bf16>(0) * std::sqrt(tensors) : tolerance<float>(tensors * c.C);
@@ -136,7 +140,8 @@ void check_gradients(const Family& f) {
     for (size_t k = 0; k < cpu.gpt.weights.rows.size(); k++) {
         const Row &c = cpu.gpt.weights.rows[k], &g = gpu.gpt.weights.rows[k];
         const auto gradient = gpu.get(gpu.gpt.dw[g.slot], g.size());
-        EXPECT_LE(relative_error(gradient, cpu.gpt.dw[c.slot]), allowed) << f.name << " " << dtype_name<T> << ": gradient of " << c.name;
+        EXPECT_LE(relative_error(gradient, cpu.gpt.dw[c.slot]), allowed)
+            << f.name << " " << dtype_name<T> << ": gradient of " << c.name;
     }
 }
 

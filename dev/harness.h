@@ -5,8 +5,8 @@
 //   c.run([&](auto on) { rmsnorm_forward(out(on), ..., inp(on), ..., on); });
 //   c.expect(out, C);
 //
-// The kernels run three times, from the same numbers and with scratch memory full of NaNs, on a CPU in different orders of
-// blocks and threads, and must give the same bits.
+// The kernels run three times, from the same numbers and with scratch memory full of NaNs, on a CPU in different orders
+// of blocks and threads, and must give the same bits.
 #pragma once
 #include <gtest/gtest.h>
 #include <cmath>
@@ -19,7 +19,8 @@
 #if __has_include(<simt/simt.h>)
 #include "simt/order.h"
 inline void set_test_order(int round) {
-    const simt::Order orders[] = {{simt::Order::Kind::forward, 0}, {simt::Order::Kind::reverse, 0}, {simt::Order::Kind::shuffled, 7}};
+    const simt::Order orders[] = {
+        {simt::Order::Kind::forward, 0}, {simt::Order::Kind::reverse, 0}, {simt::Order::Kind::shuffled, 7}};
     simt::set_order(orders[round]);
 }
 #else
@@ -66,7 +67,8 @@ public:
     template <class U> Tensor<U> fill(const std::string& name, size_t n, double value) {
         return generate<U>(name, n, [=](size_t) { return value; });
     }
-    template <class U> Tensor<U> fresh(const std::string& name, size_t n) { return fill<U>(name, n, NAN); }   // for what a layer assigns
+    // For what a layer assigns.
+    template <class U> Tensor<U> fresh(const std::string& name, size_t n) { return fill<U>(name, n, NAN); }
     Tensor<int> integers(const std::string& name, size_t n, int limit) {
         std::uniform_int_distribution<int> below(0, limit - 1);
         return generate<int>(name, n, [&](size_t) { return below(generator); });
@@ -83,7 +85,8 @@ public:
             else t.host[i] = rounded[i] = value(i);
         }
         gpu.upload(t.device, rounded.get(), n);
-        buffers.push_back({name, reinterpret_cast<std::byte*>(t.device), std::vector<std::byte>(n * sizeof(U)), {}, {}});
+        buffers.push_back(
+            {name, reinterpret_cast<std::byte*>(t.device), std::vector<std::byte>(n * sizeof(U)), {}, {}});
         return t;
     }
 
@@ -97,7 +100,8 @@ public:
             layer(gpu);
             for (Buffer& b : buffers) {
                 download(b, round ? b.again : b.after);
-                if (round && b.again != b.after) ADD_FAILURE() << title << ": " << b.name << ": other bits in run " << round;
+                if (round && b.again != b.after)
+                    ADD_FAILURE() << title << ": " << b.name << ": other bits in run " << round;
             }
         }
         set_test_order(0);
@@ -114,13 +118,15 @@ public:
         } else {
             for (size_t i = 0; i < t.n; i++)
                 if (got[i] != t.host[i]) {
-                    ADD_FAILURE() << title << ": " << t.name << ": element " << i << ": got " << got[i] << ", want " << t.host[i];
+                    ADD_FAILURE() << title << ": " << t.name << ": element " << i << ": got " << got[i] << ", want "
+                                  << t.host[i];
                     return;
                 }
         }
     }
 
-    // From here on both sides hold what the reference computed, rounded to U: the next step starts from the same numbers.
+    // From here on both sides hold what the reference computed, rounded to U: the next step starts from the same
+    // numbers.
     template <class U> void share(const Tensor<U>& t) {
         std::vector<U> rounded(t.n);
         for (size_t i = 0; i < t.n; i++) t.host[i] = double(rounded[i] = U(float(t.host[i])));

@@ -10,11 +10,13 @@ template <class T>
 void check_layernorm(int N, int C, Bias has) {
     Case<T> c("layernorm", {{"N", N}, {"C", C}, {"bias", has == Bias::yes}});
     const size_t n = size_t(N) * C;
-    auto inp = c.template random<T>("inp", n), weight = c.template random<T>("weight", C), bias = c.template random<T>("bias", C);
+    auto inp = c.template random<T>("inp", n), weight = c.template random<T>("weight", C),
+         bias = c.template random<T>("bias", C);
     auto out = c.template fresh<T>("out", n);
     auto mean = c.template fresh<float>("mean", N), rstd = c.template fresh<float>("rstd", N);
     c.run([&](auto on) {
-        layernorm_forward(out(on), mean(on), rstd(on), inp(on), weight(on), has == Bias::yes ? bias(on) : nullptr, 1e-5f, N, C, on);
+        layernorm_forward(out(on), mean(on), rstd(on), inp(on), weight(on), has == Bias::yes ? bias(on) : nullptr,
+                          1e-5f, N, C, on);
     });
     c.expect(out, C);
     c.expect(mean, C);
@@ -22,11 +24,12 @@ void check_layernorm(int N, int C, Bias has) {
 
     c.share(mean);
     c.share(rstd);
-    auto d_out = c.template random<T>("d_out", n), d_inp = c.template random<T>("d_inp", n);      // backward adds to all three
+    // Backward adds to all three.
+    auto d_out = c.template random<T>("d_out", n), d_inp = c.template random<T>("d_inp", n);
     auto d_weight = c.template random<float>("d_weight", C), d_bias = c.template random<float>("d_bias", C);
     c.run([&](auto on) {
-        layernorm_backward(d_inp(on), d_weight(on), has == Bias::yes ? d_bias(on) : nullptr, d_out(on), inp(on), weight(on), mean(on),
-                           rstd(on), N, C, on);
+        layernorm_backward(d_inp(on), d_weight(on), has == Bias::yes ? d_bias(on) : nullptr, d_out(on), inp(on),
+                           weight(on), mean(on), rstd(on), N, C, on);
     });
     c.expect(d_inp, C);
     c.expect(d_weight, N);
@@ -34,7 +37,8 @@ void check_layernorm(int N, int C, Bias has) {
 }
 
 TEST(layernorm, kernels) {
-    for (auto [N, C] : std::vector<std::pair<int, int>>{{1, 8}, {7, 72}, {33, 257}, {37, 768}, {3, 1600}, {2, 3001}, {2, 12288}}) {
+    for (auto [N, C] :
+         std::vector<std::pair<int, int>>{{1, 8}, {7, 72}, {33, 257}, {37, 768}, {3, 1600}, {2, 3001}, {2, 12288}}) {
         check_layernorm<float>(N, C, Bias::yes);
         check_layernorm<bf16>(N, C, Bias::no);
         check_layernorm<bf16>(N, C, Bias::yes);

@@ -7,7 +7,8 @@ namespace {
 template <class T>
 void check_residual(size_t n) {
     Case<T> c("residual", {{"n", long(n)}});
-    auto inp = c.template random<T>("inp", n), branch = c.template random<T>("branch", n), out = c.template fresh<T>("out", n);
+    auto inp = c.template random<T>("inp", n), branch = c.template random<T>("branch", n),
+         out = c.template fresh<T>("out", n);
     c.run([&](auto on) {
         residual_forward(out(on), inp(on), branch(on), n, on);
         residual_forward(inp(on), inp(on), branch(on), n, on);      // in place

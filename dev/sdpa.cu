@@ -15,14 +15,20 @@ void check_sdpa(int B, int TT, int S, int HS, int VS, Mask has) {
     auto mask = c.template generate<bool>("mask", size_t(TT) * S, [=](size_t i) {
         return i * 2654435761 % 7 < 4 && i / S != size_t(TT) / 2;      // one row sees nothing
     });
-    c.run([&](auto on) { sdpa_forward(out(on), prob(on), q(on), k(on), v(on), has == Mask::some ? mask(on) : nullptr, B, TT, S, HS, VS, on); });
+    c.run([&](auto on) {
+        sdpa_forward(out(on), prob(on), q(on), k(on), v(on), has == Mask::some ? mask(on) : nullptr, B, TT, S, HS, VS,
+                     on);
+    });
     c.expect(out, S + HS);
     c.expect(prob, S + HS);
 
     c.share(prob);
-    auto d_out = c.template random<T>("d_out", out.n), d_q = c.template fresh<T>("d_q", q.n), d_k = c.template fresh<T>("d_k", k.n);
+    auto d_out = c.template random<T>("d_out", out.n), d_q = c.template fresh<T>("d_q", q.n),
+         d_k = c.template fresh<T>("d_k", k.n);
     auto d_v = c.template fresh<T>("d_v", v.n);
-    c.run([&](auto on) { sdpa_backward(d_q(on), d_k(on), d_v(on), d_out(on), prob(on), q(on), k(on), v(on), B, TT, S, HS, VS, on); });
+    c.run([&](auto on) {
+        sdpa_backward(d_q(on), d_k(on), d_v(on), d_out(on), prob(on), q(on), k(on), v(on), B, TT, S, HS, VS, on);
+    });
     c.expect(d_q, S + VS);
     c.expect(d_k, TT + VS);
     c.expect(d_v, TT);

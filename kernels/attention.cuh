@@ -8,8 +8,9 @@
 //
 //   qkv (B,T,NH+2*NKV,HS)   out (B,T,NH,HS)   lse (B,NH,T)   first (B,T) or null (= 0: causal)   h reads head h*NKV/NH
 //
-// Probabilities live in tiles of R x R, never in memory (Dao 2023). A block owns R queries of a head (or, for d_k and d_v,
-// R keys of a key/value head and walks over its query heads); four neighbouring threads own a row, and split its columns.
+// Probabilities live in tiles of R x R, never in memory (Dao 2023). A block owns R queries of a head (or, for d_k and
+// d_v, R keys of a key/value head and walks over its query heads); four neighbouring threads own a row, and split its
+// columns.
 #pragma once
 #include "../host/reference/attention.h"
 #include "common.cuh"
@@ -18,7 +19,9 @@
 // spreads 8 neighbouring rows over all banks.
 template <int M> struct AttentionTile {
     static constexpr int R = M <= 128 ? 32 : 16, columns = R / 4, threads = 4 * R, pitch = M + 4, floats = R * pitch;
-    static constexpr size_t bytes(int tiles, int scores) { return sizeof(float) * (tiles * floats + scores * R * (R + 1)); }
+    static constexpr size_t bytes(int tiles, int scores) {
+        return sizeof(float) * (tiles * floats + scores * R * (R + 1));
+    }
 };
 constexpr int attention_quad = 4;            // threads that own a row
 
@@ -30,7 +33,8 @@ __device__ void attention_load(float* tile, const T* from, int stride, int rows,
         const int width = round_up(HS, 4) / W;
         for (int v = threadIdx.x; v < Tile::R * width; v += Tile::threads) {
             const int r = v / width, c = v % width * W;
-            store<W>(tile + r * Tile::pitch + c, r < rows && c < HS ? load<W>(from + size_t(r) * stride + c) : Vec<W>{});
+            store<W>(tile + r * Tile::pitch + c,
+                     r < rows && c < HS ? load<W>(from + size_t(r) * stride + c) : Vec<W>{});
         }
     };
     if (HS % 8 == 0) copy(std::integral_constant<int, 8>{});
@@ -87,7 +91,8 @@ template <int M> struct AttentionRow {
     }
     __device__ void put(float* row, int HS) const {
         #pragma unroll
-        for (int j = 0; j < M / 16; j++) if (16 * j < HS) store<4>(row + 16 * j + threadIdx.x % attention_quad * 4, v[j]);
+        for (int j = 0; j < M / 16; j++)
+            if (16 * j < HS) store<4>(row + 16 * j + threadIdx.x % attention_quad * 4, v[j]);
     }
 };
 
@@ -109,7 +114,8 @@ __device__ inline int attention_begin(const int* first, const AttentionHead& at,
 }
 
 // The dropout factor of probability (b,h,t,s): see attention_dropout in the reference.
-__device__ inline float attention_factor(const Dropout& drop, const Noise& noise, const AttentionHead& at, int b, int h, int t, int s) {
+__device__ inline float attention_factor(const Dropout& drop, const Noise& noise, const AttentionHead& at, int b, int h,
+                                         int t, int s) {
     if (drop.p == 0) return 1;
     const uint64_t row = (noise.row + at.token(b, t)) * at.NH + h;
     return dropout_factors<1>(drop, noise, row * round_up(at.T, 4) + s)[0];
@@ -117,12 +123,14 @@ __device__ inline float attention_factor(const Dropout& drop, const Noise& noise
 
 template <int M, class T>
 __global__ void __launch_bounds__(AttentionTile<M>::threads, 1)
-attention_forward_kernel(T* out, float* lse, const T* qkv, const int* first, Dropout drop, AttentionHead at, float scale) {
+    attention_forward_kernel(T* out, float* lse, const T* qkv, const int* first, Dropout drop, AttentionHead at,
+                             float scale) {
     using Tile = AttentionTile<M>;
     constexpr int R = Tile::R;
     float *q = dynamic_shared<float>(), *k = q + Tile::floats, *v = k + Tile::floats, *p = v + Tile::floats;
     const int r = threadIdx.x / attention_quad, quad = threadIdx.x % attention_quad;
-    const int t0 = (gridDim.x - 1 - blockIdx.x) * R, h = blockIdx.y, b = blockIdx.z, kv = h * at.NKV / at.NH;   // longest rows first
+    // Longest rows first.
+    const int t0 = (gridDim.x - 1 - blockIdx.x) * R, h = blockIdx.y, b = blockIdx.z, kv = h * at.NKV / at.NH;
     const int rows = std::min(R, at.T - t0), t = t0 + r;
     const int from = r < rows && first ? first[at.token(b, t)] : 0;
     const Noise noise = drop.p > 0 ? *drop.noise : Noise{};
@@ -177,7 +185,8 @@ attention_backward_query_kernel(T* d_qkv, float* delta, const T* d_out, const T*
                                 const int* first, Dropout drop, AttentionHead at, float scale) {
     using Tile = AttentionTile<M>;
     constexpr int R = Tile::R;
-    float *q = dynamic_shared<float>(), *d_o = q + Tile::floats, *k = d_o + Tile::floats, *v = k + Tile::floats, *d_score = v + Tile::floats;
+    float *q = dynamic_shared<float>(), *d_o = q + Tile::floats, *k = d_o + Tile::floats, *v = k + Tile::floats,
+          *d_score = v + Tile::floats;
     const int r = threadIdx.x / attention_quad, quad = threadIdx.x % attention_quad;
     const int t0 = (gridDim.x - 1 - blockIdx.x) * R, h = blockIdx.y, b = blockIdx.z, kv = h * at.NKV / at.NH;
     const int rows = std::min(R, at.T - t0), t = t0 + r;
@@ -220,8 +229,8 @@ attention_backward_query_kernel(T* d_qkv, float* delta, const T* d_out, const T*
 // d_k and d_v. A row is a key, a column a query.
 template <int M, class T>
 __global__ void __launch_bounds__(AttentionTile<M>::threads, 1)
-attention_backward_key_kernel(T* d_qkv, const float* delta, const T* d_out, const float* lse, const T* qkv, const int* first,
-                              Dropout drop, AttentionHead at, float scale) {
+    attention_backward_key_kernel(T* d_qkv, const float* delta, const T* d_out, const float* lse, const T* qkv,
+                                  const int* first, Dropout drop, AttentionHead at, float scale) {
     using Tile = AttentionTile<M>;
     constexpr int R = Tile::R;
     float *q = dynamic_shared<float>(), *d_o = q + Tile::floats, *k = d_o + Tile::floats, *v = k + Tile::floats;
@@ -279,29 +288,29 @@ void by_head_size(int HS, Then then) {
 }
 
 template <class T>
-void attention_forward(T* out, float* lse, const T* qkv, const int* first, const Dropout& drop, int B, int TT, int NH, int NKV, int HS,
-                       Gpu<T> on) {
+void attention_forward(T* out, float* lse, const T* qkv, const int* first, const Dropout& drop, int B, int TT, int NH,
+                       int NKV, int HS, Gpu<T> on) {
     REQUIRE(aligned(out) && aligned(qkv) && NH % NKV == 0);
     const AttentionHead at{B, TT, NH, NKV, HS};
     by_head_size(HS, [&](auto M) {
         using Tile = AttentionTile<M>;
-        launch(attention_forward_kernel<M, T>, dim3(ceil_div(TT, Tile::R), NH, B), Tile::threads, Tile::bytes(3, 1), on, out, lse, qkv,
-               first, drop, at, at.scale());
+        launch(attention_forward_kernel<M, T>, dim3(ceil_div(TT, Tile::R), NH, B), Tile::threads, Tile::bytes(3, 1), on,
+               out, lse, qkv, first, drop, at, at.scale());
     });
 }
 
 template <class T>
-void attention_backward(T* d_qkv, const T* d_out, const T* out, const float* lse, const T* qkv, const int* first, const Dropout& drop,
-                        int B, int TT, int NH, int NKV, int HS, Gpu<T> on) {
+void attention_backward(T* d_qkv, const T* d_out, const T* out, const float* lse, const T* qkv, const int* first,
+                        const Dropout& drop, int B, int TT, int NH, int NKV, int HS, Gpu<T> on) {
     REQUIRE(aligned(d_qkv) && aligned(d_out) && aligned(out) && aligned(qkv) && NH % NKV == 0);
     const AttentionHead at{B, TT, NH, NKV, HS};
     float* delta = on.template scratch<float>(size_t(B) * NH * TT);
     by_head_size(HS, [&](auto M) {
         using Tile = AttentionTile<M>;
         const unsigned tiles = ceil_div(TT, Tile::R);
-        launch(attention_backward_query_kernel<M, T>, dim3(tiles, NH, B), Tile::threads, Tile::bytes(4, 1), on, d_qkv, delta, d_out,
-               out, lse, qkv, first, drop, at, at.scale());
-        launch(attention_backward_key_kernel<M, T>, dim3(tiles, NKV, B), Tile::threads, Tile::bytes(4, 2), on, d_qkv, delta, d_out, lse,
-               qkv, first, drop, at, at.scale());
+        launch(attention_backward_query_kernel<M, T>, dim3(tiles, NH, B), Tile::threads, Tile::bytes(4, 1), on, d_qkv,
+               delta, d_out, out, lse, qkv, first, drop, at, at.scale());
+        launch(attention_backward_key_kernel<M, T>, dim3(tiles, NKV, B), Tile::threads, Tile::bytes(4, 2), on, d_qkv,
+               delta, d_out, lse, qkv, first, drop, at, at.scale());
     });
 }

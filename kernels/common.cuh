@@ -1,4 +1,5 @@
-// What every kernel file shares: 16-byte vectors, the choice of their width, rows spread over threads, fixed-order sums, dropout.
+// What every kernel file shares: 16-byte vectors, the choice of their width, rows spread over threads, fixed-order
+// sums, dropout.
 #pragma once
 #include <cstring>
 #include <type_traits>
@@ -9,7 +10,10 @@
 constexpr int warp_size = 32;
 
 template <class I> __host__ __device__ constexpr I ceil_div(I a, std::type_identity_t<I> b) { return (a + b - 1) / b; }
-template <class I> __host__ __device__ constexpr I round_up(I a, std::type_identity_t<I> b) { return ceil_div(a, b) * b; }
+template <class I>
+__host__ __device__ constexpr I round_up(I a, std::type_identity_t<I> b) {
+    return ceil_div(a, b) * b;
+}
 
 // ------------------------------------------------------------------------------------------------------------- vectors
 // W neighbouring elements as floats. W = 8 moves in 16-byte transactions and needs 16-byte aligned addresses;

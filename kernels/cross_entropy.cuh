@@ -1,9 +1,11 @@
 // Cross-entropy of the next token:  lse[n] = log sum_v exp(logits[n,v])      loss[n] = lse[n] - logits[n][target[n]]
 //
-//   d_logits[n,v] = d_loss (exp(logits[n,v] - lse[n]) - [v == target[n]])      d_loss = 1 / valid targets of the whole batch
+//   d_logits[n,v] = d_loss (exp(logits[n,v] - lse[n]) - [v == target[n]])
+//   d_loss = 1 / valid targets of the whole batch
 //   target -1 is ignored: loss 0, gradient 0
 //
-//   logits, d_logits (N,P), may be the same; columns V..P-1 are padding: of no effect, gradient 0   target (N)   loss, lse (N)
+//   logits, d_logits (N,P), may be the same; columns V..P-1 are padding: of no effect, gradient 0   target (N)
+//   loss, lse (N)
 //
 // Forward, a block owns a row and reads it once (softmax.cuh). Backward, a thread owns 8 neighbouring columns of it.
 #pragma once
@@ -13,7 +15,8 @@
 constexpr int cross_entropy_block = 512;
 
 template <int W, class T>
-__global__ void cross_entropy_forward_kernel(float* loss, float* lse, const T* logits, const int* target, int V, int P) {
+__global__ void cross_entropy_forward_kernel(float* loss, float* lse, const T* logits, const int* target, int V,
+                                             int P) {
     const size_t n = blockIdx.x;
     const T* x = logits + n * P;
     SoftmaxSum mine;
@@ -39,20 +42,26 @@ __global__ void cross_entropy_backward_kernel(T* d_logits, const float* d_loss, 
     const size_t n = blockIdx.x;
     const float scale = target[n] == ignored_target ? 0 : *d_loss;
     for (int v = threadIdx.x * W; v < P; v += cross_entropy_block * W)
-        store<W>(d_logits + n * P + v, cross_entropy_gradient(load<W>(logits + n * P + v), v, lse[n], target[n], scale, V));
+        store<W>(d_logits + n * P + v,
+                 cross_entropy_gradient(load<W>(logits + n * P + v), v, lse[n], target[n], scale, V));
 }
 
 template <class T>
-void cross_entropy_forward(float* loss, float* lse, const T* logits, const int* target, int N, int V, int P, Gpu<T> on) {
+void cross_entropy_forward(float* loss, float* lse, const T* logits, const int* target, int N, int V, int P,
+                           Gpu<T> on) {
     by_width(P, [&](auto W) {
         launch(cross_entropy_forward_kernel<W, T>, N, cross_entropy_block, 0, on, loss, lse, logits, target, V, P);
     }, logits);
 }
 
 template <class T>
-void cross_entropy_backward(T* d_logits, const float* d_loss, const T* logits, const float* lse, const int* target, int N, int V,
-                            int P, Gpu<T> on) {
-    by_width(P, [&](auto W) {
-        launch(cross_entropy_backward_kernel<W, T>, N, cross_entropy_block, 0, on, d_logits, d_loss, logits, lse, target, V, P);
-    }, d_logits, logits);
+void cross_entropy_backward(T* d_logits, const float* d_loss, const T* logits, const float* lse, const int* target,
+                            int N, int V, int P, Gpu<T> on) {
+    by_width(
+        P,
+        [&](auto W) {
+            launch(cross_entropy_backward_kernel<W, T>, N, cross_entropy_block, 0, on, d_logits, d_loss, logits, lse,
+                   target, V, P);
+        },
+        d_logits, logits);
 }

@@ -1,7 +1,7 @@
 // Dropout: out = factor * inp,   factor = 0 with probability p, else 1 / (1 - p)           d_inp = factor * d_out
 //
-//   The factor of element (n,c) is a function of seed, step, site and (noise->row + n) * C + c: recomputed, never stored,
-//   and the same however a batch is cut into micro-batches.       inp, out (N,C), may be the same
+//   The factor of element (n,c) is a function of seed, step, site and (noise->row + n) * C + c: recomputed, never
+//   stored, and the same however a batch is cut into micro-batches.       inp, out (N,C), may be the same
 //
 // A thread owns 8 neighbouring elements of the flat tensor, which two Philox calls cover.
 #pragma once

@@ -55,7 +55,8 @@ public:
         CUDA(cudaGetDeviceCount(&count));
         if (device >= count) throw cuda_error(cudaErrorNoDevice, "");
         CUDA(cudaSetDevice(device));
-        const int capability = 10 * attribute(cudaDevAttrComputeCapabilityMajor) + attribute(cudaDevAttrComputeCapabilityMinor);
+        const int capability =
+            10 * attribute(cudaDevAttrComputeCapabilityMajor) + attribute(cudaDevAttrComputeCapabilityMinor);
         if (capability < oldest)
             throw Error(Exit::device, "GPU", "compute capability " + std::to_string(capability) + " is older than " +
                         std::to_string(oldest) + " (Ampere)", "--device cpu trains without it");
@@ -124,8 +125,10 @@ void launch(void (*kernel)(P...), dim3 grid, dim3 block, size_t shared_bytes, co
     if (size_t(grid.x) * grid.y * grid.z == 0) return;
     constexpr size_t without_asking = 48 * 1024;     // above it a kernel must opt in
     if (shared_bytes > size_t(on.shared_limit))
-        throw Error(Exit::device, "GPU", "a kernel needs " + std::to_string(shared_bytes >> 10) + " KiB of shared memory per block, this GPU has " +
-                    std::to_string(on.shared_limit >> 10), "--dtype bf16 needs less");
+        throw Error(Exit::device, "GPU",
+                    "a kernel needs " + std::to_string(shared_bytes >> 10) +
+                        " KiB of shared memory per block, this GPU has " + std::to_string(on.shared_limit >> 10),
+                    "--dtype bf16 needs less");
     if (shared_bytes > without_asking)
         CUDA(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, int(shared_bytes)));
     cudaLaunchConfig_t config = {};

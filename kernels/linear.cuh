@@ -16,7 +16,8 @@
 constexpr int linear_tile = 64, linear_k = 32, linear_rows = 4, linear_columns = 8;
 constexpr int linear_block = linear_tile / linear_rows * (linear_tile / linear_columns);
 
-enum class Along { k, outer };               // what neighbours in memory differ in: k, or the row of a (the column of b)
+// What neighbours in memory differ in: k, or the row of a (the column of b).
+enum class Along { k, outer };
 
 // A matrix of `outers` rows of a (columns of b), `ld` elements apart along the slow direction.
 template <class T, Along along_> struct LinearOperand {
@@ -36,7 +37,8 @@ __device__ void linear_load(float* tile, const LinearOperand<T, along>& x, int f
         const int slow = v / across, fast = v % across * W;
         const int k = along == Along::k ? fast : slow, outer = along == Along::k ? slow : fast;
         const bool inside = first + outer < x.outers && k0 + k < K;
-        const size_t at = along == Along::k ? size_t(first + outer) * x.ld + k0 + k : size_t(k0 + k) * x.ld + first + outer;
+        const size_t at =
+            along == Along::k ? size_t(first + outer) * x.ld + k0 + k : size_t(k0 + k) * x.ld + first + outer;
         const Vec<W> part = inside ? load<W>(x.data + at) : Vec<W>{};
         if constexpr (along == Along::outer) store<W>(tile + linear_at(k, outer), part);
         else for (int i = 0; i < W; i++) tile[linear_at(k + i, outer)] = part[i];
@@ -86,7 +88,8 @@ void linear_product(Out* c, A a, B b, const T* bias, int K, const Gpu<T>& on) {
     launch(linear_kernel<W, into, A, B, Out, T>, tiles, linear_block, 0, on, c, a, b, bias, K);
 }
 
-// The bias's gradient: a block owns 32 * W columns and every gridDim.y-th set of 8 rows, and leaves its sums in partial (gridDim.y,OC).
+// The bias's gradient: a block owns 32 * W columns and every gridDim.y-th set of 8 rows, and leaves its sums in partial
+// (gridDim.y,OC).
 constexpr int linear_bias_rows = 8;
 template <int W, class T>
 __global__ void linear_bias_kernel(float* partial, const T* d_out, int N, int OC) {
@@ -108,9 +111,11 @@ __global__ void linear_bias_kernel(float* partial, const T* d_out, int N, int OC
 
 template <int W, class T>
 void linear_bias(float* d_bias, const T* d_out, int N, int OC, const Gpu<T>& on) {
-    const int across = ceil_div(OC, warp_size * W), down = std::min(ceil_div(N, linear_bias_rows), ceil_div(8 * on.sm_count, across));
+    const int across = ceil_div(OC, warp_size * W),
+              down = std::min(ceil_div(N, linear_bias_rows), ceil_div(8 * on.sm_count, across));
     float* partial = on.template scratch<float>(size_t(down) * OC);
-    launch(linear_bias_kernel<W, T>, dim3(across, down), dim3(warp_size, linear_bias_rows), 0, on, partial, d_out, N, OC);
+    launch(linear_bias_kernel<W, T>, dim3(across, down), dim3(warp_size, linear_bias_rows), 0, on, partial, d_out, N,
+           OC);
     column_sum(d_bias, partial, down, OC, on);
 }
 
@@ -124,8 +129,8 @@ void linear_forward(T* out, const T* inp, const T* weight, const T* bias, int N,
 
 // d_bias may be null.
 template <class T>
-void linear_backward(T* d_inp, float* d_weight, float* d_bias, const T* d_out, const T* inp, const T* weight, int N, int C, int OC,
-                     Gpu<T> on) {
+void linear_backward(T* d_inp, float* d_weight, float* d_bias, const T* d_out, const T* inp, const T* weight, int N,
+                     int C, int OC, Gpu<T> on) {
     using AlongK = LinearOperand<T, Along::k>;
     using Across = LinearOperand<T, Along::outer>;
     const T* no_bias = nullptr;

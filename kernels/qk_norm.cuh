@@ -5,8 +5,8 @@
 //
 //   inp, out (N,NH+2*NKV,HS)   q_weight, k_weight (HS)   rstd (N,NH+NKV)   d_inp may be d_out
 //
-// A team owns a head: a power of two of lanes of a warp with a vector each (K vectors where W = 1); a warp holds several.
-// Heads of all tokens are rows of one tensor, and a block's teams walk over them side by side.
+// A team owns a head: a power of two of lanes of a warp with a vector each (K vectors where W = 1); a warp holds
+// several. Heads of all tokens are rows of one tensor, and a block's teams walk over them side by side.
 #pragma once
 #include "../host/reference/qk_norm.h"
 #include "common.cuh"
@@ -41,7 +41,8 @@ __device__ float qk_norm_scale(const Vec<W> (&x)[K], float eps, int team, int HS
 // All lanes of the warp must call, whatever their heads are: the sum is theirs together.
 template <int W, int K>
 __device__ void qk_norm_gradient(Vec<W> (&d)[K], Vec<W> (&d_q_weight)[K], Vec<W> (&d_k_weight)[K], const Vec<W> (&x)[K],
-                                 const Vec<W> (&w_q)[K], const Vec<W> (&w_k)[K], float rstd, QkNormHead head, int team, int HS) {
+                                 const Vec<W> (&w_q)[K], const Vec<W> (&w_k)[K], float rstd, QkNormHead head, int team,
+                                 int HS) {
     float dot = 0;
     for (int k = 0; k < K; k++)
         for (int i = 0; i < W; i++) {
@@ -75,8 +76,8 @@ __device__ void qk_norm_store(T* head, const Vec<W> (&x)[K], int lane, int team,
 }
 
 template <int W, int K, class T>
-__global__ void qk_norm_forward_kernel(T* out, float* rstd, const T* inp, const T* q_weight, const T* k_weight, float eps,
-                                       int N, int NH, int NKV, int HS, int team) {
+__global__ void qk_norm_forward_kernel(T* out, float* rstd, const T* inp, const T* q_weight, const T* k_weight,
+                                       float eps, int N, int NH, int NKV, int HS, int team) {
     const int lane = threadIdx.x % team, heads = NH + 2 * NKV;
     const int row = blockIdx.x * (qk_norm_block / team) + threadIdx.x / team, h = row % heads;
     const bool active = row < N * heads;
@@ -93,7 +94,8 @@ __global__ void qk_norm_forward_kernel(T* out, float* rstd, const T* inp, const 
     qk_norm_store(out + size_t(row) * HS, x, lane, team, HS);
 }
 
-// out[c] = the sum over the block's teams, in order, for the channels c of a head; `put(row)` writes the team's own to a row.
+// out[c] = the sum over the block's teams, in order, for the channels c of a head; `put(row)` writes the team's own to
+// a row.
 template <class Put>
 __device__ void qk_norm_store_sum(float* out, int team, int HS, Put put) {
     constexpr int most = 16;                                   // channels a lane holds
@@ -111,8 +113,9 @@ __device__ void qk_norm_store_sum(float* out, int team, int HS, Put put) {
 
 // partial (2, gridDim.x, HS): the blocks' shares of d_q_weight and d_k_weight.
 template <int W, int K, class T>
-__global__ void qk_norm_backward_kernel(T* d_inp, float* partial, const T* d_out, const T* inp, const T* q_weight, const T* k_weight,
-                                        const float* rstd, int N, int NH, int NKV, int HS, int team) {
+__global__ void qk_norm_backward_kernel(T* d_inp, float* partial, const T* d_out, const T* inp, const T* q_weight,
+                                        const T* k_weight, const float* rstd, int N, int NH, int NKV, int HS,
+                                        int team) {
     const int lane = threadIdx.x % team, heads = NH + 2 * NKV, teams = qk_norm_block / team;
     Vec<W> d_q_weight[K] = {}, d_k_weight[K] = {}, w_q[K], w_k[K];
     qk_norm_load(w_q, q_weight, lane, team, HS);
@@ -146,22 +149,23 @@ void by_head(const char* layer, int N, int heads, int HS, Then then, const P*...
 }
 
 template <class T>
-void qk_norm_forward(T* out, float* rstd, const T* inp, const T* q_weight, const T* k_weight, float eps, int N, int NH, int NKV, int HS,
-                     Gpu<T> on) {
+void qk_norm_forward(T* out, float* rstd, const T* inp, const T* q_weight, const T* k_weight, float eps, int N, int NH,
+                     int NKV, int HS, Gpu<T> on) {
     by_head("qk_norm", N, NH + 2 * NKV, HS, [&](auto W, auto K, int team) {
         const int blocks = ceil_div(N * (NH + 2 * NKV), qk_norm_block / team);
-        launch(qk_norm_forward_kernel<W, K, T>, blocks, qk_norm_block, 0, on, out, rstd, inp, q_weight, k_weight, eps, N, NH, NKV, HS, team);
+        launch(qk_norm_forward_kernel<W, K, T>, blocks, qk_norm_block, 0, on, out, rstd, inp, q_weight, k_weight, eps,
+               N, NH, NKV, HS, team);
     }, out, inp, q_weight, k_weight);
 }
 
 template <class T>
-void qk_norm_backward(T* d_inp, float* d_q_weight, float* d_k_weight, const T* d_out, const T* inp, const T* q_weight, const T* k_weight,
-                      const float* rstd, int N, int NH, int NKV, int HS, Gpu<T> on) {
+void qk_norm_backward(T* d_inp, float* d_q_weight, float* d_k_weight, const T* d_out, const T* inp, const T* q_weight,
+                      const T* k_weight, const float* rstd, int N, int NH, int NKV, int HS, Gpu<T> on) {
     by_head("qk_norm", N, NH + 2 * NKV, HS, [&](auto W, auto K, int team) {
         const int blocks = std::min(ceil_div(N * (NH + 2 * NKV), qk_norm_block / team), 8 * on.sm_count);
         float* partial = on.template scratch<float>(2 * size_t(blocks) * HS);
-        launch(qk_norm_backward_kernel<W, K, T>, blocks, qk_norm_block, 0, on, d_inp, partial, d_out, inp, q_weight, k_weight, rstd, N, NH,
-               NKV, HS, team);
+        launch(qk_norm_backward_kernel<W, K, T>, blocks, qk_norm_block, 0, on, d_inp, partial, d_out, inp, q_weight,
+               k_weight, rstd, N, NH, NKV, HS, team);
         column_sum(d_q_weight, partial, blocks, HS, on);
         column_sum(d_k_weight, partial + size_t(blocks) * HS, blocks, HS, on);
     }, d_inp, d_out, inp, q_weight, k_weight);

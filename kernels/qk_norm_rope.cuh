@@ -3,7 +3,8 @@
 //   out[n,h] = rope(rmsnorm(inp[n,h]) * weight)          d_inp = qk_norm's gradient of (d_out turned back), assigned
 //   d_q_weight, d_k_weight += the gains' gradients
 //
-//   inp, out (N,NH+2*NKV,HS)   q_weight, k_weight (HS)   rstd (N,NH+NKV)   position (N)   cos, sin (T,HS/2)   d_inp may be d_out
+//   inp, out (N,NH+2*NKV,HS)   q_weight, k_weight (HS)   rstd (N,NH+NKV)   position (N)   cos, sin (T,HS/2)
+//   d_inp may be d_out
 //
 // A team of lanes owns a head, as in qk_norm.cuh, and a lane W pairs of channels (K times where W = 1), as in rope.cuh.
 // What stands between the two is never rounded to storage.
@@ -50,9 +51,9 @@ struct QkNormRopePart {
 };
 
 template <int W, int K, class T>
-__global__ void qk_norm_rope_forward_kernel(T* out, float* rstd, const T* inp, const T* q_weight, const T* k_weight, const int* position,
-                                            const float* cos, const float* sin, RopePairs pairs, float eps, int N, int NH, int NKV,
-                                            int HS, int team) {
+__global__ void qk_norm_rope_forward_kernel(T* out, float* rstd, const T* inp, const T* q_weight, const T* k_weight,
+                                            const int* position, const float* cos, const float* sin, RopePairs pairs,
+                                            float eps, int N, int NH, int NKV, int HS, int team) {
     const int lane = threadIdx.x % team, heads = NH + 2 * NKV;
     const int row = blockIdx.x * (qk_norm_block / team) + threadIdx.x / team, h = row % heads, n = row / heads;
     const bool active = row < N * heads;
@@ -74,8 +75,9 @@ __global__ void qk_norm_rope_forward_kernel(T* out, float* rstd, const T* inp, c
 // partial (2, gridDim.x, HS): the blocks' shares of d_q_weight and d_k_weight.
 template <int W, int K, class T>
 __global__ void qk_norm_rope_backward_kernel(T* d_inp, float* partial, const T* d_out, const T* inp, const T* q_weight,
-                                             const T* k_weight, const float* rstd, const int* position, const float* cos,
-                                             const float* sin, RopePairs pairs, int N, int NH, int NKV, int HS, int team) {
+                                             const T* k_weight, const float* rstd, const int* position,
+                                             const float* cos, const float* sin, RopePairs pairs, int N, int NH,
+                                             int NKV, int HS, int team) {
     const int lane = threadIdx.x % team, heads = NH + 2 * NKV, teams = qk_norm_block / team;
     QkNormRopePart<W, K> d_q_weight, d_k_weight, w_q, w_k;
     w_q.get(q_weight, pairs, lane, team, HS);
@@ -113,24 +115,26 @@ void by_paired_head(int N, int heads, int HS, Then then, const P*... pointers) {
 }
 
 template <class T>
-void qk_norm_rope_forward(T* out, float* rstd, const T* inp, const T* q_weight, const T* k_weight, const int* position, const float* cos,
-                          const float* sin, RopePairs pairs, float eps, int N, int NH, int NKV, int HS, Gpu<T> on) {
+void qk_norm_rope_forward(T* out, float* rstd, const T* inp, const T* q_weight, const T* k_weight, const int* position,
+                          const float* cos, const float* sin, RopePairs pairs, float eps, int N, int NH, int NKV,
+                          int HS, Gpu<T> on) {
     by_paired_head(N, NH + 2 * NKV, HS, [&](auto W, auto K, int team) {
         const int blocks = ceil_div(N * (NH + 2 * NKV), qk_norm_block / team);
-        launch(qk_norm_rope_forward_kernel<W, K, T>, blocks, qk_norm_block, 0, on, out, rstd, inp, q_weight, k_weight, position, cos, sin,
-               pairs, eps, N, NH, NKV, HS, team);
+        launch(qk_norm_rope_forward_kernel<W, K, T>, blocks, qk_norm_block, 0, on, out, rstd, inp, q_weight, k_weight,
+               position, cos, sin, pairs, eps, N, NH, NKV, HS, team);
     }, out, inp, q_weight, k_weight, cos, sin);
 }
 
 template <class T>
-void qk_norm_rope_backward(T* d_inp, float* d_q_weight, float* d_k_weight, const T* d_out, const T* inp, const T* q_weight,
-                           const T* k_weight, const float* rstd, const int* position, const float* cos, const float* sin, RopePairs pairs,
-                           int N, int NH, int NKV, int HS, Gpu<T> on) {
+void qk_norm_rope_backward(T* d_inp, float* d_q_weight, float* d_k_weight, const T* d_out, const T* inp,
+                           const T* q_weight, const T* k_weight, const float* rstd, const int* position,
+                           const float* cos, const float* sin, RopePairs pairs, int N, int NH, int NKV, int HS,
+                           Gpu<T> on) {
     by_paired_head(N, NH + 2 * NKV, HS, [&](auto W, auto K, int team) {
         const int blocks = std::min(ceil_div(N * (NH + 2 * NKV), qk_norm_block / team), 8 * on.sm_count);
         float* partial = on.template scratch<float>(2 * size_t(blocks) * HS);
-        launch(qk_norm_rope_backward_kernel<W, K, T>, blocks, qk_norm_block, 0, on, d_inp, partial, d_out, inp, q_weight, k_weight, rstd,
-               position, cos, sin, pairs, N, NH, NKV, HS, team);
+        launch(qk_norm_rope_backward_kernel<W, K, T>, blocks, qk_norm_block, 0, on, d_inp, partial, d_out, inp,
+               q_weight, k_weight, rstd, position, cos, sin, pairs, N, NH, NKV, HS, team);
         column_sum(d_q_weight, partial, blocks, HS, on);
         column_sum(d_k_weight, partial + size_t(blocks) * HS, blocks, HS, on);
     }, d_inp, d_out, inp, q_weight, k_weight, cos, sin);

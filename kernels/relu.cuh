@@ -1,4 +1,4 @@
-// ReLU: out = x where x > 0, else 0      d_inp = d_out where inp > 0, else 0                                  n elements
+// ReLU: out = x where x > 0, else 0   d_inp = d_out where inp > 0, else 0   n elements
 //
 // A thread owns 8 neighbouring elements.
 #pragma once
@@ -26,7 +26,9 @@ __global__ void relu_backward_kernel(T* d_inp, const T* d_out, const T* inp, siz
 
 template <class T>
 void relu_forward(T* out, const T* inp, size_t n, Gpu<T> on) {
-    by_width(n, [&](auto W) { launch(relu_forward_kernel<W, T>, flat_grid<W>(n), flat_block, 0, on, out, inp, n); }, out, inp);
+    by_width(
+        n, [&](auto W) { launch(relu_forward_kernel<W, T>, flat_grid<W>(n), flat_block, 0, on, out, inp, n); }, out,
+        inp);
 }
 
 template <class T>

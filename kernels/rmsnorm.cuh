@@ -40,7 +40,8 @@ rmsnorm_forward_kernel(T* out, float* rstd, const T* inp, const T* weight, float
     rmsnorm_row(out + size_t(n) * C, rstd + n, x, weight, eps, C);
 }
 
-// A team walks over rows and keeps its share of d_weight in registers; a block leaves its own in partial (gridDim.x, C).
+// A team walks over rows and keeps its share of d_weight in registers; a block leaves its own in partial (gridDim.x,
+// C).
 template <int W, int K, class T>
 __global__ void __launch_bounds__(row_threads)
 rmsnorm_backward_kernel(T* d_inp, float* partial, const T* d_out, const T* inp, const T* weight, const float* rstd,
@@ -86,12 +87,14 @@ void rmsnorm_forward(T* out, float* rstd, const T* inp, const T* weight, float e
 }
 
 template <class T>
-void rmsnorm_backward(T* d_inp, float* d_weight, const T* d_out, const T* inp, const T* weight, const float* rstd, int N, int C, Gpu<T> on) {
+void rmsnorm_backward(T* d_inp, float* d_weight, const T* d_out, const T* inp, const T* weight, const float* rstd,
+                      int N, int C, Gpu<T> on) {
     by_row("rmsnorm", C, [&](auto W, auto K) {
         const dim3 block = row_block<W, K>(C);
         const int blocks = row_blocks(N, block, on);
         float* partial = on.template scratch<float>(size_t(blocks) * C);
-        launch(rmsnorm_backward_kernel<W, K, T>, blocks, block, row_shared(block, C), on, d_inp, partial, d_out, inp, weight, rstd, N, C);
+        launch(rmsnorm_backward_kernel<W, K, T>, blocks, block, row_shared(block, C), on, d_inp, partial, d_out, inp,
+               weight, rstd, N, C);
         column_sum(d_weight, partial, blocks, C, on);
     }, d_inp, d_out, inp, weight);
 }

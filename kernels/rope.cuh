@@ -1,4 +1,5 @@
-// RoPE: rotate every pair of channels of every query and key head by an angle that grows with the position (Su et al. 2021).
+// RoPE: rotate every pair of channels of every query and key head by an angle that grows with the position (Su et al.
+// 2021).
 //
 //   angle[t,i] = t * frequency[i],   frequency[i] = theta^(-2i/HS)       (x, y) -> (x cos - y sin, x sin + y cos)
 //   pair i of a head is (i, i + HS/2) (half) or (2i, 2i+1) (interleaved); backward rotates by the negative angle
@@ -55,8 +56,8 @@ template <int W> struct RopePart {
 };
 
 template <int W, class T>
-__global__ void rope_kernel(T* qkv, const int* position, const float* cos, const float* sin, float sign, RopePairs pairs,
-                            int N, int NH, int NKV, int HS) {
+__global__ void rope_kernel(T* qkv, const int* position, const float* cos, const float* sin, float sign,
+                            RopePairs pairs, int N, int NH, int NKV, int HS) {
     const int n = blockIdx.x * rope_warps + threadIdx.y;
     if (n >= N) return;
     const size_t angles = size_t(position[n]) * (HS / 2);
@@ -73,19 +74,24 @@ __global__ void rope_kernel(T* qkv, const int* position, const float* cos, const
 }
 
 template <class T>
-void rope_rotate(T* qkv, const int* position, const float* cos, const float* sin, float sign, RopePairs pairs, int N, int NH, int NKV,
-                 int HS, const Gpu<T>& on) {
-    by_width(HS / 2, [&](auto W) {
-        launch(rope_kernel<W, T>, ceil_div(N, rope_warps), dim3(warp_size, rope_warps), 0, on, qkv, position, cos, sin, sign, pairs,
-               N, NH, NKV, HS);
-    }, qkv, cos, sin);
+void rope_rotate(T* qkv, const int* position, const float* cos, const float* sin, float sign, RopePairs pairs, int N,
+                 int NH, int NKV, int HS, const Gpu<T>& on) {
+    by_width(
+        HS / 2,
+        [&](auto W) {
+            launch(rope_kernel<W, T>, ceil_div(N, rope_warps), dim3(warp_size, rope_warps), 0, on, qkv, position, cos,
+                   sin, sign, pairs, N, NH, NKV, HS);
+        },
+        qkv, cos, sin);
 }
 
 template <class T>
-void rope_forward(T* qkv, const int* position, const float* cos, const float* sin, RopePairs pairs, int N, int NH, int NKV, int HS, Gpu<T> on) {
+void rope_forward(T* qkv, const int* position, const float* cos, const float* sin, RopePairs pairs, int N, int NH,
+                  int NKV, int HS, Gpu<T> on) {
     rope_rotate(qkv, position, cos, sin, 1, pairs, N, NH, NKV, HS, on);
 }
 template <class T>
-void rope_backward(T* d_qkv, const int* position, const float* cos, const float* sin, RopePairs pairs, int N, int NH, int NKV, int HS, Gpu<T> on) {
+void rope_backward(T* d_qkv, const int* position, const float* cos, const float* sin, RopePairs pairs, int N, int NH,
+                   int NKV, int HS, Gpu<T> on) {
     rope_rotate(d_qkv, position, cos, sin, -1, pairs, N, NH, NKV, HS, on);
 }

@@ -1,8 +1,8 @@
 // Rows of channels spread over threads: what the norms share.
 //
-// A team owns a row: threadIdx.x of its blockDim.x threads holds the vectors x, x + blockDim.x, ... of W channels, K of them
-// at most, in registers, so that a row is read once. A team of one warp (C <= 1024) shares its block with other rows,
-// threadIdx.y, and never waits at a barrier; a longer row has the block to itself.
+// A team owns a row: threadIdx.x of its blockDim.x threads holds the vectors x, x + blockDim.x, ... of W channels, K of
+// them at most, in registers, so that a row is read once. A team of one warp (C <= 1024) shares its block with other
+// rows, threadIdx.y, and never waits at a barrier; a longer row has the block to itself.
 #pragma once
 #include "common.cuh"
 
@@ -68,4 +68,6 @@ inline size_t row_shared(dim3 block, int C) { return block.y == 1 ? 0 : block.y 
 
 // Blocks for kernels that walk over rows and leave a share of a sum each: enough to hide latency, few enough to add up.
 template <class T>
-int row_blocks(int N, dim3 block, const Gpu<T>& on) { return std::min<int>(ceil_div(N, int(block.y)), 4 * on.sm_count); }
+int row_blocks(int N, dim3 block, const Gpu<T>& on) {
+    return std::min<int>(ceil_div(N, int(block.y)), 4 * on.sm_count);
+}

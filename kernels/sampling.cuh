@@ -1,13 +1,15 @@
 // Sampling: pick the next token of every row from its logits.
 //
 //   temperature 0: the largest logit, the lowest id among equals. Else softmax(logits / temperature) restricted to
-//   the top_k largest, then to the fewest that reach probability top_p, then to those with at least min_p of the largest;
-//   token = the first, in order of falling probability (id breaks ties), whose running sum exceeds u * (what is left)
+//   the top_k largest, then to the fewest that reach probability top_p, then to those with at least min_p of the
+//   largest; token = the first, in order of falling probability (id breaks ties), whose running sum exceeds u * (what
+//   is left)
 //
 //   logits (B,P), columns V..P-1 padding   u (B) uniform in [0,1)   token (B)
 //
-// A block owns a row, and nothing is sorted: "the first whose running sum reaches X" is found bit by bit, from sums over
-// the logits above a threshold. Probabilities are integers (a fraction of 2^40), so that a sum has no order to depend on.
+// A block owns a row, and nothing is sorted: "the first whose running sum reaches X" is found bit by bit, from sums
+// over the logits above a threshold. Probabilities are integers (a fraction of 2^40), so that a sum has no order to
+// depend on.
 #pragma once
 #include <bit>
 #include "../host/reference/sampling.h"
@@ -132,6 +134,9 @@ sampling_kernel(int* token, const T* logits, const float* u, Sampling how, int V
 }
 
 template <class T>
-void sampling_forward(int* token, const T* logits, const float* u, const Sampling& how, int B, int V, int P, Gpu<T> on) {
-    by_width(P, [&](auto W) { launch(sampling_kernel<W, T>, B, sampling_block, 0, on, token, logits, u, how, V, P); }, logits);
+void sampling_forward(int* token, const T* logits, const float* u, const Sampling& how, int B, int V, int P,
+                      Gpu<T> on) {
+    by_width(
+        P, [&](auto W) { launch(sampling_kernel<W, T>, B, sampling_block, 0, on, token, logits, u, how, V, P); },
+        logits);
 }

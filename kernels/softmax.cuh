@@ -1,4 +1,4 @@
-// Softmax of every row:  out[n,v] = exp(inp[n,v]) / sum_v exp(inp[n,v])     d_inp = out (d_out - sum_v d_out out)     (N,V)
+// Softmax of every row:  out[n,v] = exp(inp[n,v]) / sum_v exp(inp[n,v])   d_inp = out (d_out - sum_v d_out out)   (N,V)
 //
 // A block owns a row. Its first pass finds the maximum and the sum at once, rescaling the sum where the maximum grows
 // (Milakov & Gimelshein 2018); the second reads the row again, from the cache where it fits.
@@ -66,5 +66,7 @@ void softmax_forward(T* out, const T* inp, int N, int V, Gpu<T> on) {
 
 template <class T>
 void softmax_backward(T* d_inp, const T* d_out, const T* out, int N, int V, Gpu<T> on) {
-    by_width(V, [&](auto W) { launch(softmax_backward_kernel<W, T>, N, softmax_block, 0, on, d_inp, d_out, out, V); }, d_inp, d_out, out);
+    by_width(
+        V, [&](auto W) { launch(softmax_backward_kernel<W, T>, N, softmax_block, 0, on, d_inp, d_out, out, V); }, d_inp,
+        d_out, out);
 }

@@ -8,7 +8,8 @@
 
 constexpr int sort_tile = 1024, sort_bits = 8, sort_scan_block = 1024;
 
-// The lanes of the warp that hold the same digit; only `active` lanes hold one, the others get none. All lanes must call.
+// The lanes of the warp that hold the same digit; only `active` lanes hold one, the others get none. All lanes must
+// call.
 template <int bits>
 __device__ unsigned sort_peers(int digit, bool active) {
     unsigned peers = __ballot_sync(~0u, active);
@@ -20,7 +21,8 @@ __device__ unsigned sort_peers(int digit, bool active) {
     return active ? peers : 0;
 }
 
-// All lanes call place(i, digit, peers) with the tile's keys, 32 at a time, lowest first; peers is 0 beyond the last. `order` null: the keys as they lie.
+// All lanes call place(i, digit, peers) with the tile's keys, 32 at a time, lowest first; peers is 0 beyond the last.
+// `order` null: the keys as they lie.
 template <int bits, class Place>
 __device__ void sort_walk(const int* key, const int* order, int n, int shift, Place place) {
     const int begin = blockIdx.x * sort_tile;
@@ -77,7 +79,8 @@ __global__ void sort_scan_kernel(int* x, int n) {
 }
 
 template <int bits>
-__global__ void sort_scatter_kernel(int* sorted, const int* counts, const int* key, const int* order, int n, int shift) {
+__global__ void sort_scatter_kernel(int* sorted, const int* counts, const int* key, const int* order, int n,
+                                    int shift) {
     constexpr int digits = 1 << bits;
     __shared__ int next[digits];                          // where this tile's next key of each digit goes
     for (int d = threadIdx.x; d < digits; d += warp_size) next[d] = counts[size_t(d) * gridDim.x + blockIdx.x];
@@ -89,7 +92,8 @@ __global__ void sort_scatter_kernel(int* sorted, const int* counts, const int* k
     });
 }
 
-inline size_t sort_scratch(int n) { return 2 * size_t(n) + (size_t(1) << sort_bits) * ceil_div(n, sort_tile); }   // ints
+// Ints.
+inline size_t sort_scratch(int n) { return 2 * size_t(n) + (size_t(1) << sort_bits) * ceil_div(n, sort_tile); }
 
 // Returns the order (n), within scratch.
 template <class T>

@@ -1,10 +1,10 @@
 // Reads a cubin without a disassembler: counts of every kernel's machine instructions.
 //
-//   sass FILE.cubin      prints, one line a kernel: mangled name, instructions, local memory accesses, double arithmetic,
+//   sass FILE.cubin   prints, one line a kernel: mangled name, instructions, local memory accesses, double arithmetic,
 //                        float atomics and reductions, global loads and stores, those of 128 bits
 //
-// From sm_80 on an instruction has 16 bytes, its opcode in the lowest 12 bits; the width of a global access stands in bits
-// 73 to 75 (6 = 128 bits). Opcodes were found by compiling one-line kernels with nvcc 13.
+// From sm_80 on an instruction has 16 bytes, its opcode in the lowest 12 bits; the width of a global access stands in
+// bits 73 to 75 (6 = 128 bits). Opcodes were found by compiling one-line kernels with nvcc 13.
 #include <array>
 #include <cstdint>
 #include <cstring>
@@ -20,8 +20,10 @@ enum Kind { local, doubles, atomics, global, wide, kinds };
 struct Opcode { unsigned code; Kind kind; };
 constexpr Opcode opcodes[] = {
     {0x983, local}, {0x387, local}, {0x987, local},                                        // LDL, STL
-    {0x229, doubles}, {0xc29, doubles}, {0x228, doubles}, {0xc28, doubles}, {0x22b, doubles}, {0xc2b, doubles},   // DADD DMUL DFMA
-    {0x98e, atomics}, {0x9a6, atomics}, {0x9a8, atomics}, {0x9a3, atomics},                // RED, ATOMG of sm_80 and of sm_90
+    // DADD DMUL DFMA.
+    {0x229, doubles}, {0xc29, doubles}, {0x228, doubles}, {0xc28, doubles}, {0x22b, doubles}, {0xc2b, doubles},
+    // RED, ATOMG of sm_80 and of sm_90.
+    {0x98e, atomics}, {0x9a6, atomics}, {0x9a8, atomics}, {0x9a3, atomics},
     {0x981, global}, {0x986, global},                                                      // LDG, STG
 };
 
@@ -50,7 +52,8 @@ std::array<size_t, kinds> count(const std::string& file, const Section& text) {
 void print_kernels(const std::string& file) {
     if (file.compare(0, 4, "\x7f" "ELF") != 0) throw std::runtime_error("not an ELF file");
     const auto table = read<uint64_t>(file, 0x28);
-    const auto entry = read<uint16_t>(file, 0x3a), sections = read<uint16_t>(file, 0x3c), names = read<uint16_t>(file, 0x3e);
+    const auto entry = read<uint16_t>(file, 0x3a), sections = read<uint16_t>(file, 0x3c),
+               names = read<uint16_t>(file, 0x3e);
     const auto section = [&](size_t i) { return read<Section>(file, table + i * entry); };
     const std::string prefix = ".text.";
     for (size_t i = 0; i < sections; i++) {
