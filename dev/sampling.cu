@@ -21,17 +21,8 @@ void check_sampling(int B, int V, int P, const Sampling& how, double spread) {
     auto u = c.template values<float>("u", values);
     auto token = c.integers("token", B, 1);
     c.run([&](auto on) {
-        if constexpr (std::is_same_v<decltype(on), Gpu<T>>)
-            sampling_forward(token(on), logits(on), u(on), how, B, V, P, on);
-        else
-            sampling_forward(
-                token(on), logits(on),
-                [&] {
-                    static std::vector<float> u_float;
-                    u_float = values;
-                    return static_cast<const float*>(u_float.data());
-                }(),
-                how, B, V, P, on);
+        const float* uniforms = std::is_same_v<decltype(on), Gpu<T>> ? u.device : values.data();      // not doubles
+        sampling_forward(token(on), logits(on), uniforms, how, B, V, P, on);
     });
     c.expect(token, 0);
 }

@@ -1,7 +1,9 @@
 // What every kernel file shares: 16-byte vectors, the choice of their width, rows spread over threads, fixed-order
 // sums, dropout.
 #pragma once
+#include <algorithm>
 #include <cstring>
+#include <initializer_list>
 #include <type_traits>
 #include "../host/reference/philox.h"
 #include "gpu.cuh"
@@ -68,9 +70,10 @@ __device__ void store(T* p, const Vec<W>& x) {
 inline bool aligned(const void* p) { return reinterpret_cast<uintptr_t>(p) % 16 == 0; }      // null is
 
 // Calls `then` with the widest vectors that fit rows of C elements at these addresses.
-template <class Then, class... P>
-void by_width(size_t C, Then then, const P*... pointers) {
-    if (C % 8 == 0 && (aligned(pointers) && ...)) then(std::integral_constant<int, 8>{});
+using Pointers = std::initializer_list<const void*>;
+template <class Then>
+void by_width(size_t C, Pointers pointers, Then then) {
+    if (C % 8 == 0 && std::all_of(pointers.begin(), pointers.end(), aligned)) then(std::integral_constant<int, 8>{});
     else then(std::integral_constant<int, 1>{});
 }
 

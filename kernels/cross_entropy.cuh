@@ -49,19 +49,16 @@ __global__ void cross_entropy_backward_kernel(T* d_logits, const float* d_loss, 
 template <class T>
 void cross_entropy_forward(float* loss, float* lse, const T* logits, const int* target, int N, int V, int P,
                            Gpu<T> on) {
-    by_width(P, [&](auto W) {
+    by_width(P, {logits}, [&](auto W) {
         launch(cross_entropy_forward_kernel<W, T>, N, cross_entropy_block, 0, on, loss, lse, logits, target, V, P);
-    }, logits);
+    });
 }
 
 template <class T>
 void cross_entropy_backward(T* d_logits, const float* d_loss, const T* logits, const float* lse, const int* target,
                             int N, int V, int P, Gpu<T> on) {
-    by_width(
-        P,
-        [&](auto W) {
-            launch(cross_entropy_backward_kernel<W, T>, N, cross_entropy_block, 0, on, d_logits, d_loss, logits, lse,
-                   target, V, P);
-        },
-        d_logits, logits);
+    by_width(P, {d_logits, logits}, [&](auto W) {
+        launch(cross_entropy_backward_kernel<W, T>, N, cross_entropy_block, 0, on, d_logits, d_loss, logits, lse,
+               target, V, P);
+    });
 }

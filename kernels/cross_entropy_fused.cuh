@@ -57,11 +57,8 @@ template <class T>
 void cross_entropy_fused(float* loss, float* lse, T* logits, const float* d_loss, const int* target, int N, int V,
                          int P, Gpu<T> on) {
     const int kept = cross_entropy_kept(P, on);
-    by_width(
-        P,
-        [&](auto W) {
-            launch(cross_entropy_fused_kernel<W, T>, N, cross_entropy_fused_block, kept * sizeof(T), on, loss, lse,
-                   logits, d_loss, target, V, P, kept);
-        },
-        logits);
+    by_width(P, {logits}, [&](auto W) {
+        launch(cross_entropy_fused_kernel<W, T>, N, cross_entropy_fused_block, kept * sizeof(T), on, loss, lse,
+               logits, d_loss, target, V, P, kept);
+    });
 }

@@ -21,10 +21,10 @@ __global__ void dropout_forward_kernel(T* out, const T* inp, Dropout drop, size_
 
 template <class T>
 void dropout_forward(T* out, const T* inp, const Dropout& drop, int N, int C, Gpu<T> on) {
-    by_width(C, [&](auto W) {
+    by_width(C, {out, inp}, [&](auto W) {
         const size_t n = size_t(N) * C;
         launch(dropout_forward_kernel<W, T>, flat_grid<W>(n), flat_block, 0, on, out, inp, drop, n, C);
-    }, out, inp);
+    });
 }
 
 template <class T>

@@ -85,13 +85,10 @@ __global__ void embedding_heads_kernel(float* d_table, const float* heads, const
 template <class T>
 void embedding_forward(T* out, const int* token, const int* position, const T* wte, const T* wpe, int N, int C,
                        Gpu<T> on) {
-    by_width(
-        C,
-        [&](auto W) {
-            launch(embedding_forward_kernel<W, T>, ceil_div(N, embedding_warps), dim3(warp_size, embedding_warps), 0,
-                   on, out, token, position, wte, wpe, N, C);
-        },
-        out, wte, wpe);
+    by_width(C, {out, wte, wpe}, [&](auto W) {
+        launch(embedding_forward_kernel<W, T>, ceil_div(N, embedding_warps), dim3(warp_size, embedding_warps), 0,
+               on, out, token, position, wte, wpe, N, C);
+    });
 }
 
 // d_table[row[n]] += d_out[n]
@@ -100,15 +97,12 @@ void embedding_sum(float* d_table, const T* d_out, const int* row, int rows, int
     const int chunks = ceil_div(N, embedding_chunk);
     float* heads = on.template scratch<float>(size_t(chunks) * C + sort_scratch(N));
     const int* order = sort_keys(row, rows, N, reinterpret_cast<int*>(heads + size_t(chunks) * C), on);
-    by_width(
-        C,
-        [&](auto W) {
-            const dim3 grid(ceil_div(chunks, embedding_warps), ceil_div(C, warp_size * W)),
-                block(warp_size, embedding_warps);
-            launch(embedding_chunk_kernel<W, T>, grid, block, 0, on, d_table, heads, d_out, row, order, N, C);
-            launch(embedding_heads_kernel<W>, grid, block, 0, on, d_table, heads, row, order, N, C);
-        },
-        d_table, d_out);
+    by_width(C, {d_table, d_out}, [&](auto W) {
+        const dim3 grid(ceil_div(chunks, embedding_warps), ceil_div(C, warp_size * W)),
+            block(warp_size, embedding_warps);
+        launch(embedding_chunk_kernel<W, T>, grid, block, 0, on, d_table, heads, d_out, row, order, N, C);
+        launch(embedding_heads_kernel<W>, grid, block, 0, on, d_table, heads, row, order, N, C);
+    });
 }
 
 // d_wpe may be null.

@@ -35,14 +35,13 @@ __global__ void gelu_backward_kernel(T* d_inp, const T* d_out, const T* inp, siz
 
 template <class T>
 void gelu_forward(T* out, const T* inp, size_t n, Gpu<T> on) {
-    by_width(
-        n, [&](auto W) { launch(gelu_forward_kernel<W, T>, flat_grid<W>(n), flat_block, 0, on, out, inp, n); }, out,
-        inp);
+    by_width(n, {out, inp},
+             [&](auto W) { launch(gelu_forward_kernel<W, T>, flat_grid<W>(n), flat_block, 0, on, out, inp, n); });
 }
 
 template <class T>
 void gelu_backward(T* d_inp, const T* d_out, const T* inp, size_t n, Gpu<T> on) {
-    by_width(n, [&](auto W) {
+    by_width(n, {d_inp, d_out, inp}, [&](auto W) {
         launch(gelu_backward_kernel<W, T>, flat_grid<W>(n), flat_block, 0, on, d_inp, d_out, inp, n);
-    }, d_inp, d_out, inp);
+    });
 }

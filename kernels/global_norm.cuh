@@ -29,10 +29,10 @@ __global__ void global_norm_kernel(float* norm, const float* partial, int blocks
 
 template <class T>
 void global_norm(float* norm, const float* x, size_t n, Gpu<T> on) {
-    by_width(n, [&](auto W) {
+    by_width(n, {x}, [&](auto W) {
         const int blocks = std::min<size_t>(ceil_div(n, size_t(global_norm_block) * W), 4 * on.sm_count);
         float* partial = on.template scratch<float>(blocks);
         launch(global_norm_partial_kernel<W>, blocks, global_norm_block, 0, on, partial, x, n);
         launch(global_norm_kernel<global_norm_block>, 1, global_norm_block, 0, on, norm, partial, blocks);
-    }, x);
+    });
 }

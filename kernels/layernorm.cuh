@@ -91,18 +91,18 @@ layernorm_backward_kernel(T* d_inp, float* partial, const T* d_out, const T* inp
 template <class T>
 void layernorm_forward(T* out, float* mean, float* rstd, const T* inp, const T* weight, const T* bias, float eps, int N,
                        int C, Gpu<T> on) {
-    by_row("layernorm", C, [&](auto W, auto K) {
+    by_row("layernorm", C, {out, inp, weight, bias}, [&](auto W, auto K) {
         const dim3 block = row_block<W, K>(C);
         launch(layernorm_forward_kernel<W, K, T>, ceil_div(N, block.y), block, 0, on, out, mean, rstd, inp, weight,
                bias, eps, N, C);
-    }, out, inp, weight, bias);
+    });
 }
 
 // d_bias may be null.
 template <class T>
 void layernorm_backward(T* d_inp, float* d_weight, float* d_bias, const T* d_out, const T* inp, const T* weight,
                         const float* mean, const float* rstd, int N, int C, Gpu<T> on) {
-    by_row("layernorm", C, [&](auto W, auto K) {
+    by_row("layernorm", C, {d_inp, d_out, inp, weight}, [&](auto W, auto K) {
         const dim3 block = row_block<W, K>(C);
         const int blocks = row_blocks(N, block, on);
         float* partial = on.template scratch<float>(2 * size_t(blocks) * C);
@@ -110,5 +110,5 @@ void layernorm_backward(T* d_inp, float* d_weight, float* d_bias, const T* d_out
                weight, mean, rstd, N, C);
         column_sum(d_weight, partial, blocks, C, on);
         if (d_bias) column_sum(d_bias, partial + size_t(blocks) * C, blocks, C, on);
-    }, d_inp, d_out, inp, weight);
+    });
 }

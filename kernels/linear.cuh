@@ -122,9 +122,9 @@ void linear_bias(float* d_bias, const T* d_out, int N, int OC, const Gpu<T>& on)
 template <class T>
 void linear_forward(T* out, const T* inp, const T* weight, const T* bias, int N, int C, int OC, Gpu<T> on) {
     using Operand = LinearOperand<T, Along::k>;
-    by_width(std::gcd(C, OC), [&](auto W) {
+    by_width(std::gcd(C, OC), {out, inp, weight, bias}, [&](auto W) {
         linear_product<W, Into::assign>(out, Operand{inp, C, N}, Operand{weight, C, OC}, bias, C, on);
-    }, out, inp, weight, bias);
+    });
 }
 
 // d_bias may be null.
@@ -134,9 +134,9 @@ void linear_backward(T* d_inp, float* d_weight, float* d_bias, const T* d_out, c
     using AlongK = LinearOperand<T, Along::k>;
     using Across = LinearOperand<T, Along::outer>;
     const T* no_bias = nullptr;
-    by_width(std::gcd(C, OC), [&](auto W) {
+    by_width(std::gcd(C, OC), {d_inp, d_weight, d_out, inp, weight}, [&](auto W) {
         linear_product<W, Into::assign>(d_inp, AlongK{d_out, OC, N}, Across{weight, C, C}, no_bias, OC, on);
         linear_product<W, Into::add>(d_weight, Across{d_out, OC, OC}, Across{inp, C, C}, no_bias, N, on);
         if (d_bias) linear_bias<W>(d_bias, d_out, N, OC, on);
-    }, d_inp, d_weight, d_out, inp, weight);
+    });
 }

@@ -138,35 +138,35 @@ __global__ void qk_norm_backward_kernel(T* d_inp, float* partial, const T* d_out
 }
 
 // Calls `then` with W, K and the team's size.
-template <class Then, class... P>
-void by_head(const char* layer, int N, int heads, int HS, Then then, const P*... pointers) {
+template <class Then>
+void by_head(const char* layer, int N, int heads, int HS, Pointers pointers, Then then) {
     check_limit(layer, "HS", HS, qk_norm_max);
     check_limit(layer, "tokens * heads", long(N) * heads, 1 << 30);     // rows are counted in an int
-    by_width(HS, [&](auto W) {
+    by_width(HS, pointers, [&](auto W) {
         constexpr int K = 8 / W;
         then(W, std::integral_constant<int, K>{}, qk_norm_team(HS, 8));
-    }, pointers...);
+    });
 }
 
 template <class T>
 void qk_norm_forward(T* out, float* rstd, const T* inp, const T* q_weight, const T* k_weight, float eps, int N, int NH,
                      int NKV, int HS, Gpu<T> on) {
-    by_head("qk_norm", N, NH + 2 * NKV, HS, [&](auto W, auto K, int team) {
+    by_head("qk_norm", N, NH + 2 * NKV, HS, {out, inp, q_weight, k_weight}, [&](auto W, auto K, int team) {
         const int blocks = ceil_div(N * (NH + 2 * NKV), qk_norm_block / team);
         launch(qk_norm_forward_kernel<W, K, T>, blocks, qk_norm_block, 0, on, out, rstd, inp, q_weight, k_weight, eps,
                N, NH, NKV, HS, team);
-    }, out, inp, q_weight, k_weight);
+    });
 }
 
 template <class T>
 void qk_norm_backward(T* d_inp, float* d_q_weight, float* d_k_weight, const T* d_out, const T* inp, const T* q_weight,
                       const T* k_weight, const float* rstd, int N, int NH, int NKV, int HS, Gpu<T> on) {
-    by_head("qk_norm", N, NH + 2 * NKV, HS, [&](auto W, auto K, int team) {
+    by_head("qk_norm", N, NH + 2 * NKV, HS, {d_inp, d_out, inp, q_weight, k_weight}, [&](auto W, auto K, int team) {
         const int blocks = std::min(ceil_div(N * (NH + 2 * NKV), qk_norm_block / team), 8 * on.sm_count);
         float* partial = on.template scratch<float>(2 * size_t(blocks) * HS);
         launch(qk_norm_backward_kernel<W, K, T>, blocks, qk_norm_block, 0, on, d_inp, partial, d_out, inp, q_weight,
                k_weight, rstd, N, NH, NKV, HS, team);
         column_sum(d_q_weight, partial, blocks, HS, on);
         column_sum(d_k_weight, partial + size_t(blocks) * HS, blocks, HS, on);
-    }, d_inp, d_out, inp, q_weight, k_weight);
+    });
 }

@@ -104,25 +104,25 @@ __global__ void qk_norm_rope_backward_kernel(T* d_inp, float* partial, const T* 
 }
 
 // Calls `then` with W, K and the team's size.
-template <class Then, class... P>
-void by_paired_head(int N, int heads, int HS, Then then, const P*... pointers) {
+template <class Then>
+void by_paired_head(int N, int heads, int HS, Pointers pointers, Then then) {
     check_limit("qk_norm_rope", "HS", HS, qk_norm_max);
     check_limit("qk_norm_rope", "tokens * heads", long(N) * heads, 1 << 30);
-    by_width(HS / 2, [&](auto W) {
+    by_width(HS / 2, pointers, [&](auto W) {
         constexpr int K = 8 / W;
         then(W, std::integral_constant<int, K>{}, qk_norm_team(HS / 2, 8));
-    }, pointers...);
+    });
 }
 
 template <class T>
 void qk_norm_rope_forward(T* out, float* rstd, const T* inp, const T* q_weight, const T* k_weight, const int* position,
                           const float* cos, const float* sin, RopePairs pairs, float eps, int N, int NH, int NKV,
                           int HS, Gpu<T> on) {
-    by_paired_head(N, NH + 2 * NKV, HS, [&](auto W, auto K, int team) {
+    by_paired_head(N, NH + 2 * NKV, HS, {out, inp, q_weight, k_weight, cos, sin}, [&](auto W, auto K, int team) {
         const int blocks = ceil_div(N * (NH + 2 * NKV), qk_norm_block / team);
         launch(qk_norm_rope_forward_kernel<W, K, T>, blocks, qk_norm_block, 0, on, out, rstd, inp, q_weight, k_weight,
                position, cos, sin, pairs, eps, N, NH, NKV, HS, team);
-    }, out, inp, q_weight, k_weight, cos, sin);
+    });
 }
 
 template <class T>
@@ -130,12 +130,13 @@ void qk_norm_rope_backward(T* d_inp, float* d_q_weight, float* d_k_weight, const
                            const T* q_weight, const T* k_weight, const float* rstd, const int* position,
                            const float* cos, const float* sin, RopePairs pairs, int N, int NH, int NKV, int HS,
                            Gpu<T> on) {
-    by_paired_head(N, NH + 2 * NKV, HS, [&](auto W, auto K, int team) {
-        const int blocks = std::min(ceil_div(N * (NH + 2 * NKV), qk_norm_block / team), 8 * on.sm_count);
-        float* partial = on.template scratch<float>(2 * size_t(blocks) * HS);
-        launch(qk_norm_rope_backward_kernel<W, K, T>, blocks, qk_norm_block, 0, on, d_inp, partial, d_out, inp,
-               q_weight, k_weight, rstd, position, cos, sin, pairs, N, NH, NKV, HS, team);
-        column_sum(d_q_weight, partial, blocks, HS, on);
-        column_sum(d_k_weight, partial + size_t(blocks) * HS, blocks, HS, on);
-    }, d_inp, d_out, inp, q_weight, k_weight, cos, sin);
+    by_paired_head(N, NH + 2 * NKV, HS, {d_inp, d_out, inp, q_weight, k_weight, cos, sin},
+                   [&](auto W, auto K, int team) {
+                       const int blocks = std::min(ceil_div(N * (NH + 2 * NKV), qk_norm_block / team), 8 * on.sm_count);
+                       float* partial = on.template scratch<float>(2 * size_t(blocks) * HS);
+                       launch(qk_norm_rope_backward_kernel<W, K, T>, blocks, qk_norm_block, 0, on, d_inp, partial,
+                              d_out, inp, q_weight, k_weight, rstd, position, cos, sin, pairs, N, NH, NKV, HS, team);
+                       column_sum(d_q_weight, partial, blocks, HS, on);
+                       column_sum(d_k_weight, partial + size_t(blocks) * HS, blocks, HS, on);
+                   });
 }

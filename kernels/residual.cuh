@@ -17,7 +17,7 @@ __global__ void residual_forward_kernel(T* out, const T* inp, const T* branch, s
 
 template <class T>
 void residual_forward(T* out, const T* inp, const T* branch, size_t n, Gpu<T> on) {
-    by_width(n, [&](auto W) {
+    by_width(n, {out, inp, branch}, [&](auto W) {
         launch(residual_forward_kernel<W, T>, flat_grid<W>(n), flat_block, 0, on, out, inp, branch, n);
-    }, out, inp, branch);
+    });
 }

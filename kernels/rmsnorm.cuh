@@ -80,21 +80,21 @@ rmsnorm_backward_kernel(T* d_inp, float* partial, const T* d_out, const T* inp, 
 
 template <class T>
 void rmsnorm_forward(T* out, float* rstd, const T* inp, const T* weight, float eps, int N, int C, Gpu<T> on) {
-    by_row("rmsnorm", C, [&](auto W, auto K) {
+    by_row("rmsnorm", C, {out, inp, weight}, [&](auto W, auto K) {
         const dim3 block = row_block<W, K>(C);
         launch(rmsnorm_forward_kernel<W, K, T>, ceil_div(N, block.y), block, 0, on, out, rstd, inp, weight, eps, N, C);
-    }, out, inp, weight);
+    });
 }
 
 template <class T>
 void rmsnorm_backward(T* d_inp, float* d_weight, const T* d_out, const T* inp, const T* weight, const float* rstd,
                       int N, int C, Gpu<T> on) {
-    by_row("rmsnorm", C, [&](auto W, auto K) {
+    by_row("rmsnorm", C, {d_inp, d_out, inp, weight}, [&](auto W, auto K) {
         const dim3 block = row_block<W, K>(C);
         const int blocks = row_blocks(N, block, on);
         float* partial = on.template scratch<float>(size_t(blocks) * C);
         launch(rmsnorm_backward_kernel<W, K, T>, blocks, block, row_shared(block, C), on, d_inp, partial, d_out, inp,
                weight, rstd, N, C);
         column_sum(d_weight, partial, blocks, C, on);
-    }, d_inp, d_out, inp, weight);
+    });
 }

@@ -76,13 +76,10 @@ __global__ void rope_kernel(T* qkv, const int* position, const float* cos, const
 template <class T>
 void rope_rotate(T* qkv, const int* position, const float* cos, const float* sin, float sign, RopePairs pairs, int N,
                  int NH, int NKV, int HS, const Gpu<T>& on) {
-    by_width(
-        HS / 2,
-        [&](auto W) {
-            launch(rope_kernel<W, T>, ceil_div(N, rope_warps), dim3(warp_size, rope_warps), 0, on, qkv, position, cos,
-                   sin, sign, pairs, N, NH, NKV, HS);
-        },
-        qkv, cos, sin);
+    by_width(HS / 2, {qkv, cos, sin}, [&](auto W) {
+        launch(rope_kernel<W, T>, ceil_div(N, rope_warps), dim3(warp_size, rope_warps), 0, on, qkv, position, cos,
+               sin, sign, pairs, N, NH, NKV, HS);
+    });
 }
 
 template <class T>

@@ -16,14 +16,15 @@ dim3 row_block(int C) {
 }
 
 // Calls `then` with the vectors' width W and the vectors per thread K for rows of C channels at these addresses.
-template <class Then, class... P>
-void by_row(const char* layer, int C, Then then, const P*... pointers) {
-    by_width(C, [&](auto W) {
+template <class Then>
+void by_row(const char* layer, int C, Pointers pointers, Then then) {
+    by_width(C, pointers, [&](auto W) {
         constexpr int K = W == 8 ? 4 : 8;
         check_limit(layer, "C", C, long(row_threads) * W * K);
-        if (W == 8 && C <= warp_size * W) then(W, std::integral_constant<int, 1>{});
-        else then(W, std::integral_constant<int, K>{});
-    }, pointers...);
+        if constexpr (W == 8)
+            if (C <= warp_size * W) return then(W, std::integral_constant<int, 1>{});
+        then(W, std::integral_constant<int, K>{});
+    });
 }
 
 template <int W> __device__ int row_channel(int k) { return (k * blockDim.x + threadIdx.x) * W; }   // first of vector k

@@ -136,7 +136,6 @@ sampling_kernel(int* token, const T* logits, const float* u, Sampling how, int V
 template <class T>
 void sampling_forward(int* token, const T* logits, const float* u, const Sampling& how, int B, int V, int P,
                       Gpu<T> on) {
-    by_width(
-        P, [&](auto W) { launch(sampling_kernel<W, T>, B, sampling_block, 0, on, token, logits, u, how, V, P); },
-        logits);
+    by_width(P, {logits},
+             [&](auto W) { launch(sampling_kernel<W, T>, B, sampling_block, 0, on, token, logits, u, how, V, P); });
 }

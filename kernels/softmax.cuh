@@ -61,12 +61,12 @@ __global__ void softmax_backward_kernel(T* d_inp, const T* d_out, const T* out, 
 
 template <class T>
 void softmax_forward(T* out, const T* inp, int N, int V, Gpu<T> on) {
-    by_width(V, [&](auto W) { launch(softmax_forward_kernel<W, T>, N, softmax_block, 0, on, out, inp, V); }, out, inp);
+    by_width(V, {out, inp},
+             [&](auto W) { launch(softmax_forward_kernel<W, T>, N, softmax_block, 0, on, out, inp, V); });
 }
 
 template <class T>
 void softmax_backward(T* d_inp, const T* d_out, const T* out, int N, int V, Gpu<T> on) {
-    by_width(
-        V, [&](auto W) { launch(softmax_backward_kernel<W, T>, N, softmax_block, 0, on, d_inp, d_out, out, V); }, d_inp,
-        d_out, out);
+    by_width(V, {d_inp, d_out, out},
+             [&](auto W) { launch(softmax_backward_kernel<W, T>, N, softmax_block, 0, on, d_inp, d_out, out, V); });
 }

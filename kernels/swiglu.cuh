@@ -49,14 +49,14 @@ dim3 swiglu_grid(int N, int F) {
 
 template <class T>
 void swiglu_forward(T* out, const T* inp, int N, int F, Gpu<T> on) {
-    by_width(F, [&](auto W) {
+    by_width(F, {out, inp}, [&](auto W) {
         launch(swiglu_forward_kernel<W, T>, swiglu_grid<W>(N, F), swiglu_block(), 0, on, out, inp, N, F);
-    }, out, inp);
+    });
 }
 
 template <class T>
 void swiglu_backward(T* d_inp, const T* d_out, const T* inp, int N, int F, Gpu<T> on) {
-    by_width(F, [&](auto W) {
+    by_width(F, {d_inp, d_out, inp}, [&](auto W) {
         launch(swiglu_backward_kernel<W, T>, swiglu_grid<W>(N, F), swiglu_block(), 0, on, d_inp, d_out, inp, N, F);
-    }, d_inp, d_out, inp);
+    });
 }
