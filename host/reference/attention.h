@@ -19,14 +19,14 @@ constexpr int attention_strip = 64;
 // Places of one key/value head's tensors; consecutive tokens are `row` (or `out_row`) elements apart.
 struct AttentionHead {
     int B, T, NH, NKV, HS;
-    int row() const { return (NH + 2 * NKV) * HS; }
-    int out_row() const { return NH * HS; }
-    size_t token(int b, int t) const { return size_t(b) * T + t; }
-    size_t query(int b, int t, int h) const { return token(b, t) * row() + size_t(h) * HS; }
-    size_t key(int b, int kv) const { return token(b, 0) * row() + size_t(NH + kv) * HS; }
-    size_t value(int b, int kv) const { return token(b, 0) * row() + size_t(NH + NKV + kv) * HS; }
-    size_t out(int b, int t, int h) const { return token(b, t) * out_row() + size_t(h) * HS; }
-    size_t lse(int b, int h, int t) const { return (size_t(b) * NH + h) * T + t; }
+    constexpr int row() const { return (NH + 2 * NKV) * HS; }
+    constexpr int out_row() const { return NH * HS; }
+    constexpr size_t token(int b, int t) const { return size_t(b) * T + t; }
+    constexpr size_t query(int b, int t, int h) const { return token(b, t) * row() + size_t(h) * HS; }
+    constexpr size_t key(int b, int kv) const { return token(b, 0) * row() + size_t(NH + kv) * HS; }
+    constexpr size_t value(int b, int kv) const { return token(b, 0) * row() + size_t(NH + NKV + kv) * HS; }
+    constexpr size_t out(int b, int t, int h) const { return token(b, t) * out_row() + size_t(h) * HS; }
+    constexpr size_t lse(int b, int h, int t) const { return (size_t(b) * NH + h) * T + t; }
     float scale() const { return 1 / std::sqrt(float(HS)); }
 };
 

@@ -1,0 +1,98 @@
+// Checks kernels/attention.cuh.      ./test_gpt --gtest_filter='attention*'
+#include "../kernels/attention.cuh"
+#include "harness.h"
+
+namespace {
+
+enum class Mask { causal, documents, window };
+
+// The first visible key of every query: of its document (cut at random places), or of a sliding window of 5.
+std::vector<int> first_keys(Mask mask, int B, int TT) {
+    std::vector<int> first(size_t(B) * TT);
+    std::mt19937 random(3);
+    for (int b = 0; b < B; b++)
+        for (int t = 0, start = 0; t < TT; t++) {
+            if (random() % 13 == 0) start = t;
+            first[size_t(b) * TT + t] = mask == Mask::documents ? start : std::max(0, t - 4);
+        }
+    return first;
+}
+
+struct Shape { int B, T, NH, NKV, HS; };
+
+template <class T>
+void check_attention(const Shape& s, Mask mask, float dropout) {
+    const auto [B, TT, NH, NKV, HS] = s;
+    Case<T> c(
+        "attention",
+        {{"B", B}, {"T", TT}, {"NH", NH}, {"NKV", NKV}, {"HS", HS}, {"mask", long(mask)}, {"dropout", dropout > 0}});
+    const size_t rows = size_t(B) * TT, wide = rows * (NH + 2 * NKV) * HS, narrow = rows * NH * HS;
+    auto qkv = c.template random<T>("qkv", wide), out = c.template fresh<T>("out", narrow);
+    auto lse = c.template fresh<float>("lse", rows * NH);
+    auto first = c.values("first", first_keys(mask, B, TT));
+    auto noise = c.values("noise", std::vector<Noise>{{99, 7, 12}});
+    const auto keys = [&](auto on) { return mask == Mask::causal ? nullptr : first(on); };
+    c.run([&](auto on) {
+        attention_forward(out(on), lse(on), qkv(on), keys(on), {dropout, 4, noise(on)}, B, TT, NH, NKV, HS, on);
+    });
+    c.expect(out, TT + HS);
+    c.expect(lse, TT + HS);
+
+    c.share(out);
+    c.share(lse);
+    auto d_out = c.template random<T>("d_out", narrow), d_qkv = c.template fresh<T>("d_qkv", wide);
+    c.run([&](auto on) {
+        attention_backward(d_qkv(on), d_out(on), out(on), lse(on), qkv(on), keys(on), {dropout, 4, noise(on)}, B, TT,
+                           NH, NKV, HS, on);
+    });
+    c.expect(d_qkv, TT * (NH / NKV) + HS);
+}
+
+const std::vector<Shape> shapes = {{1, 1, 1, 1, 1},   {2, 7, 2, 1, 6},    {1, 33, 3, 3, 20},  {2, 70, 4, 2, 64},
+                                   {1, 65, 2, 1, 80}, {1, 40, 2, 1, 128}, {1, 35, 2, 2, 200}, {1, 20, 1, 1, 256}};
+
+TEST(attention, causal) {
+    for (const Shape& s : shapes) {
+        check_attention<float>(s, Mask::causal, 0);
+        check_attention<bf16>(s, Mask::causal, 0);
+    }
+}
+
+TEST(attention, first) {
+    for (const Shape& s : {shapes[1], shapes[2], shapes[3], shapes[6]})
+        for (Mask mask : {Mask::documents, Mask::window}) {
+            check_attention<float>(s, mask, 0);
+            check_attention<bf16>(s, mask, 0);
+        }
+}
+
+TEST(attention, dropout) {
+    for (const Shape& s : {shapes[1], shapes[2], shapes[3], shapes[7]}) {
+        check_attention<float>(s, Mask::causal, 0.3f);
+        check_attention<bf16>(s, Mask::documents, 0.3f);
+    }
+}
+
+// Scores beyond exp's range: the running maximum must grow tile by tile, and shrink what was summed.
+TEST(attention, large_scores) {
+    const int TT = 100, HS = 16;
+    Case<float> c("attention", {{"T", TT}, {"HS", HS}});
+    std::vector<float> values;
+    for (int t = 0; t < TT; t++)
+        for (int i = 0; i < 3 * HS; i++)
+            values.push_back(i < HS ? 10 : i < 2 * HS ? (t % 2 ? 0.2f * float(t) : -3) : float((t * 7 + i) % 5));
+    auto qkv = c.values<float>("qkv", values), out = c.fresh<float>("out", TT * HS), lse = c.fresh<float>("lse", TT);
+    c.run([&](auto on) {
+        attention_forward(out(on), lse(on), qkv(on), static_cast<int*>(nullptr), {}, 1, TT, 1, 1, HS, on);
+    });
+    c.expect(out, 100);
+    c.expect(lse, 100);
+}
+
+TEST(attention, limit) {
+    const Gpu<bf16> on;
+    bf16* none = nullptr;
+    EXPECT_THROW(attention_forward(none, static_cast<float*>(nullptr), none, nullptr, {}, 1, 1, 1, 1, 257, on), Error);
+}
+
+}  // namespace

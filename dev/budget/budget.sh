@@ -1,0 +1,46 @@
+#!/bin/sh
+# Checks what the compiler made of every kernel, without a GPU: registers against budget.txt, no spills, no local memory,
+# no double arithmetic, no float atomics, and that streaming kernels move 128 bits at a time.
+#
+#   dev/budget/budget.sh [ARCH...]        sm_80 sm_90a if not given; run it in the project's folder. NVCC and CXX from the environment.
+set -eu
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+folder=dev/budget
+${CXX:-g++} -std=c++20 -O1 -o "$work/sass" $folder/sass.cpp
+bad=0
+for arch in ${*:-sm_80 sm_90a}; do
+    ${NVCC:-nvcc} -std=c++20 -arch="$arch" -O3 --expt-relaxed-constexpr -Xcompiler -fopenmp,-Wall,-Wextra,-Wno-unknown-pragmas \
+        -Werror all-warnings -Xptxas -v,--warn-on-spills,--warn-on-local-memory-usage,--warn-on-double-precision-use,--warning-as-error \
+        --cubin -o "$work/$arch.cubin" $folder/kernels.cu 2>"$work/log" || { cat "$work/log"; exit 1; }
+    # name, registers
+    awk '/Function properties for/ { name = $NF } /Used [0-9]+ registers/ { for (i = 1; i < NF; i++) if ($i == "Used") print name, $(i + 1) }' \
+        "$work/log" | sort >"$work/registers"
+    # name, instructions, local, double, atomics, accesses, wide ones
+    "$work/sass" "$work/$arch.cubin" | sort >"$work/counts"
+    join "$work/registers" "$work/counts" >"$work/joined"
+    cut -d' ' -f1 "$work/joined" | c++filt | sed 's/(.*//; s/^void //; s/ //g' | paste -d' ' - "$work/joined" | cut -d' ' -f1,3- >"$work/kernels"
+    awk -v arch="$arch" '
+        function complain(text) { print arch ": " name ": " text; bad = 1 }
+        FNR == NR { if ($0 !~ /^#/ && NF) { row[++rows] = $1; threads[rows] = $2; most[rows] = $3; narrow[rows] = $4 } next }
+        {
+            name = $1; registers = $2; kernels++
+            for (r = 1; r <= rows && name !~ "^" row[r] "<"; r++);
+            if (r > rows) { complain("has no row in budget.txt"); next }
+            seen[r] = 1
+            if (registers > most[r]) complain(registers " registers, budget " most[r])
+            if (int((registers + 7) / 8) * 8 * threads[r] > 65536) complain(registers " registers x " threads[r] " threads do not fit an SM")
+            if ($4) complain($4 " local memory accesses")
+            if ($5) complain($5 " double instructions")
+            if ($6) complain($6 " atomics on global memory")
+            # The instances for ragged shapes, of width 1, are exempt.
+            streams = narrow[r] != "-" && name !~ /<1[,>]/
+            if (streams && $8 < 0.9 * ($7 - narrow[r])) complain("only " $8 " of " $7 " global accesses are of 128 bits, " narrow[r] " need not be")
+        }
+        END {
+            for (r = 1; r <= rows; r++) if (!seen[r]) { name = row[r]; complain("is in budget.txt, but no kernel") }
+            print arch ": " kernels " kernels checked"
+            exit bad
+        }' $folder/budget.txt "$work/kernels" || bad=1
+done
+exit $bad

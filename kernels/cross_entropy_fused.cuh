@@ -1,0 +1,64 @@
+// Cross-entropy and its gradient in one pass over the logits, which the gradient replaces: cross_entropy.cuh, forward
+// then backward, for training, where d_loss is known beforehand.
+//
+//   logits (N,P), in: logits, out: d_logits   target (N)   loss, lse (N)
+//
+// A block owns a row and keeps as much of it as fits in shared memory between the pass that sums and the pass that
+// writes: GPT-2's whole row in bf16 takes 100 KB. Rows go from last to first: the product that follows starts at the
+// first, and finds it in the cache.
+#pragma once
+#include "../host/reference/cross_entropy_fused.h"
+#include "cross_entropy.cuh"
+
+constexpr int cross_entropy_fused_block = 1024;
+
+// Columns below `kept`, a multiple of 8, stay in shared memory.
+template <int W, class T>
+__global__ void __launch_bounds__(cross_entropy_fused_block)
+    cross_entropy_fused_kernel(float* loss, float* lse, T* logits, const float* d_loss, const int* target, int V, int P,
+                               int kept) {
+    constexpr int step = cross_entropy_fused_block * W;
+    T* row = dynamic_shared<T>();
+    const size_t n = gridDim.x - 1 - blockIdx.x;
+    T* x = logits + n * P;
+
+    SoftmaxSum mine;
+    for (int v = threadIdx.x * W; v < P; v += step) {
+        const Vec<W> part = load<W>(x + v);
+        if (v < kept) store<W>(row + v, part);
+        mine.add(part, V - v);
+    }
+    const int wanted = target[n];
+    const float at_target = wanted == ignored_target ? 0 : float(x[wanted]);       // before anyone overwrites it
+    const SoftmaxSum sum = softmax_block_sum(mine);
+    const float log_sum = sum.max + logf(sum.sum);
+    if (threadIdx.x == 0) {
+        lse[n] = log_sum;
+        loss[n] = wanted == ignored_target ? 0 : log_sum - at_target;
+    }
+
+    // A thread reads back from shared memory what it stored itself.
+    const float scale = wanted == ignored_target ? 0 : *d_loss;
+    for (int v = threadIdx.x * W; v < P; v += step) {
+        const Vec<W> part = v < kept ? load<W>(row + v) : load<W>(x + v);
+        store<W>(x + v, cross_entropy_gradient(part, v, log_sum, wanted, scale, V));
+    }
+}
+
+// Elements of a row that fit in the shared memory of a block beside the static kind.
+template <class T>
+int cross_entropy_kept(int P, const Gpu<T>& on) {
+    // Beside the static kind.
+    const int reserved = 2048, most = (on.shared_limit - reserved) / 16 * 16 / int(sizeof(T));
+    return std::min(round_up(P, 8), most);
+}
+
+template <class T>
+void cross_entropy_fused(float* loss, float* lse, T* logits, const float* d_loss, const int* target, int N, int V,
+                         int P, Gpu<T> on) {
+    const int kept = cross_entropy_kept(P, on);
+    by_width(P, {logits}, [&](auto W) {
+        launch(cross_entropy_fused_kernel<W, T>, N, cross_entropy_fused_block, kept * sizeof(T), on, loss, lse,
+               logits, d_loss, target, V, P, kept);
+    });
+}

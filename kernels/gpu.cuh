@@ -1,0 +1,140 @@
+// Gpu<T>: where the kernels run, as Cpu<T> is where the references run (host/device.h), and the only way to launch one.
+#pragma once
+#include <cuda_bf16.h>
+#include <cuda_runtime.h>
+#include "../host/device.h"
+
+using bf16 = __nv_bfloat16;
+
+// What the user reads instead of a CUDA error code.
+inline Error cuda_error(cudaError_t code, const std::string& call) {
+    switch (code) {
+        case cudaErrorMemoryAllocation:
+            return {Exit::device, "GPU memory", "there is not enough of it left",
+                    "`train_gpt plan` shows what a model needs; try a smaller --batch"};
+        case cudaErrorNoDevice:
+            return {Exit::device, "GPU", "none was found", "--device cpu trains without one"};
+        case cudaErrorInsufficientDriver:
+            return {Exit::device, "GPU", "the NVIDIA driver is missing or too old for this build",
+                    "update the driver, or train with --device cpu"};
+        case cudaErrorNoKernelImageForDevice:
+            return {Exit::device, "GPU", "this build has no code for it", "build again on this machine"};
+        default:
+            return {Exit::device, "GPU", "`" + call + "` failed, " + cudaGetErrorString(code),
+                    "run dev/gpu_check.sh, and please report what it says"};
+    }
+}
+inline void check_cuda(cudaError_t code, const char* call) { if (code != cudaSuccess) throw cuda_error(code, call); }
+#define CUDA(call) check_cuda(call, #call)
+
+// A size the kernels of `layer` cannot do ends here, in one line that names layer, size and limit.
+inline void check_limit(const char* layer, const char* size, long value, long limit) {
+    if (value > limit) throw Error(Exit::device, layer, std::string(size) + " = " + std::to_string(value) +
+                                   " is above the kernels' limit of " + std::to_string(limit), "--device cpu has none");
+}
+
+template <class T>
+class Gpu {
+public:
+    using Real = T;                             // storage of weights, activations and the gradients of activations
+    using Stat = float;                         // statistics, losses, weight gradients, moments
+    static constexpr int vocab_multiple = 128;  // rows of logits stay 16-byte aligned, and whole tiles of a product
+    static constexpr int oldest = 80;           // compute capability, times ten
+
+    cudaStream_t stream = nullptr;              // everything runs in its order
+    int sm_count = 0;
+    int shared_limit = 0;                       // bytes a block may have
+
+    explicit Gpu(int device = 0) {
+        const auto attribute = [=](cudaDeviceAttr which) {
+            int value = 0;
+            CUDA(cudaDeviceGetAttribute(&value, which, device));
+            return value;
+        };
+        int count = 0;
+        CUDA(cudaGetDeviceCount(&count));
+        if (device >= count) throw cuda_error(cudaErrorNoDevice, "");
+        CUDA(cudaSetDevice(device));
+        const int capability =
+            10 * attribute(cudaDevAttrComputeCapabilityMajor) + attribute(cudaDevAttrComputeCapabilityMinor);
+        if (capability < oldest)
+            throw Error(Exit::device, "GPU", "compute capability " + std::to_string(capability) + " is older than " +
+                        std::to_string(oldest) + " (Ampere)", "--device cpu trains without it");
+        sm_count = attribute(cudaDevAttrMultiProcessorCount);
+        shared_limit = attribute(cudaDevAttrMaxSharedMemoryPerBlockOptin);
+        CUDA(cudaStreamCreate(&state->stream));
+        stream = state->stream;
+    }
+
+    // n zeros, 256-byte aligned; they live as long as any copy of this device. Throws Error{device} without memory.
+    template <class U>
+    U* allocate(size_t n) const {
+        U* p = static_cast<U*>(state->block(std::max<size_t>(n, 1) * sizeof(U)));
+        zero(p, n);
+        return p;
+    }
+
+    template <class U> void zero(U* p, size_t n) const { CUDA(cudaMemsetAsync(p, 0, n * sizeof(U), stream)); }
+
+    // Both return when the copy is done.
+    template <class U> void upload(U* device, const U* host, size_t n) const {
+        CUDA(cudaMemcpyAsync(device, host, n * sizeof(U), cudaMemcpyHostToDevice, stream));
+        synchronize();
+    }
+    template <class U> void download(U* host, const U* device, size_t n) const {
+        CUDA(cudaMemcpyAsync(host, device, n * sizeof(U), cudaMemcpyDeviceToHost, stream));
+        synchronize();
+    }
+    void synchronize() const { CUDA(cudaStreamSynchronize(stream)); }
+
+    // At least n elements that a launcher's kernels may use until the next call. The workspace grows in the first steps
+    // only; what it grew out of stays allocated, as kernels in flight or a captured graph may still use it.
+    template <class U>
+    U* scratch(size_t n) const {
+        if (state->workspace_bytes < n * sizeof(U)) {
+            state->workspace_bytes = std::max({n * sizeof(U), 2 * state->workspace_bytes, size_t(1) << 20});
+            state->workspace = state->block(state->workspace_bytes);
+        }
+        return static_cast<U*>(state->workspace);
+    }
+
+private:
+    struct State {
+        cudaStream_t stream = nullptr;
+        std::vector<void*> blocks;
+        void* workspace = nullptr;
+        size_t workspace_bytes = 0;
+        void* block(size_t bytes) {
+            void* p = nullptr;
+            CUDA(cudaMalloc(&p, bytes));
+            blocks.push_back(p);
+            return p;
+        }
+        ~State() {                              // what fails now failed before: nothing is left to report
+            if (stream) cudaStreamSynchronize(stream), cudaStreamDestroy(stream);
+            for (void* p : blocks) cudaFree(p);
+        }
+    };
+    std::shared_ptr<State> state = std::make_shared<State>();
+};
+
+// Runs kernel<<<grid, block, shared_bytes>>>(args...) in the order of `on`. A grid of no blocks is no work.
+template <class T, class... P, class... A>
+void launch(void (*kernel)(P...), dim3 grid, dim3 block, size_t shared_bytes, const Gpu<T>& on, A... args) {
+    static_assert(sizeof...(P) == sizeof...(A), "one argument for every parameter of the kernel");
+    if (size_t(grid.x) * grid.y * grid.z == 0) return;
+    constexpr size_t without_asking = 48 * 1024;     // above it a kernel must opt in
+    if (shared_bytes > size_t(on.shared_limit))
+        throw Error(Exit::device, "GPU",
+                    "a kernel needs " + std::to_string(shared_bytes >> 10) +
+                        " KiB of shared memory per block, this GPU has " + std::to_string(on.shared_limit >> 10),
+                    "--dtype bf16 needs less");
+    if (shared_bytes > without_asking)
+        CUDA(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, int(shared_bytes)));
+    cudaLaunchConfig_t config = {};
+    config.gridDim = grid;
+    config.blockDim = block;
+    config.dynamicSmemBytes = shared_bytes;
+    config.stream = on.stream;
+    CUDA(cudaLaunchKernelEx(&config, kernel, static_cast<P>(args)...));
+}

@@ -1,0 +1,142 @@
+// Linear: out = inp . weight^T + bias
+//
+//   d_inp     = d_out . weight
+//   d_weight += d_out^T . inp
+//   d_bias   += sum over n of d_out[n]
+//
+//   inp (N,C)   weight (OC,C)   bias (OC) or null   out (N,OC)
+//
+// All three are c (M,N) = a . b over k: a block owns 64 x 64 of c and walks over k, 32 at a time, through two tiles in
+// shared memory; a thread owns 4 rows x 8 columns in registers. Tiles lie k by k, whichever way their matrix does.
+#pragma once
+#include <numeric>
+#include "../host/reference/linear.h"
+#include "common.cuh"
+
+constexpr int linear_tile = 64, linear_k = 32, linear_rows = 4, linear_columns = 8;
+constexpr int linear_block = linear_tile / linear_rows * (linear_tile / linear_columns);
+
+// What neighbours in memory differ in: k, or the row of a (the column of b).
+enum class Along { k, outer };
+
+// A matrix of `outers` rows of a (columns of b), `ld` elements apart along the slow direction.
+template <class T, Along along_> struct LinearOperand {
+    static constexpr Along along = along_;
+    const T* data;
+    int ld, outers;
+};
+
+// Element (k, outer) of a tile. The exclusive-or spreads 8 rows x 4 vectors along k over all banks.
+__device__ inline int linear_at(int k, int outer) { return k * linear_tile + (outer ^ k / 8 % 4 * 8); }
+
+// Beyond the matrix there are zeros.
+template <int W, class T, Along along>
+__device__ void linear_load(float* tile, const LinearOperand<T, along>& x, int first, int k0, int K) {
+    for (int v = threadIdx.x; v < linear_tile * linear_k / W; v += linear_block) {
+        constexpr int across = (along == Along::k ? linear_k : linear_tile) / W;
+        const int slow = v / across, fast = v % across * W;
+        const int k = along == Along::k ? fast : slow, outer = along == Along::k ? slow : fast;
+        const bool inside = first + outer < x.outers && k0 + k < K;
+        const size_t at =
+            along == Along::k ? size_t(first + outer) * x.ld + k0 + k : size_t(k0 + k) * x.ld + first + outer;
+        const Vec<W> part = inside ? load<W>(x.data + at) : Vec<W>{};
+        if constexpr (along == Along::outer) store<W>(tile + linear_at(k, outer), part);
+        else for (int i = 0; i < W; i++) tile[linear_at(k + i, outer)] = part[i];
+    }
+}
+
+template <int W, Into into, class A, class B, class Out, class T>
+__global__ void __launch_bounds__(linear_block)
+linear_kernel(Out* c, A a, B b, const T* bias, int K) {
+    __shared__ __align__(16) float a_tile[linear_k * linear_tile], b_tile[linear_k * linear_tile];
+    const int M = a.outers, N = b.outers, across = ceil_div(N, linear_tile);
+    const int m0 = blockIdx.x / across * linear_tile, n0 = blockIdx.x % across * linear_tile;
+    constexpr int columns = linear_tile / linear_columns;
+    const int row = threadIdx.x / columns * linear_rows, column = threadIdx.x % columns * linear_columns;
+
+    Vec<linear_columns> sum[linear_rows] = {};
+    for (int k0 = 0; k0 < K; k0 += linear_k) {
+        __syncthreads();                                       // the last step's readers are done
+        linear_load<W>(a_tile, a, m0, k0, K);
+        linear_load<W>(b_tile, b, n0, k0, K);
+        __syncthreads();
+        #pragma unroll 8
+        for (int k = 0; k < linear_k; k++) {
+            const Vec<linear_rows> x = load<linear_rows>(a_tile + linear_at(k, row));
+            const Vec<linear_columns> y = load<linear_columns>(b_tile + linear_at(k, column));
+            for (int i = 0; i < linear_rows; i++) for (int j = 0; j < linear_columns; j++) sum[i][j] += x[i] * y[j];
+        }
+    }
+
+    // Write, or add, in vectors that are inside as a whole or not at all.
+    for (int i = 0; i < linear_rows && m0 + row + i < M; i++)
+        for (int j = 0; j < linear_columns && n0 + column + j < N; j += W) {
+            Vec<W> x = {};
+            for (int w = 0; w < W; w++) x[w] = sum[i][j + w];
+            Out* to = c + size_t(m0 + row + i) * N + n0 + column + j;
+            if (bias || into == Into::add) {
+                const Vec<W> y = into == Into::add ? load<W>(to) : load<W>(bias + n0 + column + j);
+                for (int w = 0; w < W; w++) x[w] += y[w];
+            }
+            store<W>(to, x);
+        }
+}
+
+template <int W, Into into, class A, class B, class Out, class T>
+void linear_product(Out* c, A a, B b, const T* bias, int K, const Gpu<T>& on) {
+    const int tiles = ceil_div(a.outers, linear_tile) * ceil_div(b.outers, linear_tile);
+    launch(linear_kernel<W, into, A, B, Out, T>, tiles, linear_block, 0, on, c, a, b, bias, K);
+}
+
+// The bias's gradient: a block owns 32 * W columns and every gridDim.y-th set of 8 rows, and leaves its sums in partial
+// (gridDim.y,OC).
+constexpr int linear_bias_rows = 8;
+template <int W, class T>
+__global__ void linear_bias_kernel(float* partial, const T* d_out, int N, int OC) {
+    __shared__ __align__(16) float sums[linear_bias_rows][warp_size * W];
+    const int o = (blockIdx.x * warp_size + threadIdx.x) * W;
+    Vec<W> sum = {};
+    if (o < OC)
+        for (int n = blockIdx.y * linear_bias_rows + threadIdx.y; n < N; n += gridDim.y * linear_bias_rows) {
+            const Vec<W> x = load<W>(d_out + size_t(n) * OC + o);
+            for (int i = 0; i < W; i++) sum[i] += x[i];
+        }
+    store<W>(&sums[threadIdx.y][threadIdx.x * W], sum);
+    __syncthreads();
+    if (threadIdx.y > 0 || o >= OC) return;
+    for (int y = 1; y < linear_bias_rows; y++)
+        for (int i = 0; i < W; i++) sum[i] += sums[y][threadIdx.x * W + i];
+    store<W>(partial + size_t(blockIdx.y) * OC + o, sum);
+}
+
+template <int W, class T>
+void linear_bias(float* d_bias, const T* d_out, int N, int OC, const Gpu<T>& on) {
+    const int across = ceil_div(OC, warp_size * W),
+              down = std::min(ceil_div(N, linear_bias_rows), ceil_div(8 * on.sm_count, across));
+    float* partial = on.template scratch<float>(size_t(down) * OC);
+    launch(linear_bias_kernel<W, T>, dim3(across, down), dim3(warp_size, linear_bias_rows), 0, on, partial, d_out, N,
+           OC);
+    column_sum(d_bias, partial, down, OC, on);
+}
+
+template <class T>
+void linear_forward(T* out, const T* inp, const T* weight, const T* bias, int N, int C, int OC, Gpu<T> on) {
+    using Operand = LinearOperand<T, Along::k>;
+    by_width(std::gcd(C, OC), {out, inp, weight, bias}, [&](auto W) {
+        linear_product<W, Into::assign>(out, Operand{inp, C, N}, Operand{weight, C, OC}, bias, C, on);
+    });
+}
+
+// d_bias may be null.
+template <class T>
+void linear_backward(T* d_inp, float* d_weight, float* d_bias, const T* d_out, const T* inp, const T* weight, int N,
+                     int C, int OC, Gpu<T> on) {
+    using AlongK = LinearOperand<T, Along::k>;
+    using Across = LinearOperand<T, Along::outer>;
+    const T* no_bias = nullptr;
+    by_width(std::gcd(C, OC), {d_inp, d_weight, d_out, inp, weight}, [&](auto W) {
+        linear_product<W, Into::assign>(d_inp, AlongK{d_out, OC, N}, Across{weight, C, C}, no_bias, OC, on);
+        linear_product<W, Into::add>(d_weight, Across{d_out, OC, OC}, Across{inp, C, C}, no_bias, N, on);
+        if (d_bias) linear_bias<W>(d_bias, d_out, N, OC, on);
+    });
+}

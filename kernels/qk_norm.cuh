@@ -1,0 +1,172 @@
+// QK-norm: RMSNorm of every query head and every key head, before RoPE (Qwen3); values pass through.
+//
+//   out[n,h] = rmsnorm(inp[n,h]) * (h < NH ? q_weight : k_weight)        d_inp = rmsnorm's gradient, assigned
+//   d_q_weight, d_k_weight += the gains' gradients, summed over tokens and heads
+//
+//   inp, out (N,NH+2*NKV,HS)   q_weight, k_weight (HS)   rstd (N,NH+NKV)   d_inp may be d_out
+//
+// A team owns a head: a power of two of lanes of a warp with a vector each (K vectors where W = 1); a warp holds
+// several. Heads of all tokens are rows of one tensor, and a block's teams walk over them side by side.
+#pragma once
+#include "../host/reference/qk_norm.h"
+#include "common.cuh"
+
+constexpr int qk_norm_block = 128, qk_norm_max = warp_size * 8;      // HS at most
+
+enum class QkNormHead { query, key, value };
+__device__ inline QkNormHead qk_norm_head(int h, int NH, int NKV) {
+    return h < NH ? QkNormHead::query : h < NH + NKV ? QkNormHead::key : QkNormHead::value;
+}
+
+// The lanes for a head of HS channels, W * K each.
+inline int qk_norm_team(int HS, int each) {
+    int team = 1;
+    while (team * each < HS) team *= 2;
+    return team;
+}
+__device__ inline float qk_norm_team_sum(float x, int team) {
+    for (int offset = team / 2; offset > 0; offset /= 2) x += __shfl_xor_sync(~0u, x, offset);
+    return x;
+}
+
+// The norm of a head whose channels the team holds: what is beyond HS holds zeros. Returns rstd.
+template <int W, int K>
+__device__ float qk_norm_scale(const Vec<W> (&x)[K], float eps, int team, int HS) {
+    float squares = 0;
+    for (int k = 0; k < K; k++) for (int i = 0; i < W; i++) squares += x[k][i] * x[k][i];
+    return rsqrtf(qk_norm_team_sum(squares, team) / HS + eps);
+}
+
+// d becomes d_inp, where x is inp, and the gain's gradient is added to d_q_weight or d_k_weight; d of a value stays.
+// All lanes of the warp must call, whatever their heads are: the sum is theirs together.
+template <int W, int K>
+__device__ void qk_norm_gradient(Vec<W> (&d)[K], Vec<W> (&d_q_weight)[K], Vec<W> (&d_k_weight)[K], const Vec<W> (&x)[K],
+                                 const Vec<W> (&w_q)[K], const Vec<W> (&w_k)[K], float rstd, QkNormHead head, int team,
+                                 int HS) {
+    float dot = 0;
+    for (int k = 0; k < K; k++)
+        for (int i = 0; i < W; i++) {
+            const float share = d[k][i] * x[k][i] * rstd;
+            if (head == QkNormHead::query) d_q_weight[k][i] += share, d[k][i] *= w_q[k][i];
+            if (head == QkNormHead::key) d_k_weight[k][i] += share, d[k][i] *= w_k[k][i];
+            dot += d[k][i] * x[k][i];
+        }
+    const float mean = qk_norm_team_sum(dot, team) * rstd / HS;
+    if (head == QkNormHead::value) return;
+    for (int k = 0; k < K; k++) for (int i = 0; i < W; i++) d[k][i] = rstd * (d[k][i] - x[k][i] * rstd * mean);
+}
+
+// Vector k of a head, and its place in it, for member `lane` of a team; zeros beyond HS.
+template <int W> __device__ int qk_norm_channel(int k, int lane, int team) { return (k * team + lane) * W; }
+template <int W, int K, class T>
+__device__ void qk_norm_load(Vec<W> (&x)[K], const T* head, int lane, int team, int HS) {
+    #pragma unroll
+    for (int k = 0; k < K; k++) {
+        const int c = qk_norm_channel<W>(k, lane, team);
+        x[k] = c < HS ? load<W>(head + c) : Vec<W>{};
+    }
+}
+template <int W, int K, class T>
+__device__ void qk_norm_store(T* head, const Vec<W> (&x)[K], int lane, int team, int HS) {
+    #pragma unroll
+    for (int k = 0; k < K; k++) {
+        const int c = qk_norm_channel<W>(k, lane, team);
+        if (c < HS) store<W>(head + c, x[k]);
+    }
+}
+
+template <int W, int K, class T>
+__global__ void qk_norm_forward_kernel(T* out, float* rstd, const T* inp, const T* q_weight, const T* k_weight,
+                                       float eps, int N, int NH, int NKV, int HS, int team) {
+    const int lane = threadIdx.x % team, heads = NH + 2 * NKV;
+    const int row = blockIdx.x * (qk_norm_block / team) + threadIdx.x / team, h = row % heads;
+    const bool active = row < N * heads;
+    Vec<W> x[K] = {};
+    if (active) qk_norm_load(x, inp + size_t(row) * HS, lane, team, HS);
+    const float scale = qk_norm_scale(x, eps, team, HS);       // all lanes of the warp take part
+    if (!active) return;
+    if (h < NH + NKV) {
+        Vec<W> w[K];
+        qk_norm_load(w, h < NH ? q_weight : k_weight, lane, team, HS);
+        for (int k = 0; k < K; k++) for (int i = 0; i < W; i++) x[k][i] *= scale * w[k][i];
+        if (lane == 0) rstd[size_t(row / heads) * (NH + NKV) + h] = scale;
+    }
+    qk_norm_store(out + size_t(row) * HS, x, lane, team, HS);
+}
+
+// out[c] = the sum over the block's teams, in order, for the channels c of a head; `put(row)` writes the team's own to
+// a row.
+template <class Put>
+__device__ void qk_norm_store_sum(float* out, int team, int HS, Put put) {
+    constexpr int most = 16;                                   // channels a lane holds
+    __shared__ __align__(16) float rows[qk_norm_block * most]; // (teams, HS) at most
+    const int teams = qk_norm_block / team;
+    __syncthreads();                                           // the last call's readers are done
+    put(rows + threadIdx.x / team * HS);
+    __syncthreads();
+    for (int c = threadIdx.x; c < HS; c += qk_norm_block) {
+        float total = 0;
+        for (int t = 0; t < teams; t++) total += rows[t * HS + c];
+        out[c] = total;
+    }
+}
+
+// partial (2, gridDim.x, HS): the blocks' shares of d_q_weight and d_k_weight.
+template <int W, int K, class T>
+__global__ void qk_norm_backward_kernel(T* d_inp, float* partial, const T* d_out, const T* inp, const T* q_weight,
+                                        const T* k_weight, const float* rstd, int N, int NH, int NKV, int HS,
+                                        int team) {
+    const int lane = threadIdx.x % team, heads = NH + 2 * NKV, teams = qk_norm_block / team;
+    Vec<W> d_q_weight[K] = {}, d_k_weight[K] = {}, w_q[K], w_k[K];
+    qk_norm_load(w_q, q_weight, lane, team, HS);
+    qk_norm_load(w_k, k_weight, lane, team, HS);
+    // Teams of a warp stay together: the shuffles need them all, also where a row is a value or beyond the last.
+    for (int first = blockIdx.x * teams; first < N * heads; first += gridDim.x * teams) {
+        const int row = first + threadIdx.x / team, h = row % heads;
+        const bool active = row < N * heads, normed = active && h < NH + NKV;
+        Vec<W> d[K] = {}, x[K] = {};
+        if (active) qk_norm_load(d, d_out + size_t(row) * HS, lane, team, HS);
+        if (normed) qk_norm_load(x, inp + size_t(row) * HS, lane, team, HS);
+        const float scale = normed ? rstd[size_t(row / heads) * (NH + NKV) + h] : 0;
+        const QkNormHead head = active ? qk_norm_head(h, NH, NKV) : QkNormHead::value;
+        qk_norm_gradient(d, d_q_weight, d_k_weight, x, w_q, w_k, scale, head, team, HS);
+        if (active) qk_norm_store(d_inp + size_t(row) * HS, d, lane, team, HS);
+    }
+    float *q_share = partial + size_t(blockIdx.x) * HS, *k_share = q_share + size_t(gridDim.x) * HS;
+    qk_norm_store_sum(q_share, team, HS, [&](float* to) { qk_norm_store(to, d_q_weight, lane, team, HS); });
+    qk_norm_store_sum(k_share, team, HS, [&](float* to) { qk_norm_store(to, d_k_weight, lane, team, HS); });
+}
+
+// Calls `then` with W, K and the team's size.
+template <class Then>
+void by_head(const char* layer, int N, int heads, int HS, Pointers pointers, Then then) {
+    check_limit(layer, "HS", HS, qk_norm_max);
+    check_limit(layer, "tokens * heads", long(N) * heads, 1 << 30);     // rows are counted in an int
+    by_width(HS, pointers, [&](auto W) {
+        constexpr int K = 8 / W;
+        then(W, std::integral_constant<int, K>{}, qk_norm_team(HS, 8));
+    });
+}
+
+template <class T>
+void qk_norm_forward(T* out, float* rstd, const T* inp, const T* q_weight, const T* k_weight, float eps, int N, int NH,
+                     int NKV, int HS, Gpu<T> on) {
+    by_head("qk_norm", N, NH + 2 * NKV, HS, {out, inp, q_weight, k_weight}, [&](auto W, auto K, int team) {
+        const int blocks = ceil_div(N * (NH + 2 * NKV), qk_norm_block / team);
+        launch(qk_norm_forward_kernel<W, K, T>, blocks, qk_norm_block, 0, on, out, rstd, inp, q_weight, k_weight, eps,
+               N, NH, NKV, HS, team);
+    });
+}
+
+template <class T>
+void qk_norm_backward(T* d_inp, float* d_q_weight, float* d_k_weight, const T* d_out, const T* inp, const T* q_weight,
+                      const T* k_weight, const float* rstd, int N, int NH, int NKV, int HS, Gpu<T> on) {
+    by_head("qk_norm", N, NH + 2 * NKV, HS, {d_inp, d_out, inp, q_weight, k_weight}, [&](auto W, auto K, int team) {
+        const int blocks = std::min(ceil_div(N * (NH + 2 * NKV), qk_norm_block / team), 8 * on.sm_count);
+        float* partial = on.template scratch<float>(2 * size_t(blocks) * HS);
+        launch(qk_norm_backward_kernel<W, K, T>, blocks, qk_norm_block, 0, on, d_inp, partial, d_out, inp, q_weight,
+               k_weight, rstd, N, NH, NKV, HS, team);
+        column_sum(d_q_weight, partial, blocks, HS, on);
+        column_sum(d_k_weight, partial + size_t(blocks) * HS, blocks, HS, on);
+    });
+}

@@ -1,0 +1,64 @@
+// Residual and the norm after it in one pass:  sum = inp + branch,   out = norm(sum) by rmsnorm.cuh or layernorm.cuh
+//
+//   Backward is the norm's own: it adds the norm's share to the residual stream's gradient, which passes through.
+//
+//   sum, out, inp, branch (N,C)   sum may be inp or branch
+//
+// The statistics are those of the sum as it is stored, which backward reads again.
+#pragma once
+#include "../host/reference/residual_norm.h"
+#include "layernorm.cuh"
+#include "rmsnorm.cuh"
+
+template <int W, int K, class T>
+__device__ void residual_row(Vec<W> (&x)[K], T* sum, const T* inp, const T* branch, int C) {
+    Vec<W> y[K];
+    load_row(x, inp, C);
+    load_row(y, branch, C);
+    for (int k = 0; k < K; k++) for (int i = 0; i < W; i++) x[k][i] = float(T(x[k][i] + y[k][i]));
+    store_row(sum, x, C);
+}
+
+template <int W, int K, class T>
+__global__ void __launch_bounds__(row_threads)
+residual_layernorm_forward_kernel(T* sum, T* out, float* mean, float* rstd, const T* inp, const T* branch,
+                                                  const T* weight, const T* bias, float eps, int N, int C) {
+    const int n = blockIdx.x * blockDim.y + threadIdx.y;
+    if (n >= N) return;                                        // the whole team
+    const size_t row = size_t(n) * C;
+    Vec<W> x[K];
+    residual_row(x, sum + row, inp + row, branch + row, C);
+    layernorm_row(out + row, mean + n, rstd + n, x, weight, bias, eps, C);
+}
+
+template <int W, int K, class T>
+__global__ void __launch_bounds__(row_threads)
+residual_rmsnorm_forward_kernel(T* sum, T* out, float* rstd, const T* inp, const T* branch, const T* weight,
+                                                float eps, int N, int C) {
+    const int n = blockIdx.x * blockDim.y + threadIdx.y;
+    if (n >= N) return;
+    const size_t row = size_t(n) * C;
+    Vec<W> x[K];
+    residual_row(x, sum + row, inp + row, branch + row, C);
+    rmsnorm_row(out + row, rstd + n, x, weight, eps, C);
+}
+
+template <class T>
+void residual_layernorm_forward(T* sum, T* out, float* mean, float* rstd, const T* inp, const T* branch,
+                                const T* weight, const T* bias, float eps, int N, int C, Gpu<T> on) {
+    by_row("residual_norm", C, {sum, out, inp, branch, weight, bias}, [&](auto W, auto K) {
+        const dim3 block = row_block<W, K>(C);
+        launch(residual_layernorm_forward_kernel<W, K, T>, ceil_div(N, block.y), block, 0, on, sum, out, mean, rstd,
+               inp, branch, weight, bias, eps, N, C);
+    });
+}
+
+template <class T>
+void residual_rmsnorm_forward(T* sum, T* out, float* rstd, const T* inp, const T* branch, const T* weight, float eps,
+                              int N, int C, Gpu<T> on) {
+    by_row("residual_norm", C, {sum, out, inp, branch, weight}, [&](auto W, auto K) {
+        const dim3 block = row_block<W, K>(C);
+        launch(residual_rmsnorm_forward_kernel<W, K, T>, ceil_div(N, block.y), block, 0, on, sum, out, rstd, inp,
+               branch, weight, eps, N, C);
+    });
+}

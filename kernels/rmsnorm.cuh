@@ -1,0 +1,100 @@
+// RMSNorm: scale every token to unit root-mean-square, then every channel by a learned gain (Zhang & Sennrich 2019).
+//
+//   rstd[n]   = 1 / sqrt(mean_c(inp[n,c]^2) + eps)        norm[n,c] = inp[n,c] * rstd[n]
+//   out[n,c]  = norm[n,c] * weight[c]
+//
+//   d_weight[c] += sum_n d_out[n,c] * norm[n,c]
+//   d_inp[n,c]  += rstd[n] * (g[n,c] - norm[n,c] * mean_c(g * norm)),   g = d_out * weight
+//
+//   inp, out (N,C)   weight (C)   rstd (N)
+//
+// A warp, or for C > 1024 a block, owns a row and keeps it in registers (row.cuh).
+#pragma once
+#include "../host/reference/rmsnorm.h"
+#include "row.cuh"
+
+// What follows once a thread has its part of the row.
+template <int W, int K, class T>
+__device__ void rmsnorm_row(T* out, float* rstd, Vec<W> (&x)[K], const T* weight, float eps, int C) {
+    float squares = 0;
+    for (int k = 0; k < K; k++) for (int i = 0; i < W; i++) squares += x[k][i] * x[k][i];
+    const float scale = rsqrtf(row_sum(squares) / C + eps);
+    if (threadIdx.x == 0) *rstd = scale;
+
+    for (int k = 0; k < K; k++) {
+        const int c = row_channel<W>(k);
+        if (c >= C) continue;
+        const Vec<W> w = load<W>(weight + c);
+        for (int i = 0; i < W; i++) x[k][i] *= scale * w[i];
+        store<W>(out + c, x[k]);
+    }
+}
+
+template <int W, int K, class T>
+__global__ void __launch_bounds__(row_threads)
+rmsnorm_forward_kernel(T* out, float* rstd, const T* inp, const T* weight, float eps, int N, int C) {
+    const int n = blockIdx.x * blockDim.y + threadIdx.y;
+    if (n >= N) return;                                        // the whole team
+    Vec<W> x[K];
+    load_row(x, inp + size_t(n) * C, C);
+    rmsnorm_row(out + size_t(n) * C, rstd + n, x, weight, eps, C);
+}
+
+// A team walks over rows and keeps its share of d_weight in registers; a block leaves its own in partial (gridDim.x,
+// C).
+template <int W, int K, class T>
+__global__ void __launch_bounds__(row_threads)
+rmsnorm_backward_kernel(T* d_inp, float* partial, const T* d_out, const T* inp, const T* weight, const float* rstd,
+                                        int N, int C) {
+    Vec<W> d_weight[K] = {};
+    for (int n = blockIdx.x * blockDim.y + threadIdx.y; n < N; n += gridDim.x * blockDim.y) {
+        const size_t row = size_t(n) * C;
+        const float scale = rstd[n];
+        Vec<W> norm[K], g[K];
+        load_row(norm, inp + row, C);
+        load_row(g, d_out + row, C);
+
+        float dot = 0;
+        for (int k = 0; k < K; k++) {
+            if (row_channel<W>(k) >= C) continue;
+            const Vec<W> w = load<W>(weight + row_channel<W>(k));
+            for (int i = 0; i < W; i++) {
+                norm[k][i] *= scale;
+                d_weight[k][i] += g[k][i] * norm[k][i];
+                g[k][i] *= w[i];
+                dot += g[k][i] * norm[k][i];
+            }
+        }
+        const float mean = row_sum(dot) / C;
+
+        for (int k = 0; k < K; k++) {
+            const int c = row_channel<W>(k);
+            if (c >= C) continue;
+            Vec<W> d = load<W>(d_inp + row + c);
+            for (int i = 0; i < W; i++) d[i] += scale * (g[k][i] - norm[k][i] * mean);
+            store<W>(d_inp + row + c, d);
+        }
+    }
+    store_row_sum(partial + size_t(blockIdx.x) * C, d_weight, C);
+}
+
+template <class T>
+void rmsnorm_forward(T* out, float* rstd, const T* inp, const T* weight, float eps, int N, int C, Gpu<T> on) {
+    by_row("rmsnorm", C, {out, inp, weight}, [&](auto W, auto K) {
+        const dim3 block = row_block<W, K>(C);
+        launch(rmsnorm_forward_kernel<W, K, T>, ceil_div(N, block.y), block, 0, on, out, rstd, inp, weight, eps, N, C);
+    });
+}
+
+template <class T>
+void rmsnorm_backward(T* d_inp, float* d_weight, const T* d_out, const T* inp, const T* weight, const float* rstd,
+                      int N, int C, Gpu<T> on) {
+    by_row("rmsnorm", C, {d_inp, d_out, inp, weight}, [&](auto W, auto K) {
+        const dim3 block = row_block<W, K>(C);
+        const int blocks = row_blocks(N, block, on);
+        float* partial = on.template scratch<float>(size_t(blocks) * C);
+        launch(rmsnorm_backward_kernel<W, K, T>, blocks, block, row_shared(block, C), on, d_inp, partial, d_out, inp,
+               weight, rstd, N, C);
+        column_sum(d_weight, partial, blocks, C, on);
+    });
+}

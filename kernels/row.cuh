@@ -1,0 +1,74 @@
+// Rows of channels spread over threads: what the norms share.
+//
+// A team owns a row: threadIdx.x of its blockDim.x threads holds the vectors x, x + blockDim.x, ... of W channels, K of
+// them at most, in registers, so that a row is read once. A team of one warp (C <= 1024) shares its block with other
+// rows, threadIdx.y, and never waits at a barrier; a longer row has the block to itself.
+#pragma once
+#include "common.cuh"
+
+constexpr int row_warps = 4;                 // rows in a block, when a warp is enough for one
+constexpr int row_threads = 384;             // for one row, at most: each has up to 168 registers
+
+template <int W, int K>
+dim3 row_block(int C) {
+    const int team = round_up(ceil_div(C, W * K), warp_size);
+    return dim3(team, team == warp_size ? row_warps : 1);
+}
+
+// Calls `then` with the vectors' width W and the vectors per thread K for rows of C channels at these addresses.
+template <class Then>
+void by_row(const char* layer, int C, Pointers pointers, Then then) {
+    by_width(C, pointers, [&](auto W) {
+        constexpr int K = W == 8 ? 4 : 8;
+        check_limit(layer, "C", C, long(row_threads) * W * K);
+        if constexpr (W == 8)
+            if (C <= warp_size * W) return then(W, std::integral_constant<int, 1>{});
+        then(W, std::integral_constant<int, K>{});
+    });
+}
+
+template <int W> __device__ int row_channel(int k) { return (k * blockDim.x + threadIdx.x) * W; }   // first of vector k
+
+// What hangs over the end of the row reads as zeros, and is not written.
+template <int W, int K, class T>
+__device__ void load_row(Vec<W> (&x)[K], const T* row, int C) {
+    #pragma unroll
+    for (int k = 0; k < K; k++) x[k] = row_channel<W>(k) < C ? load<W>(row + row_channel<W>(k)) : Vec<W>{};
+}
+template <int W, int K, class T>
+__device__ void store_row(T* row, const Vec<W> (&x)[K], int C) {
+    #pragma unroll
+    for (int k = 0; k < K; k++)
+        if (row_channel<W>(k) < C) store<W>(row + row_channel<W>(k), x[k]);
+}
+
+// The sums over the team of M values at once; all its threads must call.
+template <int M>
+__device__ Vec<M> row_sum(Vec<M> x) {
+    if (blockDim.x > warp_size) return block_sum(x);
+    for (int m = 0; m < M; m++) x[m] = warp_sum(x[m]);
+    return x;
+}
+__device__ inline float row_sum(float x) { return row_sum(Vec<1>{{x}})[0]; }
+
+// out[c] = the sum of the block's rows, in their order. All threads of the block must call, with row_shared() bytes.
+template <int W, int K>
+__device__ void store_row_sum(float* out, const Vec<W> (&x)[K], int C) {
+    if (blockDim.y == 1) return store_row(out, x, C);
+    float* rows = dynamic_shared<float>();                     // (blockDim.y, C)
+    __syncthreads();                                           // the last call's readers are done
+    store_row(rows + threadIdx.y * C, x, C);
+    __syncthreads();
+    for (int c = thread_index(); c < C; c += block_threads()) {
+        float sum = rows[c];
+        for (int y = 1; y < int(blockDim.y); y++) sum += rows[y * C + c];
+        out[c] = sum;
+    }
+}
+inline size_t row_shared(dim3 block, int C) { return block.y == 1 ? 0 : block.y * size_t(C) * sizeof(float); }
+
+// Blocks for kernels that walk over rows and leave a share of a sum each: enough to hide latency, few enough to add up.
+template <class T>
+int row_blocks(int N, dim3 block, const Gpu<T>& on) {
+    return std::min<int>(ceil_div(N, int(block.y)), 4 * on.sm_count);
+}
