@@ -47,6 +47,7 @@ NVCC_FLAGS := $(COMMON) --expt-relaxed-constexpr -t 0 $(CODE) -Xcompiler -march=
 HOST := $(patsubst %.cpp,$(BUILD)/%.o,$(wildcard host/*.cpp host/reference/*.cpp))
 TESTS := $(patsubst %.cpp,$(BUILD)/%.o,$(wildcard dev/*.cpp))
 SIMT := $(patsubst %.cpp,$(BUILD)/%.o,$(wildcard dev/simt/*.cpp))
+KERNELS := kernels/commands.cu
 KERNEL_TESTS := $(wildcard dev/*.cu)
 SIMT_TESTS := $(patsubst %.cu,$(BUILD)/simt/%.o,$(KERNEL_TESTS) $(wildcard dev/simt/test/*.cu))
 
@@ -54,17 +55,17 @@ SIMT_TESTS := $(patsubst %.cu,$(BUILD)/simt/%.o,$(KERNEL_TESTS) $(wildcard dev/s
 .DELETE_ON_ERROR:
 all: train_gpt test_gpt
 
-$(PROGRAM)train_gpt_simt: $(BUILD)/simt/train_gpt.o $(HOST) $(SIMT)
+$(PROGRAM)train_gpt_simt: $(BUILD)/simt/train_gpt.o $(KERNELS:%.cu=$(BUILD)/simt/%.o) $(HOST) $(SIMT)
 	$(CXX) $(FLAGS) $(SANITIZER) -o $@ $^ -lboost_context $(LIBS)
 
-$(PROGRAM)test_gpt_simt: $(BUILD)/simt/test_gpt.o $(SIMT_TESTS) $(TESTS) $(HOST) $(SIMT)
+$(PROGRAM)test_gpt_simt: $(BUILD)/simt/test_gpt.o $(KERNELS:%.cu=$(BUILD)/simt/%.o) $(SIMT_TESTS) $(TESTS) $(HOST) $(SIMT)
 	$(CXX) $(FLAGS) $(SANITIZER) -o $@ $^ -lgtest -lboost_context $(LIBS)
 
 ifneq ($(NVCC),)
-train_gpt: $(BUILD)/cuda/train_gpt.o $(HOST)
+train_gpt: $(BUILD)/cuda/train_gpt.o $(KERNELS:%.cu=$(BUILD)/cuda/%.o) $(HOST)
 	$(NVCC) $(CODE) -Xcompiler -fopenmp -o $@ $^ $(LIBS)
 
-test_gpt: $(BUILD)/cuda/test_gpt.o $(patsubst %.cu,$(BUILD)/cuda/%.o,$(KERNEL_TESTS)) $(TESTS) $(HOST)
+test_gpt: $(patsubst %.cu,$(BUILD)/cuda/%.o,test_gpt.cu $(KERNELS) $(KERNEL_TESTS)) $(TESTS) $(HOST)
 	$(NVCC) $(CODE) -Xcompiler -fopenmp -o $@ $^ -lgtest $(LIBS)
 else
 train_gpt test_gpt: %: %_simt

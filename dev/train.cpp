@@ -35,7 +35,7 @@ Outcome run(const std::vector<std::string>& args) {
 std::vector<std::string> small(const fs::path& out, const fs::path& data, const std::vector<std::string>& changes = {}) {
     std::vector<std::string> args{"--model", "tiny", "--layers", "2", "--dim", "16", "--heads", "2", "--ffn", "32", "--context", "16",
                                   "--batch", "2", "--steps", "8", "--lr", "0.01", "--warmup", "2", "--eval-every", "4",
-                                  "--sample-every", "0", "--sample-tokens", "8", "--tokenizer", "byte", "--data", data.string(),
+                                  "--sample-every", "0", "--device", "cpu", "--sample-tokens", "8", "--tokenizer", "byte", "--data", data.string(),
                                   "--out", out.string()};
     if (changes.size() % 2) args.push_back(changes.back());           // a flag without a value
     for (size_t i = 0; i + 1 < changes.size(); i += 2) {
@@ -142,6 +142,39 @@ TEST(train, a_signal_saves_and_the_run_goes_on_to_the_same_end) {
     EXPECT_TRUE(fs::exists(at.path / "cut/step_00000009"));
 }
 
+// The same run on the kernels: on a GPU, or by dev/simt on the CPU.
+TEST(train, kernels_train_as_the_reference_does) {
+    const GpuFound gpu = find_gpu();
+    if (gpu.kind == GpuFound::Kind::none) GTEST_SKIP() << gpu.text;
+    const std::string device = gpu.kind == GpuFound::Kind::real ? "cuda" : "simt";
+    Temporary at;
+    const fs::path text = write_text(at);
+    ASSERT_EQ(run(small(at.path / "cpu", text, {"--device", "cpu", "--dropout", "0.1", "--steps", "10"})).code, Exit::done);
+    auto on_kernels = [&](const char* name, const char* dtype) {
+        const Outcome o = run(small(at.path / name, text, {"--device", device, "--dropout", "0.1", "--steps", "10", "--dtype", dtype, "--save-every", "3", "--keep", "9"}));
+        ASSERT_EQ(o.code, Exit::done) << o.error;
+    };
+    on_kernels("fp32", "fp32"), on_kernels("again", "fp32"), on_kernels("bf16", "bf16");
+    EXPECT_EQ(losses(at.path / "fp32"), losses(at.path / "again"));
+    const std::vector<Json> cpu = log_lines(at.path / "cpu"), fp32 = log_lines(at.path / "fp32"), bf16 = log_lines(at.path / "bf16");
+    for (size_t i = 1; i < cpu.size(); i++) {
+        const char* key = cpu[i].contains("loss") ? "loss" : "val_loss";
+        const double loss = cpu[i][key].get<double>();
+        EXPECT_NEAR(fp32[i][key].get<double>() / loss, 1, 1e-5) << key << " " << i;
+        EXPECT_NEAR(bf16[i][key].get<double>() / loss, 1, 2e-2) << key << " " << i;
+    }
+    for (const std::string dtype : {"fp32", "bf16"}) {                // resumed in the middle: the same bits
+        const fs::path cut = at.path / ("cut_" + dtype);
+        fs::create_directory(cut);
+        fs::copy(at.path / dtype / "step_00000006", cut / "step_00000006", fs::copy_options::recursive);
+        fs::copy(at.path / dtype / "log.jsonl", cut / "log.jsonl");
+        const Outcome o = run({"--resume", cut.string()});
+        ASSERT_EQ(o.code, Exit::done) << o.error;
+        EXPECT_EQ(losses(cut), losses(at.path / dtype));
+        EXPECT_EQ(weights_of(cut, 10), weights_of(at.path / dtype, 10));
+    }
+}
+
 TEST(train, not_finite_stops_without_spoiling_a_checkpoint) {
     Temporary at;
     const fs::path text = write_text(at), first = at.path / "first", second = at.path / "second";
@@ -192,7 +225,7 @@ TEST(train, says_what_is_wrong_and_leaves_things_alone) {
         {small(out, text, {"--heads", "3"}), Exit::usage, "heads"},
         {{"--resume", (at.path / "nowhere").string()}, Exit::input, "nowhere"},
         {{"sample", "--model", (at.path / "nowhere").string()}, Exit::input, "nowhere"},
-        {small(out, text, {"--device", "cuda"}), Exit::device, "--device"},
+        {small(out, text, {"--device", find_gpu().kind == GpuFound::Kind::real ? "simt" : "cuda"}), Exit::device, "--device"},
     };
     for (const auto& c : cases) {
         const Outcome o = run(c.args);

@@ -11,12 +11,6 @@ void print_piece(const std::string& text) {
         throw Error(Exit::io, "stdout", "cannot write", "is the reader gone or the disk full?");
 }
 
-Exit train_on_cpu(const Options& options) {
-    return train(options, Cpu<float>(), fmt::format("CPU, {} threads, fp32", omp_get_max_threads()));
-}
-
-Exit sample_on_cpu(const Options& options) { return sample(options, Cpu<float>()); }
-
 namespace {
 Exit plan(const Options& options) {
     Config base;
@@ -24,6 +18,13 @@ Exit plan(const Options& options) {
     else base = read_model_description(model_directory(options.model)).config;
     run_plan(options, model_config(options, base));
     return Exit::done;
+}
+
+Exit on_cpu(const Options& options, const std::string& why) {
+    if (options.dtype == Dtype::bf16)
+        throw Error(Exit::device, "--dtype bf16", "needs a GPU (" + why + ")", "the CPU trains in fp32: leave it out");
+    if (options.command == Command::sample) return sample(options, Cpu<float>());
+    return train(options, Cpu<float>(), fmt::format("CPU, {} threads, fp32 (no GPU: {})", omp_get_max_threads(), why));
 }
 }  // namespace
 
@@ -34,7 +35,14 @@ Exit run_command(const Options& options) {
     }
     if (options.command == Command::plan) return plan(options);
     if (options.threads > 0) omp_set_num_threads(options.threads);
-    if (options.device == DeviceKind::cuda || options.device == DeviceKind::simt)
-        throw Error(Exit::device, "--device", "this build has no kernels", "use --device cpu");
-    return options.command == Command::train ? train_on_cpu(options) : sample_on_cpu(options);
+
+    using Kind = GpuFound::Kind;
+    const GpuFound gpu = options.device == DeviceKind::cpu ? GpuFound{Kind::none, "not asked for"} : find_gpu();
+    if (options.device == DeviceKind::simt && gpu.kind != Kind::simulated)
+        throw Error(Exit::device, "--device simt", "the kernels of this build run on a GPU only", "`make train_gpt_simt` builds the one whose run on the CPU");
+    if (options.device == DeviceKind::cuda && gpu.kind != Kind::real)
+        throw Error(Exit::device, "--device cuda", gpu.kind == Kind::none ? gpu.text : "the kernels of this build run on the CPU only",
+                    "--device cpu trains without a GPU");
+    if (gpu.kind == Kind::real || options.device == DeviceKind::simt) return run_on_gpu(options);
+    return on_cpu(options, gpu.kind == Kind::none ? gpu.text : "built without nvcc");
 }

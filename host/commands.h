@@ -1,8 +1,16 @@
-// The commands of train_gpt, one function for each place a model may live.
+// The commands of train_gpt, wherever the model lives.
 #pragma once
 #include "error.h"
 #include "options.h"
 
-Exit train_on_cpu(const Options& options);
-Exit sample_on_cpu(const Options& options);
-Exit run_command(const Options& options);     // what the command line asks for, where it asks for it
+// What this build's kernels would run on: a GPU, dev/simt on the CPU, or nothing, and why.
+struct GpuFound {
+    enum class Kind { none, simulated, real } kind;
+    std::string text;                            // its name, or the reason
+};
+
+// Defined beside the kernels, in kernels/commands.cu.
+GpuFound find_gpu();
+Exit run_on_gpu(const Options& options);         // train or sample
+
+Exit run_command(const Options& options);        // what the command line asks for, where it asks for it

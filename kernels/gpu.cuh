@@ -21,7 +21,7 @@ inline Error cuda_error(cudaError_t code, const std::string& call) {
             return {Exit::device, "GPU", "this build has no code for it", "build again on this machine"};
         default:
             return {Exit::device, "GPU", "`" + call + "` failed, " + cudaGetErrorString(code),
-                    "run dev/gpu_check.sh, and please report what it says"};
+                    "please report this, with the GPU's name and driver"};
     }
 }
 inline void check_cuda(cudaError_t code, const char* call) { if (code != cudaSuccess) throw cuda_error(code, call); }

@@ -1,0 +1,29 @@
+// train and sample with the model on a GPU; built by the host compiler, on the CPU (dev/simt).
+#include "all.cuh"
+#include "../host/commands.h"
+#include "../host/sample.h"
+#include "../host/train.h"
+
+GpuFound find_gpu() {
+    int count = 0;
+    const cudaError_t error = cudaGetDeviceCount(&count);
+    if (error != cudaSuccess || count == 0)
+        return {GpuFound::Kind::none, cuda_error(error == cudaSuccess ? cudaErrorNoDevice : error, "cudaGetDeviceCount").what()};
+    cudaDeviceProp device;
+    CUDA(cudaGetDeviceProperties(&device, 0));
+    const std::string name = device.name;
+    return {name.starts_with("simt") ? GpuFound::Kind::simulated : GpuFound::Kind::real, name};
+}
+
+namespace {
+template <class T>
+Exit run(const Options& options, const std::string& dtype) {
+    const Gpu<T> gpu;
+    if (options.command == Command::sample) return sample(options, gpu);
+    return train(options, gpu, find_gpu().text + ", " + std::to_string(gpu.sm_count) + " multiprocessors, " + dtype);
+}
+}  // namespace
+
+Exit run_on_gpu(const Options& options) {
+    return options.dtype == Dtype::bf16 ? run<bf16>(options, "bf16") : run<float>(options, "fp32");
+}
