@@ -67,9 +67,9 @@ TEST(tokenizer, words) {
 }
 
 TEST(tokenizer, keeps_the_most_frequent_words) {
-    const Tokenizer tokenizer = train_tokenizer(TokenizerKind::word, "b\nb\na\nc\na\n", 2);
-    EXPECT_EQ(tokenizer.tokens, (std::vector<std::string>{"<unk>", "\n", "a"}));        // a before b: equally frequent
-    EXPECT_EQ(tokenizer.encode("a\nb"), (std::vector<int>{2, 1, 0}));
+    const Tokenizer tokenizer = train_tokenizer(TokenizerKind::word, "c\nc\nb\nc\nb\na\na\n", 3);
+    EXPECT_EQ(tokenizer.tokens, (std::vector<std::string>{"<unk>", "\n", "c", "a"}));   // a before b: equally frequent
+    EXPECT_EQ(tokenizer.encode("a\nb"), (std::vector<int>{3, 1, 0}));
 }
 
 TEST(tokenizer, parts_cut_safely_encode_as_the_whole) {
@@ -107,6 +107,10 @@ TEST(tokenizer, hash_tells_tokenizers_apart) {
         for (const char* text : {"ab", "abc", "a b c"}) hashes.push_back(train_tokenizer(kind, text).hash());
     std::sort(hashes.begin(), hashes.end());
     EXPECT_EQ(std::unique(hashes.begin(), hashes.end()) - hashes.begin(), 7);           // bytes know no text
+    Tokenizer tokenizer = train_tokenizer(TokenizerKind::character, "ab");
+    const uint64_t before = tokenizer.hash();
+    tokenizer.kind = TokenizerKind::word;
+    EXPECT_NE(tokenizer.hash(), before);
 }
 
 TEST(tokenizer, refuses_other_files) {
