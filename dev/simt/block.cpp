@@ -4,12 +4,15 @@
 #include "include/simt/language.h"
 #include "shared_memory.h"
 
-constinit thread_local uint3 threadIdx{}, blockIdx{};
+// The alignment leaves a gap after the shared variables of the objects that are linked before this one.
+constinit thread_local __attribute__((aligned(simt::address_sanitizer ? 65536 : 16))) uint3 threadIdx{};
+constinit thread_local uint3 blockIdx{};
 constinit thread_local dim3 blockDim, gridDim;
 
 namespace simt {
 
 constinit thread_local Thread* running = nullptr;
+constinit thread_local Block* Block::of_this_thread = nullptr;
 
 Block::Block() : backstage(__tsan_create_fiber(0)) {
     use_fault_stack();

@@ -95,7 +95,7 @@ public:
     bool on_guard_page(const void* address) const { return fibers.on_guard_page(address); }
 
 private:
-    static inline constinit thread_local Block* of_this_thread = nullptr;
+    static constinit thread_local Block* of_this_thread;
 
     static void fiber_loop();
     void start_next();

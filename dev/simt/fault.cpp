@@ -29,6 +29,7 @@ void report_fault(int number, siginfo_t* info, void*) {
 }  // namespace
 
 void use_fault_stack() {
+    if (address_sanitizer || thread_sanitizer) return;
     stack_t stack{};
     stack.ss_sp = std::malloc(stack_bytes);
     stack.ss_size = stack_bytes;
@@ -48,3 +49,14 @@ void catch_faults() {
 }
 
 }  // namespace simt
+
+// AddressSanitizer calls this before its report, which does not know of CUDA threads.
+#ifdef SIMT_ASAN
+extern "C" void __asan_on_error() {
+    const simt::Block& block = simt::Block::mine();
+    if (!block.launch || !simt::running) return;
+    const uint3 b = blockIdx, t = simt::running->index;
+    std::fprintf(stderr, "simt: %s, block (%u,%u,%u), thread (%u,%u,%u): bad memory access\n", block.launch->kernel.c_str(), b.x, b.y,
+                 b.z, t.x, t.y, t.z);
+}
+#endif

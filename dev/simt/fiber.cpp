@@ -1,27 +1,25 @@
 #include "fiber.h"
 #include <sys/mman.h>
-#include <unistd.h>
 #include <boost/context/preallocated.hpp>
 #include <new>
 
 namespace simt {
 namespace {
 
-constexpr size_t stack_bytes = address_sanitizer || thread_sanitizer ? 512 * 1024 : 128 * 1024;
+constexpr size_t stack_bytes = address_sanitizer || thread_sanitizer ? 512 * 1024 : 128 * 1024, guard_bytes = 64 * 1024;
 
 // Memory is committed by the kernel page by page, as a stack grows.
 struct GuardedStack {
     boost::context::stack_context allocate() {
-        static const size_t page = size_t(sysconf(_SC_PAGESIZE));
-        // Neighbouring stacks start 64 bytes x 13 apart in the cache: all at the same offset of a page would evict each other.
+        // Neighbouring stacks start 64 bytes x 13 apart in the cache: all at the same offset would evict each other.
         static thread_local size_t colour = 0;
-        colour = (colour + 13 * 64) % page;
-        void* p = mmap(nullptr, stack_bytes + page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+        colour = (colour + 13 * 64) % 4096;
+        void* p = mmap(nullptr, guard_bytes + stack_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
         if (p == MAP_FAILED) throw std::bad_alloc();
-        mprotect(p, page, PROT_NONE);
+        mprotect(p, guard_bytes, PROT_NONE);
         boost::context::stack_context stack;
         stack.size = stack_bytes - colour;
-        stack.sp = static_cast<char*>(p) + page + stack.size;
+        stack.sp = static_cast<char*>(p) + guard_bytes + stack.size;
         return stack;
     }
     void deallocate(boost::context::stack_context&) {}
@@ -52,7 +50,7 @@ Fiber* FiberPool::idle() {
 
 bool FiberPool::on_guard_page(const void* address) const {
     const char *bottom = static_cast<const char*>(now->stack_bottom), *p = static_cast<const char*>(address);
-    return bottom && p < bottom && p >= bottom - sysconf(_SC_PAGESIZE);
+    return bottom && p < bottom && p >= bottom - guard_bytes;
 }
 
 void FiberPool::arrive() {

@@ -26,7 +26,7 @@ Kernel& kernel_of(const void* function) {
     static std::unordered_map<const void*, Kernel> kernels;
     Kernel& k = kernels[function];
     if (k.name.empty()) {
-        k.mangled = Symbols::read().mangled_name(function);
+        k.mangled = Symbols::mangled_name(function);
         k.name = Symbols::readable(k.mangled);
         k.static_bytes = static_shared_bytes(k.mangled);
         k.dynamic_limit -= int(std::min(k.static_bytes, static_shared_limit));

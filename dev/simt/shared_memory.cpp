@@ -8,6 +8,8 @@ constexpr size_t red_zone = 1024;
 }
 thread_local __attribute__((abi_tag("shared"), aligned(simt::address_sanitizer ? 65536 : 1024)))
 unsigned char dynamic_shared_memory[simt::shared_limit + red_zone];
+// Initialised variables come first: the gap behind this one is in front of the first shared variable (AddressSanitizer's build).
+thread_local __attribute__((abi_tag("shared"), aligned(simt::address_sanitizer ? 65536 : 16))) volatile char in_front[16] = {1};
 // Other files call this before they touch a thread-local variable that they only declare.
 extern "C" void nothing_to_initialise() asm("_ZTH21dynamic_shared_memoryB6shared");
 extern "C" void nothing_to_initialise() {}
@@ -15,8 +17,7 @@ extern "C" void nothing_to_initialise() {}
 namespace simt {
 namespace {
 
-constexpr uint64_t nan_pattern = ~uint64_t(0), canary = 0xc0ffee11c0ffee11;
-constexpr size_t gap = 65536;   // the alignment of shared variables under AddressSanitizer (language.h)
+constexpr uint64_t nan_pattern = ~uint64_t(0), canary = 0xc5c5c5c5c5c5c5c5;
 
 // Not memset: ThreadSanitizer would see it. Ranges begin at multiples of 8.
 void fill(char* begin, size_t bytes, uint64_t pattern) {
@@ -32,7 +33,7 @@ bool is_shared(const void* p, unsigned bytes) { return SharedMemory::mine().cont
 size_t static_shared_bytes(const std::string& kernel) {
     size_t bytes = 0;
     for (const SharedVariable& v : Symbols::read().shared)
-        if (v.of_kernel && v.belongs_to(kernel)) bytes += v.bytes;
+        if (v.belongs_to(kernel)) bytes += v.bytes;
     return bytes;
 }
 
@@ -42,11 +43,11 @@ SharedMemory& SharedMemory::mine() {
 }
 
 SharedMemory::SharedMemory() : variables(thread_local_block()) {
-    for (const SharedVariable& v : Symbols::read().shared) {
-        const size_t end = (v.offset + v.bytes + 7) / 8 * 8;   // AddressSanitizer poisons from there; it knows part of the last 8
-        if (address_sanitizer) __asan_poison_memory_region(variables.begin + v.offset + v.bytes, (end + gap - 1) / gap * gap - v.offset - v.bytes);
+    if (address_sanitizer) {
+        in_front[0] = 1;   // keeps it in the program
+        for (const Gap& gap : Symbols::read().gaps) __asan_poison_memory_region(variables.begin + gap.offset, gap.bytes);
+        __asan_poison_memory_region(dynamic_shared_memory, sizeof dynamic_shared_memory);
     }
-    if (address_sanitizer) __asan_poison_memory_region(dynamic_shared_memory, sizeof dynamic_shared_memory);
     static bool first = true;
     if (thread_sanitizer && first) __tsan_java_init(reinterpret_cast<uintptr_t>(dynamic_shared_memory) / 8 * 8, 8);
     first = false;
@@ -56,7 +57,7 @@ void SharedMemory::choose(const Launch& l) {
     chosen_for = l.function;
     ranges.clear();
     const Symbols& symbols = Symbols::read();
-    const std::string kernel = symbols.mangled_name(l.function);
+    const std::string kernel = Symbols::mangled_name(l.function);
     for (const SharedVariable& v : symbols.shared)
         if (!v.of_kernel || v.belongs_to(kernel)) ranges.push_back({variables.begin + v.offset, v.bytes});
 }
@@ -71,8 +72,8 @@ void SharedMemory::renew(const Launch& l) {
     }
     dynamic_bytes = l.shared_bytes;
     for (const Range& r : ranges) fill(r.begin, r.bytes, nan_pattern);
-    fill(dynamic, (l.shared_bytes + 7) / 8 * 8, nan_pattern);
-    if (!address_sanitizer && changed) fill(dynamic + (l.shared_bytes + 7) / 8 * 8, red_zone - 8, canary);
+    if (!address_sanitizer && changed) fill(dynamic + l.shared_bytes / 8 * 8, red_zone, canary);
+    fill(dynamic, l.shared_bytes, nan_pattern);
     if (!thread_sanitizer) return;
     for (const Range& r : ranges) __tsan_java_alloc(reinterpret_cast<uintptr_t>(r.begin), (r.bytes + 7) / 8 * 8);
     if (l.shared_bytes) __tsan_java_alloc(reinterpret_cast<uintptr_t>(dynamic), (l.shared_bytes + 7) / 8 * 8);
@@ -87,15 +88,16 @@ bool SharedMemory::contains(const void* address, size_t bytes) const {
     return inside(variables.begin, variables.bytes);
 }
 
-std::string SharedMemory::damage(const Launch& l) const {
+std::string SharedMemory::damage(const Launch& l) {
     if (address_sanitizer) return "";
-    const size_t end = (l.shared_bytes + 7) / 8 * 8;
-    const auto* words = reinterpret_cast<const uint64_t*>(dynamic_shared_memory + end);
-    for (size_t i = 0; i < (red_zone - 8) / 8; i++)
-        if (words[i] != canary)
-            return "wrote beyond its " + std::to_string(l.shared_bytes) + " bytes of dynamic shared memory, near byte " +
-                   std::to_string(end + i * 8);
-    return "";
+    const size_t end = l.shared_bytes / 8 * 8 + red_zone;
+    size_t at = l.shared_bytes;
+    const auto intact = [&] { return dynamic_shared_memory[at] == static_cast<unsigned char>(canary); };
+    const auto eight_intact = [&] { return reinterpret_cast<const uint64_t&>(dynamic_shared_memory[at]) == canary; };
+    while (at < end && intact()) at += at % 8 == 0 && eight_intact() ? 8 : 1;
+    if (at == end) return "";
+    dynamic_bytes = ~size_t(0);   // renew the red zone
+    return "wrote byte " + std::to_string(at) + " of dynamic shared memory, but asked for " + std::to_string(l.shared_bytes);
 }
 
 }  // namespace simt

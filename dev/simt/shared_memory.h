@@ -16,7 +16,7 @@ class SharedMemory {
 public:
     static SharedMemory& mine();                          // of this OS thread
     void renew(const Launch&);                            // fills it, for a block of this launch
-    std::string damage(const Launch&) const;              // what was written outside of it; empty: nothing
+    std::string damage(const Launch&);                    // what was written outside of it; empty: nothing
 
     bool contains(const void*, size_t bytes) const;
 

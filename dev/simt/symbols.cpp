@@ -57,14 +57,23 @@ template <class F> void for_each_symbol(F f) {
 const Symbols& Symbols::read() {
     static const Symbols all = [] {
         Symbols s;
-        const size_t base = program().dlpi_addr;
+        struct Variable { size_t offset, bytes; bool shared; };
+        std::vector<Variable> variables;
         for_each_symbol([&](const Elf64_Sym& symbol, const char* name) {
             const int type = ELF64_ST_TYPE(symbol.st_info);
             const bool of_kernel = ELF64_ST_VISIBILITY(symbol.st_other) == STV_PROTECTED;
-            if (type == STT_FUNC && of_kernel) s.functions.push_back({base + symbol.st_value, name});
-            if (type == STT_TLS && std::strstr(name, shared_tag) && std::strcmp(name, dynamic_name))
-                s.shared.push_back({name, symbol.st_value, symbol.st_size, of_kernel});
+            if (type != STT_TLS) return;
+            const bool shared = std::strstr(name, shared_tag);
+            variables.push_back({symbol.st_value, symbol.st_size, shared});
+            if (shared && std::strcmp(name, dynamic_name)) s.shared.push_back({name, symbol.st_value, symbol.st_size, of_kernel});
         });
+        variables.push_back({thread_local_block().bytes, 0, false});
+        std::sort(variables.begin(), variables.end(), [](auto& a, auto& b) { return a.offset < b.offset; });
+        for (size_t i = 1; i < variables.size(); i++) {
+            const size_t end = variables[i - 1].offset + variables[i - 1].bytes;
+            if ((variables[i - 1].shared || variables[i].shared) && end < variables[i].offset)
+                s.gaps.push_back({end, variables[i].offset - end});
+        }
         std::sort(s.shared.begin(), s.shared.end(), [](auto& a, auto& b) { return a.offset < b.offset; });
         return s;
     }();
@@ -75,10 +84,13 @@ bool SharedVariable::belongs_to(const std::string& function) const {
     return function.size() > 2 && symbol.compare(2, function.size() - 1, function, 1) == 0 && symbol[1 + function.size()] == 'E';
 }
 
-std::string Symbols::mangled_name(const void* function) const {
-    for (const Function& f : functions)
-        if (f.address == reinterpret_cast<size_t>(function)) return f.name;
-    return "";
+std::string Symbols::mangled_name(const void* function) {
+    const size_t address = reinterpret_cast<size_t>(function) - program().dlpi_addr;
+    std::string found;
+    for_each_symbol([&](const Elf64_Sym& symbol, const char* name) {
+        if (ELF64_ST_TYPE(symbol.st_info) == STT_FUNC && symbol.st_value == address) found = name;
+    });
+    return found;
 }
 
 // "rmsnorm_forward_kernel<float>", without return type and parameters
@@ -87,12 +99,14 @@ std::string Symbols::readable(const std::string& mangled) {
     char* text = abi::__cxa_demangle(mangled.c_str(), nullptr, nullptr, &status);
     std::string name = status == 0 ? text : mangled.empty() ? "a kernel" : mangled;
     std::free(text);
+    const std::string nameless = "(anonymous namespace)::";
+    for (size_t at; (at = name.find(nameless)) != std::string::npos;) name.erase(at, nameless.size());
     int depth = 0;
     size_t parameters = name.size(), start = 0;
     for (size_t i = 0; i < name.size(); i++) {
         depth += name[i] == '<' ? 1 : name[i] == '>' ? -1 : 0;
         if (depth == 0 && name[i] == ' ') start = i + 1;
-        if (depth == 0 && name[i] == '(' && name.compare(i, 21, "(anonymous namespace)") != 0) {
+        if (depth == 0 && name[i] == '(') {
             parameters = i;
             break;
         }

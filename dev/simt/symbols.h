@@ -12,15 +12,13 @@ struct SharedVariable {
     bool of_kernel;         // declared in a kernel: nobody else uses it
     bool belongs_to(const std::string& function) const;   // a mangled name
 };
+struct Gap { size_t offset, bytes; };                      // beside a shared variable, of nobody
 struct Symbols {
     std::vector<SharedVariable> shared;                    // by offset, without the dynamic one
+    std::vector<Gap> gaps;
     static const Symbols& read();                          // once; ends the program if there is no symbol table
-    std::string mangled_name(const void* function) const;
+    static std::string mangled_name(const void* function);
     static std::string readable(const std::string& mangled);
-
-private:
-    struct Function { size_t address; std::string name; };
-    std::vector<Function> functions;
 };
 struct ThreadLocalBlock { char* begin; size_t bytes; };
 ThreadLocalBlock thread_local_block();   // of the calling OS thread, for the program itself

@@ -3,7 +3,7 @@
 #pragma once
 #include <cstdint>
 #include <cstring>
-#include "../cuda_bf16.h"
+#include <cuda_bf16.h>
 #include "simt.h"
 
 template <class T>

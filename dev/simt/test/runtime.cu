@@ -1,0 +1,203 @@
+// The runtime API: work happens as late as CUDA's rules allow, in the order they demand, and wrong calls are refused.
+#include <omp.h>
+#include "kernel_test.h"
+
+namespace {
+
+__global__ void add_kernel(int* out, const int* inp, int x) { out[0] = inp[0] + x; }
+__global__ void big_kernel(float* out) {
+    __shared__ float values[1024];
+    values[threadIdx.x] = out[threadIdx.x];
+    __syncthreads();
+    out[threadIdx.x] = values[1023 - threadIdx.x];
+}
+__global__ void diverge_kernel() {
+    if (threadIdx.x < 32) __syncthreads();
+    else
+        __syncthreads();
+}
+__global__ void thread_number_kernel(int* out) { out[blockIdx.x] = omp_get_thread_num(); }
+
+cudaError_t add(cudaStream_t stream, int* out, const int* inp, int x) {
+    const cudaLaunchConfig_t config{1, 1, 0, stream, nullptr, 0};
+    return cudaLaunchKernelEx(&config, add_kernel, out, inp, x);
+}
+
+struct Streams {
+    cudaStream_t a, b;
+    explicit Streams(unsigned flags) {
+        EXPECT_EQ(cudaStreamCreateWithFlags(&a, flags), cudaSuccess);
+        EXPECT_EQ(cudaStreamCreateWithFlags(&b, flags), cudaSuccess);
+    }
+    ~Streams() { cudaStreamDestroy(a), cudaStreamDestroy(b); }
+};
+template <class T> struct Pinned {
+    T* p;
+    Pinned() { EXPECT_EQ(cudaMallocHost(&p, sizeof(T)), cudaSuccess); }
+    ~Pinned() { cudaFreeHost(p); }
+};
+
+}  // namespace
+
+TEST(simt, work_waits_for_whoever_needs_it) {
+    const Streams s(cudaStreamNonBlocking);
+    const Device<int> x(std::vector<int>{1});
+    const Pinned<int> host;
+    *host.p = -1;
+    ASSERT_EQ(add(s.a, x, x, 4), cudaSuccess);
+    ASSERT_EQ(cudaMemcpyAsync(host.p, x, sizeof(int), cudaMemcpyDeviceToHost, s.a), cudaSuccess);
+    EXPECT_EQ(*host.p, -1) << "a program that does not wait reads what was there before";
+    EXPECT_EQ(cudaStreamQuery(s.a), cudaErrorNotReady);
+    EXPECT_EQ(cudaStreamSynchronize(s.b), cudaSuccess);
+    EXPECT_EQ(*host.p, -1) << "another stream does not help";
+    EXPECT_EQ(cudaStreamSynchronize(s.a), cudaSuccess);
+    EXPECT_EQ(*host.p, 5);
+    EXPECT_EQ(cudaStreamQuery(s.a), cudaSuccess);
+}
+
+TEST(simt, pinned_sources_are_read_late_and_pageable_ones_at_once) {
+    const Streams s(cudaStreamNonBlocking);
+    const Device<int> x(2);
+    const Pinned<int> pinned;
+    int pageable = *pinned.p = 1;
+    ASSERT_EQ(cudaMemcpyAsync(x, pinned.p, sizeof(int), cudaMemcpyHostToDevice, s.a), cudaSuccess);
+    ASSERT_EQ(cudaMemcpyAsync(x + 1, &pageable, sizeof(int), cudaMemcpyHostToDevice, s.a), cudaSuccess);
+    pageable = *pinned.p = 2;
+    ASSERT_EQ(cudaStreamSynchronize(s.a), cudaSuccess);
+    EXPECT_EQ(x.get(), (std::vector<int>{2, 1}));
+    ASSERT_EQ(add(s.a, x, x, 5), cudaSuccess);
+    ASSERT_EQ(cudaMemcpyAsync(&pageable, x, sizeof(int), cudaMemcpyDeviceToHost, s.a), cudaSuccess);
+    EXPECT_EQ(pageable, 7) << "pageable memory is written before the call returns";
+}
+
+TEST(simt, events_and_the_legacy_stream_order_streams) {
+    const Device<int> x(std::vector<int>{1}), y(std::vector<int>{0}), z(std::vector<int>{0});
+    cudaEvent_t event, end;
+    ASSERT_EQ(cudaEventCreate(&event), cudaSuccess);
+    ASSERT_EQ(cudaEventCreate(&end), cudaSuccess);
+    {
+        const Streams s(cudaStreamNonBlocking);
+        ASSERT_EQ(add(s.a, y, x, 1), cudaSuccess);
+        ASSERT_EQ(cudaEventRecord(event, s.a), cudaSuccess);
+        ASSERT_EQ(add(s.a, x, x, 100), cudaSuccess);
+        EXPECT_EQ(cudaEventQuery(event), cudaErrorNotReady);
+        ASSERT_EQ(cudaStreamWaitEvent(s.b, event), cudaSuccess);
+        ASSERT_EQ(add(s.b, z, y, 1), cudaSuccess);
+        ASSERT_EQ(cudaEventRecord(end, s.b), cudaSuccess);
+        ASSERT_EQ(cudaEventSynchronize(end), cudaSuccess);
+        EXPECT_EQ(cudaStreamQuery(s.a), cudaSuccess);                 // does the one piece of work that came after the event
+        float milliseconds = -1;
+        EXPECT_EQ(cudaEventElapsedTime(&milliseconds, event, end), cudaSuccess);
+        EXPECT_GE(milliseconds, 0);
+    }
+    EXPECT_EQ(z.get()[0], 3);
+    EXPECT_EQ(x.get()[0], 101);
+    const Streams s(cudaStreamDefault);
+    ASSERT_EQ(add(s.a, y, x, 1), cudaSuccess);
+    ASSERT_EQ(add(nullptr, z, y, 1), cudaSuccess);                     // after all of the blocking streams
+    ASSERT_EQ(add(s.b, x, z, 1), cudaSuccess);                         // and before what follows on any
+    ASSERT_EQ(cudaStreamSynchronize(s.b), cudaSuccess);
+    EXPECT_EQ(x.get()[0], 104);
+    cudaEventDestroy(event), cudaEventDestroy(end);
+}
+
+TEST(simt, graphs_record_and_replay_in_order) {
+    const Streams s(cudaStreamNonBlocking);
+    const Device<int> x(std::vector<int>{1});
+    cudaEvent_t fork, join;
+    cudaEventCreate(&fork), cudaEventCreate(&join);
+    ASSERT_EQ(cudaStreamBeginCapture(s.a, cudaStreamCaptureModeGlobal), cudaSuccess);
+    ASSERT_EQ(add(s.a, x, x, 1), cudaSuccess);
+    ASSERT_EQ(cudaEventRecord(fork, s.a), cudaSuccess);
+    ASSERT_EQ(cudaStreamWaitEvent(s.b, fork), cudaSuccess);
+    ASSERT_EQ(add(s.b, x, x, 10), cudaSuccess);
+    EXPECT_EQ(cudaStreamSynchronize(s.a), cudaErrorStreamCaptureUnsupported);
+    int* p;
+    EXPECT_EQ(cudaMalloc(&p, 4), cudaErrorStreamCaptureUnsupported);
+    ASSERT_EQ(cudaEventRecord(join, s.b), cudaSuccess);
+    ASSERT_EQ(cudaStreamWaitEvent(s.a, join), cudaSuccess);
+    ASSERT_EQ(cudaMemsetAsync(x, 0, 1, s.a), cudaSuccess);             // the lowest byte
+    cudaGraph_t graph;
+    ASSERT_EQ(cudaStreamEndCapture(s.a, &graph), cudaSuccess);
+    size_t nodes = 0;
+    EXPECT_EQ(cudaGraphGetNodes(graph, nullptr, &nodes), cudaSuccess);
+    EXPECT_EQ(nodes, 3u);
+    EXPECT_EQ(x.get()[0], 1) << "recording does nothing";
+    cudaGraphExec_t exec;
+    ASSERT_EQ(cudaGraphInstantiate(&exec, graph), cudaSuccess);
+    EXPECT_EQ(cudaGraphDestroy(graph), cudaSuccess);
+    for (int i = 0; i < 30; i++) ASSERT_EQ(add(s.a, x, x, 256), cudaSuccess);
+    ASSERT_EQ(cudaGraphLaunch(exec, s.a), cudaSuccess);
+    ASSERT_EQ(cudaGraphLaunch(exec, s.a), cudaSuccess);
+    ASSERT_EQ(cudaStreamSynchronize(s.a), cudaSuccess);
+    EXPECT_EQ(x.get()[0], 30 * 256);
+    cudaGraphExecDestroy(exec);
+
+    ASSERT_EQ(cudaStreamBeginCapture(s.a, cudaStreamCaptureModeGlobal), cudaSuccess);
+    ASSERT_EQ(cudaEventRecord(fork, s.a), cudaSuccess);
+    ASSERT_EQ(cudaStreamWaitEvent(s.b, fork), cudaSuccess);
+    ASSERT_EQ(add(s.b, x, x, 10), cudaSuccess);
+    EXPECT_EQ(cudaStreamEndCapture(s.a, &graph), cudaErrorStreamCaptureUnjoined);
+    cudaEventDestroy(fork), cudaEventDestroy(join);
+    cudaGetLastError();
+}
+
+TEST(simt, launches_check_their_limits) {
+    const Device<float> x(1024);
+    EXPECT_EQ(start(big_kernel, 0, 32, 0, x), cudaErrorInvalidConfiguration);
+    EXPECT_EQ(start(big_kernel, 1, 1025, 0, x), cudaErrorInvalidConfiguration);
+    EXPECT_EQ(start(big_kernel, dim3(1, 65536), 32, 0, x), cudaErrorInvalidConfiguration);
+    EXPECT_EQ(start(big_kernel, 1, dim3(1, 1, 65), 0, x), cudaErrorInvalidConfiguration);
+    EXPECT_EQ(start(big_kernel, 1, 1024, 45 * 1024, x), cudaErrorInvalidValue) << "48 KiB, of which 4 are static";
+    EXPECT_EQ(cudaFuncSetAttribute(big_kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, 224 * 1024), cudaErrorInvalidValue);
+    EXPECT_EQ(cudaFuncSetAttribute(big_kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, 223 * 1024), cudaSuccess);
+    run(big_kernel, 1, 1024, 223 * 1024, x);
+    cudaFuncAttributes attributes;
+    EXPECT_EQ(cudaFuncGetAttributes(&attributes, big_kernel), cudaSuccess);
+    EXPECT_EQ(attributes.sharedSizeBytes, 4096u);
+    int blocks = 0;
+    EXPECT_EQ(cudaOccupancyMaxActiveBlocksPerMultiprocessor(&blocks, big_kernel, 256, 0), cudaSuccess);
+    EXPECT_EQ(blocks, 8);
+    EXPECT_EQ(cudaOccupancyMaxActiveBlocksPerMultiprocessor(&blocks, big_kernel, 256, 100 * 1024), cudaSuccess);
+    EXPECT_EQ(blocks, 2);
+    EXPECT_EQ(cudaGetLastError(), cudaErrorInvalidValue);
+    EXPECT_EQ(cudaGetLastError(), cudaSuccess);
+    EXPECT_STREQ(cudaGetErrorName(cudaErrorMemoryAllocation), "cudaErrorMemoryAllocation");
+}
+
+TEST(simt, a_failed_kernel_spoils_everything_after_it) {
+    simt::take_report();
+    ASSERT_EQ(start(diverge_kernel, 1, 64, 0), cudaSuccess);
+    EXPECT_EQ(cudaDeviceSynchronize(), cudaErrorLaunchFailure);
+    int* p;
+    EXPECT_EQ(cudaMalloc(&p, 4), cudaErrorLaunchFailure);
+    EXPECT_EQ(cudaGetLastError(), cudaErrorLaunchFailure);
+    EXPECT_EQ(cudaGetLastError(), cudaErrorLaunchFailure);
+    EXPECT_EQ(cudaDeviceReset(), cudaSuccess);
+    EXPECT_EQ(cudaGetLastError(), cudaSuccess);
+    expect_says(simt::take_report(), {"diverge_kernel, block (0,0,0)"});
+}
+
+TEST(simt, memory_is_checked) {
+    float* p;
+    EXPECT_EQ(cudaMalloc(&p, size_t(1) << 60), cudaErrorMemoryAllocation);
+    const Device<float> x(100);
+    for (float f : x.get()) EXPECT_TRUE(__float_as_uint(f) == ~0u) << "fresh memory is NaN";
+    EXPECT_EQ(reinterpret_cast<uintptr_t>(static_cast<float*>(x)) % 256, 0u);
+    std::vector<float> host(101);
+    EXPECT_EQ(cudaMemcpy(x, host.data(), 101 * sizeof(float), cudaMemcpyHostToDevice), cudaErrorInvalidValue);
+    EXPECT_EQ(cudaMemcpy(host.data(), x + 1, 100 * sizeof(float), cudaMemcpyDeviceToHost), cudaErrorInvalidValue);
+    EXPECT_EQ(cudaMemcpy(host.data(), host.data() + 50, 8, cudaMemcpyDeviceToHost), cudaErrorInvalidValue);
+    EXPECT_EQ(cudaMemset(x + 99, 0, 8), cudaErrorInvalidValue);
+    EXPECT_EQ(cudaFree(host.data()), cudaErrorInvalidValue);
+    cudaGetLastError();
+    simt::take_report();
+}
+
+TEST(simt, blocks_run_on_all_cores) {
+    if (simt::thread_sanitizer || omp_get_max_threads() == 1) GTEST_SKIP() << "one OS thread";
+    const Device<int> out(5000);
+    run(thread_number_kernel, 5000, 1, 0, out);
+    const std::vector<int> numbers = out.get();
+    EXPECT_NE(*std::max_element(numbers.begin(), numbers.end()), 0);
+}
