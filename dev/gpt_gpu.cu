@@ -117,10 +117,11 @@ struct Model {
 };
 
 // Roundings on the way from a weight to the loss and back: some ten tensors a block each way, of T or of sums over C
-// floats.
+// floats. Rounding to bf16 is off by 2^-9 as a rule; as in tolerance.h, they add up like a random walk, the worst four
+// deviations long.
 template <class T> double model_tolerance(const Config& c) {
     const double tensors = 20 * c.L + 10;
-    return std::is_same_v<T, bf16> ? tolerance<bf16>(0) * std::sqrt(tensors) : tolerance<float>(tensors * c.C);
+    return std::is_same_v<T, bf16> ? 4 * 0x1p-9 * std::sqrt(tensors) : tolerance<float>(tensors * c.C);
 }
 
 // The length of the error of a gradient, relative to its own. Single numbers say less: where bf16 moves a value across

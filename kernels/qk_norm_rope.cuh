@@ -14,27 +14,27 @@
 #include "rope.cuh"
 
 // The head's vectors of this lane: first members of pairs in v[0..K), second members in v[K..2K).
-template <int W, int K>
+template <int W, int K, RopePairs pairs>
 struct QkNormRopePart {
     Vec<W> v[2 * K] = {};
     template <class T>
-    __device__ void get(const T* head, RopePairs pairs, int lane, int team, int HS) {
+    __device__ void get(const T* head, int lane, int team, int HS) {
         #pragma unroll
         for (int k = 0; k < K; k++) {
             const int i = qk_norm_channel<W>(k, lane, team);
             if (i >= HS / 2) continue;
-            RopePart<W> pair;
-            pair.get(head, pairs, i, HS);
+            RopePart<W, pairs> pair;
+            pair.get(head, i, HS);
             v[k] = pair.x;
             v[K + k] = pair.y;
         }
     }
     template <class T>
-    __device__ void put(T* head, RopePairs pairs, int lane, int team, int HS) const {
+    __device__ void put(T* head, int lane, int team, int HS) const {
         #pragma unroll
         for (int k = 0; k < K; k++) {
             const int i = qk_norm_channel<W>(k, lane, team);
-            if (i < HS / 2) RopePart<W>{v[k], v[K + k]}.put(head, pairs, i, HS);
+            if (i < HS / 2) RopePart<W, pairs>{v[k], v[K + k]}.put(head, i, HS);
         }
     }
     __device__ void rotate(const float* cos, const float* sin, float sign, int lane, int team, int HS) {
@@ -42,7 +42,7 @@ struct QkNormRopePart {
         for (int k = 0; k < K; k++) {
             const int i = qk_norm_channel<W>(k, lane, team);
             if (i >= HS / 2) continue;
-            RopePart<W> pair{v[k], v[K + k]};
+            RopePart<W, pairs> pair{v[k], v[K + k]};
             pair.rotate(cos, sin, sign, i);
             v[k] = pair.x;
             v[K + k] = pair.y;
@@ -50,67 +50,67 @@ struct QkNormRopePart {
     }
 };
 
-template <int W, int K, class T>
+template <int W, int K, RopePairs pairs, class T>
 __global__ void qk_norm_rope_forward_kernel(T* out, float* rstd, const T* inp, const T* q_weight, const T* k_weight,
-                                            const int* position, const float* cos, const float* sin, RopePairs pairs,
-                                            float eps, int N, int NH, int NKV, int HS, int team) {
+                                            const int* position, const float* cos, const float* sin, float eps, int N,
+                                            int NH, int NKV, int HS, int team) {
     const int lane = threadIdx.x % team, heads = NH + 2 * NKV;
     const int row = blockIdx.x * (qk_norm_block / team) + threadIdx.x / team, h = row % heads, n = row / heads;
     const bool active = row < N * heads;
-    QkNormRopePart<W, K> x;
-    if (active) x.get(inp + size_t(row) * HS, pairs, lane, team, HS);
+    QkNormRopePart<W, K, pairs> x;
+    if (active) x.get(inp + size_t(row) * HS, lane, team, HS);
     const float scale = qk_norm_scale(x.v, eps, team, HS);     // all lanes of the warp take part
     if (!active) return;
     if (h < NH + NKV) {
-        QkNormRopePart<W, K> w;
-        w.get(h < NH ? q_weight : k_weight, pairs, lane, team, HS);
+        QkNormRopePart<W, K, pairs> w;
+        w.get(h < NH ? q_weight : k_weight, lane, team, HS);
         for (int k = 0; k < 2 * K; k++) for (int i = 0; i < W; i++) x.v[k][i] *= scale * w.v[k][i];
         const size_t angles = size_t(position[n]) * (HS / 2);
         x.rotate(cos + angles, sin + angles, 1, lane, team, HS);
         if (lane == 0) rstd[size_t(n) * (NH + NKV) + h] = scale;
     }
-    x.put(out + size_t(row) * HS, pairs, lane, team, HS);
+    x.put(out + size_t(row) * HS, lane, team, HS);
 }
 
 // partial (2, gridDim.x, HS): the blocks' shares of d_q_weight and d_k_weight.
-template <int W, int K, class T>
+template <int W, int K, RopePairs pairs, class T>
 __global__ void qk_norm_rope_backward_kernel(T* d_inp, float* partial, const T* d_out, const T* inp, const T* q_weight,
                                              const T* k_weight, const float* rstd, const int* position,
-                                             const float* cos, const float* sin, RopePairs pairs, int N, int NH,
+                                             const float* cos, const float* sin, int N, int NH,
                                              int NKV, int HS, int team) {
     const int lane = threadIdx.x % team, heads = NH + 2 * NKV, teams = qk_norm_block / team;
-    QkNormRopePart<W, K> d_q_weight, d_k_weight, w_q, w_k;
-    w_q.get(q_weight, pairs, lane, team, HS);
-    w_k.get(k_weight, pairs, lane, team, HS);
+    QkNormRopePart<W, K, pairs> d_q_weight, d_k_weight, w_q, w_k;
+    w_q.get(q_weight, lane, team, HS);
+    w_k.get(k_weight, lane, team, HS);
     for (int first = blockIdx.x * teams; first < N * heads; first += gridDim.x * teams) {
         const int row = first + threadIdx.x / team, h = row % heads, n = row / heads;
         const bool active = row < N * heads, normed = active && h < NH + NKV;
-        QkNormRopePart<W, K> d, x;
-        if (active) d.get(d_out + size_t(row) * HS, pairs, lane, team, HS);
+        QkNormRopePart<W, K, pairs> d, x;
+        if (active) d.get(d_out + size_t(row) * HS, lane, team, HS);
         float scale = 0;
         if (normed) {
             const size_t angles = size_t(position[n]) * (HS / 2);
             d.rotate(cos + angles, sin + angles, -1, lane, team, HS);
-            x.get(inp + size_t(row) * HS, pairs, lane, team, HS);
+            x.get(inp + size_t(row) * HS, lane, team, HS);
             scale = rstd[size_t(n) * (NH + NKV) + h];
         }
         const QkNormHead head = active ? qk_norm_head(h, NH, NKV) : QkNormHead::value;
         qk_norm_gradient(d.v, d_q_weight.v, d_k_weight.v, x.v, w_q.v, w_k.v, scale, head, team, HS);
-        if (active) d.put(d_inp + size_t(row) * HS, pairs, lane, team, HS);
+        if (active) d.put(d_inp + size_t(row) * HS, lane, team, HS);
     }
     float *q_share = partial + size_t(blockIdx.x) * HS, *k_share = q_share + size_t(gridDim.x) * HS;
-    qk_norm_store_sum(q_share, team, HS, [&](float* to) { d_q_weight.put(to, pairs, lane, team, HS); });
-    qk_norm_store_sum(k_share, team, HS, [&](float* to) { d_k_weight.put(to, pairs, lane, team, HS); });
+    qk_norm_store_sum(q_share, team, HS, [&](float* to) { d_q_weight.put(to, lane, team, HS); });
+    qk_norm_store_sum(k_share, team, HS, [&](float* to) { d_k_weight.put(to, lane, team, HS); });
 }
 
 // Calls `then` with W, K and the team's size.
 template <class Then>
-void by_paired_head(int N, int heads, int HS, Pointers pointers, Then then) {
+void by_paired_head(int N, int heads, int HS, RopePairs pairs, Pointers pointers, Then then) {
     check_limit("qk_norm_rope", "HS", HS, qk_norm_max);
     check_limit("qk_norm_rope", "tokens * heads", long(N) * heads, 1 << 30);
-    by_width(HS / 2, pointers, [&](auto W) {
+    by_pairs(HS, pairs, pointers, [&](auto W, auto which) {
         constexpr int K = 8 / W;
-        then(W, std::integral_constant<int, K>{}, qk_norm_team(HS / 2, 8));
+        then(W, std::integral_constant<int, K>{}, which, qk_norm_team(HS / 2, 8));
     });
 }
 
@@ -118,11 +118,12 @@ template <class T>
 void qk_norm_rope_forward(T* out, float* rstd, const T* inp, const T* q_weight, const T* k_weight, const int* position,
                           const float* cos, const float* sin, RopePairs pairs, float eps, int N, int NH, int NKV,
                           int HS, Gpu<T> on) {
-    by_paired_head(N, NH + 2 * NKV, HS, {out, inp, q_weight, k_weight, cos, sin}, [&](auto W, auto K, int team) {
-        const int blocks = ceil_div(N * (NH + 2 * NKV), qk_norm_block / team);
-        launch(qk_norm_rope_forward_kernel<W, K, T>, blocks, qk_norm_block, 0, on, out, rstd, inp, q_weight, k_weight,
-               position, cos, sin, pairs, eps, N, NH, NKV, HS, team);
-    });
+    by_paired_head(N, NH + 2 * NKV, HS, pairs, {out, inp, q_weight, k_weight, cos, sin},
+                   [&](auto W, auto K, auto which, int team) {
+                       const int blocks = ceil_div(N * (NH + 2 * NKV), qk_norm_block / team);
+                       launch(qk_norm_rope_forward_kernel<W, K, which, T>, blocks, qk_norm_block, 0, on, out, rstd, inp,
+                              q_weight, k_weight, position, cos, sin, eps, N, NH, NKV, HS, team);
+                   });
 }
 
 template <class T>
@@ -130,12 +131,12 @@ void qk_norm_rope_backward(T* d_inp, float* d_q_weight, float* d_k_weight, const
                            const T* q_weight, const T* k_weight, const float* rstd, const int* position,
                            const float* cos, const float* sin, RopePairs pairs, int N, int NH, int NKV, int HS,
                            Gpu<T> on) {
-    by_paired_head(N, NH + 2 * NKV, HS, {d_inp, d_out, inp, q_weight, k_weight, cos, sin},
-                   [&](auto W, auto K, int team) {
+    by_paired_head(N, NH + 2 * NKV, HS, pairs, {d_inp, d_out, inp, q_weight, k_weight, cos, sin},
+                   [&](auto W, auto K, auto which, int team) {
                        const int blocks = std::min(ceil_div(N * (NH + 2 * NKV), qk_norm_block / team), 8 * on.sm_count);
                        float* partial = on.template scratch<float>(2 * size_t(blocks) * HS);
-                       launch(qk_norm_rope_backward_kernel<W, K, T>, blocks, qk_norm_block, 0, on, d_inp, partial,
-                              d_out, inp, q_weight, k_weight, rstd, position, cos, sin, pairs, N, NH, NKV, HS, team);
+                       launch(qk_norm_rope_backward_kernel<W, K, which, T>, blocks, qk_norm_block, 0, on, d_inp,
+                              partial, d_out, inp, q_weight, k_weight, rstd, position, cos, sin, N, NH, NKV, HS, team);
                        column_sum(d_q_weight, partial, blocks, HS, on);
                        column_sum(d_k_weight, partial + size_t(blocks) * HS, blocks, HS, on);
                    });

@@ -14,11 +14,11 @@
 constexpr int rope_warps = 4;
 
 // The vectors of pairs i .. i + W - 1 of a head: x holds their first members, y their second.
-template <int W> struct RopePart {
+template <int W, RopePairs pairs> struct RopePart {
     Vec<W> x, y;
     template <class T>
-    __device__ void get(const T* head, RopePairs pairs, int i, int HS) {
-        if (pairs == RopePairs::half) {
+    __device__ void get(const T* head, int i, int HS) {
+        if constexpr (pairs == RopePairs::half) {
             x = load<W>(head + i);
             y = load<W>(head + HS / 2 + i);
         } else {
@@ -30,8 +30,8 @@ template <int W> struct RopePart {
         }
     }
     template <class T>
-    __device__ void put(T* head, RopePairs pairs, int i, int HS) const {
-        if (pairs == RopePairs::half) {
+    __device__ void put(T* head, int i, int HS) const {
+        if constexpr (pairs == RopePairs::half) {
             store<W>(head + i, x);
             store<W>(head + HS / 2 + i, y);
         } else {
@@ -55,9 +55,9 @@ template <int W> struct RopePart {
     }
 };
 
-template <int W, class T>
+template <int W, RopePairs pairs, class T>
 __global__ void rope_kernel(T* qkv, const int* position, const float* cos, const float* sin, float sign,
-                            RopePairs pairs, int N, int NH, int NKV, int HS) {
+                            int N, int NH, int NKV, int HS) {
     const int n = blockIdx.x * rope_warps + threadIdx.y;
     if (n >= N) return;
     const size_t angles = size_t(position[n]) * (HS / 2);
@@ -66,19 +66,28 @@ __global__ void rope_kernel(T* qkv, const int* position, const float* cos, const
     for (int part = threadIdx.x; part < (NH + NKV) * parts; part += warp_size) {
         T* head = token + part / parts * HS;
         const int i = part % parts * W;
-        RopePart<W> pair;
-        pair.get(head, pairs, i, HS);
+        RopePart<W, pairs> pair;
+        pair.get(head, i, HS);
         pair.rotate(cos + angles, sin + angles, sign, i);
-        pair.put(head, pairs, i, HS);
+        pair.put(head, i, HS);
     }
 }
 
+// Calls `then` with the vectors' width and the kind of pairs.
+template <class Then>
+void by_pairs(int HS, RopePairs pairs, Pointers pointers, Then then) {
+    by_width(HS / 2, pointers, [&](auto W) {
+        if (pairs == RopePairs::half) then(W, std::integral_constant<RopePairs, RopePairs::half>{});
+        else then(W, std::integral_constant<RopePairs, RopePairs::interleaved>{});
+    });
+}
+
 template <class T>
-void rope_rotate(T* qkv, const int* position, const float* cos, const float* sin, float sign, RopePairs pairs, int N,
-                 int NH, int NKV, int HS, const Gpu<T>& on) {
-    by_width(HS / 2, {qkv, cos, sin}, [&](auto W) {
-        launch(rope_kernel<W, T>, ceil_div(N, rope_warps), dim3(warp_size, rope_warps), 0, on, qkv, position, cos,
-               sin, sign, pairs, N, NH, NKV, HS);
+void rope_rotate(T* qkv, const int* position, const float* cos, const float* sin, float sign, RopePairs pairs,
+                 int N, int NH, int NKV, int HS, const Gpu<T>& on) {
+    by_pairs(HS, pairs, {qkv, cos, sin}, [&](auto W, auto which) {
+        launch(rope_kernel<W, which, T>, ceil_div(N, rope_warps), dim3(warp_size, rope_warps), 0, on, qkv, position,
+               cos, sin, sign, N, NH, NKV, HS);
     });
 }
 
