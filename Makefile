@@ -29,7 +29,7 @@ endif
 
 # g++ 12 sees overlapping copies in std::string's operator+ where there are none (GCC bug 105651).
 WARN := -Wall -Wextra -Wno-restrict -Wno-unknown-pragmas $(if $(filter 1,$(WERROR)),-Werror)
-# Sums may be reordered so that loops vectorise; infinities and NaNs keep their meaning.
+# Sums of the CPU's layers may be reordered so that loops vectorise; infinities and NaNs keep their meaning.
 MATH := -fno-math-errno -fno-trapping-math -fno-signed-zeros -fassociative-math
 COMMON := -std=c++20 -O3 -g -I. -MMD -MP $(if $(filter 1,$(DNNL)),-DGPT_DNNL)
 SANITIZER := $(if $(SANITIZE),-fsanitize=$(SANITIZE) -fno-omit-frame-pointer)
@@ -85,7 +85,7 @@ $(BUILD)/dev/simt/%.o: dev/simt/%.cpp | setup
 
 $(BUILD)/simt/%.o: %.cu | setup
 	@mkdir -p $(@D)
-	$(CXX) $(FLAGS) $(SANITIZER) $(SIMT_FLAGS) -Idev/simt/include -x c++ -c -o $@ $<
+	$(CXX) $(filter-out $(MATH),$(FLAGS)) $(SANITIZER) $(SIMT_FLAGS) -Idev/simt/include -x c++ -c -o $@ $<
 
 $(BUILD)/cuda/%.o: %.cu | setup
 	@mkdir -p $(@D)

@@ -28,7 +28,8 @@ Exit on_cpu(const Options& options, const std::string& why) {
 }
 }  // namespace
 
-Exit run_command(const Options& options) {
+Exit run_command(const Options& given) {
+    const Options options = given.resume ? with_saved(given) : given;
     if (options.help) {
         print_piece(help_text(options.command));
         return Exit::done;

@@ -25,7 +25,8 @@ struct StepResult { double loss, grad_norm, lr, seconds; };
 
 class Run {
 public:
-    // Reads the data and opens the run's directory, or that of an earlier run to resume. Throws Error before anything changes.
+    // Reads the data and opens the run's directory, or that of an earlier run to resume (whose options are with_saved).
+    // Throws Error before anything changes.
     explicit Run(Options options);
 
     Options options;
@@ -76,6 +77,9 @@ private:
 };
 
 Sampling sampling_of(const Options& options);
+
+// A resumed run's directory and the flags it was started with, where the command line does not say otherwise.
+Options with_saved(Options options);
 
 // The directory to load a model from: a checkpoint or Hugging Face directory itself, or of a run its best, else its latest.
 std::string model_directory(const std::string& path);

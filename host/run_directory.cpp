@@ -48,18 +48,27 @@ void Run::open_directory() {
     for (const std::string& entry : old) if (ours(entry)) fs::remove_all(fs::path(directory) / entry);
 }
 
+Options with_saved(Options options) {
+    const std::string directory = options.resume->empty() ? newest_run() : *options.resume;
+    if (!fs::is_directory(directory))
+        throw Error(Exit::input, directory, "there is no such run", "name the directory of a run: --resume DIR");
+    const std::vector<Checkpoint> whole = list_checkpoints(directory);
+    if (whole.empty())
+        throw Error(Exit::input, directory, "there is no checkpoint to resume from", "start the run anew with --overwrite");
+    const Json saved = read_state(whole.back());
+    if (!saved.contains("options"))
+        throw Error(Exit::input, whole.back().path + "/state.json", "not the state of a training run", "resume another run");
+    restore(options, saved["options"]);
+    options.resume = directory;
+    return options;
+}
+
 void Run::resume() {
-    directory = options.resume->empty() ? newest_run() : *options.resume;
-    if (!fs::is_directory(directory)) throw Error(Exit::input, directory, "there is no such run", "name the directory of a run: --resume DIR");
+    directory = *options.resume;
     lock = std::make_unique<files::RunLock>(directory);
     files::remove_leftovers(directory, "step_");
     resumed = newest_checkpoint(directory, [](const std::string& line) { fmt::print(stderr, "warning: {}\n", line); });
-    if (!resumed) throw Error(Exit::input, directory, "there is no checkpoint to resume from", "start the run anew with --overwrite");
+    REQUIRE(resumed);                                                // with_saved found one
     const Json saved = read_state(*resumed);
-    if (!saved.contains("loop") || !saved.contains("options"))
-        throw Error(Exit::input, resumed->path + "/state.json", "not the state of a training run", "resume from another checkpoint");
-    state = loop_state_from_json(saved["loop"], resumed->path + "/state.json");
-    const std::string where = *options.resume;
-    restore(options, saved["options"]);
-    options.resume = where;
+    state = loop_state_from_json(saved.value("loop", Json()), resumed->path + "/state.json");
 }
