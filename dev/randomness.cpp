@@ -42,7 +42,10 @@ TEST(dropout, counts) {
     const Noise noise{.seed = 1, .step = 2, .row = 0};
     const Dropout drop{0.25f, 0, &noise};
     const uint64_t far = uint64_t(1) << 40;
-    EXPECT_EQ(dropout_factor(drop, far + 2), uniform(philox({{0, 64, 0, 2}}, 1).w[2]) < 0.25f ? 0.0f : 1 / 0.75f);
+    for (uint32_t i = 0; i < 100; i++) {
+        const float want = uniform(philox({{i / 4, 64, 0, 2}}, 1).w[i % 4]) < 0.25f ? 0.0f : 1 / 0.75f;
+        EXPECT_EQ(dropout_factor(drop, far + i), want) << i;
+    }
     int dropped = 0;
     for (uint64_t i = 0; i < 40000; i++) dropped += dropout_factor(drop, i) == 0;
     EXPECT_NEAR(dropped, 10000, 5 * std::sqrt(40000 * 0.25 * 0.75));

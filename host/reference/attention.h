@@ -7,12 +7,13 @@
 //   d_score = prob (d_prob - delta) / sqrt(HS)     d_q[t] = sum_s d_score k[s]     d_k[s] = sum_t d_score q[t]
 //
 //   qkv (B,T,NH+2*NKV,HS)   out (B,T,NH,HS)   lse (B,NH,T)   first (B,T) or null (= 0: causal)
-//   Query head h reads key/value head h*NKV/NH. A thread owns a sequence's key/value head and holds `strip` rows of scores.
+//   Query head h reads key/value head h*NKV/NH. A thread owns a sequence's key/value head and holds a strip of scores.
 #pragma once
 #include <cmath>
 #include "gemm.h"
 #include "math.h"
 #include "philox.h"
+#include "parallel.h"
 
 constexpr int attention_strip = 64;
 
@@ -30,38 +31,42 @@ struct AttentionHead {
     float scale() const { return 1 / std::sqrt(float(HS)); }
 };
 
-// The dropout factor of probability (b,h,t,s): one counter word per element, rows padded to whole Philox calls.
-inline float attention_dropout(const Dropout& drop, const AttentionHead& at, int b, int h, int t, int s) {
+// The dropout factors of probabilities (b,h,t,0..t): one random word per element, rows padded to whole Philox calls.
+template <class T>
+void attention_dropout(T* factor, const Dropout& drop, const AttentionHead& at, int b, int h, int t) {
     const uint64_t row = (drop.noise->row + at.token(b, t)) * at.NH + h;
-    return dropout_factor(drop, row * ((at.T + 3) / 4 * 4) + s);
+    dropout_factors(factor, drop, row * ((at.T + 3) / 4 * 4), t + 1);
 }
 
 template <class T>
-void attention_forward(T* out, T* lse, const T* qkv, const int* first, const Dropout& drop, int B, int TT, int NH, int NKV, int HS,
-                       Cpu<T> on) {
+void attention_forward(T* out, T* lse, const T* qkv, const int* first, const Dropout& drop, int B, int TT, int NH,
+                       int NKV, int HS, Cpu<T> on) {
     const AttentionHead at{B, TT, NH, NKV, HS};
     const T scale = T(1) / std::sqrt(T(HS));
     #pragma omp parallel for collapse(2) schedule(dynamic)
     for (int b = 0; b < B; b++) for (int h = 0; h < NH; h++) {
-        T* score = on.scratch(size_t(attention_strip) * TT);
+        T* score = on.scratch(size_t(attention_strip + 1) * TT);
+        T* keep = score + size_t(attention_strip) * TT;
         const int kv = h * NKV / NH;
         for (int t0 = 0; t0 < TT; t0 += attention_strip) {
             const int rows = std::min(attention_strip, TT - t0), keys = t0 + rows;
-            gemm(Op::none, Op::transpose, rows, keys, HS, qkv + at.query(b, t0, h), at.row(), qkv + at.key(b, kv), at.row(),
-                 Into::assign, score, keys);
+            gemm(Op::none, Op::transpose, rows, keys, HS, qkv + at.query(b, t0, h), at.row(), qkv + at.key(b, kv),
+                 at.row(), Into::assign, score, keys);
             for (int t = t0; t < keys; t++) {
                 T* p = score + size_t(t - t0) * keys;
                 const int from = first ? first[at.token(b, t)] : 0;
-                for (int s = 0; s < from; s++) p[s] = 0;
-                for (int s = t + 1; s < keys; s++) p[s] = 0;
-                auto max = std::real(p[from]);
-                for (int s = from; s <= t; s++) max = std::max(max, std::real(p[s]));
+                std::fill(p, p + from, T(0));
+                std::fill(p + t + 1, p + keys, T(0));
+                const T max = largest(p + from, t + 1 - from);
                 T sum = 0;
-                for (int s = from; s <= t; s++) sum += p[s] = exp_of((p[s] - T(max)) * scale);
+                for (int s = from; s <= t; s++) sum += p[s] = exp_of((p[s] - max) * scale);
                 const T inverse = T(1) / sum;
                 for (int s = from; s <= t; s++) p[s] *= inverse;
-                if (drop.p > 0) for (int s = from; s <= t; s++) p[s] *= attention_dropout(drop, at, b, h, t, s);
-                lse[at.lse(b, h, t)] = T(max) * scale + std::log(sum);
+                if (drop.p > 0) {
+                    attention_dropout(keep, drop, at, b, h, t);
+                    for (int s = from; s <= t; s++) p[s] *= keep[s];
+                }
+                lse[at.lse(b, h, t)] = max * scale + std::log(sum);
             }
             gemm(Op::none, Op::none, rows, HS, keys, score, keys, qkv + at.value(b, kv), at.row(), Into::assign,
                  out + at.out(b, t0, h), at.out_row());
@@ -69,16 +74,41 @@ void attention_forward(T* out, T* lse, const T* qkv, const int* first, const Dro
     }
 }
 
+// A query's probabilities and the gradients of its scores, from the products q.k and d_out.v in their place.
 template <class T>
-void attention_backward(T* d_qkv, const T* d_out, const T* out, const T* lse, const T* qkv, const int* first, const Dropout& drop,
-                        int B, int TT, int NH, int NKV, int HS, Cpu<T> on) {
+void attention_row_backward(T* prob, T* d_score, T* keep, const T* d_out, const T* out, T lse, const int from,
+                            const Dropout& drop, const AttentionHead& at, int b, int h, int t, int keys) {
+    const T scale = T(1) / std::sqrt(T(at.HS));
+    T delta = 0;
+    for (int i = 0; i < at.HS; i++) delta += d_out[i] * out[i];
+    for (int s = 0; s < from; s++) prob[s] = d_score[s] = 0;
+    for (int s = t + 1; s < keys; s++) prob[s] = d_score[s] = 0;
+    if (drop.p > 0) {
+        attention_dropout(keep, drop, at, b, h, t);
+        #pragma omp simd
+        for (int s = from; s <= t; s++) {
+            const T full = exp_of(prob[s] * scale - lse);
+            d_score[s] = full * (d_score[s] * keep[s] - delta) * scale;
+            prob[s] = full * keep[s];
+        }
+    } else {
+        #pragma omp simd
+        for (int s = from; s <= t; s++) {
+            prob[s] = exp_of(prob[s] * scale - lse);
+            d_score[s] = prob[s] * (d_score[s] - delta) * scale;
+        }
+    }
+}
+
+template <class T>
+void attention_backward(T* d_qkv, const T* d_out, const T* out, const T* lse, const T* qkv, const int* first,
+                        const Dropout& drop, int B, int TT, int NH, int NKV, int HS, Cpu<T> on) {
     const AttentionHead at{B, TT, NH, NKV, HS};
-    const T scale = T(1) / std::sqrt(T(HS));
     const int group = NH / NKV;
     #pragma omp parallel for collapse(2) schedule(dynamic)
     for (int b = 0; b < B; b++) for (int kv = 0; kv < NKV; kv++) {
-        T* prob = on.scratch(2 * size_t(attention_strip) * TT);
-        T* d_score = prob + size_t(attention_strip) * TT;
+        T* prob = on.scratch((2 * size_t(attention_strip) + 1) * TT);
+        T *d_score = prob + size_t(attention_strip) * TT, *keep = d_score + size_t(attention_strip) * TT;
         const T *k = qkv + at.key(b, kv), *v = qkv + at.value(b, kv);
         T *d_k = d_qkv + at.key(b, kv), *d_v = d_qkv + at.value(b, kv);
         for (int t = 0; t < TT; t++) {
@@ -87,25 +117,16 @@ void attention_backward(T* d_qkv, const T* d_out, const T* out, const T* lse, co
         }
         for (int h = kv * group; h < (kv + 1) * group; h++) for (int t0 = 0; t0 < TT; t0 += attention_strip) {
             const int rows = std::min(attention_strip, TT - t0), keys = t0 + rows;
-            const T *q = qkv + at.query(b, t0, h), *d_o = d_out + at.out(b, t0, h), *o = out + at.out(b, t0, h);
+            const T *q = qkv + at.query(b, t0, h), *d_o = d_out + at.out(b, t0, h);
             gemm(Op::none, Op::transpose, rows, keys, HS, q, at.row(), k, at.row(), Into::assign, prob, keys);
             gemm(Op::none, Op::transpose, rows, keys, HS, d_o, at.out_row(), v, at.row(), Into::assign, d_score, keys);
             for (int t = t0; t < keys; t++) {
-                T *p = prob + size_t(t - t0) * keys, *d = d_score + size_t(t - t0) * keys;
-                const int from = first ? first[at.token(b, t)] : 0;
-                for (int s = 0; s < from; s++) p[s] = d[s] = 0;
-                for (int s = t + 1; s < keys; s++) p[s] = d[s] = 0;
-                T delta = 0;
-                for (int i = 0; i < HS; i++) delta += d_o[size_t(t - t0) * at.out_row() + i] * o[size_t(t - t0) * at.out_row() + i];
-                const T log_sum = lse[at.lse(b, h, t)];
-                for (int s = from; s <= t; s++) {
-                    const T keep = drop.p > 0 ? T(attention_dropout(drop, at, b, h, t, s)) : T(1);
-                    const T full = exp_of(p[s] * scale - log_sum);
-                    d[s] = full * (d[s] * keep - delta) * scale;
-                    p[s] = full * keep;
-                }
+                const size_t row = size_t(t - t0) * keys, o = at.out(b, t, h);
+                attention_row_backward(prob + row, d_score + row, keep, d_out + o, out + o, lse[at.lse(b, h, t)],
+                                       first ? first[at.token(b, t)] : 0, drop, at, b, h, t, keys);
             }
-            gemm(Op::none, Op::none, rows, HS, keys, d_score, keys, k, at.row(), Into::assign, d_qkv + at.query(b, t0, h), at.row());
+            gemm(Op::none, Op::none, rows, HS, keys, d_score, keys, k, at.row(), Into::assign,
+                 d_qkv + at.query(b, t0, h), at.row());
             gemm(Op::transpose, Op::none, keys, HS, rows, d_score, keys, q, at.row(), Into::add, d_k, at.row());
             gemm(Op::transpose, Op::none, keys, HS, rows, prob, keys, d_o, at.out_row(), Into::add, d_v, at.row());
         }

@@ -1,6 +1,6 @@
 // Dropout: out = factor * inp,   factor = 0 with probability p, else 1 / (1 - p)           d_inp = factor * d_out
 //
-//   The factor of element (n,c) is a function of seed, step, site and (noise->row + n) * C + c: recomputed, never stored,
+//   The factor of element (n,c) is a function of seed, step, site and (noise->row + n) * C + c: recomputed, never kept,
 //   and the same however a batch is cut into micro-batches.       inp, out (N,C), may be the same
 #pragma once
 #include "../device.h"
@@ -8,10 +8,16 @@
 
 template <class T>
 void dropout_forward(T* out, const T* inp, const Dropout& drop, int N, int C, Cpu<T>) {
+    constexpr size_t block = 1024;
+    const size_t n = size_t(N) * C;
     #pragma omp parallel for schedule(static)
-    for (int n = 0; n < N; n++)
-        for (int c = 0; c < C; c++)
-            out[size_t(n) * C + c] = inp[size_t(n) * C + c] * T(dropout_factor(drop, (drop.noise->row + uint64_t(n)) * C + c));
+    for (size_t first = 0; first < n; first += block) {
+        const int count = int(std::min(block, n - first));
+        T factor[block];
+        dropout_factors(factor, drop, uint64_t(drop.noise->row) * C + first, count);
+        #pragma omp simd
+        for (int i = 0; i < count; i++) out[first + i] = inp[first + i] * factor[i];
+    }
 }
 
 template <class T>

@@ -8,7 +8,8 @@
 #include "../device.h"
 
 template <class T>
-void embedding_forward(T* out, const int* token, const int* position, const T* wte, const T* wpe, int N, int C, Cpu<T>) {
+void embedding_forward(T* out, const int* token, const int* position, const T* wte, const T* wpe, int N, int C,
+                       Cpu<T>) {
     #pragma omp parallel for schedule(static)
     for (int n = 0; n < N; n++) {
         const T* word = wte + size_t(token[n]) * C;
@@ -17,9 +18,11 @@ void embedding_forward(T* out, const int* token, const int* position, const T* w
     }
 }
 
-// d_wpe may be null. A thread owns 64 channels and walks the tokens in order. V, T: rows of the tables (kernels sort by them).
+// d_wpe may be null. A thread owns 64 channels and walks the tokens in order. V, T: rows of the tables (kernels sort by
+// them).
 template <class T>
-void embedding_backward(T* d_wte, T* d_wpe, const T* d_out, const int* token, const int* position, int N, int C, int, int,
+void embedding_backward(T* d_wte, T* d_wpe, const T* d_out, const int* token, const int* position, int N, int C, int,
+                        int,
                         Cpu<T>) {
     #pragma omp parallel for schedule(static)
     for (int first = 0; first < C; first += 64)
@@ -31,7 +34,8 @@ void embedding_backward(T* d_wte, T* d_wpe, const T* d_out, const int* token, co
             }
 }
 
-// Row t, channels 2i and 2i+1: sin and cos of t * 10000^(-2i/C) ("Attention is all you need", 3.5). A constant wpe (T,C).
+// Row t, channels 2i and 2i+1: sin and cos of t * 10000^(-2i/C) ("Attention is all you need", 3.5). A constant wpe
+// (T,C).
 inline double sinusoid(int t, int c, int C) {
     const double angle = t * std::pow(10000.0, -double(c / 2 * 2) / C);
     return c % 2 ? std::cos(angle) : std::sin(angle);

@@ -1,28 +1,32 @@
 // GELU, tanh approximation (Hendrycks & Gimpel 2016):  out = x (1 + tanh(u)) / 2,   u = sqrt(2/pi) (x + 0.044715 x^3)
 //
-//   (1 + tanh(u)) / 2 = sigmoid(2u) = s, in which nothing cancels:     out = x s     d_inp = d_out (s + x s (1 - s) 2u')
-//   2u' = 2 sqrt(2/pi) (1 + 3 * 0.044715 x^2)                                                                n elements
+//   (1 + tanh(u)) / 2 = sigmoid(2u) = s, in which nothing cancels
+//   out = x s     d_inp = d_out (s + x s (1 - s) 2u')     2u' = 2 sqrt(2/pi) (1 + 3 * 0.044715 x^2)   n elements
 #pragma once
-#include "../device.h"
 #include "math.h"
+#include "parallel.h"
 
 constexpr double gelu_scale = 0.7978845608028654, gelu_cubic = 0.044715;
 
 template <class T>
 void gelu_forward(T* out, const T* inp, size_t n, Cpu<T>) {
-    #pragma omp parallel for simd schedule(static)
-    for (size_t i = 0; i < n; i++) {
-        const T x = inp[i];
-        out[i] = x * sigmoid(T(2 * gelu_scale) * (x + T(gelu_cubic) * x * x * x));
-    }
+    for_blocks(n, [=](size_t first, size_t last) {
+        #pragma omp simd
+        for (size_t i = first; i < last; i++) {
+            const T x = inp[i];
+            out[i] = x * sigmoid(T(2 * gelu_scale) * (x + T(gelu_cubic) * x * x * x));
+        }
+    });
 }
 
 template <class T>
 void gelu_backward(T* d_inp, const T* d_out, const T* inp, size_t n, Cpu<T>) {
-    #pragma omp parallel for simd schedule(static)
-    for (size_t i = 0; i < n; i++) {
-        const T x = inp[i], u2 = T(2 * gelu_scale) * (x + T(gelu_cubic) * x * x * x), s = sigmoid(u2);
-        const T d_u2 = T(2 * gelu_scale) * (T(1) + T(3 * gelu_cubic) * x * x);
-        d_inp[i] = d_out[i] * (s + x * s * sigmoid(-u2) * d_u2);
-    }
+    for_blocks(n, [=](size_t first, size_t last) {
+        #pragma omp simd
+        for (size_t i = first; i < last; i++) {
+            const T x = inp[i], u2 = T(2 * gelu_scale) * (x + T(gelu_cubic) * x * x * x), s = sigmoid(u2);
+            const T d_u2 = T(2 * gelu_scale) * (T(1) + T(3 * gelu_cubic) * x * x);
+            d_inp[i] = d_out[i] * (s + x * s * sigmoid(-u2) * d_u2);
+        }
+    });
 }

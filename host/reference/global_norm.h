@@ -1,4 +1,4 @@
-// Global norm: norm = sqrt(sum_i x[i]^2), summed in blocks of a fixed size and order: the same bits for any number of threads.
+// Global norm: norm = sqrt(sum_i x[i]^2), in blocks of a fixed size and order: the same bits for any number of threads.
 #pragma once
 #include <cmath>
 #include "../device.h"

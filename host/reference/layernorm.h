@@ -9,10 +9,11 @@
 //   inp, out (N,C)   weight (C)   bias (C) or null   mean, rstd (N)
 #pragma once
 #include <cmath>
-#include "../device.h"
+#include "parallel.h"
 
 template <class T>
-void layernorm_forward(T* out, T* mean, T* rstd, const T* inp, const T* weight, const T* bias, float eps, int N, int C, Cpu<T>) {
+void layernorm_forward(T* out, T* mean, T* rstd, const T* inp, const T* weight, const T* bias, float eps, int N, int C,
+                       Cpu<T>) {
     #pragma omp parallel for schedule(static)
     for (int n = 0; n < N; n++) {
         const T* x = inp + size_t(n) * C;
@@ -22,6 +23,7 @@ void layernorm_forward(T* out, T* mean, T* rstd, const T* inp, const T* weight, 
         const T centre = sum / T(C);
         for (int c = 0; c < C; c++) squares += (x[c] - centre) * (x[c] - centre);
         const T scale = T(1) / std::sqrt(squares / T(C) + T(eps));
+        #pragma omp simd
         for (int c = 0; c < C; c++) y[c] = (x[c] - centre) * scale * weight[c];
         if (bias) for (int c = 0; c < C; c++) y[c] += bias[c];
         mean[n] = centre;
@@ -32,27 +34,26 @@ void layernorm_forward(T* out, T* mean, T* rstd, const T* inp, const T* weight, 
 // d_bias may be null.
 template <class T>
 void layernorm_backward(T* d_inp, T* d_weight, T* d_bias, const T* d_out, const T* inp, const T* weight, const T* mean,
-                        const T* rstd, int N, int C, Cpu<T>) {
-    #pragma omp parallel for schedule(static)
-    for (int n = 0; n < N; n++) {
-        const T *x = inp + size_t(n) * C, *d = d_out + size_t(n) * C;
-        const T scale = rstd[n], centre = mean[n];
-        T sum = 0, dot = 0;
-        for (int c = 0; c < C; c++) {
-            const T g = d[c] * weight[c];
-            sum += g;
-            dot += g * (x[c] - centre);
-        }
-        const T mean_g = sum / T(C), mean_g_norm = dot * scale / T(C);
-        for (int c = 0; c < C; c++)
-            d_inp[size_t(n) * C + c] += scale * (d[c] * weight[c] - mean_g - (x[c] - centre) * scale * mean_g_norm);
-    }
-    #pragma omp parallel for schedule(static)
-    for (int first = 0; first < C; first += 64)
-        for (int n = 0; n < N; n++)
-            for (int c = first; c < std::min(first + 64, C); c++) {
-                const T d = d_out[size_t(n) * C + c];
-                d_weight[c] += d * (inp[size_t(n) * C + c] - mean[n]) * rstd[n];
-                if (d_bias) d_bias[c] += d;
+                        const T* rstd, int N, int C, Cpu<T> on) {
+    const T* sums = sum_over_rows(N, 2 * C, on, [=](int first, int last, T* sum) {
+        for (int n = first; n < last; n++) {
+            const T *x = inp + size_t(n) * C, *d = d_out + size_t(n) * C, scale = rstd[n], centre = mean[n];
+            T *d_x = d_inp + size_t(n) * C, sum_g = 0, dot = 0;
+            for (int c = 0; c < C; c++) {
+                const T g = d[c] * weight[c];
+                sum_g += g;
+                dot += g * (x[c] - centre);
             }
+            const T mean_g = sum_g / T(C), mean_g_norm = dot * scale / T(C);
+            #pragma omp simd
+            for (int c = 0; c < C; c++) {
+                const T norm = (x[c] - centre) * scale;
+                d_x[c] += scale * (d[c] * weight[c] - mean_g - norm * mean_g_norm);
+                sum[c] += d[c] * norm;
+                sum[C + c] += d[c];
+            }
+        }
+    });
+    for (int c = 0; c < C; c++) d_weight[c] += sums[c];
+    if (d_bias) for (int c = 0; c < C; c++) d_bias[c] += sums[C + c];
 }

@@ -7,6 +7,7 @@
 //   inp (N,C)   weight (OC,C)   bias (OC) or null   out (N,OC)
 #pragma once
 #include "gemm.h"
+#include "parallel.h"
 
 template <class T>
 void linear_forward(T* out, const T* inp, const T* weight, const T* bias, int N, int C, int OC, Cpu<T>) {
@@ -20,14 +21,16 @@ void linear_forward(T* out, const T* inp, const T* weight, const T* bias, int N,
 
 // d_bias may be null.
 template <class T>
-void linear_backward(T* d_inp, T* d_weight, T* d_bias, const T* d_out, const T* inp, const T* weight, int N, int C, int OC,
-                     Cpu<T>) {
+void linear_backward(T* d_inp, T* d_weight, T* d_bias, const T* d_out, const T* inp, const T* weight, int N, int C,
+                     int OC,
+                     Cpu<T> on) {
     const auto nothing = [](int, int, int, int) {};
     parallel_gemm(Op::none, Op::none, N, C, OC, d_out, OC, weight, C, Into::assign, d_inp, C, nothing);
     parallel_gemm(Op::transpose, Op::none, OC, C, N, d_out, OC, inp, C, Into::add, d_weight, C, nothing);
     if (!d_bias) return;
-    #pragma omp parallel for schedule(static)
-    for (int first = 0; first < OC; first += 64)
-        for (int n = 0; n < N; n++)
-            for (int o = first; o < std::min(first + 64, OC); o++) d_bias[o] += d_out[size_t(n) * OC + o];
+    const T* sums = sum_over_rows(N, OC, on, [=](int first, int last, T* sum) {
+        for (int n = first; n < last; n++)
+            for (int o = 0; o < OC; o++) sum[o] += d_out[size_t(n) * OC + o];
+    });
+    for (int o = 0; o < OC; o++) d_bias[o] += sums[o];
 }

@@ -1,16 +1,20 @@
-// ReLU: out = x where x > 0, else 0      d_inp = d_out where inp > 0, else 0                                  n elements
+// ReLU: out = x where x > 0, else 0      d_inp = d_out where inp > 0, else 0      n elements
 #pragma once
 #include <complex>
-#include "../device.h"
+#include "parallel.h"
 
 template <class T>
 void relu_forward(T* out, const T* inp, size_t n, Cpu<T>) {
-    #pragma omp parallel for simd schedule(static)
-    for (size_t i = 0; i < n; i++) out[i] = std::real(inp[i]) > 0 ? inp[i] : T(0);
+    for_blocks(n, [=](size_t first, size_t last) {
+        #pragma omp simd
+        for (size_t i = first; i < last; i++) out[i] = std::real(inp[i]) > 0 ? inp[i] : T(0);
+    });
 }
 
 template <class T>
 void relu_backward(T* d_inp, const T* d_out, const T* inp, size_t n, Cpu<T>) {
-    #pragma omp parallel for simd schedule(static)
-    for (size_t i = 0; i < n; i++) d_inp[i] = std::real(inp[i]) > 0 ? d_out[i] : T(0);
+    for_blocks(n, [=](size_t first, size_t last) {
+        #pragma omp simd
+        for (size_t i = first; i < last; i++) d_inp[i] = std::real(inp[i]) > 0 ? d_out[i] : T(0);
+    });
 }

@@ -9,34 +9,37 @@
 //   inp, out (N,C)   weight (C)   rstd (N)
 #pragma once
 #include <cmath>
-#include "../device.h"
+#include "parallel.h"
 
 template <class T>
 void rmsnorm_forward(T* out, T* rstd, const T* inp, const T* weight, float eps, int N, int C, Cpu<T>) {
     #pragma omp parallel for schedule(static)
     for (int n = 0; n < N; n++) {
         const T* x = inp + size_t(n) * C;
-        T sum = 0;
+        T *y = out + size_t(n) * C, sum = 0;
         for (int c = 0; c < C; c++) sum += x[c] * x[c];
-        rstd[n] = T(1) / std::sqrt(sum / T(C) + T(eps));
-        for (int c = 0; c < C; c++) out[size_t(n) * C + c] = x[c] * rstd[n] * weight[c];
+        const T scale = rstd[n] = T(1) / std::sqrt(sum / T(C) + T(eps));
+        #pragma omp simd
+        for (int c = 0; c < C; c++) y[c] = x[c] * scale * weight[c];
     }
 }
 
 template <class T>
 void rmsnorm_backward(T* d_inp, T* d_weight, const T* d_out, const T* inp, const T* weight, const T* rstd, int N, int C,
-                      Cpu<T>) {
-    #pragma omp parallel for schedule(static)
-    for (int n = 0; n < N; n++) {
-        const T *x = inp + size_t(n) * C, *d = d_out + size_t(n) * C;
-        T dot = 0;
-        for (int c = 0; c < C; c++) dot += d[c] * weight[c] * x[c];
-        const T scale = rstd[n], mean = dot * scale / T(C);
-        for (int c = 0; c < C; c++) d_inp[size_t(n) * C + c] += scale * (d[c] * weight[c] - x[c] * scale * mean);
-    }
-    #pragma omp parallel for schedule(static)
-    for (int first = 0; first < C; first += 64)
-        for (int n = 0; n < N; n++)
-            for (int c = first; c < std::min(first + 64, C); c++)
-                d_weight[c] += d_out[size_t(n) * C + c] * inp[size_t(n) * C + c] * rstd[n];
+                      Cpu<T> on) {
+    const T* sums = sum_over_rows(N, C, on, [=](int first, int last, T* sum) {
+        for (int n = first; n < last; n++) {
+            const T *x = inp + size_t(n) * C, *d = d_out + size_t(n) * C, scale = rstd[n];
+            T *d_x = d_inp + size_t(n) * C, dot = 0;
+            for (int c = 0; c < C; c++) dot += d[c] * weight[c] * x[c];
+            const T mean = dot * scale / T(C);
+            #pragma omp simd
+            for (int c = 0; c < C; c++) {
+                const T norm = x[c] * scale;
+                d_x[c] += scale * (d[c] * weight[c] - norm * mean);
+                sum[c] += d[c] * norm;
+            }
+        }
+    });
+    for (int c = 0; c < C; c++) d_weight[c] += sums[c];
 }

@@ -1,4 +1,4 @@
-// RoPE: rotate every pair of channels of every query and key head by an angle that grows with the position (Su et al. 2021).
+// RoPE (Su et al. 2021): rotate every pair of channels of every query and key head in proportion to its position.
 //
 //   angle[t,i] = t * frequency[i],   frequency[i] = theta^(-2i/HS)       (x, y) -> (x cos - y sin, x sin + y cos)
 //   pair i of a head is (i, i + HS/2) (half) or (2i, 2i+1) (interleaved); backward rotates by the negative angle
@@ -22,28 +22,37 @@ inline double rope_frequency(int i, int HS, const Config& c) {
 }
 
 template <class T>
-void rope_rotate(T* qkv, const int* position, const T* cos, const T* sin, T sign, RopePairs pairs, int N, int NH, int NKV, int HS) {
-    const int half = HS / 2, step = pairs == RopePairs::half ? 1 : 2, partner = pairs == RopePairs::half ? half : 1;
+void rope_rotate(T* qkv, const int* position, const T* cos, const T* sin, T sign, RopePairs pairs, int N, int NH,
+                 int NKV, int HS) {
+    const int half = HS / 2;
     #pragma omp parallel for schedule(static)
     for (int n = 0; n < N; n++) {
         const T *c = cos + size_t(position[n]) * half, *s = sin + size_t(position[n]) * half;
+        const auto turn = [=](T& x, T& y, int i) {
+            const T x0 = x, y0 = y;
+            x = x0 * c[i] - y0 * s[i] * sign;
+            y = x0 * s[i] * sign + y0 * c[i];
+        };
         for (int h = 0; h < NH + NKV; h++) {
             T* head = qkv + (size_t(n) * (NH + 2 * NKV) + h) * HS;
-            for (int i = 0; i < half; i++) {
-                T &x = head[step * i], &y = head[step * i + partner];
-                const T x0 = x, y0 = y;
-                x = x0 * c[i] - y0 * s[i] * sign;
-                y = x0 * s[i] * sign + y0 * c[i];
+            if (pairs == RopePairs::half) {
+                #pragma omp simd
+                for (int i = 0; i < half; i++) turn(head[i], head[half + i], i);
+            } else {
+                #pragma omp simd
+                for (int i = 0; i < half; i++) turn(head[2 * i], head[2 * i + 1], i);
             }
         }
     }
 }
 
 template <class T>
-void rope_forward(T* qkv, const int* position, const T* cos, const T* sin, RopePairs pairs, int N, int NH, int NKV, int HS, Cpu<T>) {
+void rope_forward(T* qkv, const int* position, const T* cos, const T* sin, RopePairs pairs, int N, int NH, int NKV,
+                  int HS, Cpu<T>) {
     rope_rotate(qkv, position, cos, sin, T(1), pairs, N, NH, NKV, HS);
 }
 template <class T>
-void rope_backward(T* d_qkv, const int* position, const T* cos, const T* sin, RopePairs pairs, int N, int NH, int NKV, int HS, Cpu<T>) {
+void rope_backward(T* d_qkv, const int* position, const T* cos, const T* sin, RopePairs pairs, int N, int NH, int NKV,
+                   int HS, Cpu<T>) {
     rope_rotate(d_qkv, position, cos, sin, T(-1), pairs, N, NH, NKV, HS);
 }

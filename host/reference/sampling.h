@@ -1,7 +1,7 @@
 // Sampling: pick the next token of every row from its logits.
 //
-//   temperature 0: the largest logit, the lowest id among equals. Else softmax(logits / temperature) restricted to
-//   the top_k largest, then to the fewest that reach probability top_p, then to those with at least min_p of the largest;
+//   temperature 0: the largest logit, the lowest id among equals. Else softmax(logits / temperature) restricted to the
+//   top_k largest, then to the fewest that reach probability top_p, then to those with min_p of the largest or more;
 //   token = the first, in order of falling probability (id breaks ties), whose running sum exceeds u * (what is left)
 //
 //   logits (B,P), columns V..P-1 padding   u (B) uniform in [0,1)   token (B)
@@ -24,9 +24,11 @@ int sample_row(const T* logits, const Sampling& how, double u, int V) {
     if (how.top_k > 0 && how.top_k < V) order.resize(how.top_k);
     std::vector<double> prob;
     double sum = 0, kept = 0;
-    for (int v : order) sum += prob.emplace_back(std::exp((double(logits[v]) - double(logits[order[0]])) / how.temperature));
+    const double largest = double(logits[order[0]]);
+    for (int v : order) sum += prob.emplace_back(std::exp((double(logits[v]) - largest) / how.temperature));
     size_t count = 0;
-    while (count < prob.size() && (count == 0 || (kept < how.top_p * sum && prob[count] >= how.min_p))) kept += prob[count++];
+    while (count < prob.size() && (count == 0 || (kept < how.top_p * sum && prob[count] >= how.min_p)))
+        kept += prob[count++];
     double running = 0;
     for (size_t i = 0; i < count; i++)
         if ((running += prob[i]) > u * kept) return order[i];

@@ -1,17 +1,19 @@
-// Scaled dot-product attention as the textbook writes it: any queries and keys, an optional mask, all probabilities kept.
+// Scaled dot-product attention as the textbook has it: any queries and keys, an optional mask, all probabilities kept.
 //
 //   prob[t,s] = softmax_s(q[t] . k[s] / sqrt(HS)) over the s with mask[t,s]      out[t] = sum_s prob[t,s] v[s]
-//   d_v[s] = sum_t prob d_out[t]      d_score = prob (d_prob - sum_s prob d_prob) / sqrt(HS),   d_prob = d_out[t] . v[s]
+//   d_v[s] = sum_t prob d_out[t]    d_prob = d_out[t] . v[s]    d_score = prob (d_prob - sum_s prob d_prob) / sqrt(HS)
 //   d_q[t] = sum_s d_score k[s]       d_k[s] = sum_t d_score q[t]                 a row with no true mask gives zeros
 //
-//   q (B,T,HS)   k (B,S,HS)   v (B,S,VS)   out (B,T,VS)   prob (B,T,S)   mask (T,S), true = may look, or null; B: batch x heads
+//   q (B,T,HS)   k (B,S,HS)   v (B,S,VS)   out (B,T,VS)   prob (B,T,S)   mask (T,S), true = may look, or null
+//   B counts batch x heads
 #pragma once
 #include <cmath>
 #include "../device.h"
 #include "math.h"
 
 template <class T>
-void sdpa_forward(T* out, T* prob, const T* q, const T* k, const T* v, const bool* mask, int B, int TT, int S, int HS, int VS, Cpu<T>) {
+void sdpa_forward(T* out, T* prob, const T* q, const T* k, const T* v, const bool* mask, int B, int TT, int S, int HS,
+                  int VS, Cpu<T>) {
     const T scale = T(1) / std::sqrt(T(HS));
     #pragma omp parallel for collapse(2) schedule(static)
     for (int b = 0; b < B; b++) for (int t = 0; t < TT; t++) {
@@ -32,7 +34,8 @@ void sdpa_forward(T* out, T* prob, const T* q, const T* k, const T* v, const boo
 }
 
 template <class T>
-void sdpa_backward(T* d_q, T* d_k, T* d_v, const T* d_out, const T* prob, const T* q, const T* k, const T* v, int B, int TT, int S,
+void sdpa_backward(T* d_q, T* d_k, T* d_v, const T* d_out, const T* prob, const T* q, const T* k, const T* v, int B,
+                   int TT, int S,
                    int HS, int VS, Cpu<T> on) {
     const T scale = T(1) / std::sqrt(T(HS));
     on.zero(d_k, size_t(B) * S * HS);

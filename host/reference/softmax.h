@@ -1,7 +1,8 @@
-// Softmax of every row:  out[n,v] = exp(inp[n,v]) / sum_v exp(inp[n,v])     d_inp = out (d_out - sum_v d_out out)     (N,V)
+// Softmax of every row (N,V):  out[n,v] = exp(inp[n,v]) / sum_v exp(inp[n,v])     d_inp = out (d_out - sum_v d_out out)
 #pragma once
 #include "../device.h"
 #include "math.h"
+#include "parallel.h"
 
 template <class T>
 void softmax_forward(T* out, const T* inp, int N, int V, Cpu<T>) {
@@ -9,10 +10,9 @@ void softmax_forward(T* out, const T* inp, int N, int V, Cpu<T>) {
     for (int n = 0; n < N; n++) {
         const T* x = inp + size_t(n) * V;
         T* y = out + size_t(n) * V;
-        auto max = std::real(x[0]);
-        for (int v = 1; v < V; v++) max = std::max(max, std::real(x[v]));
+        const T max = largest(x, V);
         T sum = 0;
-        for (int v = 0; v < V; v++) sum += y[v] = exp_of(x[v] - T(max));
+        for (int v = 0; v < V; v++) sum += y[v] = exp_of(x[v] - max);
         const T inverse = T(1) / sum;
         for (int v = 0; v < V; v++) y[v] *= inverse;
     }
