@@ -1,0 +1,53 @@
+// Benchmarks: ./test_gpt --bench [NAME...] runs those whose name contains one of the names, all without one.
+#pragma once
+#include <fmt/core.h>
+#include <algorithm>
+#include <chrono>
+#include <limits>
+#include <string_view>
+#include <vector>
+
+struct Benchmark { std::string_view name; void (*run)(); };
+
+inline std::vector<Benchmark>& benchmarks() {
+    static std::vector<Benchmark> all;
+    return all;
+}
+
+// BENCH(name) { body } adds a benchmark; its body measures and prints.
+#define BENCH(name)                                                                                        \
+    static void bench_##name();                                                                            \
+    static const bool bench_##name##_added = (benchmarks().push_back({#name, bench_##name}), true);         \
+    static void bench_##name()
+
+template <class Work>
+double seconds(Work work) {
+    const auto start = std::chrono::steady_clock::now();
+    work();
+    return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+}
+
+// The shortest times seen of several works, which take turns: what disturbs the machine for a while disturbs them all.
+template <class... Work>
+std::vector<double> shortest(int rounds, Work... work) {
+    std::vector<double> best(sizeof...(work), std::numeric_limits<double>::infinity());
+    for (int round = 0; round < rounds; round++) {
+        size_t i = 0;
+        ((best[i] = std::min(best[i], seconds(work)), i++), ...);
+    }
+    return best;
+}
+
+inline int run_benchmarks(const std::vector<std::string_view>& names) {
+    const auto wanted = [&](const Benchmark& b) {
+        return names.empty() || std::ranges::any_of(names, [&](auto n) { return b.name.find(n) != b.name.npos; });
+    };
+    int count = 0;
+    for (const Benchmark& b : benchmarks()) {
+        if (!wanted(b)) continue;
+        fmt::print("{}{}\n", count++ ? "\n" : "", b.name);
+        b.run();
+    }
+    if (count == 0) fmt::print("no benchmark has such a name\n");
+    return count == 0;
+}

@@ -1,0 +1,66 @@
+"""A plain GPT in eager PyTorch on the CPU, at the shapes of `./test_gpt --bench train_step_cpu`: ms a step, tokens/s.
+
+    python dev/rivals/pytorch_cpu.py [threads]
+
+Fused AdamW, scaled_dot_product_attention, fp32, clipping: what a careful user of eager mode would write."""
+import sys
+import time
+
+import torch
+import torch.nn as nn
+import torch.nn.functional as F
+
+
+class Block(nn.Module):
+    def __init__(self, C, NH, bias):
+        super().__init__()
+        self.NH = NH
+        self.norm1, self.norm2 = nn.LayerNorm(C, bias=bias), nn.LayerNorm(C, bias=bias)
+        self.qkv, self.proj = nn.Linear(C, 3 * C, bias=bias), nn.Linear(C, C, bias=bias)
+        self.up, self.down = nn.Linear(C, 4 * C, bias=bias), nn.Linear(4 * C, C, bias=bias)
+
+    def forward(self, x):
+        B, T, C = x.shape
+        q, k, v = self.qkv(self.norm1(x)).view(B, T, 3, self.NH, C // self.NH).permute(2, 0, 3, 1, 4)
+        att = F.scaled_dot_product_attention(q, k, v, is_causal=True)
+        x = x + self.proj(att.transpose(1, 2).reshape(B, T, C))
+        return x + self.down(F.gelu(self.up(self.norm2(x)), approximate="tanh"))
+
+
+class GPT(nn.Module):
+    def __init__(self, V, T, L, C, NH, bias):
+        super().__init__()
+        self.wte, self.wpe = nn.Embedding(V, C), nn.Embedding(T, C)
+        self.blocks = nn.Sequential(*[Block(C, NH, bias) for _ in range(L)])
+        self.norm = nn.LayerNorm(C, bias=bias)
+
+    def forward(self, token, target):
+        x = self.wte(token) + self.wpe.weight[:token.shape[1]]
+        logits = F.linear(self.norm(self.blocks(x)), self.wte.weight)
+        return F.cross_entropy(logits.flatten(0, 1), target.flatten())
+
+
+def measure(name, B, T, rounds=8, **sizes):
+    model = GPT(T=T, **sizes)
+    matrices = [p for p in model.parameters() if p.dim() > 1]
+    others = [p for p in model.parameters() if p.dim() == 1]
+    adamw = torch.optim.AdamW([{"params": matrices, "weight_decay": 0.1}, {"params": others, "weight_decay": 0.0}],
+                              lr=1e-4, betas=(0.9, 0.95), fused=True)
+    token, target = torch.randint(sizes["V"], (2, B, T)).unbind()
+    best = float("inf")
+    for _ in range(rounds + 1):
+        start = time.perf_counter()
+        model(token, target).backward()
+        nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        adamw.step()
+        adamw.zero_grad(set_to_none=True)
+        best = min(best, time.perf_counter() - start)
+    print(f"{name:<34} {best * 1e3:9.1f} ms {B * T / best:11.0f} tokens/s")
+
+
+torch.manual_seed(0)
+torch.set_num_threads(int(sys.argv[1]) if len(sys.argv) > 1 else 2)
+print(f"torch {torch.__version__}, {torch.get_num_threads()} threads")
+measure("gpt2 (124M) B4 T64", 4, 64, V=50257, L=12, C=768, NH=12, bias=True)
+measure("baby L6 C384 B8 T256 V256", 8, 256, V=256, L=6, C=384, NH=6, bias=False)
+measure("L4 C128 B12 T64 V65", 12, 64, V=65, L=4, C=128, NH=4, bias=False)
