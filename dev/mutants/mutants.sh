@@ -13,16 +13,33 @@ cd "$work"
 flags="-std=c++20 -O1 -fopenmp -I. -Idev/simt/include -Wno-unknown-pragmas"
 cxx=${CXX:-g++}
 
-echo "building what all mutants share"
-printf '%s\n' dev/simt/*.cpp host/reference/gemm.cpp | xargs -P "${JOBS:-2}" -I{} sh -c "$cxx $flags -c -o \$(basename {} .cpp).o {}"
-$cxx $flags -x c++ -c -o main.o test_gpt.cu
-ar rcs shared.a ./*.o
+tsan="-fsanitize=thread -fno-omit-frame-pointer -g"
 
-# Runs the tests of layer $1 on the kernels as they stand now; fails as they do.
+# What all mutants share, built when first needed: the folder $1 is plain, or thread for ThreadSanitizer.
+prepare() {
+    [ ! -d "$1" ] || return 0
+    mkdir "$1"
+    if [ "$1" = thread ]; then simt=-DSIMT_TSAN kernel=$tsan; else simt='' kernel=''; fi
+    printf '%s\n' dev/simt/*.cpp |
+        xargs -P "${JOBS:-2}" -I{} sh -c "$cxx $flags $simt -c -o $1/\$(basename {} .cpp).o {}"
+    $cxx $flags $kernel -c -o "$1/gemm.o" host/reference/gemm.cpp
+    $cxx $flags $simt $kernel -x c++ -c -o "$1/main.o" test_gpt.cu
+}
+
+# Runs the tests of layer $1 on the kernels as they stand now, built as $2; fails as they do, with 2 if they do not build.
 run() {
-    $cxx $flags -x c++ -c -o layer.obj "dev/$1.cu" && $cxx -fopenmp -o layer layer.obj -Wl,--whole-archive shared.a -Wl,--no-whole-archive \
-        -lgtest -lboost_context ${LIBS:-} || return 2
-    timeout 300 ./layer --gtest_brief=1 >log 2>&1
+    prepare "$2"
+    if [ "$2" = thread ]; then more="-DSIMT_TSAN $tsan"; else more=''; fi
+    { $cxx $flags $more -x c++ -c -o layer.obj "dev/$1.cu" &&
+        $cxx -fopenmp $more -o layer layer.obj "$2"/*.o -lgtest -lboost_context ${LIBS:-}; } || return 2
+    timeout 600 ./layer --gtest_brief=1 >log 2>&1
+}
+
+# The tests of layer $1 must pass on the kernels as they are, or a failure says nothing. Once per layer and build.
+control() {
+    [ ! -e "$2/passed_$1" ] || return 0
+    run "$1" "$2" || { echo "error: the tests of $1 fail without a mutant"; tail -n 20 log; exit 1; }
+    touch "$2/passed_$1"
 }
 
 # Replaces $2 by $3 at its occurrence number $4 in file $1; fails where there is none.
@@ -41,15 +58,16 @@ mutate() {
 }
 
 survived=0 caught=0
-name='' ; layer='' ; file='' ; from='' ; occurrence=1
+name='' layer='' file='' from='' to='' occurrence=1 build=plain
 finish() {
     [ -n "$name" ] || return 0
     [ -z "$chosen" ] || case " $chosen " in *" $name "*) ;; *) return 0 ;; esac
+    control "$layer" "$build"
     if ! mutate "$file" "$from" "$to" "$occurrence"; then
         echo "$name: STALE, \`$from\` is not in kernels/$file"; survived=$((survived + 1))
     else
         status=0
-        run "$layer" || status=$?
+        run "$layer" "$build" || status=$?
         case $status in
             0) echo "$name: SURVIVED the tests of $layer"; survived=$((survived + 1)) ;;
             2) echo "$name: DOES NOT COMPILE"; survived=$((survived + 1)) ;;
@@ -62,10 +80,11 @@ chosen="$*"
 while IFS= read -r line; do
     value=${line#*: }
     case $line in
-        mutant:*) finish; name=$value occurrence=1 ;;
+        mutant:*) finish; name=$value occurrence=1 build=plain ;;
         layer:*) layer=$value ;;
         file:*) file=$value ;;
         number:*) occurrence=$value ;;
+        build:*) build=$value ;;
         from:*) from=$value ;;
         to:*) to=${line#to:}; to=${to# } ;;
     esac
