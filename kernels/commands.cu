@@ -7,8 +7,8 @@
 GpuFound find_gpu() {
     int count = 0;
     const cudaError_t error = cudaGetDeviceCount(&count);
-    if (error != cudaSuccess || count == 0)
-        return {GpuFound::Kind::none, cuda_error(error == cudaSuccess ? cudaErrorNoDevice : error, "cudaGetDeviceCount").what()};
+    if (error == cudaErrorInsufficientDriver) return {GpuFound::Kind::none, "the NVIDIA driver is missing or too old for this build"};
+    if (error != cudaSuccess || count == 0) return {GpuFound::Kind::none, "none was found"};
     cudaDeviceProp device;
     CUDA(cudaGetDeviceProperties(&device, 0));
     const std::string name = device.name;
