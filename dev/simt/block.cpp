@@ -51,24 +51,32 @@ void Block::run(const Launch& l, dim3 at, uint64_t number) {
     fibers.switch_to(fibers.idle());   // comes back when no thread can go on
 
     running = nullptr;
-    if (!failure.error && living) {
-        failure = {719, "deadlock: no thread can go on" + describe_waiting()};
-        running = nullptr;
-    }
+    if (!failure.error && living) failure = {719, "deadlock: no thread can go on" + describe_waiting()};
     if (!failure.error) failure.message = shared.damage(l);
     if (!failure.message.empty() && !failure.error) failure.error = 700;
-    const Launch* done = launch;
+    if (failure.error) abandon_threads();
     launch = nullptr;
     __tsan_switch_to_fiber(caller, no_sync);
     if (failure.error) {
-        for (Barrier& b : barriers) b = Barrier{};
-        open_barriers = 0;
         Failure out = std::move(failure);
         failure = {};
-        out.message = done->kernel + ", block (" + std::to_string(at.x) + ',' + std::to_string(at.y) + ',' +
+        out.message = l.kernel + ", block (" + std::to_string(at.x) + ',' + std::to_string(at.y) + ',' +
                       std::to_string(at.z) + ")" + (out.message.starts_with(',') ? "" : ": ") + out.message;
         throw out;
     }
+}
+
+// After a failure the threads stay where they are for ever. What they did comes before what the host does next.
+void Block::abandon_threads() {
+    for (unsigned i = 0; thread_sanitizer && i < count; i++) {
+        if (states[i] == State::unstarted || states[i] == State::done) continue;
+        void* caller = __tsan_get_current_fiber();
+        __tsan_switch_to_fiber(threads[i].tsan, no_sync);
+        __tsan_release(&launch->ends);
+        __tsan_switch_to_fiber(caller, no_sync);
+    }
+    for (Barrier& b : barriers) b = Barrier{};
+    open_barriers = 0;
 }
 
 void Block::fiber_loop() {

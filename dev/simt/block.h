@@ -100,6 +100,7 @@ private:
     static void fiber_loop();
     void start_next();
     void exit_running();
+    void abandon_threads();
     void wait();
     bool may_start();
     void release(void* order);

@@ -62,7 +62,8 @@ __global__ void fresh_kernel(unsigned* out) {
         out[blockIdx.x] = all & __float_as_uint(number);
     }
     __syncthreads();
-    plain[threadIdx.x % 3] = dynamic_shared<unsigned>()[threadIdx.x % 3] = 0, number = 0;
+    if (threadIdx.x < 3) plain[threadIdx.x] = dynamic_shared<unsigned>()[threadIdx.x] = 0;
+    if (threadIdx.x == 0) number = 0;
 }
 
 __global__ void last_writer_kernel(unsigned* out) { out[0] = blockIdx.x * blockDim.x + threadIdx.x; }   // a race, on purpose
@@ -162,8 +163,8 @@ TEST(simt, order_decides_races) {
 
 TEST(simt, writes_beyond_dynamic_shared_memory_are_caught) {
     if (simt::address_sanitizer) GTEST_SKIP() << "see simt.address_sanitizer_sees_shared_memory";
-    expect_says(failure_of(beyond_dynamic_kernel, 1, 32, 100, 101), {"beyond_dynamic_kernel, block (0,0,0): wrote byte 101 of dynamic shared memory, but asked for 100"});
-    run(beyond_dynamic_kernel, 1, 32, 100, 99);
+    expect_says(failure_of(beyond_dynamic_kernel, 1, 1, 100, 101), {"beyond_dynamic_kernel, block (0,0,0): wrote byte 101 of dynamic shared memory, but asked for 100"});
+    run(beyond_dynamic_kernel, 1, 1, 100, 99);
 }
 
 TEST(simt, atomics_lose_nothing) {
