@@ -19,7 +19,7 @@ for arch in ${*:-sm_80 sm_90a}; do
     # name, instructions, local, double, atomics, accesses, wide ones
     "$work/sass" "$work/$arch.cubin" | sort >"$work/counts"
     join "$work/registers" "$work/counts" >"$work/joined"
-    cut -d' ' -f1 "$work/joined" | c++filt | sed 's/(.*//; s/^void //; s/ //g' | paste -d' ' - "$work/joined" | cut -d' ' -f1,3- >"$work/kernels"
+    cut -d' ' -f1 "$work/joined" | c++filt | sed 's/([A-Za-z]*)\([0-9]\)/\1/g; s/(.*//; s/^void //; s/ //g' | paste -d' ' - "$work/joined" | cut -d' ' -f1,3- >"$work/kernels"
     awk -v arch="$arch" '
         function complain(text) { print arch ": " name ": " text; bad = 1 }
         FNR == NR { if ($0 !~ /^#/ && NF) { row[++rows] = $1; threads[rows] = $2; most[rows] = $3; narrow[rows] = $4 } next }
