@@ -37,6 +37,18 @@ TEST(dropout, is_philox_at_the_element) {
     }
 }
 
+// Wherever a run of factors begins, be it beyond 2^34 elements, it has the same bits as its elements one by one.
+TEST(dropout, runs_are_their_elements) {
+    const Noise noise{.seed = 5, .step = 9, .row = 0};
+    const Dropout drop{0.3f, 4, &noise};
+    for (const uint64_t first : {uint64_t(0), uint64_t(7), (uint64_t(1) << 34) - 2, uint64_t(1) << 40}) {
+        std::vector<float> run(151, -1.0f);
+        dropout_factors(run.data(), drop, first, 150);
+        for (int i = 0; i < 150; i++) EXPECT_EQ(run[i], dropout_factor(drop, first + i)) << first << " + " << i;
+        EXPECT_EQ(run[150], -1.0f);
+    }
+}
+
 // The second counter word is the index's high part, and one element in 1/p is dropped.
 TEST(dropout, counts) {
     const Noise noise{.seed = 1, .step = 2, .row = 0};
