@@ -1,6 +1,5 @@
 // Benchmarks: ./test_gpt --bench [NAME...] runs those whose name contains one of the names, all without one.
 #pragma once
-#include <fmt/core.h>
 #include <algorithm>
 #include <chrono>
 #include <limits>
@@ -38,16 +37,5 @@ std::vector<double> shortest(int rounds, Work... work) {
     return best;
 }
 
-inline int run_benchmarks(const std::vector<std::string_view>& names) {
-    const auto wanted = [&](const Benchmark& b) {
-        return names.empty() || std::ranges::any_of(names, [&](auto n) { return b.name.find(n) != b.name.npos; });
-    };
-    int count = 0;
-    for (const Benchmark& b : benchmarks()) {
-        if (!wanted(b)) continue;
-        fmt::print("{}{}\n", count++ ? "\n" : "", b.name);
-        b.run();
-    }
-    if (count == 0) fmt::print("no benchmark has such a name\n");
-    return count == 0;
-}
+// Runs those whose name contains one of the names, all without one; the process's exit status.
+int run_benchmarks(const std::vector<std::string_view>& names);
