@@ -1,4 +1,4 @@
-// Tokenizers: what they promise of any text, and what they share with Hugging Face's library (dev/oracle/tokenizers.py made the file).
+// Tokenizers: what they promise of any text, and what they share with Hugging Face's library.
 #include "../host/tokenizer.h"
 #include <gtest/gtest.h>
 #include "../host/error.h"
