@@ -4,7 +4,8 @@ set -eu
 missing=""
 need() { [ -e "/usr/include/$1" ] || [ -e "/usr/include/$(uname -m)-linux-gnu/$1" ] || [ -e "/usr/local/include/$1" ] || missing="$missing $2"; }
 
-command -v "${CXX:-g++}" >/dev/null || missing="$missing g++"
+compiler=${CXX:-g++}
+command -v "${compiler##* }" >/dev/null || missing="$missing g++"
 [ "${DNNL:-1}" = 0 ] || need dnnl.hpp libdnnl-dev
 need fmt/core.h libfmt-dev
 need utf8proc.h libutf8proc-dev
