@@ -123,7 +123,7 @@ TEST_P(gpt, backward_is_the_derivative_of_forward) {
     std::normal_distribution<double> normal;
     for (const Row& row : model.weights.rows)
         for (size_t i = 0; i < row.size(); i++) model.w[row.slot][i] = (row.init == Init::one ? 1 : 0) + 0.5 * normal(rng);
-    model.forward(batch, k.dropout);
+    model.forward(batch, k.dropout, Use::train);
     model.backward(batch, k.dropout);
 
     const double h = 1e-100;
@@ -153,7 +153,7 @@ TEST_P(gpt, gradients_accumulate) {
     prepare(model, tokens.valid);
     std::normal_distribution<double> normal(0.0, 0.5);
     for (const Row& row : model.weights.rows) std::generate_n(model.w[row.slot], row.size(), [&] { return normal(rng); });
-    auto pass = [&] { model.forward(tokens.batch(k, B, T), k.dropout); model.backward(tokens.batch(k, B, T), k.dropout); };
+    auto pass = [&] { model.forward(tokens.batch(k, B, T), k.dropout, Use::train); model.backward(tokens.batch(k, B, T), k.dropout); };
     pass();
     const std::vector<double> once(model.dw.data, model.dw.data + model.weights.size);
     pass();

@@ -100,7 +100,7 @@ struct Model {
     double forward_backward() {                                // returns the mean loss
         const int N = batch * gpt.T;
         on.zero(gpt.dw.data, gpt.weights.size);
-        gpt.forward(b, dropout);
+        gpt.forward(b, dropout, Use::train);
         gpt.backward(b, dropout);
         double sum = 0;
         for (const Stat x : get(gpt.stat[gpt.losses], N)) sum += double(x);

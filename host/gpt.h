@@ -5,18 +5,15 @@
 #pragma once
 #include "config.h"
 #include "layout.h"
-#include "reference/cross_entropy.h"
+#include "reference/cross_entropy_fused.h"
 #include "reference/embedding.h"
 #include "reference/attention.h"
 #include "reference/dropout.h"
 #include "reference/gelu.h"
-#include "reference/layernorm.h"
 #include "reference/linear.h"
-#include "reference/qk_norm.h"
+#include "reference/qk_norm_rope.h"
 #include "reference/relu.h"
-#include "reference/residual.h"
-#include "reference/rmsnorm.h"
-#include "reference/rope.h"
+#include "reference/residual_norm.h"
 #include "reference/swiglu.h"
 
 enum class Use { infer, train };             // only training needs memory for gradients
@@ -85,23 +82,23 @@ struct Gpt {
         return std::accumulate(weights.rows.begin(), weights.rows.end(), size_t(0), [](size_t n, const Row& row) { return n + row.size(); });
     }
 
-    // Logits of every token, and its loss where the batch has targets.
-    void forward(const Batch& b, float dropout = 0) {
+    // Logits of every token, and its loss where the batch has targets. To train, the gradient of the loss, scaled by
+    // *d_loss, then replaces the logits.
+    void forward(const Batch& b, float dropout = 0, Use use = Use::infer) {
         const int N = b.B * b.T;
         REQUIRE(N <= N_max && b.T <= T);
-        const Slot first_in = c.L ? ab[0].in : out;
-        embedding_forward(x[first_in], b.token, b.position, w[wte], position_table(), N, C, on);
-        drop_forward(first_in, site(c.L, 0), dropout, N);
+        embedding_forward(x[block_in(0)], b.token, b.position, w[wte], position_table(), N, C, on);
+        drop_forward(block_in(0), site(c.L, 0), dropout, N);
+        norm_forward(block_norm(0), block_in(0), block_norm_weights(0), N);
         for (int l = 0; l < c.L; l++) forward_block(l, b, dropout);
-        norm_forward(norm_out, out, norm_f, N);
         linear_forward(x[logits], x[norm_out.out], w[head], static_cast<const Real*>(nullptr), N, C, P, on);
-        if (b.target) cross_entropy_forward(stat[losses], stat[lse_out], x[logits], b.target, N, V, P, on);
+        if (use == Use::train) cross_entropy_fused(stat[losses], stat[lse_out], x[logits], d_loss, b.target, N, V, P, on);
+        else if (b.target) cross_entropy_forward(stat[losses], stat[lse_out], x[logits], b.target, N, V, P, on);
     }
 
-    // Adds *d_loss * d(sum of losses)/d(weights) into dw; forward must have run on the same batch.
+    // Adds *d_loss * d(sum of losses)/d(weights) into dw; forward must have run on the same batch, to train.
     void backward(const Batch& b, float dropout = 0) {
         const int N = b.B * b.T;
-        cross_entropy_backward(x[logits], d_loss, x[logits], stat[lse_out], b.target, N, V, P, on);   // in place
         linear_backward(x[d_c], dw[head], static_cast<Stat*>(nullptr), x[logits], x[norm_out.out], w[head], N, C, P, on);
         on.zero(x[d_x], size_t(N) * C);
         norm_backward(norm_f, norm_out, out, N);
@@ -110,32 +107,45 @@ struct Gpt {
         embedding_backward(dw[wte], dw[wpe], x[d_x], b.token, b.position, N, C, V, T, on);
     }
 
-    // mid = in  + drop(proj(attention(rope(qk_norm(qkv(norm1(in)))))))
+    // norm1 = norm(in), which the block before leaves behind
+    // mid = in  + drop(proj(attention(rope(qk_norm(qkv(norm1))))))
     // out = mid + drop(down(activation(up(norm2(mid)))))
     void forward_block(int l, const Batch& b, float dropout) {
+        const BlockActs& a = ab[l];
+        const int N = b.B * b.T;
+        forward_attention(l, b, dropout);
+        forward_mlp_inputs(l, N);
+        linear(branch, a.act, wb[l].down, N);
+        drop_forward(branch, site(l, 2), dropout, N);
+        residual_norm_forward(block_in(l + 1), block_norm(l + 1), a.mid, block_norm_weights(l + 1), N);
+    }
+
+    void forward_attention(int l, const Batch& b, float dropout) {          // from norm1 to norm2
         const BlockWeights& p = wb[l];
         const BlockActs& a = ab[l];
         const int N = b.B * b.T;
-        norm_forward(a.norm1, a.in, p.norm1, N);
         linear(a.qkv_raw, a.norm1.out, p.qkv, N);
-        if (c.qk_norm) qk_norm_forward(x[a.qkv], stat[a.qk_rstd], x[a.qkv_raw], w[p.q_norm], w[p.k_norm], c.norm_eps, N, NH, NKV, HS, on);
-        if (c.position == Position::rope) rope_forward(x[a.qkv], b.position, stat[cos], stat[sin], c.rope_pairs, N, NH, NKV, HS, on);
+        heads_forward(a, p, b);
         attention_forward(x[a.att], stat[a.lse], x[a.qkv], b.first, drop(site(l, 0), dropout), b.B, b.T, NH, NKV, HS, on);
         linear(branch, a.att, p.proj, N);
         drop_forward(branch, site(l, 1), dropout, N);
-        residual_forward(x[a.mid], x[a.in], x[branch], size_t(N) * C, on);
-
-        forward_mlp_inputs(l, N);
-        linear(branch, a.act, p.down, N);
-        drop_forward(branch, site(l, 2), dropout, N);
-        residual_forward(x[block_out(l)], x[a.mid], x[branch], size_t(N) * C, on);
+        residual_norm_forward(a.mid, a.norm2, a.in, p.norm2, N);
     }
 
-    void forward_mlp_inputs(int l, int N) {
+    void forward_mlp_inputs(int l, int N) {                                 // from norm2 to what `down` multiplies
         const BlockActs& a = ab[l];
-        norm_forward(a.norm2, a.mid, wb[l].norm2, N);
         linear(a.up, a.norm2.out, wb[l].up, N);
         activation_forward(a.act, a.up, N);
+    }
+
+    // What the forward pass did not keep of block l. The last block's is still there.
+    void forward_again(int l, const Batch& b, float dropout) {
+        if (recompute == Recompute::none || l + 1 == c.L) return;
+        const BlockActs& a = ab[l];
+        const int N = b.B * b.T;
+        if (recompute == Recompute::block) norm_forward(a.norm1, a.in, wb[l].norm1, N), forward_attention(l, b, dropout);
+        else norm_forward(a.norm2, a.mid, wb[l].norm2, N);
+        forward_mlp_inputs(l, N);
     }
 
     // The same lines, bottom to top. d_x enters as the gradient of `out` and leaves as that of `in`;
@@ -144,8 +154,7 @@ struct Gpt {
         const BlockWeights& p = wb[l];
         const BlockActs& a = ab[l];
         const int N = b.B * b.T;
-        if (recompute == Recompute::block && l + 1 < c.L) forward_block(l, b, dropout);   // the last block's are still there
-        if (recompute == Recompute::mlp && l + 1 < c.L) forward_mlp_inputs(l, N);
+        forward_again(l, b, dropout);
 
         linear_backward(d_f, drop_backward(branch, d_x, site(l, 2), dropout, N), a.act, p.down, N);
         activation_backward(d_wide, d_f, a.up, N);
@@ -154,9 +163,7 @@ struct Gpt {
 
         linear_backward(d_att, drop_backward(branch, d_x, site(l, 1), dropout, N), a.att, p.proj, N);
         attention_backward(x[d_wide], x[d_att], x[a.att], stat[a.lse], x[a.qkv], b.first, drop(site(l, 0), dropout), b.B, b.T, NH, NKV, HS, on);
-        if (c.position == Position::rope) rope_backward(x[d_wide], b.position, stat[cos], stat[sin], c.rope_pairs, N, NH, NKV, HS, on);
-        if (c.qk_norm) qk_norm_backward(x[d_wide], dw[p.q_norm], dw[p.k_norm], x[d_wide], x[a.qkv_raw], w[p.q_norm], w[p.k_norm],
-                                        stat[a.qk_rstd], N, NH, NKV, HS, on);
+        heads_backward(a, p, b);
         linear_backward(d_c, d_wide, a.norm1.out, p.qkv, N);
         norm_backward(p.norm1, a.norm1, a.in, N);
     }
@@ -167,9 +174,41 @@ private:
         if (c.norm == Norm::rmsnorm) rmsnorm_forward(x[a.out], stat[a.rstd], x[inp], w[p.gain], c.norm_eps, N, C, on);
         else layernorm_forward(x[a.out], stat[a.mean], stat[a.rstd], x[inp], w[p.gain], w[p.bias], c.norm_eps, N, C, on);
     }
+    // sum = inp + branch, and its norm
+    void residual_norm_forward(Slot sum, const NormActs& a, Slot inp, const NormWeights& p, int N) {
+        if (c.norm == Norm::rmsnorm)
+            residual_rmsnorm_forward(x[sum], x[a.out], stat[a.rstd], x[inp], x[branch], w[p.gain], c.norm_eps, N, C, on);
+        else
+            residual_layernorm_forward(x[sum], x[a.out], stat[a.mean], stat[a.rstd], x[inp], x[branch], w[p.gain], w[p.bias], c.norm_eps,
+                                       N, C, on);
+    }
     void norm_backward(const NormWeights& p, const NormActs& a, Slot inp, int N) {   // d_x += from d_c
         if (c.norm == Norm::rmsnorm) rmsnorm_backward(x[d_x], dw[p.gain], x[d_c], x[inp], w[p.gain], stat[a.rstd], N, C, on);
         else layernorm_backward(x[d_x], dw[p.gain], dw[p.bias], x[d_c], x[inp], w[p.gain], stat[a.mean], stat[a.rstd], N, C, on);
+    }
+    // qkv from qkv_raw, and back in d_wide.
+    void heads_forward(const BlockActs& a, const BlockWeights& p, const Batch& b) {
+        const int N = b.B * b.T;
+        const bool rope = c.position == Position::rope;
+        if (c.qk_norm && rope)
+            qk_norm_rope_forward(x[a.qkv], stat[a.qk_rstd], x[a.qkv_raw], w[p.q_norm], w[p.k_norm], b.position, stat[cos], stat[sin],
+                                 c.rope_pairs, c.norm_eps, N, NH, NKV, HS, on);
+        else if (c.qk_norm)
+            qk_norm_forward(x[a.qkv], stat[a.qk_rstd], x[a.qkv_raw], w[p.q_norm], w[p.k_norm], c.norm_eps, N, NH, NKV, HS, on);
+        else if (rope)
+            rope_forward(x[a.qkv], b.position, stat[cos], stat[sin], c.rope_pairs, N, NH, NKV, HS, on);
+    }
+    void heads_backward(const BlockActs& a, const BlockWeights& p, const Batch& b) {
+        const int N = b.B * b.T;
+        const bool rope = c.position == Position::rope;
+        Real* d = x[d_wide];
+        if (c.qk_norm && rope)
+            qk_norm_rope_backward(d, dw[p.q_norm], dw[p.k_norm], d, x[a.qkv_raw], w[p.q_norm], w[p.k_norm], stat[a.qk_rstd], b.position,
+                                  stat[cos], stat[sin], c.rope_pairs, N, NH, NKV, HS, on);
+        else if (c.qk_norm)
+            qk_norm_backward(d, dw[p.q_norm], dw[p.k_norm], d, x[a.qkv_raw], w[p.q_norm], w[p.k_norm], stat[a.qk_rstd], N, NH, NKV, HS, on);
+        else if (rope)
+            rope_backward(d, b.position, stat[cos], stat[sin], c.rope_pairs, N, NH, NKV, HS, on);
     }
     void activation_forward(Slot out, Slot inp, int N) {
         switch (c.activation) {
@@ -206,7 +245,10 @@ private:
     }
 
     const Real* position_table() const { return c.position == Position::sinusoidal ? x[sinusoids] : w[wpe]; }
-    Slot block_out(int l) const { return l + 1 < c.L ? ab[l + 1].in : out; }
+    // What flows into block l, and its norm; those of "block" L go to the head.
+    Slot block_in(int l) const { return l < c.L ? ab[l].in : out; }
+    const NormActs& block_norm(int l) const { return l < c.L ? ab[l].norm1 : norm_out; }
+    const NormWeights& block_norm_weights(int l) const { return l < c.L ? wb[l].norm1 : norm_f; }
 
     NormWeights norm_weights(const std::string& name) {
         return {weights.add(name + ".weight", {C}, Init::one), c.norm_bias ? weights.add(name + ".bias", {C}) : Slot{}};

@@ -49,7 +49,7 @@ public:
         const Stat d_loss = Stat(1.0 / std::max<size_t>(valid, 1));
         on.upload(model.d_loss, &d_loss, 1);
         on.upload(model.noise, &noise, 1);
-        model.forward(b, dropout);
+        model.forward(b, dropout, Use::train);
         model.backward(b, dropout);
         return summed_loss(batch);
     }

@@ -43,12 +43,12 @@ void Block::run(const Launch& l, dim3 at, uint64_t number) {
         warps[w] = {w * 32 + 32 <= count ? ~0u : (1u << count % 32) - 1, {}};
     if (thread_sanitizer) {
         turn ^= 1;
-        while (tsan_fibers[turn].size() < count) tsan_fibers[turn].push_back(__tsan_create_fiber(0));
+        while (tsan_fibers[turn].size() < count) tsan_fibers[turn].push_back(__tsan_create_fiber(0)), own_fibers[turn].push_back(nullptr);
     }
     SharedMemory& shared = SharedMemory::mine();
     shared.renew(l);
 
-    fibers.switch_to(fibers.idle());   // comes back when no thread can go on
+    fibers.switch_to(next_fiber());    // comes back when no thread can go on
 
     running = nullptr;
     if (!failure.error && living) failure = {719, "deadlock: no thread can go on" + describe_waiting()};
@@ -74,6 +74,7 @@ void Block::abandon_threads() {
         __tsan_switch_to_fiber(threads[i].tsan, no_sync);
         __tsan_release(&launch->ends);
         __tsan_switch_to_fiber(caller, no_sync);
+        own_fibers[turn][i] = nullptr;
     }
     for (Barrier& b : barriers) b = Barrier{};
     open_barriers = 0;
@@ -82,10 +83,20 @@ void Block::abandon_threads() {
 void Block::fiber_loop() {
     Block& block = mine();
     for (;;) {
-        while (block.started < block.count && (!block.any_ready() || block.may_start())) block.start_next();
-        block.fibers.park();
+        while (block.started < block.count && (!block.any_ready() || block.may_start())) {
+            if (thread_sanitizer && block.next_fiber() != block.fibers.current()) block.fibers.switch_to(block.next_fiber());
+            else block.start_next();
+        }
+        if (!thread_sanitizer) block.fibers.park();
         block.fibers.switch_to(block.any_ready() ? block.pop_ready()->fiber : block.fibers.main());
     }
+}
+
+Fiber* Block::next_fiber() {
+    if (!thread_sanitizer) return fibers.idle();
+    Fiber*& own = own_fibers[turn][thread_order(started)];
+    if (!own) own = fibers.idle();
+    return own;
 }
 
 void Block::start_next() {

@@ -98,6 +98,7 @@ private:
     static constinit thread_local Block* of_this_thread;
 
     static void fiber_loop();
+    Fiber* next_fiber();                             // for the next thread to start
     void start_next();
     void exit_running();
     void abandon_threads();
@@ -138,6 +139,7 @@ private:
     // threads and barriers, and races are found between those of different turns. Which they are depends on the order.
     unsigned turn = 0;
     std::array<std::vector<void*>, 2> tsan_fibers;
+    std::array<std::vector<Fiber*>, 2> own_fibers;  // each has a stack of its own: a local variable is no shared memory
 };
 
 // ---- What every switch runs ----
@@ -162,7 +164,7 @@ inline void Block::wait() {
     CudaThread* t = self();
     states[t->linear] = State::waiting;
     if (any_ready() && !(started < count && may_start())) fibers.switch_to(pop_ready()->fiber);
-    else fibers.switch_to(started < count ? fibers.idle() : fibers.main());
+    else fibers.switch_to(started < count ? next_fiber() : fibers.main());
     running = t;
     threadIdx = t->index;
 }
