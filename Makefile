@@ -74,7 +74,7 @@ endif
 
 # Where memory can hold the tests' files they do not wait for the disk.
 test: $(PROGRAM)test_gpt_simt $(if $(GPU),test_gpt)
-	export TEST_TMPDIR=$${TEST_TMPDIR:-$$([ -w /dev/shm ] && echo /dev/shm/)}; for program in $^; do ./$$program || exit 1; done
+	export TEST_TMPDIR=$${TEST_TMPDIR:-$$([ -w /dev/shm ] && echo /dev/shm/)}; $(if $(filter thread,$(SANITIZE)),export OMP_NUM_THREADS=1;) for program in $^; do ./$$program || exit 1; done
 
 bench: train_gpt test_gpt
 	./test_gpt --bench

@@ -1,6 +1,6 @@
 // The whole model on the kernels against the whole model on the references.      ./test_gpt --gtest_filter='gpt_gpu*'
 #include "../kernels/all.cuh"
-#include "../host/gpt.h"
+#include "../host/trainer.h"
 #include "harness.h"
 
 namespace {
@@ -40,6 +40,7 @@ struct Model {
     using Stat = typename Device::Stat;
     Device on;
     Gpt<Device> gpt;
+    HostBatch host;
     Batch b;
     float dropout;
     Buffer<Stat> m, v, master;
@@ -61,6 +62,7 @@ struct Model {
             position[n] = extras ? n % TT - start : n % TT;
             first[n] = start;
         }
+        host = {batch, TT, token, target, position, extras ? first : std::vector<int>()};
         b = {batch, TT, put(token), put(target), put(position), extras ? put(first) : nullptr};
         set(gpt.noise, Noise{42, 3, 1});
         set(gpt.d_loss, Stat(1) / Stat(N));
@@ -97,6 +99,8 @@ struct Model {
         return values;
     }
 
+    static AdamwStep step_of(int t) { return {3e-3f, 0.9f, 0.95f, 1e-8f, 1, float(1 - std::pow(0.9, t)), float(1 - std::pow(0.95, t))}; }
+
     double forward_backward() {                                // returns the mean loss
         const int N = batch * gpt.T;
         on.zero(gpt.dw.data, gpt.weights.size);
@@ -108,7 +112,7 @@ struct Model {
     }
     double train_step(int t) {
         const double loss = forward_backward();
-        set(step, AdamwStep{3e-3f, 0.9f, 0.95f, 1e-8f, 1, float(1 - std::pow(0.9, t)), float(1 - std::pow(0.95, t))});
+        set(step, step_of(t));
         global_norm(norm, gpt.dw.data, gpt.weights.size, on);
         adamw_update(gpt.w.data, master.data, m.data, v.data, gpt.dw.data, norm, step, segments,
                      int(gpt.weights.rows.size()), on);
@@ -174,6 +178,38 @@ TEST(gpt_gpu, training) {
     for (const Family& f : families()) {
         check_training<float>(f, 1e-5);
         check_training<bf16>(f, 2e-2);
+    }
+}
+
+// The trainer runs a step kernel by kernel, records it, then repeats the recording, one step ahead of what it has waited
+// for: the same bits as kernel by kernel, waiting all the time.
+template <class T>
+void check_recorded_steps(const Family& f) {
+    Model<Gpu<T>> direct(f);
+    Trainer<Gpu<T>> trainer(f.config, batch, f.config.T, Recompute::none, 0.1f, {});
+    using Part = typename Trainer<Gpu<T>>::Part;
+    for (const Row& row : trainer.model.weights.rows)
+        trainer.set(Part::weights, row, direct.get(direct.master[row.slot], row.size()));
+    const int N = batch * f.config.T, steps = 5;
+    std::vector<double> want, got;
+    const auto wait = [&] { got.push_back(trainer.wait().loss / N); };
+    for (int t = 1; t <= steps; t++) {
+        want.push_back(direct.train_step(t));
+        trainer.submit(direct.host, N, Noise{42, 3, 1}, direct.dropout);
+        trainer.submit(direct.step_of(t));
+        if (t > 1) wait();
+    }
+    wait();
+    EXPECT_EQ(got, want) << f.name << " " << dtype_name<T>;
+    for (const Row& row : trainer.model.weights.rows)
+        EXPECT_EQ(trainer.get(Part::weights, row), direct.get(direct.master[row.slot], row.size())) << f.name << " " << row.name;
+}
+
+TEST(gpt_gpu, recorded_steps) {
+    for (const Family& f : families()) {
+        if (f.extras == Extras::none) continue;                // with dropout and documents
+        check_recorded_steps<float>(f);
+        check_recorded_steps<bf16>(f);
     }
 }
 

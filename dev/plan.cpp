@@ -100,7 +100,9 @@ template <class T>
 struct Counting {
     using Real = T;
     using Stat = float;
-    static constexpr int vocab_multiple = 1;
+    static constexpr int vocab_multiple = 1, steps_ahead = 0;
+    struct Mark {};
+    struct Recording {};
     std::shared_ptr<uint64_t> bytes = std::make_shared<uint64_t>(0);
     std::shared_ptr<std::vector<std::unique_ptr<char[]>>> blocks =
         std::make_shared<std::vector<std::unique_ptr<char[]>>>();

@@ -17,6 +17,7 @@ public:
     using Real = T;                          // weights, activations and the gradients of activations
     using Stat = T;                          // what must not be rounded: statistics, losses, weight gradients, moments
     static constexpr int vocab_multiple = 1;  // a row of logits is padded to a multiple of this
+    static constexpr int steps_ahead = 0;     // steps of training the host may submit before it knows the last one's result
 
     // n zeros, 256-byte aligned; they live as long as any copy of this device. Throws Error{device} without memory.
     template <class U>
@@ -37,6 +38,19 @@ public:
     }
     template <class U> void upload(U* device, const U* host, size_t n) const { std::copy_n(host, n, device); }
     template <class U> void download(U* host, const U* device, size_t n) const { std::copy_n(device, n, host); }
+
+    // For devices that work on while the host does something else; this one is always done. Host memory that such copies
+    // use lives as long as any copy of this device, and is left alone until the device has reached a later mark.
+    struct Mark {};
+    template <class U> U* allocate_host(size_t n) const { return allocate<U>(n); }
+    template <class U> void upload_async(U* device, const U* host, size_t n) const { upload(device, host, n); }
+    template <class U> void download_async(U* host, const U* device, size_t n) const { download(host, device, n); }
+    Mark mark() const { return {}; }
+    void wait(const Mark&) const {}
+
+    // Does `work`; a device may record it and from then on repeat the recording, so it must be the same every time.
+    struct Recording {};
+    template <class Work> void replay(Recording&, Work work) const { work(); }
 
     // The calling thread's scratch memory, at least n elements, good until this thread's next call.
     T* scratch(size_t n) const {

@@ -8,25 +8,36 @@
 template <class Device>
 class BatchBuffer {
 public:
-    BatchBuffer(int N, Device device) : N(N), on(device) {
-        for (int** p : {&token, &target, &position, &first}) *p = on.template allocate<int>(N);
+    BatchBuffer(int N, Device device) : N(N), on(device), tokens(on.template allocate<int>(size())) {}
+
+    size_t size() const { return 4 * size_t(N); }
+
+    // What upload_async takes: size() integers, one array of the batch after the other.
+    void pack(int* to, const HostBatch& batch) const {
+        REQUIRE(batch.token.size() == size_t(batch.B) * batch.T && batch.token.size() <= size_t(N));
+        for (const std::vector<int>* part : {&batch.token, &batch.target, &batch.position, &batch.first}) {
+            std::copy(part->begin(), part->end(), to);
+            to += N;
+        }
     }
+    // Where the batch is, or will be.
+    Batch place(const HostBatch& batch) const {
+        const auto part = [&](int i, const std::vector<int>& host) -> const int* { return host.empty() ? nullptr : tokens + i * size_t(N); };
+        return {batch.B, batch.T, part(0, batch.token), part(1, batch.target), part(2, batch.position), part(3, batch.first)};
+    }
+    void upload_async(const int* packed) const { on.upload_async(tokens, packed, size()); }
 
     Batch upload(const HostBatch& batch) const {
-        auto put = [&](int* device, const std::vector<int>& host) -> const int* {
-            if (host.empty()) return nullptr;
-            REQUIRE(host.size() == size_t(batch.B) * batch.T && host.size() <= size_t(N));
-            on.upload(device, host.data(), host.size());
-            return device;
-        };
-        return {batch.B, batch.T, put(token, batch.token), put(target, batch.target), put(position, batch.position),
-                put(first, batch.first)};
+        std::vector<int> packed(size());
+        pack(packed.data(), batch);
+        on.upload(tokens, packed.data(), packed.size());
+        return place(batch);
     }
 
 private:
     int N;
     Device on;
-    int *token, *target, *position, *first;
+    int* tokens;                                          // (4,N)
 };
 
 // Logits (V) of the token that follows `tokens`; at most the model's context of them.

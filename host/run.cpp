@@ -109,6 +109,11 @@ Json Run::fingerprint() const {
             {"doc_mask", options.doc_mask}, {"dtype", name_of(options.dtype)}};
 }
 
+bool Run::pauses_after(int64_t step) const {
+    const auto due = [=](int every) { return every > 0 && step % every == 0; };
+    return step >= steps || due(options.eval_every) || due(options.save_every) || due(options.sample_every);
+}
+
 AdamwStep Run::adamw(int64_t step) const {
     const double peak = peak_lr(options, config);
     const LearningRate rate{peak, std::min(peak, options.min_lr.value_or(peak / 10)), options.warmup.value_or(int(steps / 20)), int(steps),

@@ -45,6 +45,7 @@ public:
     AdamwStep adamw(int64_t step) const;
     bool finished() const { return state.step >= steps; }
     bool due(int every) const { return every > 0 && state.step % every == 0; }
+    bool pauses_after(int64_t step) const;   // to validate, save or sample, or as it was the last
 
     void announce(size_t parameters, const std::string& device);
     void report(const StepResult& step);                   // counts the step; throws Error{numeric} after 3 that were not finite

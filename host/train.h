@@ -6,20 +6,36 @@
 #include "signals.h"
 #include "trainer.h"
 
-// One optimiser step over the next run.sequences windows, in micro-batches.
+// Submits optimiser step number `step`, in micro-batches.
 template <class Device>
-StepResult train_step(Trainer<Device>& trainer, const Run& run, HostBatch& batch) {
-    const double start = seconds();
-    const AdamwStep how = run.adamw(run.state.step);
-    const size_t valid = run.data.train.valid(run.state.samples, run.sequences);
-    double loss = 0;
+void submit_step(Trainer<Device>& trainer, const Run& run, int64_t step, HostBatch& batch) {
+    const uint64_t samples = run.state.samples + uint64_t(step - run.state.step) * run.sequences;
+    const size_t valid = run.data.train.valid(samples, run.sequences);
     for (int done = 0; done < run.sequences; done += run.B) {
-        run.data.train.fill(batch, run.state.samples + done, run.B);
-        const Noise noise{.seed = run.options.seed, .step = uint32_t(run.state.step), .row = uint32_t(done * run.T)};
-        loss += trainer.accumulate(batch, valid, noise, run.config.dropout);
+        run.data.train.fill(batch, samples + done, run.B);
+        const Noise noise{.seed = run.options.seed, .step = uint32_t(step), .row = uint32_t(done * run.T)};
+        trainer.submit(batch, valid, noise, run.config.dropout);
     }
-    const double norm = trainer.step(how);
-    return {.loss = loss / double(std::max<size_t>(valid, 1)), .grad_norm = norm, .lr = how.lr, .seconds = seconds() - start};
+    trainer.submit(run.adamw(step));
+}
+
+// Steps until something is to be done between two of them, or to the end, or a signal. While one step runs, the host
+// prepares and submits the next.
+template <class Device>
+void train_until_pause(Trainer<Device>& trainer, Run& run, HostBatch& batch) {
+    int64_t submitted = run.state.step;
+    double start = seconds();
+    do {
+        while (submitted <= run.state.step + Device::steps_ahead && submitted < run.steps && !stop_requested &&
+               (submitted == run.state.step || !run.pauses_after(submitted)))
+            submit_step(trainer, run, submitted++, batch);
+        if (submitted == run.state.step) return;                     // stopped before it began
+        const size_t valid = run.data.train.valid(run.state.samples, run.sequences);
+        const StepSum sum = trainer.wait();
+        const double end = seconds();
+        run.report({.loss = sum.loss / double(std::max<size_t>(valid, 1)), .grad_norm = sum.norm, .lr = run.adamw(run.state.step).lr,
+                    .seconds = end - std::exchange(start, end)});
+    } while (submitted > run.state.step || !run.pauses_after(run.state.step));
 }
 
 // Writes a checkpoint of the trainer as it is now.
@@ -78,8 +94,9 @@ Exit train(const Options& options, const Device& on, const std::string& device) 
         return Exit::done;
     }
     while (!run.finished() && !stop_requested) {
-        run.report(train_step(trainer, run, batch));
-        if (run.finished()) break;
+        const int64_t before = run.state.step;
+        train_until_pause(trainer, run, batch);
+        if (run.finished() || run.state.step == before) break;
         const bool best = run.due(run.options.eval_every) && validate(run.options.eval_batches);
         if (best || run.due(run.options.save_every)) save(trainer, run, best);
         if (run.due(run.options.sample_every)) sample(trainer, run);

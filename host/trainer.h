@@ -1,10 +1,15 @@
 // A model with its optimiser: gradients of micro-batches add up, then AdamW steps the one flat buffer of weights.
 #pragma once
+#include <array>
 #include <span>
+#include <tuple>
+#include <utility>
 #include "inference.h"
 #include "init.h"
 #include "reference/adamw.h"
 #include "reference/global_norm.h"
+
+struct StepSum { double loss, norm; };     // summed loss of the targets; the gradient's global norm
 
 template <class Device>
 class Trainer {
@@ -43,27 +48,62 @@ public:
         }
     }
 
-    // Adds the gradient of the micro-batch, scaled by 1 / valid (targets of the whole batch); returns its summed loss.
-    double accumulate(const HostBatch& batch, size_t valid, const Noise& noise, float dropout) {
-        const Batch b = buffer.upload(batch);
-        const Stat d_loss = Stat(1.0 / std::max<size_t>(valid, 1));
-        on.upload(model.d_loss, &d_loss, 1);
-        on.upload(model.noise, &noise, 1);
-        model.forward(b, dropout, Use::train);
-        model.backward(b, dropout);
-        return summed_loss(batch);
+    // Submits a micro-batch: adds its gradient, scaled by 1 / valid (targets of the whole step).
+    void submit(const HostBatch& batch, size_t valid, const Noise& noise, float dropout) {
+        const Staged s = stage(batch.target.size());
+        buffer.pack(s.tokens, batch);
+        *s.noise = noise;
+        *s.d_loss = Stat(1.0 / std::max<size_t>(valid, 1));
+        buffer.upload_async(s.tokens);
+        on.upload_async(model.noise, s.noise, 1);
+        on.upload_async(model.d_loss, s.d_loss, 1);
+        const Batch b = buffer.place(batch);
+        const auto shape = std::tuple(b.B, b.T, b.first, dropout);
+        if (std::exchange(recorded, shape) != shape) micro_batch = {};
+        on.replay(micro_batch, [&] {
+            model.forward(b, dropout, Use::train);
+            model.backward(b, dropout);
+        });
+        on.download_async(s.losses, model.stat[model.losses], s.n);
     }
 
-    // Steps the weights and clears the gradients. Returns the gradient's global norm; if that is not finite, nothing changes.
+    // Submits the end of a step: steps the weights and clears the gradients. Where their norm is not finite the weights stay.
+    void submit(const AdamwStep& how) {
+        Step& s = steps[submitted++ % steps.size()];
+        if (!s.how) s.how = on.template allocate_host<AdamwStep>(1), s.norm = on.template allocate_host<Stat>(1);
+        *s.how = how;
+        on.upload_async(scalars, s.how, 1);
+        on.replay(optimiser, [&] {
+            const size_t n = model.weights.size;
+            global_norm(norm, model.dw.data, n, on);
+            adamw_update(model.w.data, master, m, v, model.dw.data, norm, scalars, segments, segment_count, on);
+            on.zero(model.dw.data, n);
+        });
+        on.download_async(s.norm, norm, 1);
+        s.end = on.mark();
+    }
+
+    // Waits for the oldest step submitted. At most 1 + Device::steps_ahead may be waited for.
+    StepSum wait() {
+        REQUIRE(waited < submitted);
+        Step& s = steps[waited++ % steps.size()];
+        on.wait(s.end);
+        double loss = 0;
+        for (size_t i = 0; i < s.used; i++) loss += s.batches[i].loss();
+        s.used = 0;
+        return {loss, double(*s.norm)};
+    }
+
+    // The same, waited for: the summed loss of a micro-batch, the gradient's norm of a step.
+    double accumulate(const HostBatch& batch, size_t valid, const Noise& noise, float dropout) {
+        submit(batch, valid, noise, dropout);
+        on.wait(on.mark());
+        const Step& s = steps[submitted % steps.size()];
+        return s.batches[s.used - 1].loss();
+    }
     double step(const AdamwStep& how) {
-        const size_t n = model.weights.size;
-        global_norm(norm, model.dw.data, n, on);
-        on.upload(scalars, &how, 1);
-        adamw_update(model.w.data, master, m, v, model.dw.data, norm, scalars, segments, segment_count, on);
-        on.zero(model.dw.data, n);
-        Stat host;
-        on.download(&host, norm, 1);
-        return double(host);
+        submit(how);
+        return wait().norm;
     }
 
     // Summed loss of the batch's valid targets, without dropout.
@@ -100,6 +140,34 @@ private:
         on.upload(model.w[row.slot], rounded.data(), rounded.size());
     }
 
+    // Host memory of a micro-batch on its way, and of a step of several.
+    struct Staged {
+        int* tokens;
+        Noise* noise;
+        Stat *d_loss, *losses;
+        size_t n;                            // losses in use
+        double loss() const { return std::accumulate(losses, losses + n, 0.0, [](double sum, Stat x) { return sum + double(x); }); }
+    };
+    struct Step {
+        std::vector<Staged> batches;
+        size_t used = 0;
+        AdamwStep* how = nullptr;
+        Stat* norm = nullptr;
+        typename Device::Mark end;
+    };
+
+    // Memory for one more micro-batch of the step that is being submitted.
+    const Staged& stage(size_t n) {
+        REQUIRE(submitted - waited < steps.size());
+        Step& s = steps[submitted % steps.size()];
+        if (s.used == s.batches.size())
+            s.batches.push_back({on.template allocate_host<int>(buffer.size()), on.template allocate_host<Noise>(1),
+                                 on.template allocate_host<Stat>(1), on.template allocate_host<Stat>(model.N_max), 0});
+        Staged& mine = s.batches[s.used++];
+        mine.n = n;
+        return mine;
+    }
+
     double summed_loss(const HostBatch& batch) {
         losses.resize(batch.target.size());
         on.download(losses.data(), model.stat[model.losses], losses.size());
@@ -113,4 +181,9 @@ private:
     AdamwSegment* segments;
     int segment_count = 0;
     std::vector<Stat> losses;
+
+    std::array<Step, 1 + Device::steps_ahead> steps;
+    size_t submitted = 0, waited = 0;                     // steps
+    typename Device::Recording micro_batch, optimiser;
+    std::tuple<int, int, const int*, float> recorded{};   // the micro-batch's shape: B, T, first, dropout
 };

@@ -39,6 +39,7 @@ public:
     using Real = T;                             // storage of weights, activations and the gradients of activations
     using Stat = float;                         // statistics, losses, weight gradients, moments
     static constexpr int vocab_multiple = 128;  // rows of logits stay 16-byte aligned, and whole tiles of a product
+    static constexpr int steps_ahead = 1;       // submitted while the last one's result is on its way
     static constexpr int oldest = 80;           // compute capability, times ten
 
     cudaStream_t stream = nullptr;              // everything runs in its order
@@ -74,6 +75,46 @@ public:
         return p;
     }
 
+    // n elements of pinned memory, for the copies below, which go on while the host does something else: it is left
+    // alone until the device has reached a later mark.
+    template <class U>
+    U* allocate_host(size_t n) const {
+        void* p = nullptr;
+        CUDA(cudaMallocHost(&p, std::max<size_t>(n, 1) * sizeof(U)));
+        state->host_blocks.push_back(p);
+        return static_cast<U*>(p);
+    }
+    template <class U> void upload_async(U* device, const U* host, size_t n) const {
+        CUDA(cudaMemcpyAsync(device, host, n * sizeof(U), cudaMemcpyHostToDevice, stream));
+    }
+    template <class U> void download_async(U* host, const U* device, size_t n) const {
+        CUDA(cudaMemcpyAsync(host, device, n * sizeof(U), cudaMemcpyDeviceToHost, stream));
+    }
+
+    // A place in the stream's order.
+    using Mark = std::shared_ptr<std::remove_pointer_t<cudaEvent_t>>;
+    Mark mark() const {
+        cudaEvent_t event;
+        CUDA(cudaEventCreateWithFlags(&event, cudaEventDisableTiming));
+        const Mark mark(event, [](cudaEvent_t e) { cudaEventDestroy(e); });
+        CUDA(cudaEventRecord(event, stream));
+        return mark;
+    }
+    void wait(const Mark& mark) const { CUDA(cudaEventSynchronize(mark.get())); }
+
+    // Work that is the same every time, as a CUDA graph. The first time it is done as it is, for the workspace to grow;
+    // the second time it is recorded, and from then on one launch repeats all its kernels without gaps.
+    struct Recording {
+        bool seen = false;
+        std::shared_ptr<std::remove_pointer_t<cudaGraphExec_t>> graph;
+    };
+    template <class Work>
+    void replay(Recording& recording, Work work) const {
+        if (!std::exchange(recording.seen, true)) return work();
+        if (!recording.graph) record(recording, work);
+        CUDA(cudaGraphLaunch(recording.graph.get(), stream));
+    }
+
     template <class U> void zero(U* p, size_t n) const { CUDA(cudaMemsetAsync(p, 0, n * sizeof(U), stream)); }
 
     // Both return when the copy is done.
@@ -99,9 +140,28 @@ public:
     }
 
 private:
+    template <class Work>
+    void record(Recording& recording, Work work) const {
+        cudaGraph_t graph = nullptr;
+        CUDA(cudaStreamBeginCapture(stream, cudaStreamCaptureModeThreadLocal));
+        try {
+            work();
+        } catch (...) {
+            cudaStreamEndCapture(stream, &graph);
+            if (graph) cudaGraphDestroy(graph);
+            throw;
+        }
+        CUDA(cudaStreamEndCapture(stream, &graph));
+        cudaGraphExec_t ready = nullptr;
+        const cudaError_t error = cudaGraphInstantiate(&ready, graph, 0);
+        cudaGraphDestroy(graph);
+        CUDA(error);
+        recording.graph.reset(ready, [](cudaGraphExec_t g) { cudaGraphExecDestroy(g); });
+    }
+
     struct State {
         cudaStream_t stream = nullptr;
-        std::vector<void*> blocks;
+        std::vector<void*> blocks, host_blocks;
         void* workspace = nullptr;
         size_t workspace_bytes = 0;
         void* block(size_t bytes) {
@@ -113,6 +173,7 @@ private:
         ~State() {                              // what fails now failed before: nothing is left to report
             if (stream) cudaStreamSynchronize(stream), cudaStreamDestroy(stream);
             for (void* p : blocks) cudaFree(p);
+            for (void* p : host_blocks) cudaFreeHost(p);
         }
     };
     std::shared_ptr<State> state = std::make_shared<State>();

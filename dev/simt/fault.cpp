@@ -60,3 +60,8 @@ extern "C" void __asan_on_error() {
                  b.z, t.x, t.y, t.z);
 }
 #endif
+
+#ifdef SIMT_TSAN
+// OpenMP's own waiting is not instrumented: the host's loops would seem to race. Kernels run on one OS thread.
+extern "C" const char* __tsan_default_suppressions() { return "race:_omp_fn\ncalled_from_lib:libgomp\n"; }
+#endif
