@@ -186,7 +186,7 @@ TEST(gpt_gpu, training) {
 template <class T>
 void check_recorded_steps(const Family& f) {
     Model<Gpu<T>> direct(f);
-    Trainer<Gpu<T>> trainer(f.config, batch, f.config.T, Recompute::none, 0.1f, {});
+    Trainer<Gpu<T>> trainer(f.config, batch, f.config.T, Recompute::none, 0.1f, Gpu<T>());
     using Part = typename Trainer<Gpu<T>>::Part;
     for (const Row& row : trainer.model.weights.rows)
         trainer.set(Part::weights, row, direct.get(direct.master[row.slot], row.size()));
