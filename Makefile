@@ -28,7 +28,7 @@ PROGRAM := $(BUILD)/
 endif
 
 # g++ 12 sees overlapping copies in std::string's operator+ where there are none (GCC bug 105651).
-WARN := -Wall -Wextra -Wno-restrict -Wno-unknown-pragmas $(if $(filter 1,$(WERROR)),-Werror)
+WARN := -Wall -Wextra $(if $(findstring clang,$(CXX)),,-Wno-restrict) -Wno-unknown-pragmas $(if $(filter 1,$(WERROR)),-Werror)
 # Sums of the CPU's layers may be reordered so that loops vectorise; infinities and NaNs keep their meaning.
 MATH := -fno-math-errno -fno-trapping-math -fno-signed-zeros -fassociative-math
 COMMON := -std=c++20 -O3 -g -I. -MMD -MP $(if $(filter 1,$(DNNL)),-DGPT_DNNL)

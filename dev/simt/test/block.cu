@@ -62,8 +62,9 @@ __global__ void fresh_kernel(unsigned* out) {
         out[blockIdx.x] = all & __float_as_uint(number);
     }
     __syncthreads();
-    if (threadIdx.x < 3) plain[threadIdx.x] = dynamic_shared<unsigned>()[threadIdx.x] = 0;
-    if (threadIdx.x == 0) number = 0;
+    // Not zero, which a compiler may take a static variable to be that never holds anything else.
+    if (threadIdx.x < 3) plain[threadIdx.x] = dynamic_shared<unsigned>()[threadIdx.x] = blockIdx.x;
+    if (threadIdx.x == 0) number = float(blockIdx.x);
 }
 
 __global__ void last_writer_kernel(unsigned* out) { out[0] = blockIdx.x * blockDim.x + threadIdx.x; }   // a race, on purpose
