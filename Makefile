@@ -13,6 +13,7 @@
 #           ARCH=...       -march of the CPU code (native)
 #           GPU_ARCH=...   architectures of the kernels, such as "80 90a" (this machine's GPU; without one, these two)
 #           WERROR=1       warnings are errors
+#           DEBUG=1        nothing optimised, for a debugger (dev/doc/debugging.md); in build/debug
 
 ARCH ?= native
 DNNL ?= 1
@@ -21,9 +22,9 @@ CXX ?= g++
 NVCC ?= $(shell command -v nvcc || ls /usr/local/cuda/bin/nvcc 2>/dev/null)
 GPU := $(shell nvidia-smi -L 2>/dev/null | head -n 1)
 GPU_ARCH ?= $(if $(GPU),native,80 90a)
-# A sanitizer has a build folder of its own, with its programs in it.
-ifdef SANITIZE
-BUILD := $(BUILD)/$(SANITIZE)
+# Sanitizers and DEBUG have a build folder of their own, with their programs in it.
+ifneq ($(SANITIZE)$(DEBUG),)
+BUILD := $(BUILD)/$(or $(SANITIZE),debug)
 PROGRAM := $(BUILD)/
 endif
 
@@ -31,7 +32,7 @@ endif
 WARN := -Wall -Wextra $(if $(findstring clang,$(CXX)),,-Wno-restrict) -Wno-unknown-pragmas $(if $(filter 1,$(WERROR)),-Werror)
 # Sums of the CPU's layers may be reordered so that loops vectorise; infinities and NaNs keep their meaning.
 MATH := -fno-math-errno -fno-trapping-math -fno-signed-zeros -fassociative-math
-COMMON := -std=c++20 -O3 -g -I. -MMD -MP $(if $(filter 1,$(DNNL)),-DGPT_DNNL)
+COMMON := -std=c++20 $(if $(DEBUG),-O0,-O3) -g -I. -MMD -MP $(if $(filter 1,$(DNNL)),-DGPT_DNNL)
 SANITIZER := $(if $(SANITIZE),-fsanitize=$(SANITIZE) -fno-omit-frame-pointer)
 FLAGS := $(COMMON) -march=$(ARCH) -fopenmp $(MATH) $(WARN)
 LIBS := -lfmt -lutf8proc -lxxhash $(if $(filter 1,$(DNNL)),-ldnnl)
