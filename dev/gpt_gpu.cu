@@ -16,19 +16,25 @@ Config llama() {
 template <class Change> Config with(Config c, Change change) { change(c); return c; }
 
 enum class Extras { none, dropout_and_documents };
-struct Family { const char* name; Config config; Extras extras; };
+struct Family {
+    const char* name;
+    Config config;
+    Extras extras;
+    double bf16_error;     // the worst that PyTorch's own gradients in bf16 show at these sizes (dev/oracle/bf16_errors.py)
+};
 
 std::vector<Family> families() {
-    return {{"gpt2", gpt2(), Extras::none},
-            {"gpt2_everything", gpt2(), Extras::dropout_and_documents},
+    const double gelu = 0.019, relu = 0.129, swiglu = 0.027, qk_norm = 0.050;   // relu: a value moves across its corner
+    return {{"gpt2", gpt2(), Extras::none, gelu},
+            {"gpt2_everything", gpt2(), Extras::dropout_and_documents, gelu},
             {"sinusoidal_relu",
              with(gpt2(), [](Config& c) { c.position = Position::sinusoidal, c.activation = Activation::relu; }),
-             Extras::none},
-            {"ragged", with(gpt2(), [](Config& c) { c.C = 33, c.HS = 11, c.NH = c.NKV = 3, c.F = 71; }), Extras::none},
-            {"llama", llama(), Extras::none},
-            {"cs336", with(llama(), [](Config& c) { c.rope_pairs = RopePairs::interleaved, c.NKV = 4; }), Extras::none},
-            {"qwen2", with(llama(), [](Config& c) { c.qkv_bias = true; }), Extras::none},
-            {"qwen3", with(llama(), [](Config& c) { c.qk_norm = true; }), Extras::dropout_and_documents}};
+             Extras::none, relu},
+            {"ragged", with(gpt2(), [](Config& c) { c.C = 33, c.HS = 11, c.NH = c.NKV = 3, c.F = 71; }), Extras::none, gelu},
+            {"llama", llama(), Extras::none, swiglu},
+            {"cs336", with(llama(), [](Config& c) { c.rope_pairs = RopePairs::interleaved, c.NKV = 4; }), Extras::none, swiglu},
+            {"qwen2", with(llama(), [](Config& c) { c.qkv_bias = true; }), Extras::none, swiglu},
+            {"qwen3", with(llama(), [](Config& c) { c.qk_norm = true; }), Extras::dropout_and_documents, qk_norm}};
 }
 
 constexpr int batch = 2;
@@ -120,12 +126,9 @@ struct Model {
     }
 };
 
-// Roundings on the way from a weight to the loss and back: some ten tensors a block each way, of T or of sums over C
-// floats. Rounding to bf16 is off by 2^-9 as a rule; as in tolerance.h, they add up like a random walk, the worst four
-// deviations long.
-template <class T> double model_tolerance(const Config& c) {
-    const double tensors = 20 * c.L + 10;
-    return std::is_same_v<T, bf16> ? 4 * 0x1p-9 * std::sqrt(tensors) : tolerance<float>(tensors * c.C);
+// Roundings on the way from a weight to the loss and back: some ten tensors a block each way, of sums over C floats.
+template <class T> double model_tolerance(const Family& f) {
+    return std::is_same_v<T, bf16> ? f.bf16_error : tolerance<float>((20 * f.config.L + 10) * f.config.C);
 }
 
 // The length of the error of a gradient, relative to its own. Single numbers say less: where bf16 moves a value across
@@ -140,7 +143,7 @@ template <class T>
 void check_gradients(const Family& f) {
     Model<Cpu<double>> cpu(f);
     Model<Gpu<T>> gpu(f);
-    const double want = cpu.forward_backward(), got = gpu.forward_backward(), allowed = model_tolerance<T>(f.config);
+    const double want = cpu.forward_backward(), got = gpu.forward_backward(), allowed = model_tolerance<T>(f);
     EXPECT_NEAR(got, want, allowed * want) << f.name << " " << dtype_name<T> << ": loss";
     for (size_t k = 0; k < cpu.gpt.weights.rows.size(); k++) {
         const Row &c = cpu.gpt.weights.rows[k], &g = gpu.gpt.weights.rows[k];
