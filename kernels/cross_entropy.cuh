@@ -12,7 +12,10 @@
 #include "../host/reference/cross_entropy.h"
 #include "softmax.cuh"
 
-constexpr int cross_entropy_block = 512;
+constexpr int cross_entropy_block = 512;           // threads at most, of a row
+
+// Threads for a row of P columns: no more than there are vectors of W.
+inline int cross_entropy_threads(int P, int W, int most) { return std::min(round_up(ceil_div(P, W), warp_size), most); }
 
 template <int W, class T>
 __global__ void cross_entropy_forward_kernel(float* loss, float* lse, const T* logits, const int* target, int V,
@@ -20,7 +23,7 @@ __global__ void cross_entropy_forward_kernel(float* loss, float* lse, const T* l
     const size_t n = blockIdx.x;
     const T* x = logits + n * P;
     SoftmaxSum mine;
-    for (int v = threadIdx.x * W; v < V; v += cross_entropy_block * W) mine.add(load<W>(x + v), V - v);
+    for (int v = threadIdx.x * W; v < V; v += blockDim.x * W) mine.add(load<W>(x + v), V - v);
     const SoftmaxSum row = softmax_block_sum(mine);
     if (threadIdx.x > 0) return;
     lse[n] = row.max + logf(row.sum);
@@ -41,7 +44,7 @@ __global__ void cross_entropy_backward_kernel(T* d_logits, const float* d_loss, 
                                               const int* target, int V, int P) {
     const size_t n = blockIdx.x;
     const float scale = target[n] == ignored_target ? 0 : *d_loss;
-    for (int v = threadIdx.x * W; v < P; v += cross_entropy_block * W)
+    for (int v = threadIdx.x * W; v < P; v += blockDim.x * W)
         store<W>(d_logits + n * P + v,
                  cross_entropy_gradient(load<W>(logits + n * P + v), v, lse[n], target[n], scale, V));
 }
@@ -50,7 +53,7 @@ template <class T>
 void cross_entropy_forward(float* loss, float* lse, const T* logits, const int* target, int N, int V, int P,
                            Gpu<T> on) {
     by_width(P, {logits}, [&](auto W) {
-        launch(cross_entropy_forward_kernel<W, T>, N, cross_entropy_block, 0, on, loss, lse, logits, target, V, P);
+        launch(cross_entropy_forward_kernel<W, T>, N, cross_entropy_threads(P, W, cross_entropy_block), 0, on, loss, lse, logits, target, V, P);
     });
 }
 
@@ -58,7 +61,7 @@ template <class T>
 void cross_entropy_backward(T* d_logits, const float* d_loss, const T* logits, const float* lse, const int* target,
                             int N, int V, int P, Gpu<T> on) {
     by_width(P, {d_logits, logits}, [&](auto W) {
-        launch(cross_entropy_backward_kernel<W, T>, N, cross_entropy_block, 0, on, d_logits, d_loss, logits, lse,
+        launch(cross_entropy_backward_kernel<W, T>, N, cross_entropy_threads(P, W, cross_entropy_block), 0, on, d_logits, d_loss, logits, lse,
                target, V, P);
     });
 }

@@ -17,7 +17,7 @@ template <int W, class T>
 __global__ void __launch_bounds__(cross_entropy_fused_block)
     cross_entropy_fused_kernel(float* loss, float* lse, T* logits, const float* d_loss, const int* target, int V, int P,
                                int kept) {
-    constexpr int step = cross_entropy_fused_block * W;
+    const int step = blockDim.x * W;
     T* row = dynamic_shared<T>();
     const size_t n = gridDim.x - 1 - blockIdx.x;
     T* x = logits + n * P;
@@ -58,7 +58,7 @@ void cross_entropy_fused(float* loss, float* lse, T* logits, const float* d_loss
                          int P, Gpu<T> on) {
     const int kept = cross_entropy_kept(P, on);
     by_width(P, {logits}, [&](auto W) {
-        launch(cross_entropy_fused_kernel<W, T>, N, cross_entropy_fused_block, kept * sizeof(T), on, loss, lse,
+        launch(cross_entropy_fused_kernel<W, T>, N, cross_entropy_threads(P, W, cross_entropy_fused_block), kept * sizeof(T), on, loss, lse,
                logits, d_loss, target, V, P, kept);
     });
 }

@@ -14,7 +14,7 @@
 namespace simt {
 namespace {
 
-constexpr char shared_tag[] = "B6shared", dynamic_name[] = "_Z21dynamic_shared_memoryB6shared";
+constexpr char shared_tag[] = "B6shared", lambda_tag[] = "EUl", dynamic_name[] = "_Z21dynamic_shared_memoryB6shared";
 
 // The program itself is the first object that dl_iterate_phdr lists.
 dl_phdr_info program() {
@@ -61,7 +61,8 @@ const Symbols& Symbols::read() {
         std::vector<Variable> variables;
         for_each_symbol([&](const Elf64_Sym& symbol, const char* name) {
             const int type = ELF64_ST_TYPE(symbol.st_info);
-            const bool of_kernel = ELF64_ST_VISIBILITY(symbol.st_other) == STV_PROTECTED;
+            // A function that a kernel's lambda is given to has the kernel's visibility, too.
+            const bool of_kernel = ELF64_ST_VISIBILITY(symbol.st_other) == STV_PROTECTED && !std::strstr(name, lambda_tag);
             if (type != STT_TLS) return;
             const bool shared = std::strstr(name, shared_tag);
             variables.push_back({symbol.st_value, symbol.st_size, shared});

@@ -2,6 +2,17 @@
 #include "../../../kernels/ptx.cuh"
 #include "kernel_test.h"
 
+// A shared variable of a function that only a lambda of this kernel names.
+template <class Value>
+__device__ unsigned before_write(Value value) {
+    __shared__ unsigned hidden;
+    const unsigned before = hidden;
+    hidden = value();
+    return before;
+}
+template <int>
+__global__ void fresh_behind_lambda_kernel(unsigned* out) { out[blockIdx.x] = before_write([] { return blockIdx.x; }); }
+
 namespace {
 
 struct Place { unsigned thread[3], block[3], threads[3], blocks[3]; };
@@ -145,6 +156,8 @@ TEST(simt, shared_memory_is_nan_until_written) {
     in_every_order([] {
         const Device<unsigned> out(20);
         run(fresh_kernel, 20, 64, 12, out);
+        for (unsigned x : out.get()) EXPECT_EQ(x, ~0u);
+        run(fresh_behind_lambda_kernel<0>, 20, 1, 0, out);
         for (unsigned x : out.get()) EXPECT_EQ(x, ~0u);
     });
 }
