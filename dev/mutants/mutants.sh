@@ -7,7 +7,7 @@
 set -eu
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
-cp -r kernels host dev test_gpt.cu "$work"
+cp -r kernels host dev "$work"
 cp -r kernels "$work/original"
 cd "$work"
 flags="-std=c++20 -O1 -fopenmp -I. -Idev/simt/include -Wno-unknown-pragmas"
@@ -23,7 +23,6 @@ prepare() {
     printf '%s\n' dev/simt/*.cpp |
         xargs -P "${JOBS:-2}" -I{} sh -c "$cxx $flags $simt -c -o $1/\$(basename {} .cpp).o {}"
     $cxx $flags $kernel -c -o "$1/gemm.o" host/reference/gemm.cpp
-    $cxx $flags $simt $kernel -x c++ -c -o "$1/main.o" test_gpt.cu
 }
 
 # Runs the tests of layer $1 on the kernels as they stand now, built as $2; fails as they do, with 2 if they do not build.
@@ -31,7 +30,7 @@ run() {
     prepare "$2"
     if [ "$2" = thread ]; then more="-DSIMT_TSAN $tsan"; else more=''; fi
     { $cxx $flags $more -x c++ -c -o layer.obj "dev/$1.cu" &&
-        $cxx -fopenmp $more -o layer layer.obj "$2"/*.o -lgtest -lboost_context ${LIBS:-}; } || return 2
+        $cxx -fopenmp $more -o layer layer.obj "$2"/*.o -lgtest_main -lgtest -lboost_context ${LIBS:-}; } || return 2
     timeout 600 ./layer --gtest_brief=1 >log 2>&1
 }
 
