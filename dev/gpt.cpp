@@ -13,6 +13,7 @@ struct Case {
     float dropout = 0;
     bool documents = false, ignored = false;
     Recompute recompute = Recompute::none;
+    int head_rows = 0;                           // of logits at a time; 0: all
 };
 
 void PrintTo(const Case& k, std::ostream* out) { *out << k.name; }
@@ -57,6 +58,8 @@ std::vector<Case> option_cases() {
         {"qwen2", with(llama, [](Config& c) { c.qkv_bias = true; })},
         {"qwen3", with(llama, [](Config& c) { c.qk_norm = true; c.HS = 6; })},
         {"llama_gelu", with(llama, [](Config& c) { c.activation = Activation::gelu; })},
+        {"gpt2_head_in_parts", gpt2, 0.3f, true, true, Recompute::none, 5},
+        {"llama_head_in_parts", llama, 0, false, true, Recompute::block, 1},
         {"gpt2_recompute_mlp", gpt2, 0.3f, false, false, Recompute::mlp},
         {"gpt2_recompute_block", gpt2, 0.3f, false, false, Recompute::block},
         {"qwen3_recompute_block", with(llama, [](Config& c) { c.qk_norm = true; c.L = 3; }), 0, false, false, Recompute::block},
@@ -116,8 +119,8 @@ TEST_P(gpt, backward_is_the_derivative_of_forward) {
     const Tokens tokens(k, B, T, rng);
     const Batch batch = tokens.batch(k, B, T);
 
-    Gpt<Cpu<double>> model(k.config, B * T, k.recompute, {});
-    Gpt<Cpu<Complex>> probe(k.config, B * T, Recompute::none, {});
+    Gpt<Cpu<double>> model(k.config, B * T, k.recompute, {}, k.head_rows);
+    Gpt<Cpu<Complex>> probe(k.config, B * T, Recompute::none, {}, k.head_rows);
     prepare(model, tokens.valid);
     prepare(probe, tokens.valid);
     std::normal_distribution<double> normal;
@@ -149,7 +152,7 @@ TEST_P(gpt, gradients_accumulate) {
     const int B = 2, T = k.config.T;
     std::mt19937 rng(2);
     const Tokens tokens(k, B, T, rng);
-    Gpt<Cpu<double>> model(k.config, B * T, k.recompute, {});
+    Gpt<Cpu<double>> model(k.config, B * T, k.recompute, {}, k.head_rows);
     prepare(model, tokens.valid);
     std::normal_distribution<double> normal(0.0, 0.5);
     for (const Row& row : model.weights.rows) std::generate_n(model.w[row.slot], row.size(), [&] { return normal(rng); });

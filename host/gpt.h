@@ -24,6 +24,15 @@ struct Batch {
     const int *token, *target, *position, *first;   // (B,T)
 };
 
+// Rows of P logits that are kept at a time, of N. Where all of them need more memory than this, the head goes over the
+// batch in parts.
+constexpr size_t most_logits_bytes = size_t(8) << 30;
+constexpr int rows_of_logits(int N, int P, size_t element_bytes) {
+    const size_t fit = std::max<size_t>(most_logits_bytes / (size_t(P) * element_bytes) / 128, 1) * 128;
+    return int(std::min<size_t>(fit, size_t(N)));
+}
+static_assert(rows_of_logits(64 * 1024, 50304, 2) == 64 * 1024 && rows_of_logits(64 * 1024, 151936, 2) == 28160);
+
 struct NormWeights { Slot gain, bias; };
 struct LinearWeights { Slot weight, bias; int C, OC; };
 struct BlockWeights { NormWeights norm1, norm2; LinearWeights qkv, proj, up, down; Slot q_norm, k_norm; };
@@ -41,6 +50,7 @@ struct Gpt {
     const int up_width = c.activation == Activation::swiglu ? 2 * F : F;
     const int P = (V + Device::vocab_multiple - 1) / Device::vocab_multiple * Device::vocab_multiple;
     const int N_max;                       // tokens that fit: every forward may use fewer
+    const int head_rows;                   // of logits that are kept at a time
     const Recompute recompute;
     Device on;
 
@@ -56,10 +66,13 @@ struct Gpt {
     Buffer<Real> w, x;                                     // weights, activations
     Buffer<Stat> dw, stat;                                 // gradients of the weights, statistics
     Noise* noise;                                          // in device memory: set by the trainer before each micro-batch
+    int logits_begin = 0;                                  // the token whose logits come first in memory
     Stat* d_loss;                                          // likewise: 1 / valid targets of the whole batch
 
     // Lays out the tables only; allocate() makes them memory. N: the most tokens a forward will see.
-    Gpt(const Config& config, int N, Recompute recompute, Device device) : c(config), N_max(N), recompute(recompute), on(device) {
+    Gpt(const Config& config, int N, Recompute recompute, Device device) : Gpt(config, N, recompute, device, 0) {}
+    Gpt(const Config& config, int N, Recompute recompute, Device device, int rows)
+        : c(config), N_max(N), head_rows(rows ? rows : rows_of_logits(N, P, sizeof(Real))), recompute(recompute), on(device) {
         wte = weights.add("wte", {V, C}, Init::embedding, size_t(P) * C);
         if (c.position == Position::learned) wpe = weights.add("wpe", {T, C}, Init::embedding);
         for (int l = 0; l < c.L; l++) wb.push_back(block_weights("h." + std::to_string(l) + "."));
@@ -82,8 +95,8 @@ struct Gpt {
         return std::accumulate(weights.rows.begin(), weights.rows.end(), size_t(0), [](size_t n, const Row& row) { return n + row.size(); });
     }
 
-    // Logits of every token, and its loss where the batch has targets. To train, the gradient of the loss, scaled by
-    // *d_loss, then replaces the logits.
+    // Logits, and the loss of every token where the batch has targets. To train, *d_loss times its gradient flows back
+    // through the head at once, so that no more than head_rows rows of logits are ever needed.
     void forward(const Batch& b, float dropout = 0, Use use = Use::infer) {
         const int N = b.B * b.T;
         REQUIRE(N <= N_max && b.T <= T);
@@ -91,15 +104,27 @@ struct Gpt {
         drop_forward(block_in(0), site(c.L, 0), dropout, N);
         norm_forward(block_norm(0), block_in(0), block_norm_weights(0), N);
         for (int l = 0; l < c.L; l++) forward_block(l, b, dropout);
-        linear_forward(x[logits], x[norm_out.out], w[head], static_cast<const Real*>(nullptr), N, C, P, on);
-        if (use == Use::train) cross_entropy_fused(stat[losses], stat[lse_out], x[logits], d_loss, b.target, N, V, P, on);
-        else if (b.target) cross_entropy_forward(stat[losses], stat[lse_out], x[logits], b.target, N, V, P, on);
+        for (int n = 0; n < N; n += head_rows) forward_head(n, std::min(head_rows, N - n), b.target, use);
     }
 
-    // Adds *d_loss * d(sum of losses)/d(weights) into dw; forward must have run on the same batch, to train.
+    // logits = head(norm(out)) of the tokens first .. first + rows - 1
+    void forward_head(int first, int rows, const int* target, Use use) {
+        const Real* inp = x[norm_out.out] + size_t(first) * C;
+        Stat *loss = stat[losses] + first, *lse = stat[lse_out] + first;
+        logits_begin = first;
+        linear_forward(x[logits], inp, w[head], static_cast<const Real*>(nullptr), rows, C, P, on);
+        if (use == Use::train) {
+            cross_entropy_fused(loss, lse, x[logits], d_loss, target + first, rows, V, P, on);
+            linear_backward(x[d_c] + size_t(first) * C, dw[head], static_cast<Stat*>(nullptr), x[logits], inp, w[head], rows, C, P, on);
+        } else if (target) {
+            cross_entropy_forward(loss, lse, x[logits], target + first, rows, V, P, on);
+        }
+    }
+    const Real* logits_of(int n) const { return x[logits] + size_t(n - logits_begin) * P; }   // the last head_rows tokens have them
+
+    // Adds the rest of *d_loss * d(sum of losses)/d(weights) into dw; forward must have run on the same batch, to train.
     void backward(const Batch& b, float dropout = 0) {
         const int N = b.B * b.T;
-        linear_backward(x[d_c], dw[head], static_cast<Stat*>(nullptr), x[logits], x[norm_out.out], w[head], N, C, P, on);
         on.zero(x[d_x], size_t(N) * C);
         norm_backward(norm_f, norm_out, out, N);
         for (int l = c.L - 1; l >= 0; l--) backward_block(l, b, dropout);
@@ -298,7 +323,7 @@ private:
         for (int l = 0; l < c.L; l++) ab.push_back(block_acts());
         out = acts.add("out", {N_max, C});
         norm_out = norm_acts();
-        logits = acts.add("logits", {N_max, P});
+        logits = acts.add("logits", {head_rows, P});
         branch = acts.add("branch", {N_max, C});
         d_x = acts.add("d_x", {N_max, C});
         d_c = acts.add("d_c", {N_max, C});

@@ -47,6 +47,6 @@ std::vector<float> next_logits(Gpt<Device>& model, const BatchBuffer<Device>& bu
     std::iota(one.position.begin(), one.position.end(), 0);
     model.forward(buffer.upload(one));
     std::vector<typename Device::Real> last(model.V);
-    model.on.download(last.data(), model.x[model.logits] + (tokens.size() - 1) * model.P, last.size());
+    model.on.download(last.data(), model.logits_of(int(tokens.size()) - 1), last.size());
     return {last.begin(), last.end()};
 }

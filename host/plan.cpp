@@ -71,7 +71,8 @@ uint64_t Plan::forward_flops() const {
 }
 
 Plan make_plan(const Config& c, int batch, Dtype dtype, Recompute recompute) {
-    const Model m(c, batch * c.T, recompute, {});
+    const uint64_t stored = dtype == Dtype::bf16 ? 2 : 4, full = 4;  // bytes of Real and of Stat
+    const Model m(c, batch * c.T, recompute, {}, rows_of_logits(batch * c.T, c.V, stored));
     Plan plan;
     plan.config = c, plan.batch = batch, plan.dtype = dtype, plan.recompute = recompute;
     plan.token_embedding.name = "token embedding", plan.positions.name = "positions";
@@ -80,7 +81,6 @@ Plan make_plan(const Config& c, int batch, Dtype dtype, Recompute recompute) {
     count_parameters(plan, m);
     count_flops(plan, m);
 
-    const uint64_t stored = dtype == Dtype::bf16 ? 2 : 4, full = 4;  // bytes of Real and of Stat
     const uint64_t extra = dtype == Dtype::bf16 ? full : 0;          // fp32 weights are their own master copy
     plan.memory = {.weights = m.weights.size * stored,
                    .gradients = m.weights.size * full,
