@@ -4,16 +4,18 @@
 
 namespace {
 
-enum class Mask { causal, documents, window };
+enum class Mask { causal, documents, window, alone };
 
-// The first visible key of every query: of its document (cut at random places), or of a sliding window of 5.
+// The first visible key of every query: of its document (cut at random places), of a sliding window of 5, or itself:
+// every document has one token.
 std::vector<int> first_keys(Mask mask, int B, int TT) {
     std::vector<int> first(size_t(B) * TT);
     std::mt19937 random(3);
     for (int b = 0; b < B; b++)
         for (int t = 0, start = 0; t < TT; t++) {
             if (random() % 13 == 0) start = t;
-            first[size_t(b) * TT + t] = mask == Mask::documents ? start : std::max(0, t - 4);
+            first[size_t(b) * TT + t] =
+                mask == Mask::documents ? start : mask == Mask::window ? std::max(0, t - 4) : t;
         }
     return first;
 }
@@ -35,7 +37,7 @@ void check_attention(const Shape& s, Mask mask, float dropout) {
     c.run([&](auto on) {
         attention_forward(out(on), lse(on), qkv(on), keys(on), {dropout, 4, noise(on)}, B, TT, NH, NKV, HS, on);
     });
-    c.expect(out, TT + HS);
+    c.expect(out, TT + HS, {1, size_t(HS)});
     c.expect(lse, TT + HS);
 
     c.share(out);
@@ -45,7 +47,7 @@ void check_attention(const Shape& s, Mask mask, float dropout) {
         attention_backward(d_qkv(on), d_out(on), out(on), lse(on), qkv(on), keys(on), {dropout, 4, noise(on)}, B, TT,
                            NH, NKV, HS, on);
     });
-    c.expect(d_qkv, TT * (NH / NKV) + HS);
+    c.expect(d_qkv, TT * (NH / NKV) + HS, {1, size_t(HS)});
 }
 
 const std::vector<Shape> shapes = {{1, 1, 1, 1, 1},   {2, 7, 2, 1, 6},    {1, 33, 3, 3, 20},  {2, 70, 4, 2, 64},
@@ -73,20 +75,87 @@ TEST(attention, dropout) {
     }
 }
 
+// The sizes that the tensor cores do, around the edges of their tiles.
+TEST(attention, tensor) {
+    for (const Shape& s : {Shape{1, 1, 1, 1, 64}, {2, 129, 2, 1, 64}, {1, 128, 1, 1, 80}, {1, 257, 3, 3, 96},
+                           {1, 31, 4, 1, 128}, {1, 160, 2, 1, 128}})
+        for (Mask mask : {Mask::causal, Mask::documents, Mask::window, Mask::alone}) check_attention<bf16>(s, mask, 0);
+}
+
+// 16k tokens. All queries are the same, so that a key weighs the same for all, and outputs are quotients of running
+// sums.
+TEST(attention, long_context) {
+    const int TT = 16384, HS = 64, window = 300;
+    cudaDeviceProp device;
+    CUDA(cudaGetDeviceProperties(&device, 0));
+    const bool simulated = std::string(device.name).starts_with("simt");
+    const Gpu<bf16> on;
+    std::mt19937 random(4);
+    std::normal_distribution<float> normal;
+    std::vector<bf16> query(HS), qkv;
+    for (bf16& x : query) x = normal(random);
+    std::vector<double> weights = {0}, sums(HS);               // running sums of weights, and of weights times values
+    for (int t = 0; t < TT; t++) {
+        double score = 0;
+        for (const bf16 x : query) {
+            qkv.push_back(normal(random));
+            score += double(float(x)) * double(float(qkv.back()));
+        }
+        qkv.insert(qkv.end() - HS, query.begin(), query.end());
+        const double weight = std::exp(score / std::sqrt(double(HS)));
+        weights.push_back(weights.back() + weight);
+        for (int i = 0; i < HS; i++) {
+            qkv.push_back(normal(random));
+            sums.push_back(sums[size_t(t) * HS + i] + weight * double(float(qkv.back())));
+        }
+    }
+    bf16 *device_qkv = on.allocate<bf16>(qkv.size()), *device_out = on.allocate<bf16>(size_t(TT) * HS);
+    float* device_lse = on.allocate<float>(TT);
+    int* device_first = on.allocate<int>(TT);
+    on.upload(device_qkv, qkv.data(), qkv.size());
+    for (const int visible : {window, TT}) {
+        if (visible == TT && simulated) continue;              // a minute
+        std::vector<int> first(TT);
+        std::vector<double> want(size_t(TT) * HS), want_lse(TT);
+        for (int t = 0; t < TT; t++) {
+            const int from = first[t] = std::max(0, t + 1 - visible);
+            const double total = weights[t + 1] - weights[from];
+            want_lse[t] = std::log(total);
+            for (int i = 0; i < HS; i++)
+                want[size_t(t) * HS + i] = (sums[size_t(t + 1) * HS + i] - sums[size_t(from) * HS + i]) / total;
+        }
+        on.upload(device_first, first.data(), first.size());
+        attention_forward(device_out, device_lse, device_qkv, device_first, {}, 1, TT, 1, 1, HS, on);
+        std::vector<bf16> out(want.size());
+        std::vector<float> lse(TT);
+        on.download(out.data(), device_out, out.size());
+        on.download(lse.data(), device_lse, lse.size());
+        const double allowed = tolerance<bf16>(visible + HS) + Rounded{1}.tolerance<bf16>();
+        EXPECT_EQ(mismatch(out.data(), want.data(), out.size(), allowed, HS), "");
+        EXPECT_EQ(mismatch(lse.data(), want_lse.data(), lse.size(), tolerance<float>(visible + HS)), "");
+    }
+}
+
 // Scores beyond exp's range: the running maximum must grow tile by tile, and shrink what was summed.
-TEST(attention, large_scores) {
-    const int TT = 100, HS = 16;
-    Case<float> c("attention", {{"T", TT}, {"HS", HS}});
-    std::vector<float> values;
+template <class T>
+void check_large_scores(int HS) {
+    const int TT = 200;
+    Case<T> c("attention", {{"T", TT}, {"HS", HS}});
+    std::vector<T> values;
     for (int t = 0; t < TT; t++)
         for (int i = 0; i < 3 * HS; i++)
-            values.push_back(i < HS ? 10 : i < 2 * HS ? (t % 2 ? 0.2f * float(t) : -3) : float((t * 7 + i) % 5));
-    auto qkv = c.values<float>("qkv", values), out = c.fresh<float>("out", TT * HS), lse = c.fresh<float>("lse", TT);
+            values.push_back(i < HS ? 10.0f : i < 2 * HS ? (t % 2 ? 0.2f * float(t) : -3.0f) : float((t * 7 + i) % 5));
+    auto qkv = c.template values<T>("qkv", values), out = c.template fresh<T>("out", TT * HS);
+    auto lse = c.template fresh<float>("lse", TT);
     c.run([&](auto on) {
         attention_forward(out(on), lse(on), qkv(on), static_cast<int*>(nullptr), {}, 1, TT, 1, 1, HS, on);
     });
-    c.expect(out, 100);
+    c.expect(out, 100, {1, size_t(HS)});
     c.expect(lse, 100);
+}
+TEST(attention, large_scores) {
+    check_large_scores<float>(16);
+    check_large_scores<bf16>(64);
 }
 
 TEST(attention, limit) {

@@ -33,6 +33,17 @@ template <> inline double tolerance<bf16>(double terms) { return 0x1p-8 + tolera
 template <class U> constexpr bool is_number = std::is_same_v<U, float> || std::is_same_v<U, bf16>;
 template <class T> constexpr const char* dtype_name = std::is_same_v<T, bf16> ? "bf16" : "fp32";
 
+// Results that are sums of products, of which `factors` factors were rounded to bf16 on the way, as tensor cores want
+// them: each is off by up to 2^-9 of itself, evenly, which adds to the tolerance. `row` neighbours share their
+// factors.
+struct Rounded {
+    int factors = 0;
+    size_t row = 0;
+    template <class T> double tolerance() const {
+        return std::is_same_v<T, bf16> ? 4 * 0x1p-9 * std::sqrt(factors / 3.0) : 0;
+    }
+};
+
 // n values, U on the GPU, double (or U, where it is no number) on the CPU. Copies share them.
 template <class U>
 struct Tensor {
@@ -109,11 +120,12 @@ public:
     }
 
     // `terms`: how many rounded numbers make up one of its elements.
-    template <class U> void expect(const Tensor<U>& t, double terms) {
+    template <class U> void expect(const Tensor<U>& t, double terms, Rounded rounded = {}) {
         std::vector<U> got(t.n);
         gpu.download(got.data(), t.device, t.n);
         if constexpr (is_number<U>) {
-            const std::string text = mismatch(got.data(), t.host.get(), t.n, tolerance<U>(terms));
+            const double allowed = tolerance<U>(terms) + rounded.template tolerance<T>();
+            const std::string text = mismatch(got.data(), t.host.get(), t.n, allowed, rounded.row);
             if (!text.empty()) ADD_FAILURE() << title << ": " << t.name << ": " << text;
         } else {
             for (size_t i = 0; i < t.n; i++)

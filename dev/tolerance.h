@@ -1,5 +1,6 @@
 // How far a computed number may be from the true one. Every test that compares floating point numbers asks here.
 #pragma once
+#include <algorithm>
 #include <cmath>
 #include <cstddef>
 #include <limits>
@@ -15,14 +16,22 @@ double tolerance(double terms) {
 }
 
 // Compares n numbers with what they should be: empty if all are near, else the first that is not and what was wanted.
-// An error is relative to the number itself plus the tensor's root-mean-square: where terms cancel, their size counts.
+// An error is relative to the number itself plus the tensor's root-mean-square: where terms cancel, their size
+// counts. Where rows have different sizes (`row` numbers each), a row's root-mean-square counts if it is the larger
+// one.
 template <class T, class U>
-std::string mismatch(const T* got, const U* want, size_t n, double tolerance) {
-    double squares = 0;
-    for (size_t i = 0; i < n; i++) squares += double(want[i]) * double(want[i]);
-    const double rms = std::sqrt(squares / double(n));
+std::string mismatch(const T* got, const U* want, size_t n, double tolerance, size_t row = 0) {
+    const auto rms_of = [=](size_t begin, size_t end) {
+        double squares = 0;
+        for (size_t i = begin; i < end; i++) squares += double(want[i]) * double(want[i]);
+        return std::sqrt(squares / double(end - begin));
+    };
+    const double rms = rms_of(0, n);
+    double of_row = 0;
     for (size_t i = 0; i < n; i++) {
-        const double error = std::abs(double(got[i]) - double(want[i])), scale = std::abs(double(want[i])) + rms;
+        if (row && i % row == 0) of_row = rms_of(i, std::min(i + row, n));
+        const double error = std::abs(double(got[i]) - double(want[i]));
+        const double scale = std::abs(double(want[i])) + std::max(rms, of_row);
         if (error <= tolerance * scale) continue;
         std::ostringstream text;
         text.precision(17);

@@ -10,10 +10,10 @@
 //
 // Probabilities live in tiles of R x R, never in memory (Dao 2023). A block owns R queries of a head (or, for d_k and
 // d_v, R keys of a key/value head and walks over its query heads); four neighbouring threads own a row, and split its
-// columns.
+// columns. bf16 heads of some sizes go to the tensor cores instead (attention_tensor.cuh), unless there is dropout.
 #pragma once
 #include "../host/reference/attention.h"
-#include "common.cuh"
+#include "attention_tensor_backward.cuh"
 
 // M: the head size the registers are laid out for. Rows in a tile, and the distance of rows in shared memory, which
 // spreads 8 neighbouring rows over all banks.
@@ -292,6 +292,8 @@ void attention_forward(T* out, float* lse, const T* qkv, const int* first, const
                        int NKV, int HS, Gpu<T> on) {
     REQUIRE(aligned(out) && aligned(qkv) && NH % NKV == 0);
     const AttentionHead at{B, TT, NH, NKV, HS};
+    if constexpr (std::is_same_v<T, bf16>)
+        if (drop.p == 0 && attention_tensor_forward(out, lse, qkv, first, at, on)) return;
     by_head_size(HS, [&](auto M) {
         using Tile = AttentionTile<M>;
         launch(attention_forward_kernel<M, T>, dim3(ceil_div(TT, Tile::R), NH, B), Tile::threads, Tile::bytes(3, 1), on,
@@ -305,6 +307,8 @@ void attention_backward(T* d_qkv, const T* d_out, const T* out, const float* lse
     REQUIRE(aligned(d_qkv) && aligned(d_out) && aligned(out) && aligned(qkv) && NH % NKV == 0);
     const AttentionHead at{B, TT, NH, NKV, HS};
     float* delta = on.template scratch<float>(size_t(B) * NH * TT);
+    if constexpr (std::is_same_v<T, bf16>)
+        if (drop.p == 0 && attention_tensor_backward(d_qkv, delta, d_out, out, lse, qkv, first, at, on)) return;
     by_head_size(HS, [&](auto M) {
         using Tile = AttentionTile<M>;
         const unsigned tiles = ceil_div(TT, Tile::R);

@@ -90,6 +90,13 @@ __device__ inline uint32_t pack_bf16(float low, float high) {
     return r;
 }
 
+// The same number, of which the compiler knows nothing: it cannot take apart what depends on it. Address arithmetic that ends
+// as `register + constant` then stays so, instead of growing a register per address.
+__device__ inline unsigned opaque(unsigned x) {
+    asm("" : "+r"(x));
+    return x;
+}
+
 // ---- Loads with a hint: data that is read once leaves L1 to others ----
 
 __device__ inline uint4 load_once(const uint4* p) {

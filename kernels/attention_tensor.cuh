@@ -1,0 +1,168 @@
+// Attention on tensor cores, forward, of bf16 and head sizes 64, 80, 96 and 128: the equations and shapes of
+// attention.cuh.
+//
+// A block owns 128 queries of a head, a warp 32 of them and their sums; the block walks over the keys these may see.
+// Scores and probabilities stay in registers: as they leave one product they enter the next (Dao 2023). The next keys
+// and values are copied while these are worked on. first[t] must not fall within a sequence: documents and windows do
+// not.
+#pragma once
+#include "../host/reference/attention.h"
+#include "tensor.cuh"
+
+constexpr float log2_of_e = 1.4426950408889634f;
+
+template <int HS>
+struct AttentionTensor {
+    using Tile = TensorTile<HS>;
+    static_assert(Tile::conflict_free() && Tile::one_to_one());
+    static constexpr int warp_rows = 32, I = warp_rows / 16, rows = 128, threads = rows;
+    // Sums, scores and queries share 255 registers: the wider the heads, the less of the others.
+    static constexpr int keys = HS <= 96 ? 64 : 32, blocks = 2;
+    static constexpr bool keeps_queries = HS <= 80;
+    static constexpr size_t bytes = (rows + 2 * 2 * keys) * HS * sizeof(bf16);
+    static_assert(blocks_by_shared(80, bytes) >= blocks && blocks_by_shared(90, bytes) >= blocks && bytes <= 99 << 10);
+};
+
+// What a lane knows of the rows 16 i + 8 half + g of its warp: f(i, half).
+template <int I, class F>
+__device__ void of_rows(F f) {
+    #pragma unroll
+    for (int i = 0; i < I; i++) f(i, 0), f(i, 1);
+}
+
+// Keys below first_key(t) and above t become invisible. t0: the warp's first query; s0: the tile's first key.
+template <int I, int J, class First>
+__device__ void attention_mask(float (&score)[I][J][4], First first_key, int t0, int s0) {
+    const int lane = threadIdx.x % warp_size, g = lane / 4, quad = lane % 4;
+    of_rows<I>([&](int i, int half) {
+        const int t = t0 + 16 * i + 8 * half + g, last = t - s0 - 2 * quad, from = first_key(t) - s0 - 2 * quad;
+        #pragma unroll
+        for (int j = 0; j < J; j++)
+            for (int c = 0; c < 2; c++)
+                if (8 * j + c > last || 8 * j + c < from) score[i][j][2 * half + c] = -INFINITY;
+    });
+}
+
+// Scores become exp2(factor * (score - top)). Of each row, top is about the largest score so far, total the lane's
+// share of the sum. When a row outgrows its top by 2^8, what was summed under the old one shrinks to the new one;
+// before, nothing can overflow, and most steps are spared the multiplications.
+template <int I, int J, int JO>
+__device__ void attention_softmax(float (&score)[I][J][4], float (&sum)[I][JO][4], float (&top)[I][2],
+                                  float (&total)[I][2], float factor) {
+    constexpr float most = 8;
+    float high[I][2];
+    bool grows = false;
+    of_rows<I>([&](int i, int half) {
+        float& x = high[i][half] = -INFINITY;
+        #pragma unroll
+        for (int j = 0; j < J; j++) x = fmaxf(x, fmaxf(score[i][j][2 * half], score[i][j][2 * half + 1]));
+        x = fmaxf(x, __shfl_xor_sync(~0u, x, 1));
+        x = fmaxf(x, __shfl_xor_sync(~0u, x, 2));
+        if ((x - top[i][half]) * factor > most) grows = true;
+        else x = top[i][half];
+    });
+    if (__any_sync(~0u, grows))
+        of_rows<I>([&](int i, int half) {
+            const float growth = high[i][half] > top[i][half] ? (high[i][half] - top[i][half]) * factor : 0;
+            const float shrink = exp2_approximate(-growth);
+            top[i][half] = high[i][half];
+            total[i][half] *= shrink;
+            #pragma unroll
+            for (int j = 0; j < JO; j++) sum[i][j][2 * half] *= shrink, sum[i][j][2 * half + 1] *= shrink;
+        });
+    of_rows<I>([&](int i, int half) {
+        const float base = top[i][half] == -INFINITY ? 0 : top[i][half] * factor;   // nothing visible yet
+        #pragma unroll
+        for (int j = 0; j < J; j++)
+            for (int c = 2 * half; c < 2 * half + 2; c++) {
+                score[i][j][c] = exp2_approximate(score[i][j][c] * factor - base);
+                total[i][half] += score[i][j][c];
+            }
+    });
+}
+
+template <int HS>
+__global__ void __launch_bounds__(AttentionTensor<HS>::threads, AttentionTensor<HS>::blocks)
+attention_tensor_forward_kernel(bf16* out, float* lse, const bf16* qkv, const int* first, AttentionHead at,
+                                float scale) {
+    using Shape = AttentionTensor<HS>;
+    using Tile = typename Shape::Tile;
+    constexpr int I = Shape::I, rows = Shape::rows, keys = Shape::keys, threads = Shape::threads;
+    bf16 *q = dynamic_shared<bf16>(), *pairs = q + rows * HS;  // keys, values; keys, values
+    const int warp_row = threadIdx.x / warp_size * Shape::warp_rows, g = threadIdx.x % warp_size / 4;
+    // Longest rows first.
+    const int t0 = (gridDim.x - 1 - blockIdx.x) * rows, h = blockIdx.y, b = blockIdx.z, kv = h * at.NKV / at.NH;
+    const int t_warp = t0 + warp_row, t_end = std::min(t0 + rows, at.T);
+    const auto first_key = [&](int t) { return first ? first[at.token(b, std::min(t, at.T - 1))] : 0; };
+    const auto copy_pair = [&](bf16* pair, int s0) {
+        const bf16* key = qkv + at.key(b, kv) + size_t(s0) * at.row();
+        tensor_copy<Tile, keys, threads>(pair, key, at.row(), at.T - s0);
+        tensor_copy<Tile, keys, threads>(pair + keys * HS, key + at.NKV * HS, at.row(), at.T - s0);
+        copy_async_commit();
+    };
+
+    const int s_begin = first_key(t0) / keys * keys, latest = first_key(t_warp + Shape::warp_rows - 1);
+    tensor_copy<Tile, rows, threads>(q, qkv + at.query(b, t0, h), at.row(), at.T - t0);
+    copy_pair(pairs, s_begin);
+
+    float top[I][2], total[I][2] = {}, sum[I][HS / 8][4] = {};
+    of_rows<I>([&](int i, int half) { top[i][half] = -INFINITY; });
+    uint32_t kept[Shape::keeps_queries ? HS / 16 : 1][I][4];
+    int turn = 0;
+    for (int s0 = s_begin; s0 < t_end; s0 += keys, turn ^= 1) {
+        const bf16* k = pairs + turn * 2 * keys * HS;
+        copy_async_wait<0>();
+        __syncthreads();                                       // these keys are here; all are done with the last
+        if (s0 + keys < t_end) copy_pair(pairs + (turn ^ 1) * 2 * keys * HS, s0 + keys);
+        if constexpr (Shape::keeps_queries) {
+            if (s0 == s_begin) {
+                #pragma unroll
+                for (int c = 0; c < HS / 16; c++) tensor_rows<Tile>(kept[c], q, warp_row, c);
+            }
+        }
+        if (s0 >= t_warp + Shape::warp_rows) continue;         // the warp's last query sees none of them
+
+        float score[I][keys / 8][4];
+        tensor_dots<Tile>(score, [&](uint32_t (&a)[I][4], int c) {
+            if constexpr (Shape::keeps_queries)
+                for (int i = 0; i < I; i++) for (int r = 0; r < 4; r++) a[i][r] = kept[c][i][r];
+            else tensor_rows<Tile>(a, q, warp_row, c);
+        }, k);
+        if (s0 + keys > t_warp + 1 || s0 < latest) attention_mask(score, first_key, t_warp, s0);
+        attention_softmax(score, sum, top, total, scale * log2_of_e);
+        tensor_weighted_rows<Tile>(sum, score, k + keys * HS);
+    }
+
+    // Divide, write. The lanes of a row add up their shares.
+    of_rows<I>([&](int i, int half) {
+        float& all = total[i][half];
+        all += __shfl_xor_sync(~0u, all, 1);
+        all += __shfl_xor_sync(~0u, all, 2);
+        const int t = t_warp + 16 * i + 8 * half + g;
+        if (threadIdx.x % 4 == 0 && t < at.T) lse[at.lse(b, h, t)] = top[i][half] * scale + logf(all);
+    });
+    tensor_store<Tile>(out + at.out(b, t_warp, h), at.out_row(), at.T - t_warp, q + warp_row * HS, sum,
+                       [&](int i, int half) { return 1 / total[i][half]; });
+}
+
+// Calls `then` with the head size if the tensor cores' kernels have it; says whether.
+template <class Then>
+bool by_tensor_head_size(int HS, Then then) {
+    switch (HS) {
+        case 64: return then(std::integral_constant<int, 64>{}), true;
+        case 80: return then(std::integral_constant<int, 80>{}), true;
+        case 96: return then(std::integral_constant<int, 96>{}), true;
+        case 128: return then(std::integral_constant<int, 128>{}), true;
+        default: return false;
+    }
+}
+
+// False, and nothing is done, for other head sizes.
+inline bool attention_tensor_forward(bf16* out, float* lse, const bf16* qkv, const int* first, const AttentionHead& at,
+                                     const Gpu<bf16>& on) {
+    return by_tensor_head_size(at.HS, [&](auto HS) {
+        using Shape = AttentionTensor<HS>;
+        launch(attention_tensor_forward_kernel<HS>, dim3(ceil_div(at.T, Shape::rows), at.NH, at.B), Shape::threads,
+               Shape::bytes, on, out, lse, qkv, first, at, at.scale());
+    });
+}
