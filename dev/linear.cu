@@ -39,4 +39,61 @@ TEST(linear, kernels) {
     }
 }
 
+// What the tensor cores do: around the edges of their tiles, and weights' gradients whose sum is split.
+TEST(linear, tensor) {
+    struct Shape { int N, C, OC; };
+    for (auto [N, C, OC] : {Shape{1, 8, 8}, {128, 32, 128}, {129, 40, 264}, {31, 136, 8}, {2053, 8, 16}, {4100, 16, 8}})
+        check_linear<bf16>(N, C, OC, Bias::yes);
+}
+
+// The wide tile, which small products do not get by themselves, in all orientations, over several steps of its ring.
+TEST(linear, wide_tile) {
+    const int N = 140, C = 264, OC = 160;
+    Case<bf16> c("linear wide", {{"N", N}, {"C", C}, {"OC", OC}});
+    auto inp = c.random<bf16>("inp", size_t(N) * C), weight = c.random<bf16>("weight", size_t(OC) * C);
+    auto d_out = c.random<bf16>("d_out", size_t(N) * OC);
+    auto out = c.fresh<bf16>("out", size_t(N) * OC), d_inp = c.fresh<bf16>("d_inp", size_t(N) * C);
+    auto d_weight = c.random<float>("d_weight", size_t(OC) * C);
+    c.run([&](auto on) {
+        if constexpr (std::is_same_v<decltype(on), Gpu<bf16>>) {
+            const auto product = [&](auto epilogue, auto a, auto b, int K) {
+                using Shape = LinearTensor<2, 4>;
+                const int tiles = ceil_div(a.outers, Shape::m) * ceil_div(b.outers, Shape::n);
+                launch(linear_tensor_kernel<Shape, decltype(a), decltype(b), decltype(epilogue)>, tiles, Shape::threads,
+                       Shape::bytes, on, epilogue, a, b, K, K);
+            };
+            product(LinearOut{out(on), nullptr, nullptr, nullptr, OC}, AlongK<bf16>{inp(on), C, N},
+                    AlongK<bf16>{weight(on), C, OC}, C);
+            product(LinearGradient{d_inp(on), nullptr, C}, AlongK<bf16>{d_out(on), OC, N},
+                    Across<bf16>{weight(on), C, C}, OC);
+            product(LinearSum{d_weight(on), 0, C}, Across<bf16>{d_out(on), OC, OC}, Across<bf16>{inp(on), C, C}, N);
+        } else {
+            double* none = nullptr;
+            linear_forward(out(on), inp(on), weight(on), none, N, C, OC, on);
+            linear_backward(d_inp(on), d_weight(on), none, d_out(on), inp(on), weight(on), N, C, OC, on);
+        }
+    });
+    c.expect(out, C);
+    c.expect(d_inp, OC);
+    c.expect(d_weight, N);
+}
+
+// The tile's choice and the splitting, at the sizes of GPT-2 124M (64 x 1024 tokens) on 132 multiprocessors.
+TEST(linear, plans) {
+    const auto tile_width = [](int M, int N) {
+        int width = 0;
+        by_linear_tile(M, N, 132, [&](auto shape, int) { width = shape.n; });
+        return width;
+    };
+    EXPECT_EQ(tile_width(65536, 2304), 256);
+    EXPECT_EQ(tile_width(768, 768), 256);
+    EXPECT_EQ(tile_width(128, 132 * 2 * 128), 256);
+    EXPECT_EQ(tile_width(128, 133 * 128), 256);
+    EXPECT_EQ(tile_width(1280, 132 * 13 * 2), 256);
+    EXPECT_EQ(linear_parts(18, 132, 65536), 7);            // 126 of 132 places
+    EXPECT_EQ(linear_parts(1, 132, 300), 1);               // too short
+    EXPECT_EQ(linear_parts(132 * 4, 132, 65536), 1);       // no idle place to fill
+    EXPECT_EQ(linear_parts(1, 132, 4100), 3);
+}
+
 }  // namespace

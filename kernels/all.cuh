@@ -10,6 +10,7 @@
 #include "global_norm.cuh"
 #include "layernorm.cuh"
 #include "linear.cuh"
+#include "linear_fused.cuh"
 #include "qk_norm.cuh"
 #include "qk_norm_rope.cuh"
 #include "relu.cuh"

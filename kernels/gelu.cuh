@@ -10,12 +10,18 @@
 
 __device__ inline float gelu_2u(float x) { return float(2 * gelu_scale) * (x + float(gelu_cubic) * x * x * x); }
 
+__device__ inline float gelu_of(float x) { return x * sigmoid_of(gelu_2u(x)); }
+__device__ inline float gelu_slope(float x) {
+    const float u2 = gelu_2u(x), s = sigmoid_of(u2), d_u2 = float(2 * gelu_scale) * (1 + float(3 * gelu_cubic) * x * x);
+    return s + x * s * sigmoid_of(-u2) * d_u2;
+}
+
 template <int W, class T>
 __global__ void gelu_forward_kernel(T* out, const T* inp, size_t n) {
     const size_t i = flat_index<W>();
     if (i >= n) return;
     Vec<W> x = load<W>(inp + i);
-    for (int k = 0; k < W; k++) x[k] *= sigmoid_of(gelu_2u(x[k]));
+    for (int k = 0; k < W; k++) x[k] = gelu_of(x[k]);
     store<W>(out + i, x);
 }
 
@@ -25,11 +31,7 @@ __global__ void gelu_backward_kernel(T* d_inp, const T* d_out, const T* inp, siz
     if (i >= n) return;
     const Vec<W> x = load<W>(inp + i);
     Vec<W> d = load<W>(d_out + i);
-    for (int k = 0; k < W; k++) {
-        const float u2 = gelu_2u(x[k]), s = sigmoid_of(u2),
-                    d_u2 = float(2 * gelu_scale) * (1 + float(3 * gelu_cubic) * x[k] * x[k]);
-        d[k] *= s + x[k] * s * sigmoid_of(-u2) * d_u2;
-    }
+    for (int k = 0; k < W; k++) d[k] *= gelu_slope(x[k]);
     store<W>(d_inp + i, d);
 }
 

@@ -6,25 +6,15 @@
 //
 //   inp (N,C)   weight (OC,C)   bias (OC) or null   out (N,OC)
 //
-// All three are c (M,N) = a . b over k: a block owns 64 x 64 of c and walks over k, 32 at a time, through two tiles in
-// shared memory; a thread owns 4 rows x 8 columns in registers. Tiles lie k by k, whichever way their matrix does.
+// All three are c (M,N) = a . b over k. bf16 goes to the tensor cores (linear_tensor.cuh). The plain kernel here, for
+// fp32 and ragged rows: a block owns 64 x 64 of c and walks over k, 32 at a time, through two tiles in shared memory; a
+// thread owns 4 rows x 8 columns in registers. Tiles lie k by k, whichever way their matrix does.
 #pragma once
-#include <numeric>
 #include "../host/reference/linear.h"
-#include "common.cuh"
+#include "linear_tensor.cuh"
 
 constexpr int linear_tile = 64, linear_k = 32, linear_rows = 4, linear_columns = 8;
 constexpr int linear_block = linear_tile / linear_rows * (linear_tile / linear_columns);
-
-// What neighbours in memory differ in: k, or the row of a (the column of b).
-enum class Along { k, outer };
-
-// A matrix of `outers` rows of a (columns of b), `ld` elements apart along the slow direction.
-template <class T, Along along_> struct LinearOperand {
-    static constexpr Along along = along_;
-    const T* data;
-    int ld, outers;
-};
 
 // Element (k, outer) of a tile. The exclusive-or spreads 8 rows x 4 vectors along k over all banks.
 __device__ inline int linear_at(int k, int outer) { return k * linear_tile + (outer ^ k / 8 % 4 * 8); }
@@ -119,11 +109,48 @@ void linear_bias(float* d_bias, const T* d_out, int N, int OC, const Gpu<T>& on)
     column_sum(d_bias, partial, down, OC, on);
 }
 
+// Whether the tensor cores' kernels do a product of such rows.
+inline bool linear_tensor_fits(int C, int OC, Pointers pointers) {
+    return C % 8 == 0 && OC % 8 == 0 && std::all_of(pointers.begin(), pointers.end(), aligned);
+}
+
+template <class T> using AlongK = LinearOperand<T, Along::k>;
+template <class T> using Across = LinearOperand<T, Along::outer>;
+
 template <class T>
 void linear_forward(T* out, const T* inp, const T* weight, const T* bias, int N, int C, int OC, Gpu<T> on) {
-    using Operand = LinearOperand<T, Along::k>;
-    by_width(std::gcd(C, OC), {out, inp, weight, bias}, [&](auto W) {
-        linear_product<W, Into::assign>(out, Operand{inp, C, N}, Operand{weight, C, OC}, bias, C, on);
+    const AlongK<T> a{inp, C, N}, b{weight, C, OC};
+    if constexpr (std::is_same_v<T, bf16>)
+        if (linear_tensor_fits(C, OC, {out, inp, weight, bias}))
+            return linear_tensor(LinearOut{out, nullptr, bias, nullptr, OC}, a, b, C, on);
+    by_width(std::gcd(C, OC), {out, inp, weight, bias},
+             [&](auto W) { linear_product<W, Into::assign>(out, a, b, bias, C, on); });
+}
+
+template <class T>
+void linear_backward_input(T* d_inp, const T* d_out, const T* weight, int N, int C, int OC, Gpu<T> on) {
+    const AlongK<T> a{d_out, OC, N};
+    const Across<T> b{weight, C, C};
+    if constexpr (std::is_same_v<T, bf16>)
+        if (linear_tensor_fits(C, OC, {d_inp, d_out, weight}))
+            return linear_tensor(LinearGradient{d_inp, nullptr, C}, a, b, OC, on);
+    by_width(std::gcd(C, OC), {d_inp, d_out, weight}, [&](auto W) {
+        linear_product<W, Into::assign>(d_inp, a, b, static_cast<const T*>(nullptr), OC, on);
+    });
+}
+
+// d_bias may be null.
+template <class T>
+void linear_backward_weight(float* d_weight, float* d_bias, const T* d_out, const T* inp, int N, int C, int OC,
+                            Gpu<T> on) {
+    const Across<T> a{d_out, OC, OC}, b{inp, C, C};
+    const bool fits = linear_tensor_fits(C, OC, {d_weight, d_out, inp});
+    if constexpr (std::is_same_v<T, bf16>)
+        if (fits) linear_tensor_add(d_weight, a, b, N, on);
+    by_width(std::gcd(C, OC), {d_weight, d_out, inp}, [&](auto W) {
+        if (!std::is_same_v<T, bf16> || !fits)
+            linear_product<W, Into::add>(d_weight, a, b, static_cast<const T*>(nullptr), N, on);
+        if (d_bias) linear_bias<W>(d_bias, d_out, N, OC, on);
     });
 }
 
@@ -131,12 +158,6 @@ void linear_forward(T* out, const T* inp, const T* weight, const T* bias, int N,
 template <class T>
 void linear_backward(T* d_inp, float* d_weight, float* d_bias, const T* d_out, const T* inp, const T* weight, int N,
                      int C, int OC, Gpu<T> on) {
-    using AlongK = LinearOperand<T, Along::k>;
-    using Across = LinearOperand<T, Along::outer>;
-    const T* no_bias = nullptr;
-    by_width(std::gcd(C, OC), {d_inp, d_weight, d_out, inp, weight}, [&](auto W) {
-        linear_product<W, Into::assign>(d_inp, AlongK{d_out, OC, N}, Across{weight, C, C}, no_bias, OC, on);
-        linear_product<W, Into::add>(d_weight, Across{d_out, OC, OC}, Across{inp, C, C}, no_bias, N, on);
-        if (d_bias) linear_bias<W>(d_bias, d_out, N, OC, on);
-    });
+    linear_backward_input(d_inp, d_out, weight, N, C, OC, on);
+    linear_backward_weight(d_weight, d_bias, d_out, inp, N, C, OC, on);
 }

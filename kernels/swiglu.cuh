@@ -9,6 +9,14 @@
 
 constexpr int swiglu_rows = 4;
 
+__device__ inline float swiglu_of(float gate, float up) { return gate * sigmoid_of(gate) * up; }
+// In their places, the gradients of gate and up.
+__device__ inline void swiglu_slope(float& gate, float& up, float d_out) {
+    const float s = sigmoid_of(gate), g = gate;
+    gate = d_out * up * s * (1 + g * (1 - s));
+    up = d_out * g * s;
+}
+
 template <int W, class T>
 __global__ void swiglu_forward_kernel(T* out, const T* inp, int N, int F) {
     const int f = (blockIdx.x * blockDim.x + threadIdx.x) * W;
@@ -17,7 +25,7 @@ __global__ void swiglu_forward_kernel(T* out, const T* inp, int N, int F) {
         const T* row = inp + size_t(n) * 2 * F;
         Vec<W> gate = load<W>(row + f);
         const Vec<W> up = load<W>(row + F + f);
-        for (int i = 0; i < W; i++) gate[i] *= sigmoid_of(gate[i]) * up[i];
+        for (int i = 0; i < W; i++) gate[i] = swiglu_of(gate[i], up[i]);
         store<W>(out + size_t(n) * F + f, gate);
     }
 }
@@ -30,11 +38,7 @@ __global__ void swiglu_backward_kernel(T* d_inp, const T* d_out, const T* inp, i
         const T* row = inp + size_t(n) * 2 * F;
         Vec<W> gate = load<W>(row + f), up = load<W>(row + F + f);
         const Vec<W> d = load<W>(d_out + size_t(n) * F + f);
-        for (int i = 0; i < W; i++) {
-            const float s = sigmoid_of(gate[i]), g = gate[i];
-            gate[i] = d[i] * up[i] * s * (1 + g * (1 - s));
-            up[i] = d[i] * g * s;
-        }
+        for (int i = 0; i < W; i++) swiglu_slope(gate[i], up[i], d[i]);
         T* d_row = d_inp + size_t(n) * 2 * F;
         store<W>(d_row + f, gate);
         store<W>(d_row + F + f, up);

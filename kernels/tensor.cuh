@@ -43,21 +43,27 @@ constexpr int blocks_by_shared(int capability, size_t bytes) {
     return int(all / (bytes + 1024));
 }
 
+// Which row of a matrix comes as row r of a tile. Orders repeat: of(r + 16 n) = of(r) + of(16 n).
+struct RowsInOrder {
+    __host__ __device__ int of(int r) const { return r; }
+};
+
 // Starts to copy the first `rows` rows of a matrix, `stride` elements apart, into a tile; the others become zeros. A
 // thread keeps to one vector of every so many rows, 8 or a multiple: then all its places are one and a constant.
-template <class Tile, int tile_rows, int threads>
-__device__ void tensor_copy(bf16* tile, const bf16* from, size_t stride, int rows) {
+template <class Tile, int tile_rows, int threads, class Order = RowsInOrder>
+__device__ void tensor_copy(bf16* tile, const bf16* from, size_t stride, int rows, int columns = Tile::columns,
+                            Order order = {}) {
     constexpr int at_once = std::bit_floor(unsigned(threads / Tile::vectors)), busy = at_once * Tile::vectors;
     static_assert(at_once >= 8 && tile_rows % at_once == 0);
     const int thread = threadIdx.x, r0 = thread / Tile::vectors, v = thread % Tile::vectors;
     if (busy < threads && thread >= busy) return;
-    from += r0 * stride + v * 8;
+    from += order.of(r0) * stride + v * 8;
     tile += Tile::at(r0, v);
-    rows -= r0;
+    rows = v * 8 < columns ? rows - r0 : 0;
     #pragma unroll
     for (int r = 0; r < tile_rows; r += at_once) {
         copy_async<16>(tile + r * Tile::columns, from, r < rows ? 16 : 0);
-        from += at_once * stride;
+        from += order.of(at_once) * stride;
     }
 }
 
@@ -110,7 +116,7 @@ __device__ void tensor_dots(float (&sum)[I][J][4], Rows rows_of_a, const bf16* b
     #pragma unroll
     for (int i = 0; i < I; i++) for (int j = 0; j < J; j++) for (int c = 0; c < 4; c++) sum[i][j][c] = 0;
     // All at once, but for the widest rows: there the compiler would load so far ahead that registers run out.
-    constexpr int at_once = Tile::columns >= 128 ? 4 : Tile::columns / 16;
+    [[maybe_unused]] constexpr int at_once = Tile::columns >= 128 ? 4 : Tile::columns / 16;
     #pragma unroll at_once
     for (int k = 0; k < Tile::columns / 16; k++) {
         uint32_t a[I][4];

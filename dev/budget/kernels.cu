@@ -23,6 +23,11 @@ void instantiate(const Gpu<T>& on) {
     layernorm_backward(x, f, f, x, x, x, f, f, 1, 1, on);
     linear_forward(x, x, x, x, 1, 1, 1, on);
     linear_backward(x, f, f, x, x, x, 1, 1, 1, on);
+    linear_gelu_forward(x, x, x, x, x, 1, 1, 1, on);
+    linear_swiglu_forward(x, x, x, x, x, 1, 1, 1, on);
+    linear_residual_forward(x, x, x, x, x, 1, 1, 1, on);
+    gelu_linear_backward(x, f, f, x, x, x, x, 1, 1, 1, on);
+    swiglu_linear_backward(x, f, f, x, x, x, x, 1, 1, 1, on);
     qk_norm_forward(x, f, x, x, x, 0, 1, 1, 1, 1, on);
     qk_norm_backward(x, f, f, x, x, x, x, f, 1, 1, 1, 1, on);
     qk_norm_rope_forward(x, f, x, x, x, i, f, f, half, 0, 1, 1, 1, 2, on);

@@ -1,0 +1,44 @@
+// Linear with the layer that follows it, or in backward the one before it: the compositions that
+// kernels/linear_fused.cuh computes in one kernel each. Shapes and equations stand there.
+#pragma once
+#include "gelu.h"
+#include "linear.h"
+#include "residual.h"
+#include "swiglu.h"
+
+template <class T>
+void linear_gelu_forward(T* out, T* before, const T* inp, const T* weight, const T* bias, int N, int C, int OC,
+                         Cpu<T> on) {
+    linear_forward(before, inp, weight, bias, N, C, OC, on);
+    gelu_forward(out, before, size_t(N) * OC, on);
+}
+
+template <class T>
+void linear_swiglu_forward(T* out, T* gate_up, const T* inp, const T* weight, const T* bias, int N, int C, int F,
+                           Cpu<T> on) {
+    linear_forward(gate_up, inp, weight, bias, N, C, 2 * F, on);
+    swiglu_forward(out, gate_up, N, F, on);
+}
+
+template <class T>
+void linear_residual_forward(T* out, const T* residual, const T* inp, const T* weight, const T* bias, int N, int C,
+                             int OC, Cpu<T> on) {
+    std::vector<T> product(size_t(N) * OC);
+    linear_forward(product.data(), inp, weight, bias, N, C, OC, on);
+    residual_forward(out, residual, product.data(), product.size(), on);
+}
+
+template <class T>
+void gelu_linear_backward(T* d_before, T* d_weight, T* d_bias, const T* d_out, const T* inp, const T* before,
+                          const T* weight, int N, int C, int OC, Cpu<T> on) {
+    linear_backward(d_before, d_weight, d_bias, d_out, inp, weight, N, C, OC, on);
+    gelu_backward(d_before, d_before, before, size_t(N) * C, on);
+}
+
+template <class T>
+void swiglu_linear_backward(T* d_gate_up, T* d_weight, T* d_bias, const T* d_out, const T* inp, const T* gate_up,
+                            const T* weight, int N, int C, int OC, Cpu<T> on) {
+    std::vector<T> d_inp(size_t(N) * C);
+    linear_backward(d_inp.data(), d_weight, d_bias, d_out, inp, weight, N, C, OC, on);
+    swiglu_backward(d_gate_up, d_inp.data(), gate_up, N, C, on);
+}

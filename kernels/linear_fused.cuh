@@ -1,0 +1,85 @@
+// Linear with the layer that follows it, or in backward the one before it, in one kernel: the results of the
+// composition in host/reference/linear_fused.h without the trip through memory.
+//
+//   linear_gelu      before = inp . weight^T + bias      out = gelu(before)
+//   linear_swiglu    gate_up = inp . weight^T + bias     out = silu(gate) * up       weight (2F,C)   gate_up (N,2F)
+//   linear_residual  out = residual + inp . weight^T + bias
+//
+//   gelu_linear_backward, swiglu_linear_backward: linear_backward of a layer whose input inp (N,C) is an activation's
+//   output, up to the activation's own input: d_before (N,C) of before (N,C), d_gate_up (N,2C) of gate_up (N,2C).
+#pragma once
+#include "../host/reference/linear_fused.h"
+#include "gelu.cuh"
+#include "linear.cuh"
+#include "residual.cuh"
+#include "swiglu.cuh"
+
+template <class T>
+void linear_gelu_forward(T* out, T* before, const T* inp, const T* weight, const T* bias, int N, int C, int OC,
+                         Gpu<T> on) {
+    if constexpr (std::is_same_v<T, bf16>)
+        if (linear_tensor_fits(C, OC, {out, before, inp, weight, bias})) {
+            linear_tensor(LinearOut{out, before, bias, nullptr, OC}, AlongK<T>{inp, C, N}, AlongK<T>{weight, C, OC}, C,
+                          on);
+            return;
+        }
+    linear_forward(before, inp, weight, bias, N, C, OC, on);
+    gelu_forward(out, before, size_t(N) * OC, on);
+}
+
+template <class T>
+void linear_swiglu_forward(T* out, T* gate_up, const T* inp, const T* weight, const T* bias, int N, int C, int F,
+                           Gpu<T> on) {
+    if constexpr (std::is_same_v<T, bf16>)
+        if (linear_tensor_fits(C, F, {out, gate_up, inp, weight, bias})) {
+            const LinearOperand<T, Along::k, RowsInTurns> turns{weight, C, 2 * F, {F}};
+            linear_tensor(LinearSwiglu{out, gate_up, bias, F}, AlongK<T>{inp, C, N}, turns, C, on);
+            return;
+        }
+    linear_forward(gate_up, inp, weight, bias, N, C, 2 * F, on);
+    swiglu_forward(out, gate_up, N, F, on);
+}
+
+// out may be residual.
+template <class T>
+void linear_residual_forward(T* out, const T* residual, const T* inp, const T* weight, const T* bias, int N, int C,
+                             int OC, Gpu<T> on) {
+    if constexpr (std::is_same_v<T, bf16>)
+        if (linear_tensor_fits(C, OC, {out, residual, inp, weight, bias})) {
+            linear_tensor(LinearOut{out, nullptr, bias, residual, OC}, AlongK<T>{inp, C, N}, AlongK<T>{weight, C, OC},
+                          C, on);
+            return;
+        }
+    T* product = on.template scratch<T>(size_t(N) * OC);
+    linear_forward(product, inp, weight, bias, N, C, OC, on);
+    residual_forward(out, residual, product, size_t(N) * OC, on);
+}
+
+template <class T>
+void gelu_linear_backward(T* d_before, float* d_weight, float* d_bias, const T* d_out, const T* inp, const T* before,
+                          const T* weight, int N, int C, int OC, Gpu<T> on) {
+    linear_backward_weight(d_weight, d_bias, d_out, inp, N, C, OC, on);
+    if constexpr (std::is_same_v<T, bf16>)
+        if (linear_tensor_fits(C, OC, {d_before, d_out, before, weight})) {
+            linear_tensor(LinearGradient{d_before, before, C}, AlongK<T>{d_out, OC, N}, Across<T>{weight, C, C}, OC,
+                          on);
+            return;
+        }
+    linear_backward_input(d_before, d_out, weight, N, C, OC, on);
+    gelu_backward(d_before, d_before, before, size_t(N) * C, on);
+}
+
+template <class T>
+void swiglu_linear_backward(T* d_gate_up, float* d_weight, float* d_bias, const T* d_out, const T* inp,
+                            const T* gate_up, const T* weight, int N, int C, int OC, Gpu<T> on) {
+    linear_backward_weight(d_weight, d_bias, d_out, inp, N, C, OC, on);
+    if constexpr (std::is_same_v<T, bf16>)
+        if (linear_tensor_fits(C, OC, {d_gate_up, d_out, gate_up, weight})) {
+            linear_tensor(LinearSwigluGradient{d_gate_up, gate_up, C}, AlongK<T>{d_out, OC, N}, Across<T>{weight, C, C},
+                          OC, on);
+            return;
+        }
+    T* d_inp = on.template scratch<T>(size_t(N) * C);
+    linear_backward_input(d_inp, d_out, weight, N, C, OC, on);
+    swiglu_backward(d_gate_up, d_inp, gate_up, N, C, on);
+}
