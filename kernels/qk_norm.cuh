@@ -94,12 +94,18 @@ __global__ void qk_norm_forward_kernel(T* out, float* rstd, const T* inp, const 
     qk_norm_store(out + size_t(row) * HS, x, lane, team, HS);
 }
 
+// Shared memory for (teams, HS), at most: the same for every call below.
+__device__ inline float* qk_norm_rows() {
+    constexpr int most = 16;                                   // channels a lane holds
+    __shared__ __align__(16) float rows[qk_norm_block * most];
+    return rows;
+}
+
 // out[c] = the sum over the block's teams, in order, for the channels c of a head; `put(row)` writes the team's own to
 // a row.
 template <class Put>
 __device__ void qk_norm_store_sum(float* out, int team, int HS, Put put) {
-    constexpr int most = 16;                                   // channels a lane holds
-    __shared__ __align__(16) float rows[qk_norm_block * most]; // (teams, HS) at most
+    float* rows = qk_norm_rows();
     const int teams = qk_norm_block / team;
     __syncthreads();                                           // the last call's readers are done
     put(rows + threadIdx.x / team * HS);
