@@ -15,6 +15,7 @@
 #           WERROR=1       warnings are errors
 #           DEBUG=1        nothing optimised, for a debugger (dev/doc/debugging.md); in build/debug
 
+comma := ,
 ARCH ?= native
 DNNL ?= 1
 BUILD ?= build
@@ -34,6 +35,10 @@ WARN := -Wall -Wextra $(if $(findstring clang,$(CXX)),,-Wno-restrict) -Wno-unkno
 MATH := -fno-math-errno -fno-trapping-math -fno-signed-zeros -fassociative-math
 COMMON := -std=c++20 $(if $(DEBUG),-O0,-O3) -g -I. -MMD -MP $(if $(filter 1,$(DNNL)),-DGPT_DNNL)
 SANITIZER := $(if $(SANITIZE),-fsanitize=$(SANITIZE) -fno-omit-frame-pointer)
+# Under AddressSanitizer shared variables are 64 KiB apart: they need room in every thread's stack, and leave a hole where
+# the loader would protect pages.
+SANITIZER_RUN := $(if $(filter thread,$(SANITIZE)),export OMP_NUM_THREADS=1;)$(if $(filter address,$(SANITIZE)),export OMP_STACKSIZE=64M;)
+SANITIZER_LINK := $(SANITIZER) $(if $(filter address,$(SANITIZE)),-Wl$(comma)-z$(comma)norelro)
 FLAGS := $(COMMON) -march=$(ARCH) -fopenmp $(MATH) $(WARN)
 LIBS := -lfmt -lutf8proc -lxxhash $(if $(filter 1,$(DNNL)),-ldnnl)
 
@@ -57,10 +62,10 @@ SIMT_TESTS := $(patsubst %.cu,$(BUILD)/simt/%.o,$(KERNEL_TESTS) $(wildcard dev/s
 all: train_gpt test_gpt
 
 $(PROGRAM)train_gpt_simt: $(BUILD)/simt/train_gpt.o $(KERNELS:%.cu=$(BUILD)/simt/%.o) $(HOST) $(SIMT)
-	$(CXX) $(FLAGS) $(SANITIZER) -o $@ $^ -lboost_context $(LIBS)
+	$(CXX) $(FLAGS) $(SANITIZER_LINK) -o $@ $^ -lboost_context $(LIBS)
 
 $(PROGRAM)test_gpt_simt: $(BUILD)/simt/test_gpt.o $(KERNELS:%.cu=$(BUILD)/simt/%.o) $(SIMT_TESTS) $(TESTS) $(HOST) $(SIMT)
-	$(CXX) $(FLAGS) $(SANITIZER) -o $@ $^ -lgtest -lboost_context $(LIBS)
+	$(CXX) $(FLAGS) $(SANITIZER_LINK) -o $@ $^ -lgtest -lboost_context $(LIBS)
 
 ifneq ($(NVCC),)
 train_gpt: $(BUILD)/cuda/train_gpt.o $(KERNELS:%.cu=$(BUILD)/cuda/%.o) $(HOST)
@@ -75,7 +80,7 @@ endif
 
 # Where memory can hold the tests' files they do not wait for the disk.
 test: $(PROGRAM)test_gpt_simt $(if $(GPU),test_gpt)
-	export TEST_TMPDIR=$${TEST_TMPDIR:-$$([ -w /dev/shm ] && echo /dev/shm/)}; $(if $(filter thread,$(SANITIZE)),export OMP_NUM_THREADS=1;) for program in $^; do ./$$program || exit 1; done
+	export TEST_TMPDIR=$${TEST_TMPDIR:-$$([ -w /dev/shm ] && echo /dev/shm/)}; $(SANITIZER_RUN) for program in $^; do ./$$program || exit 1; done
 
 bench: train_gpt test_gpt
 	./test_gpt --bench

@@ -65,3 +65,7 @@ extern "C" void __asan_on_error() {
 // OpenMP's own waiting is not instrumented: the host's loops would seem to race. Kernels run on one OS thread.
 extern "C" const char* __tsan_default_suppressions() { return "race:_omp_fn\ncalled_from_lib:libgomp\n"; }
 #endif
+#ifdef SIMT_ASAN
+// After a failure threads stay where they are for ever, with all they hold.
+extern "C" const char* __lsan_default_suppressions() { return "leak:simt::Block::\nleak:simt::FiberPool::\n"; }
+#endif
