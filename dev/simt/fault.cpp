@@ -67,5 +67,5 @@ extern "C" const char* __tsan_default_suppressions() { return "race:_omp_fn\ncal
 #endif
 #ifdef SIMT_ASAN
 // After a failure threads stay where they are for ever, with all they hold.
-extern "C" const char* __lsan_default_suppressions() { return "leak:simt::Block::\nleak:simt::FiberPool::\n"; }
+extern "C" const char* __lsan_default_suppressions() { return "leak:simt::Block::\nleak:simt::FiberPool::\nleak:simt::fail\n"; }
 #endif
