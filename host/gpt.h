@@ -9,12 +9,10 @@
 #include "reference/embedding.h"
 #include "reference/attention.h"
 #include "reference/dropout.h"
-#include "reference/gelu.h"
-#include "reference/linear.h"
+#include "reference/linear_fused.h"
 #include "reference/qk_norm_rope.h"
 #include "reference/relu.h"
 #include "reference/residual_norm.h"
-#include "reference/swiglu.h"
 
 enum class Use { infer, train };             // only training needs memory for gradients
 
@@ -61,7 +59,7 @@ struct Gpt {
     NormWeights norm_f;
     Slot out, logits, lse_out, losses, sinusoids, cos, sin;    // activations outside the blocks, and constants
     NormActs norm_out;
-    Slot branch, d_x, d_c, d_att, d_wide, d_f;             // scratch: one tensor each, reused by every block
+    Slot branch, d_x, d_c, d_att, d_wide;            // scratch: one tensor each, reused by every block
 
     Buffer<Real> w, x;                                     // weights, activations
     Buffer<Stat> dw, stat;                                 // gradients of the weights, statistics
@@ -159,8 +157,31 @@ struct Gpt {
 
     void forward_mlp_inputs(int l, int N) {                                 // from norm2 to what `down` multiplies
         const BlockActs& a = ab[l];
-        linear(a.up, a.norm2.out, wb[l].up, N);
-        activation_forward(a.act, a.up, N);
+        const LinearWeights& up = wb[l].up;
+        const Real *inp = x[a.norm2.out], *weight = w[up.weight], *bias = w[up.bias];
+        switch (c.activation) {
+            case Activation::gelu: return linear_gelu_forward(x[a.act], x[a.up], inp, weight, bias, N, C, F, on);
+            case Activation::swiglu: return linear_swiglu_forward(x[a.act], x[a.up], inp, weight, bias, N, C, F, on);
+            case Activation::relu:
+                linear_forward(x[a.up], inp, weight, bias, N, C, F, on);
+                return relu_forward(x[a.act], x[a.up], size_t(N) * F, on);
+        }
+    }
+
+    // d_wide, the gradient of `up`, from that of the branch.
+    void backward_mlp_inputs(int l, Slot d_out, int N) {
+        const BlockActs& a = ab[l];
+        const LinearWeights& down = wb[l].down;
+        Real* d = x[d_wide];
+        Stat *d_weight = dw[down.weight], *d_bias = dw[down.bias];
+        const Real *weight = w[down.weight], *act = x[a.act], *up = x[a.up];
+        switch (c.activation) {
+            case Activation::gelu: return gelu_linear_backward(d, d_weight, d_bias, x[d_out], act, up, weight, N, F, C, on);
+            case Activation::swiglu: return swiglu_linear_backward(d, d_weight, d_bias, x[d_out], act, up, weight, N, F, C, on);
+            case Activation::relu:
+                linear_backward(d, d_weight, d_bias, x[d_out], act, weight, N, F, C, on);
+                return relu_backward(d, d, up, size_t(N) * F, on);
+        }
     }
 
     // What the forward pass did not keep of block l. The last block's is still there.
@@ -181,8 +202,7 @@ struct Gpt {
         const int N = b.B * b.T;
         forward_again(l, b, dropout);
 
-        linear_backward(d_f, drop_backward(branch, d_x, site(l, 2), dropout, N), a.act, p.down, N);
-        activation_backward(d_wide, d_f, a.up, N);
+        backward_mlp_inputs(l, drop_backward(branch, d_x, site(l, 2), dropout, N), N);
         linear_backward(d_c, d_wide, a.norm2.out, p.up, N);
         norm_backward(p.norm2, a.norm2, a.mid, N);
 
@@ -234,20 +254,6 @@ private:
             qk_norm_backward(d, dw[p.q_norm], dw[p.k_norm], d, x[a.qkv_raw], w[p.q_norm], w[p.k_norm], stat[a.qk_rstd], N, NH, NKV, HS, on);
         else if (rope)
             rope_backward(d, b.position, stat[cos], stat[sin], c.rope_pairs, N, NH, NKV, HS, on);
-    }
-    void activation_forward(Slot out, Slot inp, int N) {
-        switch (c.activation) {
-            case Activation::gelu: return gelu_forward(x[out], x[inp], size_t(N) * F, on);
-            case Activation::relu: return relu_forward(x[out], x[inp], size_t(N) * F, on);
-            case Activation::swiglu: return swiglu_forward(x[out], x[inp], N, F, on);
-        }
-    }
-    void activation_backward(Slot d_inp, Slot d_out, Slot inp, int N) {
-        switch (c.activation) {
-            case Activation::gelu: return gelu_backward(x[d_inp], x[d_out], x[inp], size_t(N) * F, on);
-            case Activation::relu: return relu_backward(x[d_inp], x[d_out], x[inp], size_t(N) * F, on);
-            case Activation::swiglu: return swiglu_backward(x[d_inp], x[d_out], x[inp], N, F, on);
-        }
     }
     void linear(Slot out, Slot inp, const LinearWeights& p, int N) {
         linear_forward(x[out], x[inp], w[p.weight], w[p.bias], N, p.C, p.OC, on);
@@ -329,7 +335,6 @@ private:
         d_c = acts.add("d_c", {N_max, C});
         d_att = acts.add("d_att", {N_max, NH * HS});
         d_wide = acts.add("d_wide", {N_max, std::max(QKV, up_width)});
-        d_f = acts.add("d_f", {N_max, F});
         lse_out = stats.add("lse_out", {N_max});
         losses = stats.add("losses", {N_max});
         if (c.position == Position::sinusoidal) sinusoids = acts.add("sinusoids", {T, C});
