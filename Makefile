@@ -5,6 +5,7 @@
 #   make test SANITIZE=address        the same, kernels on the CPU included, under AddressSanitizer
 #   make test SANITIZE=thread         the same under ThreadSanitizer, which finds the kernels' data races
 #   make bench                        time training
+#   make fuzz SECONDS_EACH=600        random input for every parser (clang)
 #
 # train_gpt and test_gpt are the best this machine can build: by nvcc where there is one, else by the host compiler.
 # train_gpt_simt and test_gpt_simt are always the host compiler's: dev/simt runs the kernels on the CPU.
@@ -57,7 +58,14 @@ KERNELS := kernels/commands.cu
 KERNEL_TESTS := $(wildcard dev/*.cu)
 SIMT_TESTS := $(patsubst %.cu,$(BUILD)/simt/%.o,$(KERNEL_TESTS) $(wildcard dev/simt/test/*.cu))
 
-.PHONY: all test bench format clean setup
+# Parsers under libFuzzer, AddressSanitizer and UBSan, which only clang has together: dev/fuzz/NAME.cpp with the host code it needs.
+FUZZ_CXX ?= $(shell command -v clang++ || echo clang++-14)
+FUZZ_FLAGS := -std=c++20 -O1 -g -I. -MMD -MP -fsanitize=address,undefined -fno-sanitize-recover=all $(WARN) -Wno-unknown-warning-option
+FUZZ_HOST := $(patsubst %.cpp,$(BUILD)/fuzz/%.o,$(filter-out host/commands.cpp host/load_data.cpp,$(wildcard host/*.cpp)))
+FUZZ_TARGETS := $(patsubst dev/fuzz/%.cpp,$(BUILD)/fuzz/%,$(wildcard dev/fuzz/*.cpp))
+SECONDS_EACH ?= 600
+
+.PHONY: all test bench fuzz format clean setup fuzz_setup
 .DELETE_ON_ERROR:
 all: train_gpt test_gpt
 
@@ -85,6 +93,21 @@ test: $(PROGRAM)test_gpt_simt $(if $(GPU),test_gpt)
 bench: train_gpt test_gpt
 	./test_gpt --bench
 
+fuzz: $(FUZZ_TARGETS)
+	dev/fuzz/fuzz.sh $(SECONDS_EACH) $(BUILD)/fuzz $(notdir $(FUZZ_TARGETS))
+
+# An archive: each target takes what it needs.
+$(BUILD)/fuzz/host.a: $(FUZZ_HOST)
+	@rm -f $@
+	ar rcs $@ $^
+
+$(FUZZ_TARGETS): $(BUILD)/fuzz/%: $(BUILD)/fuzz/dev/fuzz/%.o $(BUILD)/fuzz/host.a
+	$(FUZZ_CXX) -fsanitize=fuzzer,address,undefined -o $@ $^ -lfmt -lutf8proc -lxxhash
+
+$(BUILD)/fuzz/%.o: %.cpp | fuzz_setup
+	@mkdir -p $(@D)
+	$(FUZZ_CXX) $(FUZZ_FLAGS) -fsanitize=fuzzer-no-link -c -o $@ $<
+
 $(BUILD)/dev/simt/%.o: dev/simt/%.cpp | setup
 	@mkdir -p $(@D)
 	$(CXX) $(filter-out $(MATH),$(FLAGS)) $(SIMT_FLAGS) -c -o $@ $<
@@ -104,6 +127,9 @@ $(BUILD)/%.o: %.cpp | setup
 # What is missing is installed when it may be, else the command to do so is printed.
 setup:
 	@dev/setup.sh
+
+fuzz_setup: | setup
+	@dev/setup.sh fuzz
 
 format:
 	clang-format -i $$(git ls-files '*.cpp' '*.h' '*.cu' '*.cuh')

@@ -3,6 +3,13 @@
 #include <unistd.h>
 #include "data_case.h"
 
+namespace {
+void read_all(const Data& data) {
+    std::vector<int> tokens(data.train.source->size());
+    data.train.source->read(tokens, 0);
+}
+}  // namespace
+
 TEST(data_files, several_files_and_globs_are_sorted) {
     const Temporary folder;
     write(folder, "b.txt", "world ");
@@ -189,4 +196,74 @@ TEST(data_files, long_texts_are_tokenised_in_parts) {
             ASSERT_TRUE(tokens == expected) << name_of(kind) << " " << line;
         }
     }
+}
+
+TEST(data_files, shards_of_llmq) {
+    const Temporary folder;
+    const auto llmq = [](std::vector<int> numbers, const std::vector<int>& tokens, const std::string& after = "") {
+        std::string bytes(1024, '*');
+        bytes.replace(0, 8, "BIN.TOK\n");
+        bytes.replace(8, 4 * numbers.size(), reinterpret_cast<const char*>(numbers.data()), 4 * numbers.size());
+        bytes[1023] = '\n';
+        return bytes.append(reinterpret_cast<const char*>(tokens.data()), 4 * tokens.size()) + after;
+    };
+    const std::vector<int> tokens{5, 151642, 7, 8, 151643, 9, 10, 11, 12, 13};     // the end of text is the vocabulary's size
+    const std::string path = write(folder, "train-000.bin", llmq({2, 4, 10, 151643, 0}, tokens));
+    const Data data = load({path}, 3);
+    EXPECT_EQ(data.vocab, 151680);
+    std::vector<int> read(10);
+    data.train.source->read(read, 0);
+    EXPECT_EQ(read, tokens);
+    EXPECT_EQ(data.train.separator, -1);
+    EXPECT_EQ(load({path}, 3, [](DataOptions& o) { o.separator = 151643; }).train.separator, 151643);
+    write(folder, "old.bin", llmq({1, 4, 10, 0, 0}, tokens));
+    expect_failure(Exit::usage, "does not say how many tokens", [&] { load({folder.path / "old.bin"}, 3); });
+    EXPECT_EQ(load({folder.path / "old.bin"}, 3, [](DataOptions& o) { o.vocab = 151936; }).vocab, 151936);
+
+    const auto refuse = [&](const std::string& bytes, const std::string& why) {
+        write(folder, "bad.bin", bytes);
+        expect_failure(Exit::input, why, [&] { load({folder.path / "bad.bin"}, 3); });
+    };
+    refuse(llmq({3, 4, 10, 100, 0}, tokens), "version is 3");
+    refuse(llmq({2, 2, 10, 100, 0}, tokens), "take 2 bytes");
+    refuse(llmq({2, 4, 10, 100, 1}, tokens, "xx"), "mask");
+    refuse(llmq({2, 4, 10, 100, 9}, tokens), "says 9");
+    refuse(llmq({2, 4, 11, 100, 0}, tokens), "11 tokens make 1068");
+    refuse(llmq({2, 4, 0, 100, 0}, {}), "0 tokens");
+    refuse(llmq({2, 4, -1, 100, 0}, tokens), "-1 tokens");
+    refuse("BIN.TOK\n", "8 bytes are fewer");
+    write(folder, "bad.bin", llmq({2, 4, 10, 100, 0}, {1, 2, 3, 4, 5, -6, 7, 8, 9, 10}));
+    expect_failure(Exit::input, "bad.bin: token 5 is 4294967290", [&] { read_all(load({folder.path / "bad.bin"}, 3)); });
+    write(folder, "gpt2.bin", gpt2_shard({1, 2, 3}));
+    expect_failure(Exit::input, "of another kind", [&] { load({path, folder.path / "gpt2.bin"}, 3); });
+}
+
+TEST(data_files, files_without_a_header_need_a_type) {
+    const Temporary folder;
+    const std::vector<uint16_t> narrow{1, 2, 50256, 3, 4, 65, 7, 8, 9, 10};
+    const std::string bytes(reinterpret_cast<const char*>(narrow.data()), 20), path = write(folder, "train.bin", bytes);
+    const auto as = [](TokenType type) { return [=](DataOptions& o) { o.token_type = type; }; };
+    const Data data = load({path}, 3, as(TokenType::uint16));
+    EXPECT_EQ(data.vocab, 50257);
+    EXPECT_EQ(data.train.separator, 50256);
+    std::vector<int> read(10);
+    data.train.source->read(read, 0);
+    EXPECT_EQ(read, std::vector<int>(narrow.begin(), narrow.end()));
+    expect_failure(Exit::input, "fewer than a shard's header", [&] { load({path}, 3); });
+    write(folder, "long.bin", bytes + std::string(2000, 'x'));
+    expect_failure(Exit::input, "--token-type uint16", [&] { load({folder.path / "long.bin"}, 3); });
+    expect_failure(Exit::input, "token 0 is 131073, outside", [&] {     // two of them taken for one
+        read_all(load({path}, 3, [&](DataOptions& o) { o.token_type = TokenType::uint32, o.vocab = 50257; }));
+    });
+    expect_failure(Exit::usage, "--vocab", [&] { load({path}, 3, as(TokenType::uint32)); });
+    write(folder, "odd.bin", bytes.substr(1));
+    expect_failure(Exit::input, "not a whole number of uint16", [&] { load({folder.path / "odd.bin"}, 3, as(TokenType::uint16)); });
+    write(folder, "empty.bin", "");
+    expect_failure(Exit::input, "is empty", [&] { load({folder.path / "empty.bin"}, 3, as(TokenType::uint16)); });
+    const std::string shard = write(folder, "gpt2.bin", gpt2_shard({1, 2, 3, 4, 5, 6, 7, 8}));      // a header is believed
+    EXPECT_EQ(load({shard}, 3, as(TokenType::uint32)).train.source->size(), 8u);
+    std::string weights = gpt2_shard({1, 2, 3});
+    weights.replace(0, 4, "\xC6\xD7\x34\x01");
+    write(folder, "weights.bin", weights);
+    expect_failure(Exit::input, "a model's weights", [&] { load({folder.path / "weights.bin"}, 3); });
 }

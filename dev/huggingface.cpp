@@ -174,6 +174,61 @@ TEST(huggingface, other_programs_spellings) {
     for (const Row& row : model.layout().rows) EXPECT_EQ(again.get()(row), model.get()(row)) << row.name;
 }
 
+// The course's state dict: its own names, RoPE's pairs side by side, and torch.compile's prefix.
+TEST(huggingface, state_dict_of_the_course) {
+    const Config c = with(toy_cs336(), [](Config& c) { c.HS = 4, c.NH = c.NKV = 2, c.norm_eps = 1e-5f; });
+    const ToyModel model(c);
+    const auto row = [&](const std::string& name) {
+        for (const Row& r : model.layout().rows) if (r.name == name) return model.get()(r);
+        throw std::runtime_error(name);
+    };
+    std::vector<Named> tensors;
+    const auto put = [&](const std::string& theirs, const std::vector<float>& from, size_t first, size_t rows, size_t width) {
+        const auto begin = from.begin() + std::ptrdiff_t(first * width);
+        const std::vector<uint64_t> shape = width > 1 ? std::vector<uint64_t>{rows, width} : std::vector<uint64_t>{rows};
+        tensors.push_back({"_orig_mod." + theirs, shape, {begin, begin + std::ptrdiff_t(rows * width)}});
+    };
+    put("token_embeddings.weight", row("wte"), 0, 11, 8), put("lm_head.weight", row("head"), 0, 11, 8);
+    put("ln_final.weight", row("norm_f.weight"), 0, 8, 1);
+    for (const std::string l : {"0", "1"}) {
+        const std::string ours = "h." + l + ".", theirs = "layers." + l + ".";
+        put(theirs + "attn.q_proj.weight", row(ours + "qkv.weight"), 0, 8, 8);
+        put(theirs + "attn.k_proj.weight", row(ours + "qkv.weight"), 8, 8, 8);
+        put(theirs + "attn.v_proj.weight", row(ours + "qkv.weight"), 16, 8, 8);
+        put(theirs + "attn.output_proj.weight", row(ours + "proj.weight"), 0, 8, 8);
+        put(theirs + "ln1.weight", row(ours + "norm1.weight"), 0, 8, 1);
+        put(theirs + "ln2.weight", row(ours + "norm2.weight"), 0, 8, 1);
+        put(theirs + "ffn.w1.weight", row(ours + "up.weight"), 0, 10, 8);
+        put(theirs + "ffn.w3.weight", row(ours + "up.weight"), 10, 10, 8);
+        put(theirs + "ffn.w2.weight", row(ours + "down.weight"), 0, 8, 10);
+    }
+    const Temporary dir;
+    write_tensors(dir / "model.safetensors", tensors);
+    const Json course = {{"vocab_size", 11}, {"context_length", 6}, {"d_model", 8}, {"num_layers", 2}, {"num_heads", 2},
+                         {"d_ff", 10}, {"rope_theta", 10000.0}};
+    write_json(dir / "model_config.json", course);
+    const ToyModel again = load(dir.path);
+    EXPECT_EQ(again.gpt.c.rope_pairs, RopePairs::interleaved);
+    for (const Row& r : model.layout().rows) EXPECT_EQ(again.get()(r), model.get()(r)) << r.name;
+
+    // With Hugging Face's config.json for the same sizes the pairs are brought apart on the way in: the same function.
+    write_json(dir / "config.json", to_json(ModelDescription{model.gpt.c, {}}));
+    forget_our_config(dir.path);
+    ToyModel half = load(dir.path), same(c);
+    EXPECT_EQ(half.gpt.c.rope_pairs, RopePairs::half);
+    const std::vector<float> a = same.logits(), b = half.logits();
+    for (size_t i = 0; i < a.size(); i++) ASSERT_NEAR(a[i], b[i], 1e-5 * (1 + std::abs(a[i]))) << i;
+
+    for (const char* key : {"vocab_size", "context_length", "d_model", "num_layers", "num_heads", "d_ff"}) {
+        Json bad = course;
+        bad.erase(key);
+        expect_error(Exit::input, {"model_config.json", key, "is missing"}, [&] { course_model_from_json(bad, "model_config.json"); });
+    }
+    Json bad = course;
+    bad["num_heads"] = 3;
+    expect_error(Exit::input, {"d_model must be a multiple of num_heads"}, [&] { course_model_from_json(bad, "m"); });
+}
+
 TEST(huggingface, wrong_tensors_are_refused_before_any_is_set) {
     const Temporary dir;
     const ToyModel model(toy_llama());
@@ -278,7 +333,31 @@ TEST(huggingface, shards) {
     refuse(Json::array(), {"weight_map"});
     parts[0].push_back(parts[1][0]);
     write_tensors(dir / "a.safetensors", parts[0]);
-    refuse(map, {name, "stands in another shard too"});
+    refuse(map, {name, "in another shard too"});
+}
+
+// A link may lead out of the directory only as Hugging Face's cache makes them.
+TEST(huggingface, links_to_shards_stay_inside) {
+    const Temporary dir;
+    const ToyModel model(toy_llama());
+    const auto make = [&](const std::string& folder, const std::string& target) {
+        std::filesystem::create_directories(folder);
+        save(folder, model);
+        Json map;
+        for (const Named& t : read_tensors(folder + "/model.safetensors")) map["weight_map"][t.name] = "one.safetensors";
+        const auto shard = std::filesystem::path(folder) / "one.safetensors";
+        std::filesystem::create_directories((shard.parent_path() / target).parent_path());
+        std::filesystem::rename(folder + "/model.safetensors", shard.parent_path() / target);
+        std::filesystem::remove(shard);
+        std::filesystem::create_symlink(target, shard);
+        write_json(folder + "/model.safetensors.index.json", map);
+        load(folder);
+    };
+    make(dir / "hub/snapshots/rev", "../../blobs/0123abcd");
+    make(dir / "inside", "files/one.safetensors");
+    for (const char* outside : {"../elsewhere/one", "../../blobs/0123"})
+        expect_error(Exit::input, {"index.json", "is a link to", "outside"}, [&] { make(dir / "plain/x", outside); });
+    expect_error(Exit::input, {"outside"}, [&] { make(dir / "snapshots/rev", "../../elsewhere/one"); });
 }
 
 TEST(huggingface, rows_of_the_optimiser) {

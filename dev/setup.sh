@@ -1,5 +1,6 @@
 #!/bin/sh
 # Checks for the libraries the build needs; installs what is missing when it may, else prints the command.
+# `setup.sh fuzz` does so for the compiler of `make fuzz`.
 set -eu
 missing=""
 need() { [ -e "/usr/include/$1" ] || [ -e "/usr/include/$(uname -m)-linux-gnu/$1" ] || [ -e "/usr/local/include/$1" ] || missing="$missing $2"; }
@@ -14,6 +15,13 @@ need CLI/CLI.hpp libcli11-dev
 need xxhash.h libxxhash-dev
 need gtest/gtest.h libgtest-dev
 need boost/context/fiber.hpp libboost-context-dev
+if [ "${1:-}" = fuzz ]; then
+    fuzzer=${FUZZ_CXX:-$(command -v clang++ || echo clang++-14)}
+    command -v "$fuzzer" >/dev/null || missing="$missing clang-14"
+    # The sanitizers' runtimes are a package of their own, only recommended by the compiler's.
+    [ -e "$("$fuzzer" -print-resource-dir 2>/dev/null)/lib/linux/libclang_rt.fuzzer-$(uname -m).a" ] ||
+        missing="$missing libclang-rt-14-dev"
+fi
 [ -n "$missing" ] || exit 0
 
 install="apt-get install -y --no-install-recommends$missing"

@@ -26,11 +26,13 @@ struct ToyModel {
             [this](const Row& row, std::span<const float> from) { std::copy(from.begin(), from.end(), values(row)); };
     }
 
-    // Of T tokens, (T,V).
+    static int token_at(int t, int V) { return (t * 7 + 3) % V; }
+
+    // Of T tokens, (T,P).
     std::vector<float> logits() {
         std::vector<int> token(gpt.T), position(gpt.T);
         std::iota(position.begin(), position.end(), 0);
-        for (int t = 0; t < gpt.T; t++) token[t] = (t * 7 + 3) % gpt.V;
+        for (int t = 0; t < gpt.T; t++) token[t] = token_at(t, gpt.V);
         gpt.forward({1, gpt.T, token.data(), nullptr, position.data(), nullptr});
         const float* out = gpt.x[gpt.logits];
         return {out, out + size_t(gpt.T) * gpt.P};

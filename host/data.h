@@ -16,11 +16,13 @@ struct DataFile {
     uint64_t bytes = 0, hash = 0;      // hash of a text: all of it; of a shard: header, size and 64 blocks of 4 KiB spread evenly
 };
 
-// A sequence of tokens: in memory, or in shards (llm.c's .bin), of which only what a batch needs is read.
+// A sequence of tokens: in memory, or in shards (.bin), of which only what a batch needs is read.
 struct TokenSource;
 
 enum class Purpose { train, validate };
 enum class DocumentMask { off, on };
+enum class TokenType { uint16, uint32 };              // of files without a header
+template <> inline constexpr auto names_of<TokenType> = std::to_array({"uint16", "uint32"});
 
 struct Window {
     uint64_t begin;                    // its first input; the last target is begin + T
@@ -56,6 +58,8 @@ struct DataOptions {
     DocumentMask mask = DocumentMask::off;
     std::optional<Tokenizer> tokenizer;                       // a given one; else one of `kind` is trained on the text of data
     TokenizerKind kind = TokenizerKind::character;
+    std::optional<TokenType> token_type;                      // of .bin files without a header (nanoGPT's)
+    int separator = -1;                                       // the model's end of text, where the shards do not say
     int vocab = 0;                                            // of the model, if that is fixed; 0: the tokenizer's or shards' own
 };
 

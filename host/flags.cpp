@@ -39,6 +39,7 @@ std::vector<Flag> data_flags() { return {
     {"val",          &O::val,          "PATH...", "",     "validation data (otherwise the end of --data)"},
     {"val-fraction", &O::val_fraction, "P",       "0.1",  "part of --data kept for validation", inside(0, 1)},
     {"tokenizer",    &O::tokenizer,    "KIND",    "char", "char, word, byte, or a tokenizer.json"},
+    {"token-type",   &O::token_type,   "TYPE", "uint16",  "of .bin files without a header, as nanoGPT's: uint16 or uint32"},
     {"doc-mask",     &O::doc_mask,     "",        "false", "attention stays within a document"},
 }; }
 
@@ -97,7 +98,7 @@ std::vector<Flag> all_flags() {
     add(in("Model", train, {
         {"from-scratch", &O::from_scratch, "", "false", "take the directory's sizes and not its weights"}}));
     add(in("Model", train | plan, model_flags()));
-    add(in("Model", plan, {
+    add(in("Model", train | plan, {
         {"vocab", &O::vocab, "V", "50257", "entries of the vocabulary (the model's)", at_least(1)}}));
     add(in("Data", train, data_flags()));
     add(in("Batch", train | plan, {

@@ -1,6 +1,7 @@
 // config.json. The weights are in huggingface_weights.cpp.
 #include "huggingface.h"
 #include <cmath>
+#include "llmc.h"
 
 using safetensors::Dtype;
 
@@ -338,9 +339,30 @@ ModelDescription model_from_json(const Json& json, const std::string& what) {
     return model;
 }
 
-ModelDescription read_model_description(const std::string& directory) {
-    const std::string path = directory + "/config.json";
-    return model_from_json(read_json(path, 1 << 20), path);
+ModelDescription read_model_description(const std::string& path) {
+    constexpr uint64_t longest = 1 << 20;
+    if (llmc::is_checkpoint(path)) return llmc::read_description(path);
+    const std::string file = path + "/config.json", course = path + "/model_config.json";
+    if (!files::exists(file) && files::exists(course)) return course_model_from_json(read_json(course, longest), course);
+    return model_from_json(read_json(file, longest), file);
+}
+
+ModelDescription course_model_from_json(const Json& json, const std::string& what) {
+    const Fields f(json, what);
+    Config c = *find_preset("cs336-small");
+    const auto size = [&](const char* key) {
+        if (!f.find(key)) f.refuse(key, "is missing");
+        return f.integer(key, 0);
+    };
+    c.V = size("vocab_size"), c.T = size("context_length"), c.C = size("d_model"), c.L = size("num_layers");
+    c.NH = c.NKV = size("num_heads"), c.F = size("d_ff");
+    if (c.NH < 1 || c.C % c.NH) f.refuse("d_model", "must be a multiple of num_heads");
+    c.HS = c.C / c.NH;
+    c.rope_theta = float(f.number("rope_theta", 10000));
+    if (const auto wrong = problems(c); !wrong.empty()) throw Error(Exit::input, what, wrong.front());
+    ModelDescription model;
+    model.config = c;
+    return model;
 }
 
 Json generation_config(const SpecialTokens& special) {

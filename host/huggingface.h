@@ -24,7 +24,10 @@ Family family_of(const Config& config);
 Json to_json(const ModelDescription& model);
 // Throws Error{input} naming `what` and the key for what we cannot do: it is never ignored.
 ModelDescription model_from_json(const Json& json, const std::string& what);
-ModelDescription read_model_description(const std::string& directory);
+// model_config.json of Stanford's course CS336: vocab_size, context_length, d_model, num_layers, num_heads, d_ff.
+ModelDescription course_model_from_json(const Json& json, const std::string& what);
+// Of a Hugging Face directory, one of the course's (model_config.json, its state dict as safetensors), or llm.c's .bin.
+ModelDescription read_model_description(const std::string& path);
 Json generation_config(const SpecialTokens& special);
 
 Json to_json(const Config& config);                                  // every field, by name
@@ -37,9 +40,10 @@ struct WrittenFile { std::string name; uint64_t size, hash; };
 // Writes directory/model.safetensors with memory for a tensor or two. Throws Error{numeric} at an infinity or NaN.
 WrittenFile save_weights(const std::string& directory, const ModelDescription& model, const Layout& layout,
                          const GetRow& get);
-// Reads model.safetensors, or the shards of its index.json. All names and shapes are checked before set().
-void load_weights(const std::string& directory, const Config& config, const Layout& layout, const SetRow& set);
-void check_weights(const std::string& directory, const Config& config, const Layout& layout);   // names and shapes only
+// Reads model.safetensors, or the shards of its index.json, or llm.c's .bin. All names and shapes are checked before
+// set(); memory for the largest row, and once more for one whose order is not ours.
+void load_weights(const std::string& path, const Config& config, const Layout& layout, const SetRow& set);
+void check_weights(const std::string& path, const Config& config, const Layout& layout);   // names and shapes only
 
 // Whole rows under the names PREFIX.ROW, fp32: the optimiser's state.
 struct NamedRows { std::string prefix; GetRow get; };

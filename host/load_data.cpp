@@ -59,16 +59,16 @@ Input read_builtin(const std::string& name) {
     return {Content::builtin, name, std::move(corpus.text), {}, std::move(corpus.log_p), {file}};
 }
 
-void add_shard(Input& input, const std::string& path) {
-    const Shard shard = open_shard(path);
-    if (!input.shards.empty() && input.shards[0].bytes_per_token != shard.bytes_per_token)
+void add_shard(Input& input, const std::string& path, std::optional<TokenType> type) {
+    const Shard shard = open_shard(path, type);
+    if (!input.shards.empty() && (input.shards[0].bytes_per_token != shard.bytes_per_token || input.shards[0].vocab != shard.vocab))
         throw Error(Exit::input, path, "is a shard of another kind than " + input.shards[0].path, "give shards of one tokenizer");
-    input.files.push_back({path, Shard::header + shard.tokens * shard.bytes_per_token, hash_shard(shard)});
+    input.files.push_back({path, shard.header + shard.tokens * shard.bytes_per_token, hash_shard(shard)});
     input.shards.push_back(shard);
 }
 
-Input read_input(const std::string& flag, const std::vector<std::string>& patterns, const DataProgress& progress,
-                 std::vector<std::string>& warnings) {
+Input read_input(const std::string& flag, const std::vector<std::string>& patterns, const DataOptions& options,
+                 const DataProgress& progress, std::vector<std::string>& warnings) {
     std::vector<std::string> paths;
     for (const std::string& pattern : patterns) {
         if (is_builtin(pattern) && patterns.size() == 1) return read_builtin(pattern);
@@ -82,7 +82,7 @@ Input read_input(const std::string& flag, const std::vector<std::string>& patter
     size_t repaired = 0, done = 0;
     for (const std::string& path : paths) {
         if (progress) progress("reading " + path, done++, paths.size());
-        if (shards) { add_shard(input, path); continue; }
+        if (shards) { add_shard(input, path, options.token_type); continue; }
         const std::string text = read_text(path, repaired);
         input.files.push_back({path, text.size(), XXH64(text.data(), text.size(), 0)});
         input.text += text;
@@ -124,13 +124,13 @@ struct Tokens {
 };
 
 // A built-in corpus begins with a line feed, so that every line has one before it: the token its first character is predicted from.
-Tokens tokenise(const Input& input, const std::optional<Tokenizer>& tokenizer, int vocab, const DataProgress& progress) {
+Tokens tokenise(const Input& input, const std::optional<Tokenizer>& tokenizer, int vocab, int end_of_text, const DataProgress& progress) {
     Tokens tokens;
     auto source = std::make_shared<TokenSource>(vocab);
     tokens.source = source;
     if (input.content == Content::shards) {
         for (const Shard& shard : input.shards) source->add(shard);
-        const int separator = shard_separator(input.shards[0]);
+        const int separator = input.shards[0].separator < 0 ? end_of_text : input.shards[0].separator;
         tokens.separator = separator < vocab ? separator : -1;
         return tokens;
     }
@@ -221,16 +221,18 @@ void check(const DataOptions& options) {
 Data load_data(const DataOptions& options, const DataProgress& progress) {
     check(options);
     Data data;
-    Input train = read_input("--data", options.data, progress, data.warnings), val;
-    if (!options.val.empty()) val = read_input("--val", options.val, progress, data.warnings);
+    Input train = read_input("--data", options.data, options, progress, data.warnings), val;
+    if (!options.val.empty()) val = read_input("--val", options.val, options, progress, data.warnings);
 
     data.tokenizer = options.tokenizer;
     if (!data.tokenizer && train.content != Content::shards) data.tokenizer = train_tokenizer(options.kind, train.text);
-    data.vocab = options.vocab ? options.vocab : data.tokenizer ? data.tokenizer->vocab_size() : shard_vocab(train.shards[0]);
+    data.vocab = options.vocab ? options.vocab : data.tokenizer ? data.tokenizer->vocab_size() : train.shards[0].vocab;
+    if (!data.vocab)
+        throw Error(Exit::usage, train.name, "does not say how many tokens its tokenizer knows", "give --vocab or --tokenizer FILE");
 
-    const Tokens tokens = tokenise(train, data.tokenizer, data.vocab, progress);
+    const Tokens tokens = tokenise(train, data.tokenizer, data.vocab, options.separator, progress);
     const bool separate = !options.val.empty();
-    const Tokens val_tokens = separate ? tokenise(val, data.tokenizer, data.vocab, progress) : Tokens{};
+    const Tokens val_tokens = separate ? tokenise(val, data.tokenizer, data.vocab, options.separator, progress) : Tokens{};
     if (options.mask == DocumentMask::on && tokens.separator < 0)
         throw Error(Exit::usage, "--doc-mask", train.name + " has no documents: nothing separates them", "use it with shards or a built-in corpus");
 

@@ -5,6 +5,7 @@
 #include <optional>
 #include <set>
 #include "config.h"
+#include "data.h"
 #include "schedule.h"
 
 enum class Command { train, sample, plan };
@@ -39,6 +40,7 @@ struct Options {
     double val_fraction = 0;
     std::string tokenizer;
     bool doc_mask = false;
+    std::optional<TokenType> token_type;         // of .bin files without a header
 
     int batch = 0, steps = 0;
     std::optional<int> context, warmup;          // none: the model's T; steps / 20

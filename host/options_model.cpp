@@ -27,7 +27,7 @@ std::string unknown_model(const std::string& model) {
     std::vector<std::string> names;
     for (const Preset& p : presets()) names.push_back(p.name);
     const std::string meant = nearest(model, names);
-    return fmt::format("--model: {} is neither a preset{} nor a directory; --help lists the presets", in_quotes(model),
+    return fmt::format("--model: {} is neither a preset{} nor a directory or file; --help lists the presets", in_quotes(model),
                        meant.empty() ? "" : " (" + meant + "?)");
 }
 
@@ -49,7 +49,7 @@ std::vector<std::string> contradictions(const Options& o) {
                            o.model, o.model));
     } else {
         std::error_code ignored;
-        const bool is_path = o.model.find('/') != std::string::npos || std::filesystem::is_directory(o.model, ignored);
+        const bool is_path = o.model.find('/') != std::string::npos || std::filesystem::exists(o.model, ignored);
         refuse(!is_preset(o) && !is_path, unknown_model(o.model));
     }
     both("resume", "overwrite", "one continues the run, the other throws it away");

@@ -73,7 +73,9 @@ void Run::load() {
     how.seed = options.seed;
     T = how.T = options.context.value_or(config.T);
     how.mask = options.doc_mask ? DocumentMask::on : DocumentMask::off;
-    how.vocab = fixed_vocabulary ? config.V : 0;
+    how.vocab = fixed_vocabulary ? config.V : options.vocab.value_or(0);
+    how.token_type = options.token_type;
+    if (!special.eos.empty()) how.separator = special.eos[0];
     if (resumed) how.tokenizer = load_tokenizer(resumed->path + "/tokenizer.json");
     else if (const auto kind = from_name<TokenizerKind>(options.tokenizer)) how.kind = *kind;
     else if (!options.tokenizer.empty()) how.tokenizer = load_tokenizer(options.tokenizer);

@@ -249,24 +249,30 @@ const Tensor* Reader::find(const std::string& name) const {
     return found == index.end() ? nullptr : &all[found->second];
 }
 
-void Reader::read(std::span<float> out, const Tensor& tensor, uint64_t first) const {
-    const uint64_t total = tensor.elements(), width = uint64_t(bits(tensor.dtype)) / 8;
-    REQUIRE(first <= total && out.size() <= total - first);
-    if (tensor.dtype == Dtype::F32) return file.read(out.data(), out.size_bytes(), data + tensor.begin + first * width);
+void read_floats(const files::Reader& file, Dtype dtype, uint64_t offset, std::span<float> out) {
+    if (dtype == Dtype::F32) return file.read(out.data(), out.size_bytes(), offset);
+    const uint64_t width = uint64_t(bits(dtype)) / 8;
     std::vector<char> bytes(std::min(chunk, out.size()) * width);
     for (size_t at = 0; at < out.size(); at += chunk) {
         const std::span<float> part = out.subspan(at, std::min(chunk, out.size() - at));
-        file.read(bytes.data(), part.size() * width, data + tensor.begin + (first + at) * width);
-        switch (tensor.dtype) {
+        file.read(bytes.data(), part.size() * width, offset + at * width);
+        switch (dtype) {
             case Dtype::F64: convert<double>(part, bytes.data(), [](double x) { return float(x); }); break;
             case Dtype::F16: convert<uint16_t>(part, bytes.data(), half_to_float); break;
             case Dtype::BF16:
                 convert<uint16_t>(part, bytes.data(),
                                   [](uint16_t x) { return std::bit_cast<float>(uint32_t(x) << 16); });
                 break;
-            default: require_float(tensor, path());
+            default: REQUIRE(false);
         }
     }
+}
+
+void Reader::read(std::span<float> out, const Tensor& tensor, uint64_t first) const {
+    const uint64_t total = tensor.elements();
+    REQUIRE(first <= total && out.size() <= total - first);
+    require_float(tensor, path());
+    read_floats(file, tensor.dtype, data + tensor.begin + first * uint64_t(bits(tensor.dtype)) / 8, out);
 }
 
 Writer::Writer(const std::string& path, std::vector<Tensor> tensors) : file(path), all(std::move(tensors)) {

@@ -22,6 +22,8 @@ struct Tensor {
     uint64_t begin = 0, end = 0;                      // bytes, from the end of the header
     uint64_t elements() const;                        // Error on overflow
 };
+// Values of type F64, F32, F16 or BF16 that begin at byte `offset` of any file, as floats.
+void read_floats(const files::Reader& file, Dtype dtype, uint64_t offset, std::span<float> out);
 void require_float(const Tensor& tensor, const std::string& path);     // Error unless F64, F32, F16 or BF16
 std::string shape_text(std::span<const uint64_t> shape);   // "[2, 3]"
 

@@ -5,19 +5,20 @@
 #include <string>
 #include <string_view>
 #include <vector>
-#include "tokenizer.h"
+#include "data.h"
 
-// llm.c's format: 256 32-bit integers (magic, version, number of tokens, zeros), then the tokens, two or four bytes each.
+// A file of tokens, of which the header says how they lie there: llm.c's (256 32-bit integers: magic, version, number of
+// tokens, zeros) or llmq's ("BIN.TOK\n" and numbers in 1024 bytes). nanoGPT's has none: somebody must name its type.
 struct Shard {
     std::string path;
-    uint64_t tokens = 0, bytes_per_token = 2;
-    static constexpr uint64_t header = 1024;
+    const char* format = "";                       // whose
+    uint64_t header = 0, tokens = 0, bytes_per_token = 2;
+    int separator = -1;                            // between documents; -1: the format does not say
+    int vocab = 0;                                 // of the tokenizer such files are made with; 0: unknown
 };
 
 // Reads the header and compares it with the file's size. Throws Error{input} for all that is not a whole shard.
-Shard open_shard(const std::string& path);
-int shard_separator(const Shard& shard);           // the token before every document
-int shard_vocab(const Shard& shard);               // of the tokenizer such shards are made with
+Shard open_shard(const std::string& path, std::optional<TokenType> without_header = {});
 // XXH64 of header, size and 64 blocks of 4 KiB spread evenly.
 uint64_t hash_shard(const Shard& shard);
 

@@ -1,0 +1,32 @@
+#!/bin/sh
+# seeds.sh TARGET FOLDER: valid inputs to start from, of the goldens and written here.
+set -eu
+target=$1 folder=$2
+models=$(dirname "$0")/../oracle/models
+put() { cat >"$folder/seed_$1"; }
+little() { for n in "$@"; do printf "\\$(printf %o $((n & 255)))\\$(printf %o $((n >> 8 & 255)))\\$(printf %o $((n >> 16 & 255)))\\$(printf %o $((n >> 24 & 255)))"; done; }
+zeros() { head -c "$1" /dev/zero; }
+
+case $target in
+safetensors)
+    cp "$models/qwen2/answers.safetensors" "$folder/seed_answers"
+    header='{"__metadata__":{"format":"pt"},"a":{"dtype":"BF16","shape":[1,2],"data_offsets":[0,4]}}'
+    { little ${#header} 0; printf '%s' "$header"; zeros 4; } | put small ;;
+config) for model in "$models"/*; do cat "$model"/*config.json | put "$(basename "$model")"; done ;;
+index)
+    cat "$models/llama-2/model.safetensors.index.json" | put llama
+    echo '{"metadata":{"total_size":8},"weight_map":{"x":"a","y":"b"}}' | put two ;;
+shard)
+    { little 20240520 1 3; zeros 1012; printf 'abcdef'; } | put gpt2
+    { little 20240801 7 2; zeros 1012; little 5 6; } | put llama3
+    { printf 'BIN.TOK\n'; little 2 4 2 100 0; zeros 996; little 5 6; } | put llmq ;;
+llmc) { little 20240326 5 2 3 1 1 2 3; zeros 992; zeros 176; } | put tiny ;;
+manifest) echo '{"format":"gpt.cu checkpoint","version":1,"step":1,"sequence":1,"run":{},"files":{"config.json":{"bytes":2,
+    "xxh64":"0"},"model.safetensors":{"bytes":2,"xxh64":"0"},"state.json":{"bytes":2,"xxh64":"0"}}}' | put one ;;
+state) echo '{"loop":{"step":1,"samples":2,"skipped":0,"skipped_in_a_row":0,"best_val":"0x1p+0","last_val":"nan",
+    "log_bytes":3},"options":{"model":"tiny","layers":2,"data":["a","b"],"lr":0.1,"steps":5}}' | put one ;;
+command_line) printf '%s\n' train --model gpt2 --layers 3 --lr=1e-3 --steps 5 --data a b --total-batch 16384 | put train ;;
+tokenizer)
+    echo '{"version":"1.0","model":{"type":"BPE","vocab":{"a":0,"b":1,"ab":2},"merges":["a b"]}}' | put bpe
+    for file in "$(dirname "$0")"/seeds/tokenizer*; do [ ! -e "$file" ] || cp "$file" "$folder/seed_$(basename "$file")"; done ;;
+esac
