@@ -130,6 +130,17 @@ TEST(tokenizer, refuses_other_files) {
     EXPECT_EQ(code_of([&] { tokenizer_from_json(good, "good.json"); }), Exit::done);
 }
 
+// A word that takes the id of another: no id is out of range, one is missing.
+TEST(tokenizer, refuses_two_words_with_one_id) {
+    const std::string good = train_tokenizer(TokenizerKind::word, "xyz abc").to_json();
+    const std::string from = "\" abc\": 1", to = "\" abc\": 2";
+    ASSERT_NE(good.find(from), std::string::npos) << good;
+    ASSERT_NE(good.find("\"xyz\": 2"), std::string::npos) << good;
+    std::string bad = good;
+    bad.replace(bad.find(from), from.size(), to);
+    EXPECT_EQ(code_of([&] { tokenizer_from_json(bad, "bad.json"); }), Exit::input);
+}
+
 TEST(tokenizer, streams_whole_characters_only) {
     const std::string text = "aé爱😀b";
     const Tokenizer bytes = byte_tokenizer();

@@ -7,14 +7,17 @@
 #include "error.h"
 #include "files.h"
 
-Json parse_json(std::string_view text, const std::string& what) {
+namespace {
+
+template <class AnyJson>
+AnyJson parse(std::string_view text, const std::string& what) {
     constexpr int max_depth = 64;
     std::vector<std::set<std::string>> keys;      // of every object that is still open
-    const auto check = [&](int depth, Json::parse_event_t event, Json& value) {
+    const auto check = [&](int depth, typename AnyJson::parse_event_t event, AnyJson& value) {
         if (depth >= max_depth) throw Error(Exit::input, what, "JSON nested deeper than " + std::to_string(max_depth));
-        if (event == Json::parse_event_t::object_start) keys.emplace_back();
-        if (event == Json::parse_event_t::object_end) keys.pop_back();
-        if (event == Json::parse_event_t::key && !keys.back().insert(value.get<std::string>()).second)
+        if (event == AnyJson::parse_event_t::object_start) keys.emplace_back();
+        if (event == AnyJson::parse_event_t::object_end) keys.pop_back();
+        if (event == AnyJson::parse_event_t::key && !keys.back().insert(value.template get<std::string>()).second)
             throw Error(Exit::input, what, "the key " + value.dump() + " stands twice in an object");
         return true;
     };
@@ -22,12 +25,20 @@ Json parse_json(std::string_view text, const std::string& what) {
     if (text.starts_with("\xEF\xBB\xBF"))
         throw Error(Exit::input, what, "begins with a byte order mark, JSON does not");
     try {
-        return Json::parse(text, check);
-    } catch (const Json::parse_error& error) {
+        return AnyJson::parse(text, check);
+    } catch (const typename AnyJson::parse_error& error) {
         throw Error(Exit::input, what, "not valid JSON at byte " + std::to_string(error.byte));
-    } catch (const Json::exception&) {
+    } catch (const typename AnyJson::exception&) {
         throw Error(Exit::input, what, "not valid JSON: a number out of range");
     }
+}
+
+}  // namespace
+
+Json parse_json(std::string_view text, const std::string& what) { return parse<Json>(text, what); }
+
+nlohmann::json parse_large_json(std::string_view text, const std::string& what) {
+    return parse<nlohmann::json>(text, what);
 }
 
 Json read_json(const std::string& path, uint64_t limit) { return parse_json(files::read_file(path, limit), path); }

@@ -9,6 +9,8 @@ using Json = nlohmann::ordered_json;
 
 // Throws Error{input} naming `what` for anything but one JSON value of at most 64 levels.
 Json parse_json(std::string_view text, const std::string& what);
+// The same with sorted keys, for objects with very many of them.
+nlohmann::json parse_large_json(std::string_view text, const std::string& what);
 Json read_json(const std::string& path, uint64_t limit = 64 << 20);
 
 std::string to_text(const Json& json);               // indented, ends with a newline; bad UTF-8 is replaced

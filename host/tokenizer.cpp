@@ -1,9 +1,10 @@
 #include "tokenizer.h"
-#include <utf8proc.h>
 #include <xxhash.h>
 #include <algorithm>
 #include <cstdio>
+#include "bpe.h"
 #include "error.h"
+#include "unicode.h"
 #include "utf8.h"
 
 namespace {
@@ -11,12 +12,6 @@ namespace {
 constexpr const char* unknown_word = "<unk>";
 
 enum class CharacterClass { letter, digit, ideograph, space, apostrophe, symbol };
-
-// White_Space of Unicode, which has been the same since 2014.
-bool is_space(char32_t c) {
-    return (c >= 9 && c <= 13) || c == ' ' || c == 0x85 || c == 0xA0 || c == 0x1680 || (c >= 0x2000 && c <= 0x200A) || c == 0x2028 ||
-           c == 0x2029 || c == 0x202F || c == 0x205F || c == 0x3000;
-}
 
 // Scripts written without spaces, where a character is the better word. The regular expression of to_json says the same.
 bool is_ideograph(char32_t c) {
@@ -26,18 +21,12 @@ bool is_ideograph(char32_t c) {
 
 CharacterClass class_of(char32_t c) {
     using enum CharacterClass;
-    if (c < 0x80) {
-        if ((c | 32) >= 'a' && (c | 32) <= 'z') return letter;
-        if (c >= '0' && c <= '9') return digit;
-        return is_space(c) ? space : c == '\'' ? apostrophe : symbol;
-    }
     if (is_ideograph(c)) return ideograph;
-    if (is_space(c)) return space;
-    if (c == 0x2019) return apostrophe;
-    switch (utf8proc_category(utf8proc_int32_t(c))) {
-        case UTF8PROC_CATEGORY_LU: case UTF8PROC_CATEGORY_LL: case UTF8PROC_CATEGORY_LT: case UTF8PROC_CATEGORY_LM:
-        case UTF8PROC_CATEGORY_LO: case UTF8PROC_CATEGORY_MN: case UTF8PROC_CATEGORY_MC: case UTF8PROC_CATEGORY_ME: return letter;
-        case UTF8PROC_CATEGORY_ND: case UTF8PROC_CATEGORY_NL: case UTF8PROC_CATEGORY_NO: return digit;
+    if (c == '\'' || c == 0x2019) return apostrophe;
+    switch (unicode::class_of(c)) {
+        case unicode::Class::letter: case unicode::Class::mark: return letter;
+        case unicode::Class::number: return digit;
+        case unicode::Class::space: return space;
         default: return symbol;
     }
 }
@@ -133,13 +122,14 @@ void Tokenizer::index() {
     }
 }
 
-std::vector<int> Tokenizer::encode(std::string_view text) const {
+std::vector<int> Tokenizer::encode(std::string_view text, Specials specials) const {
     std::vector<int> ids;
-    ids.reserve(kind == TokenizerKind::word ? text.size() / 4 : text.size());
+    ids.reserve(kind == TokenizerKind::word || kind == TokenizerKind::bpe ? text.size() / 4 : text.size());
     switch (kind) {
         case TokenizerKind::character: encode_characters(ids, text, *this); break;
         case TokenizerKind::word: encode_words(ids, text, *this); break;
         case TokenizerKind::byte: for (const char c : text) ids.push_back(uint8_t(c)); break;
+        case TokenizerKind::bpe: bpe->encode(ids, text, specials); break;
     }
     return ids;
 }
@@ -172,11 +162,21 @@ std::string Tokenizer::token_text(int id) const {
 uint64_t Tokenizer::hash() const {
     std::string all = name_of(kind);
     for (const std::string& token : tokens) all.append(std::to_string(token.size())).append(":").append(token);
-    return XXH64(all.data(), all.size(), uint64_t(unknown));
+    const uint64_t hash = XXH64(all.data(), all.size(), uint64_t(unknown));
+    return bpe ? bpe->hash(hash) : hash;
+}
+
+int Tokenizer::separator() const {
+    if (!bpe) return -1;
+    if (!bpe->before.empty()) return bpe->before[0];
+    for (const char* name : {"<|endoftext|>", "<|begin_of_text|>", "<|end_of_text|>", "</s>"})
+        for (const AddedToken& token : bpe->added) if (token.content == name) return token.id;
+    return -1;
 }
 
 size_t Tokenizer::safe_cut(std::string_view text, size_t near) const {
     if (kind == TokenizerKind::byte) return std::min(near, text.size());
+    if (kind == TokenizerKind::bpe) return bpe->safe_cut(text, near);
     for (size_t at = near; at < text.size(); at++) {
         // A space starts a word, a line feed is one; a character starts at any byte that does not continue one.
         if (kind == TokenizerKind::word ? text[at] == ' ' || text[at] == '\n' : (uint8_t(text[at]) & 0xC0) != 0x80) return at;
@@ -192,6 +192,9 @@ Tokenizer byte_tokenizer() {
 
 Tokenizer train_tokenizer(TokenizerKind kind, std::string_view text, int most_words) {
     if (kind == TokenizerKind::byte) return byte_tokenizer();
+    if (kind == TokenizerKind::bpe)
+        throw Error(Exit::usage, "--tokenizer bpe", "is not trained along the way",
+                    "train one with: train_gpt tokenize --train-bpe N, then name its directory");
     Tokenizer tokenizer;
     tokenizer.kind = kind;
     if (kind == TokenizerKind::word) {
