@@ -41,7 +41,7 @@ SANITIZER := $(if $(SANITIZE),-fsanitize=$(SANITIZE) -fno-omit-frame-pointer)
 SANITIZER_RUN := $(if $(filter thread,$(SANITIZE)),export OMP_NUM_THREADS=1;)$(if $(filter address,$(SANITIZE)),export OMP_STACKSIZE=64M;)
 SANITIZER_LINK := $(SANITIZER) $(if $(filter address,$(SANITIZE)),-Wl$(comma)-z$(comma)norelro)
 FLAGS := $(COMMON) -march=$(ARCH) -fopenmp $(MATH) $(WARN)
-LIBS := -lfmt -lutf8proc -lxxhash $(if $(filter 1,$(DNNL)),-ldnnl)
+LIBS := -lfmt -lxxhash $(if $(filter 1,$(DNNL)),-ldnnl)
 
 # Kernels for the CPU: compiled by the host compiler against dev/simt, which runs them and is never instrumented itself.
 SIMT_FLAGS := $(if $(filter address,$(SANITIZE)),-DSIMT_ASAN)$(if $(filter thread,$(SANITIZE)),-DSIMT_TSAN)

@@ -9,7 +9,6 @@ compiler=${CXX:-g++}
 command -v "${compiler##* }" >/dev/null || missing="$missing g++"
 [ "${DNNL:-1}" = 0 ] || need dnnl.hpp libdnnl-dev
 need fmt/core.h libfmt-dev
-need utf8proc.h libutf8proc-dev
 need nlohmann/json.hpp nlohmann-json3-dev
 need CLI/CLI.hpp libcli11-dev
 need xxhash.h libxxhash-dev

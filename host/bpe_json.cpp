@@ -23,8 +23,6 @@ public:
         for (const json& step : steps(part(file, "post_processor"), "processors")) read_post_processor(bpe, step);
         const std::vector<json> decoders = steps(part(file, "decoder"), "decoders");
         if (decoders.size() != 1 || type(decoders[0]) != "ByteLevel") refuse("decoder", "only ByteLevel is known");
-        bpe.recognises_specials = !flag(file, "special_tokens_are_text", false);
-        bpe.ranks = flag(file, "tiktoken_ranks", false) ? Ranks::tokens : Ranks::listed;
     }
 
 private:
@@ -86,6 +84,8 @@ private:
         for (const char* name : {"continuing_subword_prefix", "end_of_word_suffix"})
             if (const json& affix = part(model, name); !affix.is_null() && affix != "") refuse(name, "is not byte-level BPE");
         bpe.ignore_merges = flag(model, "ignore_merges", false);
+        bpe.recognises_specials = !flag(model, "special_tokens_are_text", false);      // these two are ours
+        bpe.ranks = flag(model, "tiktoken_ranks", false) ? Ranks::tokens : Ranks::listed;
         bpe.names = tokens_of(part(model, "vocab"), what);
         const auto ids = ids_of(bpe.names);
         const json& merges = part(model, "merges");
@@ -139,9 +139,9 @@ private:
         constexpr size_t longest_content = 4096;
         if (list.is_null()) return;
         if (!list.is_array()) refuse("added_tokens", "must be a list");
-        auto ids = ids_of(bpe.names);
         const size_t most = bpe.names.size() + list.size();
         bpe.names.reserve(most);                 // `ids` points into it
+        auto ids = ids_of(bpe.names);
         for (const json& row : list) {
             AddedToken token;
             token.content = text(part(row, "content"), "content of an added token");

@@ -57,11 +57,11 @@ std::string bpe_to_json(const Bpe& bpe) {
                  {"decoder", byte_level(true, true)}};
     file["model"] = {{"type", "BPE"}, {"dropout", nullptr}, {"unk_token", nullptr}, {"continuing_subword_prefix", nullptr},
                      {"end_of_word_suffix", nullptr}, {"fuse_unk", false}, {"byte_fallback", false}, {"ignore_merges", bpe.ignore_merges}};
+    // The library passes over these two.
+    if (bpe.ranks == Ranks::tokens) file["model"]["tiktoken_ranks"] = true;
+    if (!bpe.recognises_specials) file["model"]["special_tokens_are_text"] = true;
     file["model"]["vocab"] = std::move(vocab);
     file["model"]["merges"] = std::move(merges);
-    // Other readers pass over these two.
-    if (bpe.ranks == Ranks::tokens) file["tiktoken_ranks"] = true;
-    if (!bpe.recognises_specials) file["special_tokens_are_text"] = true;
     return file.dump() + "\n";
 }
 

@@ -4,6 +4,7 @@
 #include "plan.h"
 #include "run.h"
 #include "sample.h"
+#include "tokenize.h"
 #include "train.h"
 
 void print_piece(const std::string& text) {
@@ -36,6 +37,7 @@ Exit run_command(const Options& given) {
     }
     if (options.command == Command::plan) return plan(options);
     if (options.threads > 0) omp_set_num_threads(options.threads);
+    if (options.command == Command::tokenize) return tokenize(options);
 
     using Kind = GpuFound::Kind;
     const GpuFound gpu = options.device == DeviceKind::cpu ? GpuFound{Kind::none, "not asked for"} : find_gpu();

@@ -77,6 +77,9 @@ struct Data {
 
 using DataProgress = std::function<void(const std::string& what, uint64_t done, uint64_t total)>;    // bytes
 
+// The files that paths and patterns stand for, each pattern's sorted. Throws Error naming the flag where none matches.
+std::vector<std::string> expand_paths(const std::string& flag, const std::vector<std::string>& patterns);
+
 // Reads, checks and tokenises. Throws Error{usage, input, io}: no such file, a directory, an empty or broken shard,
 // text shorter than a context, ids or characters a fixed vocabulary does not have.
 Data load_data(const DataOptions& options, const DataProgress& progress = {});

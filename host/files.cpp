@@ -165,6 +165,12 @@ void Writer::write(const void* data, size_t n) {
     }
 }
 
+void Writer::write_again(const void* data, size_t n) {
+    operation("write", path_);
+    const ssize_t put = ::pwrite(file, data, n, 0);
+    if (put < 0 || size_t(put) != n) fail_to("write", path_, put < 0 ? errno : ENOSPC);
+}
+
 void Writer::close() {
     operation("fsync", path_);
     if (fsync(file)) fail_to("write to the disk", path_, errno);

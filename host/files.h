@@ -45,6 +45,7 @@ public:
     ~Writer();
     Writer(const Writer&) = delete;
     void write(const void* data, size_t n);
+    void write_again(const void* data, size_t n);     // over the first n bytes; hash() stays that of what stood there
     void close();                                     // fsync and close, both checked
     uint64_t size() const { return size_; }
     uint64_t hash() const;                            // of what was written so far

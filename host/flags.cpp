@@ -6,7 +6,8 @@ namespace {
 using O = Options;
 
 constexpr unsigned bit(Command c) { return 1u << unsigned(c); }
-constexpr unsigned train = bit(Command::train), sample = bit(Command::sample), plan = bit(Command::plan);
+constexpr unsigned train = bit(Command::train), sample = bit(Command::sample), plan = bit(Command::plan),
+                   tokenize = bit(Command::tokenize);
 
 constexpr Range inside(double a, double b) { return {.least = a, .most = b, .above = true, .below = true}; }
 constexpr Range probability = {.least = 0, .most = 1, .below = true};      // 0 but not 1
@@ -38,7 +39,7 @@ std::vector<Flag> data_flags() { return {
     {"data",         &O::data,         "PATH...", "builtin:stories", "text, .bin shards, builtin:stories or :counting"},
     {"val",          &O::val,          "PATH...", "",     "validation data (otherwise the end of --data)"},
     {"val-fraction", &O::val_fraction, "P",       "0.1",  "part of --data kept for validation", inside(0, 1)},
-    {"tokenizer",    &O::tokenizer,    "KIND",    "char", "char, word, byte, or a tokenizer.json"},
+    {"tokenizer",    &O::tokenizer,    "KIND",    "char", "char, word, byte, or a tokenizer's file or directory"},
     {"token-type",   &O::token_type,   "TYPE", "uint16",  "of .bin files without a header, as nanoGPT's: uint16 or uint32"},
     {"doc-mask",     &O::doc_mask,     "",        "false", "attention stays within a document"},
 }; }
@@ -82,6 +83,27 @@ std::vector<Flag> sampling_flags() { return {
     {"top-p",       &O::top_p,       "P", "1",   "only the likeliest tokens that together reach P", positive_part},
     {"min-p",       &O::min_p,       "P", "0",   "only tokens at least P times as likely as the first", between(0, 1)},
 }; }
+
+std::vector<Flag> tokenize_flags() { return {
+    {"tokenizer", &O::tokenizer, "PATH", "", "a tokenizer.json, a tiktoken file, or a directory with one, or vocab.json and merges.txt"},
+    {"text",      &O::text,      "TEXT", "\"Hello world\"", "print the ids of this text"},
+    {"ids",       &O::ids,       "[...]", "\"[15496, 995]\"", "print the text of these ids"},
+    {"special",   &O::special,   "", "", "<|special|> tokens in the text are tokens, not characters (as the file says; of --data: no)"},
+    {"data",      &O::data,      "PATH...", "", "text files, .jsonl files, or - for standard input: write shards, or train"},
+    {"out",       &O::out,       "DIR",  "", "the directory to write"},
+    {"overwrite", &O::overwrite, "",     "false", "replace --out if it exists"},
+    {"format",    &O::format,    "KIND", "auto", "auto, text or jsonl"},
+    {"field",     &O::field,     "NAME", "text", "the field of JSON lines that holds the text"},
+    {"separator", &O::separator, "TOKEN", "\"<|endoftext|>\"", "the token before every document, or none (the tokenizer's)"},
+    {"shard-tokens", &O::shard_tokens, "N", "100000000", "tokens of a shard", between(1, 2147483647)},
+}; }
+
+std::vector<Flag> train_bpe_flags() { return {
+    {"train-bpe",      &O::train_bpe,      "N",    "0",    "train a tokenizer of N tokens on --data; 0: do not", between(0, 1 << 24)},
+    {"split",          &O::split,          "RULE", "gpt2", "how it cuts text into pieces: gpt2, llama3, cl100k, qwen2 or none"},
+    {"min-frequency",  &O::min_frequency,  "N",    "0",    "merge only pairs that stand so often in --data", at_least(0)},
+    {"special-tokens", &O::special_tokens, "TOKEN...", "<|endoftext|>", "its first tokens"},
+}; }
 // clang-format on
 
 std::vector<Flag> in(const char* section, unsigned commands, std::vector<Flag> rows) {
@@ -111,8 +133,9 @@ std::vector<Flag> all_flags() {
         {"device", &O::device, "KIND", "auto", "auto, cuda, cpu, or simt: the GPU's kernels on the CPU, slowly"}}));
     add(in("Where and how", train | plan, {
         {"recompute", &O::recompute, "WHAT", "none", "none, mlp or block: compute again in backward, save memory"}}));
+    add(in("Where and how", train | sample | tokenize, {
+        {"threads", &O::threads, "N", "0", "threads of the CPU; 0: all", between(0, 4096)}}));
     add(in("Where and how", train | sample, {
-        {"threads", &O::threads, "N", "0", "threads of the CPU; 0: all", between(0, 4096)},
         {"seed", &O::seed, "N", "1337", "where all random numbers come from"}}));
     add(in("Progress", train, progress_flags()));
     add(in("Run directory", train, run_flags()));
@@ -120,6 +143,8 @@ std::vector<Flag> all_flags() {
     add(in("Sampling", sample, {
         {"tokens", &O::tokens, "N", "256", "tokens of a sample", at_least(1)},
         {"count", &O::count, "N", "1", "samples", at_least(1)}}));
+    add(in("Tokens", tokenize, tokenize_flags()));
+    add(in("Training a tokenizer", tokenize, train_bpe_flags()));
     add(in("Fit", plan, {
         {"gpu-memory", &O::gpu_memory, "SIZE", "24GiB", "say whether training fits in this much memory"}}));
     // clang-format on

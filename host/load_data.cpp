@@ -7,6 +7,7 @@
 #include "data.h"
 #include "error.h"
 #include "files.h"
+#include "shard_writer.h"
 #include "token_source.h"
 #include "utf8.h"
 
@@ -23,6 +24,7 @@ struct Input {
     std::string name;                  // for messages
     std::string text;
     std::vector<Shard> shards;
+    std::optional<Sidecar> sidecar;    // of the first shard, if we wrote it
     std::vector<double> log_p;         // of a built-in corpus's lines
     std::vector<DataFile> files;
 };
@@ -56,12 +58,18 @@ std::string read_text(const std::string& path, size_t& repaired) {
 Input read_builtin(const std::string& name) {
     Corpus corpus = builtin_corpus(name);
     const DataFile file{name, corpus.text.size(), XXH64(corpus.text.data(), corpus.text.size(), 0)};
-    return {Content::builtin, name, std::move(corpus.text), {}, std::move(corpus.log_p), {file}};
+    return {Content::builtin, name, std::move(corpus.text), {}, {}, std::move(corpus.log_p), {file}};
 }
 
 void add_shard(Input& input, const std::string& path, std::optional<TokenType> type) {
-    const Shard shard = open_shard(path, type);
-    if (!input.shards.empty() && (input.shards[0].bytes_per_token != shard.bytes_per_token || input.shards[0].vocab != shard.vocab))
+    Shard shard = open_shard(path, type);
+    const std::optional<Sidecar> sidecar = read_sidecar(path, shard.tokens);
+    if (sidecar) shard.vocab = sidecar->vocab, shard.separator = sidecar->separator;
+    if (input.shards.empty()) input.sidecar = sidecar;
+    const auto maker = [](const std::optional<Sidecar>& s) { return s ? s->tokenizer_hash : ""; };
+    const bool alike = input.shards.empty() ||
+                       (input.shards[0].bytes_per_token == shard.bytes_per_token && input.shards[0].vocab == shard.vocab);
+    if (!alike || maker(sidecar) != maker(input.sidecar))
         throw Error(Exit::input, path, "is a shard of another kind than " + input.shards[0].path, "give shards of one tokenizer");
     input.files.push_back({path, shard.header + shard.tokens * shard.bytes_per_token, hash_shard(shard)});
     input.shards.push_back(shard);
@@ -77,7 +85,7 @@ Input read_input(const std::string& flag, const std::vector<std::string>& patter
     }
     const auto shards = std::count_if(paths.begin(), paths.end(), is_shard);
     if (shards && size_t(shards) < paths.size()) throw Error(Exit::usage, flag, "text and .bin shards cannot be mixed");
-    Input input{shards ? Content::shards : Content::text, paths.at(0), "", {}, {}, {}};
+    Input input{shards ? Content::shards : Content::text, paths.at(0), "", {}, {}, {}, {}};
     if (paths.size() > 1) input.name += " and " + std::to_string(paths.size() - 1) + " more";
     size_t repaired = 0, done = 0;
     for (const std::string& path : paths) {
@@ -203,6 +211,15 @@ uint64_t fingerprint_of(const Data& data, const Tokens& train, const Tokens* val
     return XXH64(facts.data(), facts.size() * sizeof facts[0], 0);
 }
 
+// Shards that we wrote have their tokenizer beside them; another one would read other text out of them.
+void take_tokenizer_of_shards(Data& data, const Input& train) {
+    if (!train.sidecar) return;
+    const Sidecar& sidecar = *train.sidecar;
+    if (!data.tokenizer && !sidecar.tokenizer_path.empty()) data.tokenizer = load_tokenizer(sidecar.tokenizer_path);
+    if (data.tokenizer && files::hex(data.tokenizer->hash()) != sidecar.tokenizer_hash)
+        throw Error(Exit::input, train.shards[0].path, "was made with another tokenizer", "leave out --tokenizer, or make the shards again");
+}
+
 std::optional<double> ideal_loss_of(const Dataset& val, const Input& input, const Tokens& tokens) {
     if (input.log_p.empty() || tokens.unknown) return std::nullopt;
     const auto& lines = tokens.separators;
@@ -218,6 +235,13 @@ void check(const DataOptions& options) {
 
 }  // namespace
 
+std::vector<std::string> expand_paths(const std::string& flag, const std::vector<std::string>& patterns) {
+    std::vector<std::string> paths;
+    for (const std::string& pattern : patterns)
+        for (std::string& path : expand(flag, pattern)) paths.push_back(std::move(path));
+    return paths;
+}
+
 Data load_data(const DataOptions& options, const DataProgress& progress) {
     check(options);
     Data data;
@@ -226,6 +250,7 @@ Data load_data(const DataOptions& options, const DataProgress& progress) {
 
     data.tokenizer = options.tokenizer;
     if (!data.tokenizer && train.content != Content::shards) data.tokenizer = train_tokenizer(options.kind, train.text);
+    take_tokenizer_of_shards(data, train);
     data.vocab = options.vocab ? options.vocab : data.tokenizer ? data.tokenizer->vocab_size() : train.shards[0].vocab;
     if (!data.vocab)
         throw Error(Exit::usage, train.name, "does not say how many tokens its tokenizer knows", "give --vocab or --tokenizer FILE");

@@ -35,8 +35,7 @@ struct Candidate {
 
 constexpr uint32_t nowhere = ~0u;
 
-// A linked list of tokens and a queue of merges; one that is out of date shows by the token it would make, because a pair
-// that begins at the same place only ever grows.
+// A linked list of tokens and a queue of merges; one that is out of date is not what its place would give now.
 void merge_long(std::vector<int>& out, std::span<int> tokens, const MergeTable& table) {
     const uint32_t n = uint32_t(tokens.size());
     std::vector<uint32_t> next(n), previous(n);
@@ -53,7 +52,8 @@ void merge_long(std::vector<int>& out, std::span<int> tokens, const MergeTable& 
     while (!queue.empty()) {
         const Candidate c = queue.top();
         queue.pop();
-        if (tokens[c.at] == gone || next[c.at] == nowhere || candidate(c.at).token != c.token) continue;
+        if (tokens[c.at] == gone || next[c.at] == nowhere) continue;
+        if (const Candidate now = candidate(c.at); now.rank != c.rank || now.token != c.token) continue;
         const uint32_t right = next[c.at], after = next[right], before = previous[c.at];
         tokens[c.at] = c.token, tokens[right] = gone;
         next[c.at] = after;

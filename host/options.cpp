@@ -21,6 +21,7 @@ const char* purpose(Command c) {
             return "Writes text with a trained model.";
         case Command::plan:
             return "Counts parameters, operations and memory of a training, before anything is allocated.";
+        case Command::tokenize: return "Makes tokens of text, text of tokens, shards of files, and tokenizers.";
     }
     return "";
 }
@@ -31,7 +32,7 @@ std::string footer() {
         text += (p.family == family ? " " : "\n  ") + std::string(p.name);
         family = p.family;
     }
-    return text + "\n\nCommands: train_gpt [train], train_gpt sample, train_gpt plan; each has its own --help.\n";
+    return text + "\n\nCommands: train_gpt [train], train_gpt sample, train_gpt plan, train_gpt tokenize; each has its own --help.\n";
 }
 
 // The command's flags as CLI11 sees them. All values are texts: CLI11 must find nothing wrong, for it would stop there.
@@ -42,7 +43,7 @@ struct Parser {
 
     explicit Parser(Command command) : app(purpose(command), std::string("train_gpt ") + name_of(command)) {
         app.allow_extras();
-        app.footer(command == Command::sample ? "" : footer());
+        app.footer(command == Command::sample || command == Command::tokenize ? "" : footer());
         app.get_formatter()->column_width(28);
         app.set_help_flag();
         for (const Flag& f : flags()) {

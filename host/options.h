@@ -6,13 +6,16 @@
 #include <set>
 #include "config.h"
 #include "data.h"
+#include "documents.h"
 #include "schedule.h"
+#include "split.h"
 
-enum class Command { train, sample, plan };
+enum class Command { train, sample, plan, tokenize };
 enum class Dtype { bf16, fp32 };
 enum class DeviceKind { automatic, cuda, cpu, simt };
 
-template <> inline constexpr auto names_of<Command> = std::to_array({"train", "sample", "plan"});
+template <> inline constexpr auto names_of<Command> = std::to_array({"train", "sample", "plan", "tokenize"});
+template <> inline constexpr auto names_of<TextFormat> = std::to_array({"auto", "text", "jsonl"});
 template <> inline constexpr auto names_of<Dtype> = std::to_array({"bf16", "fp32"});
 template <> inline constexpr auto names_of<DeviceKind> = std::to_array({"auto", "cuda", "cpu", "simt"});
 template <> inline constexpr auto names_of<Schedule> = std::to_array({"cosine", "linear", "constant", "wsd"});
@@ -67,6 +70,16 @@ struct Options {
     double temperature = 0, top_p = 0, min_p = 0;
 
     std::optional<Bytes> gpu_memory;
+
+    std::optional<std::string> text, ids;        // of tokenize: what to encode, what to decode
+    std::optional<bool> special;                 // special tokens of a text are recognised; none: as the tokenizer's file has it
+    std::optional<std::string> separator;        // a token's text; none: the tokenizer's own
+    int train_bpe = 0, min_frequency = 0;        // tokens; 0: none is trained
+    SplitRule split = SplitRule::gpt2;
+    std::vector<std::string> special_tokens;
+    TextFormat format = TextFormat::automatic;
+    std::string field;                           // of JSON lines
+    int64_t shard_tokens = 0;
 
     bool has(const std::string& flag) const { return given.count(flag) > 0; }
 };

@@ -31,9 +31,28 @@ std::string unknown_model(const std::string& model) {
                        meant.empty() ? "" : " (" + meant + "?)");
 }
 
+// What tokenize is asked to do must be one thing, and have what it takes.
+std::vector<std::string> contradictions_of_tokenize(const Options& o) {
+    std::vector<std::string> found;
+    auto refuse = [&](bool is_so, const char* why) {
+        if (is_so) found.push_back(why);
+    };
+    const int what = int(o.has("text")) + int(o.has("ids")) + int(o.has("data"));
+    refuse(what == 0, "--text: nothing to do; give --text, --ids or --data");
+    refuse(what > 1, "--text: contradicts another of --text, --ids and --data; give one of them");
+    refuse(what == 1 && o.train_bpe && !o.has("data"), "--train-bpe: learns from --data; name text files");
+    refuse(o.train_bpe && o.has("tokenizer"), "--train-bpe: contradicts --tokenizer; one makes what the other reads");
+    refuse(!o.train_bpe && !o.has("tokenizer"), "--tokenizer: which one? example: --tokenizer tokenizer.json");
+    refuse(o.has("data") && !o.has("out"), "--out: where to? example: --out shards");
+    refuse(!o.train_bpe && (o.has("split") || o.has("min-frequency") || o.has("special-tokens")),
+           "--train-bpe: is missing; --split, --min-frequency and --special-tokens say how to train");
+    return found;
+}
+
 }  // namespace
 
 std::vector<std::string> contradictions(const Options& o) {
+    if (o.command == Command::tokenize) return contradictions_of_tokenize(o);
     std::vector<std::string> found;
     auto refuse = [&](bool is_so, const std::string& why) {
         if (is_so) found.push_back(why);

@@ -98,7 +98,7 @@ void Run::finish(bool stopped) {
 
 std::vector<int> Run::prompt_tokens() const {
     std::vector<int> tokens;
-    if (options.prompt && !options.prompt->empty() && data.tokenizer) tokens = data.tokenizer->encode(*options.prompt);
+    if (options.prompt && !options.prompt->empty() && data.tokenizer) tokens = data.tokenizer->encode(*options.prompt, Specials::recognised);
     if (tokens.empty()) tokens.push_back(data.train.separator >= 0 ? data.train.separator : data.tokenizer ? data.tokenizer->encode("\n").at(0) : 0);
     return tokens;
 }

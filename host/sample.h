@@ -1,6 +1,7 @@
 // `train_gpt sample`: text from a saved model, for any device.
 #pragma once
 #include <filesystem>
+#include "commands.h"
 #include "generate.h"
 #include "huggingface.h"
 #include "inference.h"
@@ -9,14 +10,11 @@
 #include "signals.h"
 #include "tokenizer.h"
 
-// Writes a piece of text to stdout at once. Throws Error{io} if nobody can read it any more.
-void print_piece(const std::string& text);
-
 template <class Device>
 Exit sample(const Options& options, const Device& on) {
     const std::string directory = model_directory(options.model);
     const ModelDescription description = read_model_description(directory);
-    const Tokenizer tokenizer = load_tokenizer(directory + "/tokenizer.json");
+    const Tokenizer tokenizer = load_tokenizer(directory);
     const Config& config = description.config;
     check_weights(directory, config, Gpt<Device>(config, 1, Recompute::none, on).weights);
 
@@ -27,7 +25,7 @@ Exit sample(const Options& options, const Device& on) {
         on.upload(model.w[row.slot], rounded.data(), rounded.size());
     });
     const BatchBuffer<Device> buffer(config.T, on);
-    std::vector<int> prompt = tokenizer.encode(options.prompt.value_or("\n"));
+    std::vector<int> prompt = tokenizer.encode(options.prompt.value_or("\n"), Specials::recognised);
     if (description.special.bos >= 0 && prompt[0] != description.special.bos) prompt.insert(prompt.begin(), description.special.bos);
 
     Generation how{.sampling = sampling_of(options), .tokens = options.tokens, .seed = options.seed, .index = 0,

@@ -86,6 +86,11 @@ Shard open_shard(const std::string& path, std::optional<TokenType> without_heade
            "if it has no header, as nanoGPT's, name what it holds: --token-type uint16");
 }
 
+std::array<uint32_t, 256> llmc_header(uint64_t bytes_per_token, uint64_t tokens) {
+    const ShardFormat& format = formats[bytes_per_token == 4];
+    return {format.magic, format.version, uint32_t(tokens)};
+}
+
 uint64_t hash_shard(const Shard& shard) {
     constexpr uint64_t blocks = 64, block = 4096;
     const files::Reader file(shard.path);

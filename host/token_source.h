@@ -1,5 +1,6 @@
 // A sequence of tokens: in memory, as narrow as their ids allow, or in shards of which only what is asked for is read.
 #pragma once
+#include <array>
 #include <cstdint>
 #include <span>
 #include <string>
@@ -19,6 +20,8 @@ struct Shard {
 
 // Reads the header and compares it with the file's size. Throws Error{input} for all that is not a whole shard.
 Shard open_shard(const std::string& path, std::optional<TokenType> without_header = {});
+// What llm.c's shards begin with: 256 numbers, zeros but for the first three.
+std::array<uint32_t, 256> llmc_header(uint64_t bytes_per_token, uint64_t tokens);
 // XXH64 of header, size and 64 blocks of 4 KiB spread evenly.
 uint64_t hash_shard(const Shard& shard);
 

@@ -52,9 +52,10 @@ std::vector<uint8_t> make_properties() {
     mark_all(no_word_characters, [](uint8_t& p) { p &= uint8_t(~word_bit); });
     mark_all(combining_ranges, [](uint8_t& p) { p |= continues_bit; });
     for (const auto& c : compositions) table[c.second] |= continues_bit;
-    for (const auto& d : decompositions) table[d.whole] |= changes_bit;
     for (char32_t i = 0; i < vowels; i++) table[first_vowel + i] |= continues_bit;
     for (char32_t i = 1; i < tails; i++) table[first_tail + i] |= continues_bit;
+    // What begins with a mark once it is decomposed combines as that mark does.
+    for (const auto& d : decompositions) table[d.whole] |= changes_bit | (table[d.first] & continues_bit);
     return table;
 }
 

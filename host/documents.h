@@ -1,0 +1,54 @@
+// Documents out of files or standard input, a bounded part at a time: a plain text is one document, in JSON lines each line
+// is one, the text of one of its fields.
+#pragma once
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+enum class TextFormat { automatic, text, jsonl };
+
+// A piece of text on its way: a whole document or a part of one; of JSON lines still the line.
+struct TextPart {
+    std::string text;
+    bool begins = false;               // a document
+    bool json = false;
+    uint64_t line = 0;                 // of its file, for messages
+    const std::string* path = nullptr;
+};
+
+class DocumentReader {
+public:
+    // Where a text may be cut at or after `near` so that its parts encode as the whole does.
+    using Cut = std::function<size_t(std::string_view text, size_t near)>;
+    DocumentReader(std::vector<std::string> paths, TextFormat format, Cut cut);
+    ~DocumentReader();
+    DocumentReader(const DocumentReader&) = delete;
+
+    // Some parts, of about `bytes` together; none: that was all. Throws Error{input} naming the file.
+    std::vector<TextPart> read(size_t bytes);
+    uint64_t done() const { return done_; }      // bytes read
+    uint64_t total() const { return total_; }    // of all files; 0: not known
+    size_t repaired() const { return repaired_; }
+
+private:
+    bool open_next();
+    bool fill(size_t bytes);                     // more of the file into `waiting`; false: it ended
+    void take_text(std::vector<TextPart>& parts);
+    void take_lines(std::vector<TextPart>& parts);
+
+    const std::vector<std::string> paths;
+    const TextFormat format;
+    const Cut cut;
+    size_t next = 0;                             // of the paths
+    int file = -1;
+    bool ended = false, fresh = false, json = false;
+    std::string waiting;
+    size_t tried = 0;                            // no cut was found in so much of `waiting`
+    uint64_t line = 0, done_ = 0, total_ = 0;
+    size_t repaired_ = 0;
+};
+
+// The text of `field` in a line of JSON. Throws Error{input} naming file and line.
+std::string text_of_line(const TextPart& part, const std::string& field);
