@@ -93,8 +93,8 @@ TEST(bpe, long_pieces_merge_as_short_ones_do) {
     MergeTable table;
     table.reserve(40);
     for (int i = 0; i < 40; i++) {
-        const auto random = philox({{uint32_t(i), 2, 0, 0}}, 7).w;
-        table.insert(int(random[0] % 12), int(random[1] % 12), {uint32_t(i % 25), int(random[2] % 9) + 3});
+        const Words random = philox({{uint32_t(i), 2, 0, 0}}, 7);
+        table.insert(int(random.w[0] % 12), int(random.w[1] % 12), {uint32_t(i % 25), int(random.w[2] % 9) + 3});
     }
     for (uint32_t seed = 0; seed < 300; seed++) {
         const uint32_t n = seed % 200 + 1;

@@ -11,6 +11,16 @@
 
 namespace {
 
+// What is written to stdout in its life.
+struct Output {
+    Output() { testing::internal::CaptureStdout(); }
+    ~Output() {
+        if (!taken) testing::internal::GetCapturedStdout();
+    }
+    std::string take() { return taken = true, testing::internal::GetCapturedStdout(); }
+    bool taken = false;
+};
+
 struct Case {
     Temporary folder;
     std::string tokenizer = folder / "tokenizer.json";
@@ -19,14 +29,8 @@ struct Case {
     void run(Args flags) const {
         Args args = {"tokenize", "--tokenizer", tokenizer, "--out", folder / "out"};
         args.insert(args.end(), flags.begin(), flags.end());
-        testing::internal::CaptureStdout();
-        try {
-            tokenize(parse(args));
-        } catch (...) {
-            testing::internal::GetCapturedStdout();
-            throw;
-        }
-        testing::internal::GetCapturedStdout();
+        const Output quiet;
+        tokenize(parse(args));
     }
     // The tokens of all shards.
     std::vector<int> tokens() const {
@@ -55,9 +59,9 @@ std::vector<int> joined(const Tokenizer& tokenizer, const std::vector<std::strin
 }
 
 std::string output_of(const Args& args) {
-    testing::internal::CaptureStdout();
+    Output output;
     tokenize(parse(args));
-    return testing::internal::GetCapturedStdout();
+    return output.take();
 }
 
 }  // namespace
@@ -152,11 +156,8 @@ TEST(tokenize, prints_ids_and_text) {
 TEST(tokenize, trains_a_tokenizer_and_writes_it) {
     const Case c;
     overwrite(c.folder / "a.txt", "words and words and more words\nand lines\n");
-    testing::internal::CaptureStdout();
-    testing::internal::CaptureStderr();
-    tokenize(parse({"tokenize", "--train-bpe", "265", "--data", c.folder / "a.txt", "--out", c.folder / "trained/"}));
-    testing::internal::GetCapturedStdout();
-    EXPECT_EQ(testing::internal::GetCapturedStderr(), "");
+    const std::string said = output_of({"tokenize", "--train-bpe", "265", "--data", c.folder / "a.txt", "--out", c.folder / "trained/"});
+    EXPECT_TRUE(has(said, "done: 265 tokens")) << said;
     const Tokenizer tokenizer = load_tokenizer(c.folder / "trained");
     EXPECT_EQ(tokenizer.vocab_size(), 265);
     EXPECT_LT(tokenizer.encode("words and words").size(), 8u);

@@ -45,12 +45,14 @@ json skeleton(const Tokenizer& tokenizer) {
     return file;
 }
 
+json type_of(const json& part) { return part.is_object() ? part.value("type", json()) : json(); }
+
 TokenizerKind kind_of(const json& file) {
-    const auto type = [](const json& part) { return part.is_object() ? part.value("type", json()) : json(); };
-    if (type(file["model"]) == "WordLevel") return TokenizerKind::word;
-    if (type(file["decoder"]) != "ByteLevel") return TokenizerKind::character;
+    if (type_of(file["model"]) == "WordLevel") return TokenizerKind::word;
     const json& merges = file["model"]["merges"];
-    const bool bytes = merges.is_array() && merges.empty() && file["added_tokens"] == json::array() && file["model"]["vocab"].size() == 256;
+    const bool merges_any = !merges.is_array() || !merges.empty();
+    if (!merges_any && type_of(file["decoder"]) != "ByteLevel") return TokenizerKind::character;
+    const bool bytes = !merges_any && file["added_tokens"] == json::array() && file["model"]["vocab"].size() == 256;
     return bytes ? TokenizerKind::byte : TokenizerKind::bpe;
 }
 
@@ -96,6 +98,9 @@ std::string Tokenizer::config_json() const {
 Tokenizer tokenizer_from_json(std::string_view text, const std::string& what) {
     const Error foreign(Exit::input, what, "is neither a byte-level BPE nor a char, word or byte tokenizer of this program");
     json file = parse_large_json(text, what);
+    const json type = file.is_object() ? type_of(file["model"]) : json();
+    if (type.is_string() && type != "BPE" && type != "WordLevel")
+        throw Error(Exit::input, what, "its model is " + type.get<std::string>().substr(0, 40) + ", only byte-level BPE is known");
     if (!file.is_object() || !file["model"].is_object() || !file["model"]["vocab"].is_object())
         throw Error(Exit::input, what, "is not a tokenizer.json: it has no model with a vocabulary");
     Tokenizer tokenizer;
