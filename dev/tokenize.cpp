@@ -148,6 +148,8 @@ TEST(tokenize, prints_ids_and_text) {
         EXPECT_EQ(output_of({"tokenize", "--tokenizer", c.tokenizer, "--text=" + texts[i].get<std::string>()}), llama3["full"][i].dump() + "\n");
     }
     EXPECT_EQ(output_of({"tokenize", "--tokenizer", c.tokenizer, "--text", "a<|endoftext|>", "--special=false"}).find("[0"), std::string::npos);
+    EXPECT_EQ(output_of({"tokenize", "--tokenizer", "byte", "--text", ""}), "[]\n");
+    EXPECT_EQ(output_of({"tokenize", "--tokenizer", "byte", "--text="}), "[]\n");
     EXPECT_EQ(output_of({"tokenize", "--tokenizer", "byte", "--ids", "[104, 195, 10]"}), "h\ufffd\n\n");
     EXPECT_EQ(output_of({"tokenize", "--tokenizer", c.tokenizer, "--ids", "[0]"}), "<|endoftext|>\n");
     EXPECT_EQ(output_of({"tokenize", "--tokenizer", c.tokenizer, "--ids", "[0]", "--special=false"}), "\n");

@@ -73,7 +73,8 @@ std::string line(const Flag& f, const std::string& reason) {
 // Sets the field from what stood behind the flag, each time it was given. Returns what is wrong, or "".
 std::string take(Options& o, const Flag& f, std::vector<std::string> texts) {
     for (std::string& t : texts) {
-        if (t == nothing || t.empty()) return line(f, "its value is empty");
+        if (t == nothing) t = "";
+        if (t.empty() && std::string_view(f.name) != "text") return line(f, "its value is empty");
         if (t == alone && !f.alone)
             return line(f, fmt::format("needs a value (if it begins with a dash: --{}=-...)", f.name));
         if (t == alone) t = f.alone;

@@ -124,6 +124,32 @@ def write_ranks(path, ranks):
             file.write(base64.b64encode(token) + b" %d\n" % rank)
 
 
+def compare_training(program, rng, words, folder):
+    """Random corpora of few letters, so that ties, overlaps and tokens made twice are many."""
+    merged = 0
+    for _ in range(40):
+        letters = rng.choice(("ab", "abc", "a", "abcdefgh", "aé日 "))
+        lines = ["".join(rng.choice(words) if rng.random() < 0.1 else "".join(rng.choices(letters, k=rng.randrange(1, 12))) + rng.choice((" ", ""))
+                         for _ in range(rng.randrange(1, 12))) + "\n" for _ in range(rng.randrange(1, 200))]
+        path, vocab, least = folder + "/corpus.txt", rng.randrange(260, 900), rng.choice((0, 2, 5))
+        with open(path, "w", newline="") as file:
+            file.writelines(lines)
+        library = Tokenizer(models.BPE())
+        library.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+        library.train([path], trainers.BpeTrainer(vocab_size=vocab, min_frequency=least, special_tokens=["<|endoftext|>"], show_progress=False,
+                                                  initial_alphabet=pre_tokenizers.ByteLevel.alphabet()))
+        out = folder + "/trained"
+        subprocess.run([program, "tokenize", "--train-bpe", str(vocab), "--min-frequency", str(least), "--data", path, "--out", out, "--overwrite"],
+                       check=True, capture_output=True)
+        want = json.loads(library.to_str())["model"]
+        with open(out + "/tokenizer.json") as file:
+            have = json.load(file)["model"]
+        if want["vocab"] != have["vocab"] or want["merges"] != have["merges"]:
+            sys.exit(f"training differs on {lines!r} with {vocab} tokens, frequency {least}")
+        merged += len(want["merges"])
+    print(f"training: 40 corpora, {merged} merges: all equal")
+
+
 def main():
     program, count, seed = sys.argv[1], int((sys.argv + [""] * 2)[2] or 20000), int((sys.argv + [""] * 3)[3] or 1)
     rng = random.Random(seed)
@@ -141,6 +167,7 @@ def main():
             tokenizer.encode_special_tokens = True
             answers = dict(zip(texts, [e.ids for e in tokenizer.encode_batch(texts, add_special_tokens=False)]))
             compare(name + ", as data", program, path, answers.get, texts, False, folder)
+        compare_training(program, rng, words, folder)
         table = symbol_bytes()
         sets = [("cl100k", CL100K, None)]
         if len(sys.argv) > 4:
