@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 #include <filesystem>
 #include <fstream>
+#include "../host/bpe_train.h"
 #include "../host/commands.h"
 #include "../host/files.h"
 #include "../host/json.h"
@@ -103,6 +104,24 @@ TEST(train, resuming_after_any_step_gives_the_same_bits) {
         EXPECT_EQ(losses(cut), losses(whole)) << "resumed after step " << step;
         EXPECT_EQ(weights_of(cut, 8), weights_of(whole, 8)) << "resumed after step " << step;
     }
+}
+
+// The tokenizer goes into the checkpoint as the file it was, and back; the first file may be gone.
+TEST(train, a_trained_bpe_goes_along) {
+    Temporary at;
+    const fs::path text = write_text(at), bpe = at.path / "bpe";
+    PieceCounts counts;
+    count_pieces(counts, "the cat sat on mat 1\n", SplitRule::llama3);
+    const std::string json = train_bpe({262, 0, SplitRule::llama3, {"<|endoftext|>"}}, counts).to_json();
+    fs::create_directory(bpe);
+    overwrite(bpe / "tokenizer.json", json);
+    const Outcome o = run(small(at.path / "run", text, {"--tokenizer", bpe.string()}));
+    ASSERT_EQ(o.code, Exit::done) << o.error;
+    EXPECT_NE(o.out.find("bpe vocabulary 262"), std::string::npos) << o.out;
+    EXPECT_EQ(files::read_file((at.path / "run/latest/tokenizer.json").string(), 1 << 20), json);
+    fs::remove_all(bpe);
+    EXPECT_EQ(run({"--resume", (at.path / "run").string(), "--steps", "9"}).code, Exit::done);
+    EXPECT_EQ(run({"sample", "--model", (at.path / "run/latest").string(), "--device", "cpu", "--prompt", "the cat", "--tokens", "5"}).code, Exit::done);
 }
 
 TEST(train, micro_batches_and_threads_do_not_change_the_run) {

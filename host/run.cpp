@@ -76,11 +76,10 @@ void Run::load() {
     how.vocab = fixed_vocabulary ? config.V : options.vocab.value_or(0);
     how.token_type = options.token_type;
     if (!special.eos.empty()) how.separator = special.eos[0];
-    if (resumed) how.tokenizer = load_tokenizer(resumed->path + "/tokenizer.json");
+    const std::string own = resumed ? resumed->path : options.has("tokenizer") ? "" : source;        // the model's
+    if (!own.empty() && (files::exists(own + "/tokenizer.json") || files::exists(own + "/vocab.json"))) how.tokenizer = load_tokenizer(own);
     else if (const auto kind = from_name<TokenizerKind>(options.tokenizer)) how.kind = *kind;
     else if (!options.tokenizer.empty()) how.tokenizer = load_tokenizer(options.tokenizer);
-    if (!source.empty() && !options.has("tokenizer") && files::exists(source + "/tokenizer.json"))
-        how.tokenizer = load_tokenizer(source + "/tokenizer.json");
     data = load_data(how, [this](const std::string& what, uint64_t done, uint64_t total) {
         if (progress.on_terminal()) progress.status(fmt::format("{}  {:.0f}%", what, 100.0 * done / std::max<uint64_t>(total, 1)), false);
     });
