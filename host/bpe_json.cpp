@@ -2,6 +2,7 @@
 #include "bpe.h"
 #include "bpe_files.h"
 #include "error.h"
+#include "flag.h"
 #include "json.h"
 
 namespace {
@@ -200,8 +201,8 @@ void add_merge(Bpe& bpe, const std::unordered_map<std::string_view, int>& ids, s
     const auto token = [&](std::string_view name) {
         const auto found = ids.find(name);
         if (found == ids.end())
-            throw Error(Exit::input, what, "merge " + std::to_string(bpe.merges.size()) + " needs \"" + std::string(name.substr(0, 80)) +
-                        "\", which is not in the vocabulary");
+            throw Error(Exit::input, what, "merge " + std::to_string(bpe.merges.size()) + " needs " + in_quotes(std::string(name)) +
+                        ", which is not in the vocabulary");
         return found->second;
     };
     bpe.merges.push_back({token(left), token(right), token(both)});

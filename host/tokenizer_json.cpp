@@ -3,6 +3,7 @@
 #include "bpe.h"
 #include "bpe_files.h"
 #include "error.h"
+#include "flag.h"
 #include "json.h"
 #include "utf8.h"
 
@@ -100,7 +101,7 @@ Tokenizer tokenizer_from_json(std::string_view text, const std::string& what) {
     json file = parse_large_json(text, what);
     const json type = file.is_object() ? type_of(file["model"]) : json();
     if (type.is_string() && type != "BPE" && type != "WordLevel")
-        throw Error(Exit::input, what, "its model is " + type.get<std::string>().substr(0, 40) + ", only byte-level BPE is known");
+        throw Error(Exit::input, what, "its model is " + in_quotes(type.get<std::string>()) + ", only byte-level BPE is known");
     if (!file.is_object() || !file["model"].is_object() || !file["model"]["vocab"].is_object())
         throw Error(Exit::input, what, "is not a tokenizer.json: it has no model with a vocabulary");
     Tokenizer tokenizer;
