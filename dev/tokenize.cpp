@@ -1,5 +1,6 @@
 // `train_gpt tokenize`: shards of text, of JSON lines and of what is neither, and what training makes of them.
 #include "../host/tokenize.h"
+#include "../host/bpe_train.h"
 #include "../host/data.h"
 #include "../host/documents.h"
 #include "../host/shard_writer.h"
@@ -80,6 +81,21 @@ TEST(tokenize, files_become_documents) {
     EXPECT_EQ(facts["tokenizer"], files::hex(c.loaded().hash()));
     EXPECT_EQ(facts["shards"][0]["xxh64"], files::hex(files::hash_file(c.folder / "out/tokens_000000.bin")));
     EXPECT_EQ(load_tokenizer(c.folder / "out").hash(), c.loaded().hash());
+}
+
+// Files are read a block at a time, and none of these words may notice.
+TEST(tokenize, blocks_end_between_words) {
+    const Case c;
+    std::string text;
+    for (int i = 0; i < 500000; i++) text += "abcdefghijklm ";
+    PieceCounts counts;
+    count_pieces(counts, text.substr(0, 140), SplitRule::gpt2);
+    const Tokenizer tokenizer = train_bpe({300, 0, SplitRule::gpt2, {"<|endoftext|>"}}, counts);
+    overwrite(c.tokenizer, tokenizer.to_json());
+    overwrite(c.folder / "a.txt", text);
+    c.run({"--data", c.folder / "a.txt"});
+    EXPECT_EQ(c.tokens().size(), 500002u);       // a separator, the first word, 499,999 with a space, the last space
+    EXPECT_EQ(c.tokens(), joined(tokenizer, {text}));
 }
 
 TEST(tokenize, shards_end_where_they_are_full) {

@@ -56,7 +56,8 @@ TEST(unicode, pieces) {
         {SplitRule::cl100k, "a \n ", {"a", " \n "}},
         {SplitRule::cl100k, "a \n b", {"a", " \n", " b"}},
         {SplitRule::qwen2, "a12\tb  c", {"a", "1", "2", "\tb", " ", " c"}},
-        {SplitRule::llama3, "'ſ'sx", {"'ſ", "'s", "x"}},
+        {SplitRule::llama3, "'ſab'sx'Sx", {"'ſ", "ab", "'s", "x", "'S", "x"}},
+        {SplitRule::gpt2, "'ſab'sx", {"'", "ſab", "'s", "x"}},
         {SplitRule::none, "a b\n", {"a b\n"}},
         {SplitRule::gpt2, "a\xFF\xFE b", {"a", "\xFF\xFE", " b"}},
     };
