@@ -1,5 +1,6 @@
 // A run's curves from its log, and their picture.
-#include "../host/curve.h"
+#include "../host/commands.h"
+#include "../host/files.h"
 #include <gtest/gtest.h>
 #include <cmath>
 #include "expect_error.h"
@@ -82,4 +83,15 @@ TEST(curve, picture_of_long_and_short_runs) {
     EXPECT_LT(plot_svg({c}, PlotAxis::seconds).size(), 100000u);
     c.steps.resize(1);
     EXPECT_EQ(count(plot_svg({c}, PlotAxis::steps), "nan"), 0);
+}
+
+TEST(curve, command_writes_the_picture) {
+    const Temporary directory;
+    const std::string run = run_with(directory, log_text), picture = directory / "p.svg";
+    EXPECT_EQ(run_command(parse({"plot", run, run, "--out", picture, "--x=tokens"})), Exit::done);
+    EXPECT_EQ(files::read_file(picture, 1 << 20), plot_svg({read_curve(run), read_curve(run)}, PlotAxis::tokens));
+    expect_error(Exit::usage, {"plot: of which run"}, [&] { parse({"plot", "--out", picture}); });
+    expect_error(Exit::usage, {"--steps"}, [&] { parse({"plot", run, "--steps", "7"}); });
+    EXPECT_EQ(parse({"plot", "a", "--x", "steps", "b"}).runs, (std::vector<std::string>{"a", "b"}));
+    expect_error(Exit::input, {"no-such-run"}, [&] { run_command(parse({"plot", "no-such-run", "--out", picture})); });
 }

@@ -1,6 +1,7 @@
 #include "commands.h"
 #include <fmt/core.h>
 #include <omp.h>
+#include "files.h"
 #include "plan.h"
 #include "run.h"
 #include "sample.h"
@@ -21,6 +22,14 @@ Exit plan(const Options& options) {
     return Exit::done;
 }
 
+Exit plot(const Options& options) {
+    std::vector<Curve> curves;
+    for (const std::string& run : options.runs) curves.push_back(read_curve(run));
+    files::replace_file(options.out, plot_svg(curves, options.x));
+    print_piece(fmt::format("wrote {}: open it in a browser\n", options.out));
+    return Exit::done;
+}
+
 Exit on_cpu(const Options& options, const std::string& why) {
     if (options.dtype == Dtype::bf16)
         throw Error(Exit::device, "--dtype bf16", "needs a GPU (" + why + ")", "the CPU trains in fp32: leave it out");
@@ -36,6 +45,7 @@ Exit run_command(const Options& given) {
         return Exit::done;
     }
     if (options.command == Command::plan) return plan(options);
+    if (options.command == Command::plot) return plot(options);
     if (options.threads > 0) omp_set_num_threads(options.threads);
     if (options.command == Command::tokenize) return tokenize(options);
 

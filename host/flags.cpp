@@ -7,7 +7,7 @@ using O = Options;
 
 constexpr unsigned bit(Command c) { return 1u << unsigned(c); }
 constexpr unsigned train = bit(Command::train), sample = bit(Command::sample), plan = bit(Command::plan),
-                   tokenize = bit(Command::tokenize);
+                   tokenize = bit(Command::tokenize), plot = bit(Command::plot);
 
 constexpr Range inside(double a, double b) { return {.least = a, .most = b, .above = true, .below = true}; }
 constexpr Range probability = {.least = 0, .most = 1, .below = true};      // 0 but not 1
@@ -145,6 +145,9 @@ std::vector<Flag> all_flags() {
         {"count", &O::count, "N", "1", "samples", at_least(1)}}));
     add(in("Tokens", tokenize, tokenize_flags()));
     add(in("Training a tokenizer", tokenize, train_bpe_flags()));
+    add(in("Plot", plot, {
+        {"out", &O::out, "FILE", "plot.svg", "the picture to write"},
+        {"x", &O::x, "WHAT", "steps", "what runs along the axis: steps, tokens or seconds"}}));
     add(in("Fit", plan, {
         {"gpu-memory", &O::gpu_memory, "SIZE", "24GiB", "say whether training fits in this much memory"}}));
     // clang-format on

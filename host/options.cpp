@@ -22,6 +22,7 @@ const char* purpose(Command c) {
         case Command::plan:
             return "Counts parameters, operations and memory of a training, before anything is allocated.";
         case Command::tokenize: return "Makes tokens of text, text of tokens, shards of files, and tokenizers.";
+        case Command::plot: return "Draws the losses, learning rate and gradient norm of runs: train_gpt plot RUN...";
     }
     return "";
 }
@@ -32,7 +33,7 @@ std::string footer() {
         text += (p.family == family ? " " : "\n  ") + std::string(p.name);
         family = p.family;
     }
-    return text + "\n\nCommands: train_gpt [train], train_gpt sample, train_gpt plan, train_gpt tokenize; each has its own --help.\n";
+    return text + "\n\nCommands: train_gpt [train], train_gpt sample, train_gpt plan, train_gpt tokenize, train_gpt plot; each has its own --help.\n";
 }
 
 // The command's flags as CLI11 sees them. All values are texts: CLI11 must find nothing wrong, for it would stop there.
@@ -43,7 +44,7 @@ struct Parser {
 
     explicit Parser(Command command) : app(purpose(command), std::string("train_gpt ") + name_of(command)) {
         app.allow_extras();
-        app.footer(command == Command::sample || command == Command::tokenize ? "" : footer());
+        app.footer(command == Command::train || command == Command::plan ? footer() : "");
         app.get_formatter()->column_width(28);
         app.set_help_flag();
         for (const Flag& f : flags()) {
@@ -167,7 +168,14 @@ Options parse(const std::vector<std::string>& args) {
     }
     o.help = parser.help->count() > 0;
     if (o.help) return o;
-    complain(parser.app.remaining(), command, wrong);
+    std::vector<std::string> words = parser.app.remaining();
+    if (command == Command::plot) {              // words that belong to no flag, up to one that is unknown
+        const auto end = std::find_if(words.begin(), words.end(), [](const std::string& w) { return w.starts_with("-"); });
+        o.runs.assign(words.begin(), end);
+        words.erase(words.begin(), end);
+        if (o.runs.empty()) wrong.push_back("plot: of which run? example: train_gpt plot runs/tiny-1");
+    }
+    complain(words, command, wrong);
     for (const auto& [flag, option] : parser.options) {
         if (option->count() == 0) continue;
         o.given.insert(flag->name);

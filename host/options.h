@@ -5,19 +5,21 @@
 #include <optional>
 #include <set>
 #include "config.h"
+#include "curve.h"
 #include "data.h"
 #include "documents.h"
 #include "schedule.h"
 #include "split.h"
 
-enum class Command { train, sample, plan, tokenize };
+enum class Command { train, sample, plan, tokenize, plot };
 enum class Dtype { bf16, fp32 };
 enum class DeviceKind { automatic, cuda, cpu, simt };
 
-template <> inline constexpr auto names_of<Command> = std::to_array({"train", "sample", "plan", "tokenize"});
+template <> inline constexpr auto names_of<Command> = std::to_array({"train", "sample", "plan", "tokenize", "plot"});
 template <> inline constexpr auto names_of<TextFormat> = std::to_array({"auto", "text", "jsonl"});
 template <> inline constexpr auto names_of<Dtype> = std::to_array({"bf16", "fp32"});
 template <> inline constexpr auto names_of<DeviceKind> = std::to_array({"auto", "cuda", "cpu", "simt"});
+template <> inline constexpr auto names_of<PlotAxis> = std::to_array({"steps", "tokens", "seconds"});
 template <> inline constexpr auto names_of<Schedule> = std::to_array({"cosine", "linear", "constant", "wsd"});
 
 struct Bytes { uint64_t count = 0; };            // written 24GiB, 512MB, 80000000000
@@ -80,6 +82,9 @@ struct Options {
     TextFormat format = TextFormat::automatic;
     std::string field;                           // of JSON lines
     int64_t shard_tokens = 0;
+
+    std::vector<std::string> runs;               // of plot: their directories
+    PlotAxis x{};
 
     bool has(const std::string& flag) const { return given.count(flag) > 0; }
 };

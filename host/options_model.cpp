@@ -53,6 +53,7 @@ std::vector<std::string> contradictions_of_tokenize(const Options& o) {
 
 std::vector<std::string> contradictions(const Options& o) {
     if (o.command == Command::tokenize) return contradictions_of_tokenize(o);
+    if (o.command == Command::plot) return {};
     std::vector<std::string> found;
     auto refuse = [&](bool is_so, const std::string& why) {
         if (is_so) found.push_back(why);
