@@ -229,6 +229,23 @@ TEST(huggingface, state_dict_of_the_course) {
     expect_error(Exit::input, {"d_model must be a multiple of num_heads"}, [&] { course_model_from_json(bad, "m"); });
 }
 
+// GPT-2's matrices are (in, out); those of somebody who turned them do not fit. Other types than floats are not weights.
+TEST(huggingface, turned_and_quantised_tensors_are_refused) {
+    const Temporary dir;
+    const ToyModel model(toy_gpt2());
+    save(dir.path, model);
+    std::vector<Named> tensors = read_tensors(dir / "model.safetensors");
+    for (Named& t : tensors) if (t.name == "transformer.h.0.mlp.c_fc.weight") std::swap(t.shape[0], t.shape[1]);
+    write_tensors(dir / "model.safetensors", tensors);
+    expect_error(Exit::input, {"h.0.mlp.c_fc.weight is [10, 8]", "asks for [8, 10]"}, [&] { load(dir.path); });
+    for (const std::string type : {"I8", "F8_E4M3", "U8", "BOOL"}) {
+        const std::string header = R"({"transformer.wte.weight":{"dtype":")" + type + R"(","shape":[11,8],"data_offsets":[0,88]}})";
+        const uint64_t n = header.size();
+        overwrite(dir / "model.safetensors", std::string(reinterpret_cast<const char*>(&n), 8) + header + std::string(88, '\0'));
+        expect_error(Exit::input, {"transformer.wte.weight", type + " is not supported", "F32, BF16"}, [&] { load(dir.path); });
+    }
+}
+
 TEST(huggingface, wrong_tensors_are_refused_before_any_is_set) {
     const Temporary dir;
     const ToyModel model(toy_llama());

@@ -24,6 +24,12 @@ std::string with_offsets(const std::string& offsets) {
     return R"({"test":{"dtype":"I32","shape":[2,2],"data_offsets":)" + offsets + "}}";
 }
 
+std::string long_list(const std::string& element) {
+    std::string all;
+    for (int i = 1; i < 100'000; i++) all += element;
+    return all;
+}
+
 struct Case { const char* name; std::string bytes; const char* reason; };   // no reason: valid
 
 const Case cases[] = {
@@ -50,6 +56,7 @@ const Case cases[] = {
     {"seven bytes", zeros(7), "only 7 bytes"},
     {"huge header", "\x3c" + zeros(4) + "\xff\xff\xff", "at most 100000000"},
     {"header of 100 MB and 1", little_endian(100'000'001), "at most 100000000"},
+    {"header of 2^64 - 1", little_endian(~uint64_t(0)), "at most 100000000"},
     {"header beyond the file", little_endian(60), "announces a header of 60 bytes but has 8"},
     {"header one too long", little_endian(3) + "{}", "announces a header of 3"},
     {"no header", little_endian(0), "not valid JSON"},
@@ -119,6 +126,9 @@ const Case cases[] = {
     {"product overflows to 0", file_of(with_shape("[4294967296,4294967296]"), zeros(16)), "overflows"},
     {"bits overflow to 0", file_of(R"({"a":{"dtype":"I32","shape":[1152921504606846976],"data_offsets":[0,0]}})"),
      "overflows"},
+    {"rank 100000", file_of(with_shape("[1" + long_list(",1") + "]"), zeros(16)),
+     "16 bytes cannot hold I32 [1, 1, 1, 1, 1, 1, 1, 1, ...]"},
+    {"beyond the file", file_of(with_offsets("[0,18446744073709551615]"), zeros(16)), "18446744073709551615 bytes cannot hold"},
     {"half a byte", file_of(R"({"a":{"dtype":"F4","shape":[1],"data_offsets":[0,1]}})", zeros(1)), "whole bytes"},
     {"span too small", file_of(R"({"test":{"dtype":"I32","shape":[2,2],"data_offsets":[0,4]}})", zeros(4)),
      "4 bytes cannot hold I32 [2, 2]"},

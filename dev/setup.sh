@@ -20,6 +20,7 @@ if [ "${1:-}" = fuzz ]; then
     # The sanitizers' runtimes are a package of their own, only recommended by the compiler's.
     [ -e "$("$fuzzer" -print-resource-dir 2>/dev/null)/lib/linux/libclang_rt.fuzzer-$(uname -m).a" ] ||
         missing="$missing libclang-rt-14-dev"
+    [ -e "$("$fuzzer" -print-resource-dir 2>/dev/null)/include/omp.h" ] || missing="$missing libomp-14-dev"
 fi
 [ -n "$missing" ] || exit 0
 

@@ -1,8 +1,25 @@
 // A model at work: tokens carried to its device, and the logits that come back.
 #pragma once
 #include <numeric>
+#include <span>
 #include "batch.h"
 #include "gpt.h"
+
+// Carries floats to the device as T; the host holds only a piece of what has to be converted.
+template <class T, class Device>
+void upload_as(T* device, std::span<const float> values, const Device& on) {
+    if constexpr (std::is_same_v<T, float>) {
+        on.upload(device, values.data(), values.size());
+    } else {
+        constexpr size_t piece = 1 << 18;
+        std::vector<T> converted;
+        for (size_t at = 0; at < values.size(); at += piece) {
+            const std::span<const float> part = values.subspan(at, std::min(piece, values.size() - at));
+            converted.assign(part.begin(), part.end());
+            on.upload(device + at, converted.data(), converted.size());
+        }
+    }
+}
 
 // Memory on the device for the tokens of a batch of at most N.
 template <class Device>

@@ -21,8 +21,7 @@ Exit sample(const Options& options, const Device& on) {
     Gpt<Device> model(config, config.T, Recompute::block, on);      // one block's activations serve all: nothing is kept for backward
     model.allocate(Use::infer);
     load_weights(directory, config, model.weights, [&](const Row& row, std::span<const float> values) {
-        const std::vector<typename Device::Real> rounded(values.begin(), values.end());
-        on.upload(model.w[row.slot], rounded.data(), rounded.size());
+        upload_as(model.w[row.slot], values, on);
     });
     const BatchBuffer<Device> buffer(config.T, on);
     std::vector<int> prompt = tokenizer.encode(options.prompt.value_or("\n"), Specials::recognised);

@@ -120,24 +120,21 @@ public:
     std::vector<float> get(Part part, const Row& row) const {
         std::vector<Stat> values(row.size());
         on.download(values.data(), flat(part) + row.slot.offset, row.size());
-        return {values.begin(), values.end()};
+        if constexpr (std::is_same_v<Stat, float>) return values;
+        else return {values.begin(), values.end()};
     }
     void set(Part part, const Row& row, std::span<const float> values) {
         REQUIRE(values.size() == row.size());
         if (part == Part::weights) return set_weights(row, values);
-        const std::vector<Stat> host(values.begin(), values.end());
-        on.upload(flat(part) + row.slot.offset, host.data(), host.size());
+        upload_as(flat(part) + row.slot.offset, values, on);
     }
 
 private:
     Stat* flat(Part part) const { return part == Part::weights ? master : part == Part::m ? m : v; }
 
     void set_weights(const Row& row, std::span<const float> values) {
-        const std::vector<Stat> full(values.begin(), values.end());
-        on.upload(master + row.slot.offset, full.data(), full.size());
-        if constexpr (!has_master) return;
-        const std::vector<Real> rounded(values.begin(), values.end());
-        on.upload(model.w[row.slot], rounded.data(), rounded.size());
+        upload_as(master + row.slot.offset, values, on);
+        if constexpr (has_master) upload_as(model.w[row.slot], values, on);
     }
 
     // Host memory of a micro-batch on its way, and of a step of several.
