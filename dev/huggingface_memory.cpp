@@ -26,7 +26,7 @@ uint64_t peak_of(Work work) {
 
 }  // namespace
 
-TEST(huggingface, memory_for_one_tensor_beside_the_model) {
+TEST(huggingface_memory, one_tensor_beside_the_model) {
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
     GTEST_SKIP() << "a sanitizer's memory counts too";
 #endif
