@@ -16,6 +16,7 @@ from safetensors.torch import load_file
 
 warnings.filterwarnings("ignore")
 transformers.logging.set_verbosity_error()
+transformers.utils.logging.disable_progress_bar()
 torch.set_num_threads(1)
 program = sys.argv[1] if len(sys.argv) > 1 else "./test_gpt_simt"
 
