@@ -87,14 +87,14 @@ TEST(tokenize, files_become_documents) {
 TEST(tokenize, blocks_end_between_words) {
     const Case c;
     std::string text;
-    for (int i = 0; i < 500000; i++) text += "abcdefghijklm ";
+    for (int i = 0; i < 700000; i++) text += "abcdefghijklm ";
     PieceCounts counts;
     count_pieces(counts, text.substr(0, 140), SplitRule::gpt2);
     const Tokenizer tokenizer = train_bpe({300, 0, SplitRule::gpt2, {"<|endoftext|>"}}, counts);
     overwrite(c.tokenizer, tokenizer.to_json());
     overwrite(c.folder / "a.txt", text);
     c.run({"--data", c.folder / "a.txt"});
-    EXPECT_EQ(c.tokens().size(), 500002u);       // a separator, the first word, 499,999 with a space, the last space
+    EXPECT_EQ(c.tokens().size(), 700002u);       // a separator, the first word, 699,999 with a space, the last space
     EXPECT_EQ(c.tokens(), joined(tokenizer, {text}));
 }
 
@@ -137,6 +137,13 @@ TEST(tokenize, training_reads_what_was_written) {
     options.tokenizer = byte_tokenizer();
     expect_error(Exit::input, {"another tokenizer"}, [&] { load_data(options); });
     options.tokenizer.reset();
+    const Case other;                            // of another tokenizer
+    overwrite(other.tokenizer, golden_case("llama3")["file"].dump());
+    overwrite(other.folder / "a.txt", "some other text for validation");
+    other.run({"--data", other.folder / "a.txt"});
+    options.val = {other.folder / "out/*.bin"};
+    expect_error(Exit::input, {"another tokenizer"}, [&] { load_data(options); });
+    options.val.clear();
     std::string sidecar = files::read_file(c.folder / "out/dataset.json", 1 << 20);
     sidecar.replace(sidecar.find("\"tokens\": 20"), 12, "\"tokens\": 21");
     overwrite(c.folder / "out/dataset.json", sidecar);
@@ -195,6 +202,7 @@ TEST(tokenize, bad_input_is_one_line_and_writes_nothing) {
     expect_bad("a.jsonl", "{\"text\": \"\\ud800\"}\n", {"line 1", "JSON"});
     expect_bad("a.jsonl", "[\"text\"]\n", {"line 1", "object"});
     expect_bad("a.txt", "", {"a.txt", "empty"});
+    expect_bad("a.bin", "tokens", {"a.bin", "tokens already"});
     expect_bad("a.txt", "\xFF\xFE" "a", {"UTF-16"});
     expect_error(Exit::input, {"directory"}, [&] { c.run({"--data", c.folder.path}); });
     expect_error(Exit::input, {"no file matches"}, [&] { c.run({"--data", c.folder / "*.none"}); });

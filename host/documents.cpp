@@ -33,6 +33,7 @@ DocumentReader::DocumentReader(std::vector<std::string> all, TextFormat format, 
         }
         struct stat about = {};
         if (stat(path.c_str(), &about)) throw Error(Exit::input, path, std::strerror(errno));
+        if (path.ends_with(".bin")) throw Error(Exit::input, path, "holds tokens already", "train on it: train_gpt --data FILE");
         if (S_ISDIR(about.st_mode)) throw Error(Exit::input, path, "is a directory", "name its files, or a pattern in quotes");
         total_ += uint64_t(about.st_size);
     }

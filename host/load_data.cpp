@@ -212,12 +212,12 @@ uint64_t fingerprint_of(const Data& data, const Tokens& train, const Tokens* val
 }
 
 // Shards that we wrote have their tokenizer beside them; another one would read other text out of them.
-void take_tokenizer_of_shards(Data& data, const Input& train) {
-    if (!train.sidecar) return;
-    const Sidecar& sidecar = *train.sidecar;
+void take_tokenizer_of_shards(Data& data, const Input& input) {
+    if (!input.sidecar) return;
+    const Sidecar& sidecar = *input.sidecar;
     if (!data.tokenizer && !sidecar.tokenizer_path.empty()) data.tokenizer = load_tokenizer(sidecar.tokenizer_path);
     if (data.tokenizer && files::hex(data.tokenizer->hash()) != sidecar.tokenizer_hash)
-        throw Error(Exit::input, train.shards[0].path, "was made with another tokenizer", "leave out --tokenizer, or make the shards again");
+        throw Error(Exit::input, input.shards[0].path, "was made with another tokenizer", "leave out --tokenizer, or make the shards again");
 }
 
 std::optional<double> ideal_loss_of(const Dataset& val, const Input& input, const Tokens& tokens) {
@@ -251,6 +251,7 @@ Data load_data(const DataOptions& options, const DataProgress& progress) {
     data.tokenizer = options.tokenizer;
     if (!data.tokenizer && train.content != Content::shards) data.tokenizer = train_tokenizer(options.kind, train.text);
     take_tokenizer_of_shards(data, train);
+    if (data.tokenizer) take_tokenizer_of_shards(data, val);       // must be the same
     data.vocab = options.vocab ? options.vocab : data.tokenizer ? data.tokenizer->vocab_size() : train.shards[0].vocab;
     if (!data.vocab)
         throw Error(Exit::usage, train.name, "does not say how many tokens its tokenizer knows", "give --vocab or --tokenizer FILE");
