@@ -121,6 +121,7 @@ TEST(tokenizer, refuses_other_files) {
         return text.replace(text.find(from), from.size(), to);
     };
     for (const std::string& bad : {std::string(), std::string("[]"), std::string("{"), std::string("{\"model\":1}"), std::string(100000, '['),
+                                   std::string("{\"model\":{\"vocab\":{}}}"), std::string("{\"model\":{\"vocab\":{},\"merges\":[]}}"),
                                    good.substr(0, good.size() / 2), with("\"b\": 1", "\"b\": 7"), with("\"b\": 1", "\"b\": 0"),
                                    with("\"b\": 1", "\"b\": -1"), with("\"b\": 1", "\"b\": 1.5"), with("\"b\": 1", "\"bb\": 1"),
                                    with("\"merges\": []", "\"merges\": [\"a b\"]"), with("\"normalizer\": null", "\"normalizer\": {\"type\": \"NFC\"}"),

@@ -48,7 +48,8 @@ json skeleton(const Tokenizer& tokenizer) {
 
 json type_of(const json& part) { return part.is_object() ? part.value("type", json()) : json(); }
 
-TokenizerKind kind_of(const json& file) {
+// What the file lacks becomes null in it.
+TokenizerKind kind_of(json& file) {
     if (type_of(file["model"]) == "WordLevel") return TokenizerKind::word;
     const json& merges = file["model"]["merges"];
     const bool merges_any = !merges.is_array() || !merges.empty();
