@@ -4,7 +4,8 @@
 #   make test                         build and run every test this machine can run
 #   make test SANITIZE=address        the same, kernels on the CPU included, under AddressSanitizer
 #   make test SANITIZE=thread         the same under ThreadSanitizer, which finds the kernels' data races
-#   make bench                        time training
+#   make bench                        time the kernels and training
+#   make bundle                       programs for a GPU machine where nothing can be built or installed: bundle/README
 #   make fuzz SECONDS_EACH=600        random input for every parser (clang)
 #
 # train_gpt and test_gpt are the best this machine can build: by nvcc where there is one, else by the host compiler.
@@ -29,26 +30,39 @@ ifneq ($(SANITIZE)$(DEBUG),)
 BUILD := $(BUILD)/$(or $(SANITIZE),debug)
 PROGRAM := $(BUILD)/
 endif
+# So have the programs of a bundle. fmt is in their object files, as Debian has no static library of it.
+ifdef PORTABLE
+BUILD := $(BUILD)/portable
+PROGRAM := $(BUILD)/
+ARCH := x86-64-v3
+DNNL := 0
+GPU_ARCH := 80 90a
+endif
 
 # g++ 12 sees overlapping copies in std::string's operator+ where there are none (GCC bug 105651).
 WARN := -Wall -Wextra $(if $(findstring clang,$(CXX)),,-Wno-restrict) -Wno-unknown-pragmas $(if $(filter 1,$(WERROR)),-Werror)
 # Sums of the CPU's layers may be reordered so that loops vectorise; infinities and NaNs keep their meaning.
 MATH := -fno-math-errno -fno-trapping-math -fno-signed-zeros -fassociative-math
-COMMON := -std=c++20 $(if $(DEBUG),-O0,-O3) -g -I. -MMD -MP $(if $(filter 1,$(DNNL)),-DGPT_DNNL)
+COMMON := -std=c++20 $(if $(DEBUG),-O0,-O3) -g -I. -MMD -MP $(if $(filter 1,$(DNNL)),-DGPT_DNNL) \
+          $(if $(PORTABLE),-DFMT_HEADER_ONLY)
 SANITIZER := $(if $(SANITIZE),-fsanitize=$(SANITIZE) -fno-omit-frame-pointer)
 # Under AddressSanitizer shared variables are 64 KiB apart: they need room in every thread's stack, and leave a hole where
 # the loader would protect pages.
 SANITIZER_RUN := $(if $(filter thread,$(SANITIZE)),export OMP_NUM_THREADS=1;)$(if $(filter address,$(SANITIZE)),export OMP_STACKSIZE=64M;)
 SANITIZER_LINK := $(SANITIZER) $(if $(filter address,$(SANITIZE)),-Wl$(comma)-z$(comma)norelro)
 FLAGS := $(COMMON) -march=$(ARCH) -fopenmp $(MATH) $(WARN)
-LIBS := -lfmt -lxxhash $(if $(filter 1,$(DNNL)),-ldnnl)
+# The libraries of a portable program are inside it, but for glibc and CUDA.
+PORTABLE_LIBS := -l:libxxhash.a -l:libgomp.a -Xcompiler -static-libstdc++,-static-libgcc -Xlinker -s
+LIBS := $(if $(PORTABLE),$(PORTABLE_LIBS),-lfmt -lxxhash $(if $(filter 1,$(DNNL)),-ldnnl))
+OPENMP := $(if $(PORTABLE),,-Xcompiler -fopenmp)
+GTEST := -l$(if $(PORTABLE),:libgtest.a,gtest)
 
 # Kernels for the CPU: compiled by the host compiler against dev/simt, which runs them and is never instrumented itself.
 SIMT_FLAGS := $(if $(filter address,$(SANITIZE)),-DSIMT_ASAN)$(if $(filter thread,$(SANITIZE)),-DSIMT_TSAN)
 # Kernels for a GPU.
 CODE := $(if $(filter native,$(GPU_ARCH)),-arch=native,$(foreach a,$(GPU_ARCH),-gencode arch=compute_$(a),code=sm_$(a)) \
         -gencode arch=compute_$(firstword $(GPU_ARCH)),code=compute_$(firstword $(GPU_ARCH)))
-NVCC_FLAGS := $(COMMON) --expt-relaxed-constexpr -t 0 $(CODE) -Xcompiler -march=$(ARCH),-fopenmp,-Wno-unknown-pragmas \
+NVCC_FLAGS := $(COMMON) -lineinfo --expt-relaxed-constexpr -t 0 $(CODE) -Xcompiler -march=$(ARCH),-fopenmp,-Wno-unknown-pragmas \
               $(if $(filter 1,$(WERROR)),-Werror all-warnings)
 
 HOST := $(patsubst %.cpp,$(BUILD)/%.o,$(wildcard host/*.cpp host/reference/*.cpp))
@@ -76,11 +90,11 @@ $(PROGRAM)test_gpt_simt: $(BUILD)/simt/test_gpt.o $(KERNELS:%.cu=$(BUILD)/simt/%
 	$(CXX) $(FLAGS) $(SANITIZER_LINK) -o $@ $^ -lgtest -lboost_context $(LIBS)
 
 ifneq ($(NVCC),)
-train_gpt: $(BUILD)/cuda/train_gpt.o $(KERNELS:%.cu=$(BUILD)/cuda/%.o) $(HOST)
-	$(NVCC) $(CODE) -Xcompiler -fopenmp -o $@ $^ $(LIBS)
+$(PROGRAM)train_gpt: $(BUILD)/cuda/train_gpt.o $(KERNELS:%.cu=$(BUILD)/cuda/%.o) $(HOST)
+	$(NVCC) $(CODE) $(OPENMP) -o $@ $^ $(LIBS)
 
-test_gpt: $(patsubst %.cu,$(BUILD)/cuda/%.o,test_gpt.cu $(KERNELS) $(KERNEL_TESTS)) $(TESTS) $(HOST)
-	$(NVCC) $(CODE) -Xcompiler -fopenmp -o $@ $^ -lgtest $(LIBS)
+$(PROGRAM)test_gpt: $(patsubst %.cu,$(BUILD)/cuda/%.o,test_gpt.cu $(KERNELS) $(KERNEL_TESTS)) $(TESTS) $(HOST)
+	$(NVCC) $(CODE) $(OPENMP) -o $@ $^ $(GTEST) $(LIBS)
 else
 train_gpt test_gpt: %: %_simt
 	cp $< $@

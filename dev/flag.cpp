@@ -76,6 +76,16 @@ TEST(flag, memory_has_units) {
     }
 }
 
+TEST(flag, steps_to_profile) {
+    const auto steps = parse({"--profile-steps", "10:12"}).profile_steps;
+    EXPECT_TRUE(steps && steps->first == 10 && steps->last == 12);
+    EXPECT_EQ(parse({"--profile-steps=7:7"}).profile_steps->last, 7);
+    for (const char* text : {"10", ":", "10:", ":12", "0:3", "-1:3", "1:2:3", "1: 2", "a:b", "1.5:2"})
+        expect_refusal({std::string("--profile-steps=") + text}, {"--profile-steps: ", "is not FIRST:LAST"});
+    expect_refusal({"--profile-steps", "12:10"}, {"--profile-steps: ", "ends before it begins"});
+    expect_refusal({"--profile-steps", "1:2", "--device", "cpu"}, {"--profile-steps: ", "leave it out"});
+}
+
 TEST(flag, values_are_read_strictly) {
     const std::pair<const char*, const char*> table[] = {{"batch", "8x"},
                                                          {"batch", "1e3"},

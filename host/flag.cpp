@@ -85,6 +85,18 @@ std::string convert(const std::string& text, const Range&, Bytes& value) {
     return fmt::format("{} is not a number with MB, GB, MiB or GiB", in_quotes(text));
 }
 
+std::string convert(const std::string& text, const Range&, StepRange& value) {
+    const size_t colon = std::min(text.find(':'), text.size());
+    const Range counts = at_least(1);
+    StepRange steps;
+    if (!convert(text.substr(0, colon), counts, steps.first).empty() ||
+        !convert(text.substr(std::min(colon + 1, text.size())), counts, steps.last).empty())
+        return fmt::format("{} is not FIRST:LAST, two steps of 1 or more", in_quotes(text));
+    if (steps.first > steps.last) return fmt::format("{} ends before it begins", in_quotes(text));
+    value = steps;
+    return "";
+}
+
 std::string not_one_of(const std::string& text, const std::vector<std::string>& names) {
     std::string list;
     for (const std::string& n : names) list += (list.empty() ? "" : ", ") + n;

@@ -28,6 +28,7 @@ std::string convert(const std::string& text, const Range& range, double& value);
 std::string convert(const std::string& text, const Range& range, bool& value);
 std::string convert(const std::string& text, const Range& range, std::string& value);
 std::string convert(const std::string& text, const Range& range, Bytes& value);
+std::string convert(const std::string& text, const Range& range, StepRange& value);
 std::string not_one_of(const std::string& text, const std::vector<std::string>& names);
 
 template <class E>
@@ -37,6 +38,9 @@ requires std::is_enum_v<E> std::string convert(const std::string& text, const Ra
 }
 
 inline nlohmann::ordered_json to_value(const Bytes& x) { return x.count; }
+inline nlohmann::ordered_json to_value(const StepRange& x) {
+    return std::to_string(x.first) + ":" + std::to_string(x.last);
+}
 template <class T>
 nlohmann::ordered_json to_value(const T& x) {
     if constexpr (std::is_enum_v<T>) return name_of(x);

@@ -65,6 +65,7 @@ std::vector<Flag> progress_flags() { return {
     {"eval-batches",  &O::eval_batches,  "N", "20",  "micro-batches of a validation; 0: all there are", at_least(0)},
     {"sample-every",  &O::sample_every,  "N", "500", "steps between samples; 0: only at the end", at_least(0)},
     {"sample-tokens", &O::sample_tokens, "N", "240", "tokens of such a sample; 0: none", at_least(0)},
+    {"profile-steps", &O::profile_steps, "A:B", "10:12", "steps a profiler that waits for them records"},
     {"log-every",     &O::log_every,     "N", "1",   "steps between lines of log.jsonl", at_least(1)},
 }; }
 

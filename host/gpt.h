@@ -96,6 +96,7 @@ struct Gpt {
     // Logits, and the loss of every token where the batch has targets. To train, *d_loss times its gradient flows back
     // through the head at once, so that no more than head_rows rows of logits are ever needed.
     void forward(const Batch& b, float dropout = 0, Use use = Use::infer) {
+        const auto range = on.range("forward");
         const int N = b.B * b.T;
         REQUIRE(N <= N_max && b.T <= T);
         embedding_forward(x[block_in(0)], b.token, b.position, w[wte], position_table(), N, C, on);
@@ -122,6 +123,7 @@ struct Gpt {
 
     // Adds the rest of *d_loss * d(sum of losses)/d(weights) into dw; forward must have run on the same batch, to train.
     void backward(const Batch& b, float dropout = 0) {
+        const auto range = on.range("backward");
         const int N = b.B * b.T;
         on.zero(x[d_x], size_t(N) * C);
         norm_backward(norm_f, norm_out, out, N);
@@ -134,6 +136,7 @@ struct Gpt {
     // mid = in  + drop(proj(attention(rope(qk_norm(qkv(norm1))))))
     // out = mid + drop(down(activation(up(norm2(mid)))))
     void forward_block(int l, const Batch& b, float dropout) {
+        const auto range = on.range("forward of block", l);
         const BlockActs& a = ab[l];
         const int N = b.B * b.T;
         forward_attention(l, b, dropout);
@@ -197,6 +200,7 @@ struct Gpt {
     // The same lines, bottom to top. d_x enters as the gradient of `out` and leaves as that of `in`;
     // a residual needs no line: it passes d_x through, and norm_backward adds the branch's share to it.
     void backward_block(int l, const Batch& b, float dropout) {
+        const auto range = on.range("backward of block", l);
         const BlockWeights& p = wb[l];
         const BlockActs& a = ab[l];
         const int N = b.B * b.T;

@@ -201,7 +201,8 @@ void restore(Options& o, const nlohmann::ordered_json& saved) {
         const std::string name = f.name;
         const bool replaced =
             o.has(name) || (name == "epochs" && o.has("steps")) || (name == "steps" && o.has("epochs"));
-        const bool once = name == "resume" || name == "overwrite" || name == "out";  // of that call and not of the run
+        const bool once =                        // of that call and not of the run
+            name == "resume" || name == "overwrite" || name == "out" || name == "profile-steps";
         if (!f.belongs_to(o.command) || replaced || once || !saved.contains(name) || saved[name].is_null()) continue;
         std::vector<std::string> texts;
         for (const auto& v : saved[name].is_array() ? saved[name] : nlohmann::ordered_json::array({saved[name]})) {

@@ -24,6 +24,8 @@ template <> inline constexpr auto names_of<Schedule> = std::to_array({"cosine", 
 
 struct Bytes { uint64_t count = 0; };            // written 24GiB, 512MB, 80000000000
 
+struct StepRange { int64_t first = 1, last = 1; };   // written 10:12, both included, the first step is 1
+
 // A field for every flag, of the same name. Its default stands in the table; an empty optional: nobody said.
 struct Options {
     Command command = Command::train;
@@ -66,6 +68,7 @@ struct Options {
     std::string out;                             // "": runs/NAME-N
     bool overwrite = false;
     std::optional<std::string> resume;           // "": the newest run
+    std::optional<StepRange> profile_steps;
 
     std::optional<std::string> prompt;
     int tokens = 0, count = 0, top_k = 0;        // top_k 0: off

@@ -96,6 +96,8 @@ std::vector<std::string> contradictions(const Options& o) {
     refuse(o.device == DeviceKind::cpu && o.dtype == Dtype::bf16,
            "--dtype: the CPU's layers compute in fp32; leave out bf16, or run the GPU's kernels slowly with --device "
            "simt");
+    refuse(o.device == DeviceKind::cpu && o.profile_steps,
+           "--profile-steps: a CUDA profiler sees nothing of --device cpu; leave it out");
     refuse(!o.epochs && o.warmup && *o.warmup > o.steps,
            fmt::format("--warmup: {} steps are more than --steps {}; example: --warmup {}", o.warmup.value_or(0),
                        o.steps, o.steps / 20));

@@ -91,7 +91,9 @@ Json Run::fingerprint() const {
 
 bool Run::pauses_after(int64_t step) const {
     const auto due = [=](int every) { return every > 0 && step % every == 0; };
-    return step >= steps || due(options.eval_every) || due(options.save_every) || due(options.sample_every);
+    const auto& window = options.profile_steps;
+    const bool profiler = window && (step + 1 == window->first || step == window->last);
+    return step >= steps || profiler || due(options.eval_every) || due(options.save_every) || due(options.sample_every);
 }
 
 AdamwStep Run::adamw(int64_t step) const {

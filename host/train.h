@@ -9,6 +9,7 @@
 // Submits optimiser step number `step`, in micro-batches.
 template <class Device>
 void submit_step(Trainer<Device>& trainer, const Run& run, int64_t step, HostBatch& batch) {
+    const auto range = trainer.model.on.range("step", step + 1);
     const uint64_t samples = run.state.samples + uint64_t(step - run.state.step) * run.sequences;
     const size_t valid = run.data.train.valid(samples, run.sequences);
     for (int done = 0; done < run.sequences; done += run.B) {
@@ -93,9 +94,12 @@ Exit train(const Options& options, const Device& on, const std::string& device) 
         run.finish(false);
         return Exit::done;
     }
+    const std::optional<StepRange>& window = options.profile_steps;
     while (!run.finished() && !stop_requested) {
         const int64_t before = run.state.step;
+        if (window && before + 1 == window->first) trainer.model.on.profiler_start();
         train_until_pause(trainer, run, batch);
+        if (window && run.state.step == window->last) trainer.model.on.profiler_stop();
         if (run.finished() || run.state.step == before) break;
         const bool best = run.due(run.options.eval_every) && validate(run.options.eval_batches);
         if (best || run.due(run.options.save_every)) save(trainer, run, best);

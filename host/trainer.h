@@ -69,6 +69,7 @@ public:
 
     // Submits the end of a step: steps the weights and clears the gradients. Where their norm is not finite the weights stay.
     void submit(const AdamwStep& how) {
+        const auto range = on.range("optimizer");
         Step& s = steps[submitted++ % steps.size()];
         if (!s.how) s.how = on.template allocate_host<AdamwStep>(1), s.norm = on.template allocate_host<Stat>(1);
         *s.how = how;

@@ -7,11 +7,15 @@
 GpuFound find_gpu() {
     int count = 0;
     const cudaError_t error = cudaGetDeviceCount(&count);
-    if (error == cudaErrorInsufficientDriver) return {GpuFound::Kind::none, "the NVIDIA driver is missing or too old for this build"};
-    if (error != cudaSuccess || count == 0) return {GpuFound::Kind::none, "none was found"};
+    if (error != cudaSuccess) {
+        const char* const reason = explain(error).reason;
+        return {GpuFound::Kind::none, reason ? reason : cudaGetErrorString(error)};
+    }
+    if (count == 0) return {GpuFound::Kind::none, explain(cudaErrorNoDevice).reason};
     cudaDeviceProp device;
     CUDA(cudaGetDeviceProperties(&device, 0));
-    const std::string name = device.name;
+    const std::string name = device.name, reason = too_old(10 * device.major + device.minor);
+    if (!reason.empty()) return {GpuFound::Kind::none, name + " is too old: " + reason};
     return {name.starts_with("simt") ? GpuFound::Kind::simulated : GpuFound::Kind::real, name};
 }
 

@@ -1,37 +1,13 @@
 // Gpu<T>: where the kernels run, as Cpu<T> is where the references run (host/device.h), and the only way to launch one.
 #pragma once
 #include <cuda_bf16.h>
+#include <cuda_profiler_api.h>
 #include <cuda_runtime.h>
 #include "../host/device.h"
+#include "cuda_error.cuh"
+#include "timeline.cuh"
 
 using bf16 = __nv_bfloat16;
-
-// What the user reads instead of a CUDA error code.
-inline Error cuda_error(cudaError_t code, const std::string& call) {
-    switch (code) {
-        case cudaErrorMemoryAllocation:
-            return {Exit::device, "GPU memory", "there is not enough of it left",
-                    "`train_gpt plan` shows what a model needs; try a smaller --batch"};
-        case cudaErrorNoDevice:
-            return {Exit::device, "GPU", "none was found", "--device cpu trains without one"};
-        case cudaErrorInsufficientDriver:
-            return {Exit::device, "GPU", "the NVIDIA driver is missing or too old for this build",
-                    "update the driver, or train with --device cpu"};
-        case cudaErrorNoKernelImageForDevice:
-            return {Exit::device, "GPU", "this build has no code for it", "build again on this machine"};
-        default:
-            return {Exit::device, "GPU", "`" + call + "` failed, " + cudaGetErrorString(code),
-                    "please report this, with the GPU's name and driver"};
-    }
-}
-inline void check_cuda(cudaError_t code, const char* call) { if (code != cudaSuccess) throw cuda_error(code, call); }
-#define CUDA(call) check_cuda(call, #call)
-
-// A size the kernels of `layer` cannot do ends here, in one line that names layer, size and limit.
-inline void check_limit(const char* layer, const char* size, long value, long limit) {
-    if (value > limit) throw Error(Exit::device, layer, std::string(size) + " = " + std::to_string(value) +
-                                   " is above the kernels' limit of " + std::to_string(limit), "--device cpu has none");
-}
 
 template <class T>
 class Gpu {
@@ -40,7 +16,6 @@ public:
     using Stat = float;                         // statistics, losses, weight gradients, moments
     static constexpr int vocab_multiple = 128;  // rows of logits stay 16-byte aligned, and whole tiles of a product
     static constexpr int steps_ahead = 1;       // submitted while the last one's result is on its way
-    static constexpr int oldest = 80;           // compute capability, times ten
 
     cudaStream_t stream = nullptr;              // everything runs in its order
     int sm_count = 0;
@@ -58,9 +33,8 @@ public:
         CUDA(cudaSetDevice(device));
         const int capability =
             10 * attribute(cudaDevAttrComputeCapabilityMajor) + attribute(cudaDevAttrComputeCapabilityMinor);
-        if (capability < oldest)
-            throw Error(Exit::device, "GPU", "compute capability " + std::to_string(capability) + " is older than " +
-                        std::to_string(oldest) + " (Ampere)", "--device cpu trains without it");
+        const std::string reason = too_old(capability);
+        if (!reason.empty()) throw Error(Exit::device, "GPU", reason, "--device cpu trains without it");
         sm_count = attribute(cudaDevAttrMultiProcessorCount);
         shared_limit = attribute(cudaDevAttrMaxSharedMemoryPerBlockOptin);
         CUDA(cudaStreamCreate(&state->stream));
@@ -110,7 +84,7 @@ public:
     };
     template <class Work>
     void replay(Recording& recording, Work work) const {
-        if (!std::exchange(recording.seen, true)) return work();
+        if (timeline() || !std::exchange(recording.seen, true)) return work();
         if (!recording.graph) record(recording, work);
         CUDA(cudaGraphLaunch(recording.graph.get(), stream));
     }
@@ -127,6 +101,13 @@ public:
         synchronize();
     }
     void synchronize() const { CUDA(cudaStreamSynchronize(stream)); }
+
+    // For people with a profiler, and for those without one: see dev/doc/profiling.md. The timeline may be null.
+    NvtxRange range(const char* name, long index = -1) const { return NvtxRange(name, index); }
+    void profiler_start() const { synchronize(), CUDA(cudaProfilerStart()); }
+    void profiler_stop() const { synchronize(), CUDA(cudaProfilerStop()); }
+    void watch(Timeline* timeline) const { state->timeline = timeline; }
+    Timeline* timeline() const { return state->timeline; }
 
     // At least n elements that a launcher's kernels may use until the next call. The workspace grows in the first steps
     // only; what it grew out of stays allocated, as kernels in flight or a captured graph may still use it.
@@ -164,6 +145,7 @@ private:
         std::vector<void*> blocks, host_blocks;
         void* workspace = nullptr;
         size_t workspace_bytes = 0;
+        Timeline* timeline = nullptr;
         void* block(size_t bytes) {
             void* p = nullptr;
             CUDA(cudaMalloc(&p, bytes));
@@ -184,12 +166,9 @@ template <class T, class... P, class... A>
 void launch(void (*kernel)(P...), dim3 grid, dim3 block, size_t shared_bytes, const Gpu<T>& on, A... args) {
     static_assert(sizeof...(P) == sizeof...(A), "one argument for every parameter of the kernel");
     if (size_t(grid.x) * grid.y * grid.z == 0) return;
+    const void* const address = reinterpret_cast<const void*>(kernel);
+    check_launch(address, grid, block, shared_bytes, on.shared_limit);
     constexpr size_t without_asking = 48 * 1024;     // above it a kernel must opt in
-    if (shared_bytes > size_t(on.shared_limit))
-        throw Error(Exit::device, "GPU",
-                    "a kernel needs " + std::to_string(shared_bytes >> 10) +
-                        " KiB of shared memory per block, this GPU has " + std::to_string(on.shared_limit >> 10),
-                    "--dtype bf16 needs less");
     if (shared_bytes > without_asking)
         CUDA(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, int(shared_bytes)));
     cudaLaunchConfig_t config = {};
@@ -197,5 +176,9 @@ void launch(void (*kernel)(P...), dim3 grid, dim3 block, size_t shared_bytes, co
     config.blockDim = block;
     config.dynamicSmemBytes = shared_bytes;
     config.stream = on.stream;
-    CUDA(cudaLaunchKernelEx(&config, kernel, static_cast<P>(args)...));
+    Timeline* const timeline = on.timeline();
+    if (timeline) timeline->begin(layer_of(address), on.stream);
+    const cudaError_t code = cudaLaunchKernelEx(&config, kernel, static_cast<P>(args)...);
+    if (code != cudaSuccess) throw launch_error(code, address, grid, block, shared_bytes);
+    if (timeline) timeline->end(on.stream);
 }

@@ -10,6 +10,7 @@
 #include <unordered_map>
 #include "block.h"
 #include "device_memory.h"
+#include "include/cuda_profiler_api.h"
 #include "include/cuda_runtime.h"
 #include "launch.h"
 #include "shared_memory.h"
@@ -46,6 +47,9 @@ Order& current_order() {
     }();
     return order;
 }
+
+std::atomic<bool> profiling = false;
+std::atomic<uint64_t> profiled = 0;
 
 std::mutex report_mutex;
 std::string report;
@@ -84,6 +88,7 @@ void say(const std::string& message) {
 }
 
 static cudaError_t run_grid(const Launch& l) {
+    if (profiling) profiled++;
     const uint64_t blocks = uint64_t(l.grid.x) * l.grid.y * l.grid.z;
     const Permutation block_order(l.order, 0, blocks);
     const int os_threads = thread_sanitizer || omp_in_parallel() ? 1 : int(std::min<uint64_t>(blocks, uint64_t(omp_get_max_threads())));
@@ -141,6 +146,10 @@ cudaError_t get_attributes(cudaFuncAttributes* out, const void* function) {
     return cudaSuccess;
 }
 
+uint64_t profiled_launches() { return profiled; }
+
+const char* mangled_name(const void* function) { return kernel_of(function).mangled.c_str(); }
+
 cudaError_t blocks_per_multiprocessor(int* blocks, const void* function, int threads, size_t dynamic_bytes) {
     if (threads < 1 || threads > 1024) return remember(cudaErrorInvalidValue);
     const size_t bytes = kernel_of(function).static_bytes + dynamic_bytes + 1024;
@@ -149,3 +158,11 @@ cudaError_t blocks_per_multiprocessor(int* blocks, const void* function, int thr
 }
 
 }  // namespace simt
+
+cudaError_t cudaProfilerStart() { return simt::profiling = true, cudaSuccess; }
+cudaError_t cudaProfilerStop() { return simt::profiling = false, cudaSuccess; }
+
+cudaError_t cudaFuncGetName(const char** mangled, const void* kernel) {
+    *mangled = simt::mangled_name(kernel);
+    return **mangled ? cudaSuccess : simt::remember(cudaErrorInvalidDeviceFunction);
+}

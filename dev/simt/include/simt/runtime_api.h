@@ -18,17 +18,29 @@
     row(cudaErrorInvalidDevicePointer, 17, "invalid device pointer")                      \
     row(cudaErrorInvalidMemcpyDirection, 21, "invalid copy direction for memcpy")         \
     row(cudaErrorInsufficientDriver, 35, "CUDA driver version is insufficient for CUDA runtime version") \
+    row(cudaErrorDevicesUnavailable, 46, "CUDA-capable device(s) is/are busy or unavailable") \
+    row(cudaErrorInvalidDeviceFunction, 98, "invalid device function")                    \
     row(cudaErrorNoDevice, 100, "no CUDA-capable device is detected")                     \
     row(cudaErrorInvalidDevice, 101, "invalid device ordinal")                            \
     row(cudaErrorNoKernelImageForDevice, 209, "no kernel image is available for execution on the device") \
+    row(cudaErrorECCUncorrectable, 214, "uncorrectable ECC error encountered")            \
+    row(cudaErrorNvlinkUncorrectable, 220, "uncorrectable NVLink error detected during the execution") \
+    row(cudaErrorUnsupportedPtxVersion, 222, "the provided PTX was compiled with an unsupported toolchain.") \
     row(cudaErrorInvalidResourceHandle, 400, "invalid resource handle")                   \
     row(cudaErrorIllegalState, 401, "the operation cannot be performed in the present state") \
     row(cudaErrorNotReady, 600, "device not ready")                                       \
     row(cudaErrorIllegalAddress, 700, "an illegal memory access was encountered")         \
     row(cudaErrorLaunchOutOfResources, 701, "too many resources requested for launch")    \
+    row(cudaErrorLaunchTimeout, 702, "the launch timed out and was terminated")           \
+    row(cudaErrorHardwareStackError, 714, "hardware stack error")                         \
+    row(cudaErrorIllegalInstruction, 715, "an illegal instruction was encountered")       \
     row(cudaErrorMisalignedAddress, 716, "misaligned address")                            \
     row(cudaErrorLaunchFailure, 719, "unspecified launch failure")                        \
     row(cudaErrorNotSupported, 801, "operation not supported")                            \
+    row(cudaErrorSystemNotReady, 802, "system not yet initialized")                       \
+    row(cudaErrorSystemDriverMismatch, 803, "system has unsupported display driver / cuda driver combination") \
+    row(cudaErrorCompatNotSupportedOnDevice, 804, \
+        "forward compatibility was attempted on non supported HW")                        \
     row(cudaErrorStreamCaptureUnsupported, 900, "operation not permitted when stream is capturing") \
     row(cudaErrorStreamCaptureInvalidated, 901, "operation failed due to a previous error during capture") \
     row(cudaErrorStreamCaptureUnjoined, 904, "capturing stream has unjoined work")        \
@@ -194,6 +206,7 @@ template <class... P> cudaError_t cudaFuncSetAttribute(void (*kernel)(P...), cud
 template <class... P> cudaError_t cudaFuncGetAttributes(cudaFuncAttributes* attributes, void (*kernel)(P...)) {
     return simt::get_attributes(attributes, reinterpret_cast<const void*>(kernel));
 }
+cudaError_t cudaFuncGetName(const char** mangled, const void* kernel);
 template <class... P>
 cudaError_t cudaOccupancyMaxActiveBlocksPerMultiprocessor(int* blocks, void (*kernel)(P...), int threads, size_t shared_bytes) {
     return simt::blocks_per_multiprocessor(blocks, reinterpret_cast<const void*>(kernel), threads, shared_bytes);
