@@ -79,7 +79,7 @@ FUZZ_HOST := $(patsubst %.cpp,$(BUILD)/fuzz/%.o,$(filter-out host/commands.cpp,$
 FUZZ_TARGETS := $(patsubst dev/fuzz/%.cpp,$(BUILD)/fuzz/%,$(wildcard dev/fuzz/*.cpp))
 SECONDS_EACH ?= 600
 
-.PHONY: all test bench fuzz format clean setup fuzz_setup
+.PHONY: all test bench bundle fuzz format clean setup fuzz_setup
 .DELETE_ON_ERROR:
 all: train_gpt test_gpt
 
@@ -104,8 +104,13 @@ endif
 test: $(PROGRAM)test_gpt_simt $(if $(GPU),test_gpt)
 	export TEST_TMPDIR=$${TEST_TMPDIR:-$$([ -w /dev/shm ] && echo /dev/shm/)}; $(SANITIZER_RUN) for program in $^; do ./$$program || exit 1; done
 
-bench: train_gpt test_gpt
-	./test_gpt --bench
+bench: test_gpt
+	./test_gpt --bench --json bench.json
+
+bundle:
+	$(if $(NVCC),,$(error a bundle needs nvcc))
+	$(MAKE) PORTABLE=1 $(BUILD)/portable/train_gpt $(BUILD)/portable/test_gpt
+	dev/bundle.sh $(BUILD)/portable
 
 fuzz: $(FUZZ_TARGETS)
 	dev/fuzz/fuzz.sh $(SECONDS_EACH) $(BUILD)/fuzz $(notdir $(FUZZ_TARGETS))

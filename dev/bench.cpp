@@ -1,7 +1,22 @@
 #include "bench.h"
 #include <fmt/core.h>
+#include "../host/files.h"
+#include "bench_report.h"
 
-int run_benchmarks(const std::vector<std::string_view>& names) {
+namespace {
+
+// Takes "--json FILE" out of the names; "" if it is not there.
+std::string take_file(std::vector<std::string_view>& names) {
+    const auto flag = std::ranges::find(names, "--json");
+    if (flag == names.end()) return "";
+    if (flag + 1 == names.end()) throw Error(Exit::usage, "--json", "needs a file", "example: --bench --json bench.json");
+    const std::string file(flag[1]);
+    names.erase(flag, flag + 2);
+    return file;
+}
+
+int run(std::vector<std::string_view> names) {
+    const std::string file = take_file(names);
     const auto wanted = [&](const Benchmark& b) {
         return names.empty() || std::ranges::any_of(names, [&](auto n) { return b.name.find(n) != b.name.npos; });
     };
@@ -10,7 +25,20 @@ int run_benchmarks(const std::vector<std::string_view>& names) {
         if (!wanted(b)) continue;
         fmt::print("{}{}\n", count++ ? "\n" : "", b.name);
         b.run();
+        std::fflush(stdout);
     }
-    if (count == 0) fmt::print("no benchmark has such a name\n");
-    return count == 0;
+    if (count == 0) throw Error(Exit::usage, "--bench", "no benchmark has such a name", "without names it runs all");
+    if (!file.empty()) files::replace_file(file, to_text(bench_json()));
+    return 0;
+}
+
+}  // namespace
+
+int run_benchmarks(const std::vector<std::string_view>& names) {
+    try {
+        return run(names);
+    } catch (const Error& error) {
+        fmt::print(stderr, "error: {}\n", error.what());
+        return int(error.code);
+    }
 }

@@ -2,6 +2,7 @@
 // alone at the rate of one big product, measured in the same run.
 #include <fmt/core.h>
 #include "bench.h"
+#include "bench_report.h"
 #include "host/trainer.h"
 
 namespace {
@@ -58,6 +59,8 @@ void measure(const Shape& shape) {
     const double rate = 2.0 * n * n * n / best[0], operations = product_operations(trainer.model, N);
     fmt::print("{:<34} {:>9.1f} {:>11.0f} {:>9.0f} {:>9.0f} {:>13.1f} {:>7.2f}\n", name, best[1] * 1e3, N / best[1],
                operations / best[1] / 1e9, rate / 1e9, operations / rate * 1e3, best[1] / (operations / rate));
+    bench_json()["train_step_cpu"].push_back({{"model", name}, {"ms", best[1] * 1e3}, {"tokens_per_s", N / best[1]},
+                                              {"products_ms", operations / rate * 1e3}, {"threads", omp_get_max_threads()}});
 }
 
 }  // namespace

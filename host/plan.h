@@ -32,6 +32,11 @@ struct Plan {
     uint64_t layer_flops() const;
     uint64_t forward_flops() const;                                                 // of one sequence
     uint64_t training_flops() const { return 3 * forward_flops() + repeated; }      // backward does every product twice
+
+    // What MFU counts of training on one sequence: no repetition, and of attention the scores that a causal mask leaves
+    // (6N + 6LdT), or all of them, as PaLM's authors count (6N + 12LdT).
+    uint64_t causal_flops() const { return 3 * (forward_flops() - attention.flops / 2); }
+    uint64_t palm_flops() const { return 3 * forward_flops(); }
 };
 
 // The config must have no problems() at this batch.

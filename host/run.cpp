@@ -74,7 +74,8 @@ void Run::load() {
     B = options.batch;
     sequences = options.total_batch ? int(*options.total_batch / T) : B;
     steps = options.epochs ? int64_t(std::ceil(*options.epochs * double(data.train.windows()) / sequences)) : options.steps;
-    flops_per_token = double(make_plan(config, B, options.dtype, options.recompute).training_flops()) / config.T;
+    const Plan plan = make_plan(config, B, options.dtype, options.recompute);
+    flops = {double(plan.training_flops()) / config.T, double(plan.causal_flops()) / config.T, double(plan.palm_flops()) / config.T};
     if (!resumed) return;
     std::string changed;
     for (const std::string& line : differences(resumed->run, fingerprint())) changed += (changed.empty() ? "" : "; ") + line;

@@ -71,7 +71,9 @@ private:
     SpecialTokens special;
     std::unique_ptr<files::RunLock> lock;
     std::unique_ptr<files::Log> log;
-    double flops_per_token = 0, average_seconds = 0;
+    struct { double all = 0, causal = 0, palm = 0; } flops;   // of a token; the last two are what MFU counts
+    double peak_products = 0;                              // of the GPU by its data sheet; 0: not known
+    double average_seconds = 0;
     int failed_saves = 0;
     std::optional<Error> save_error;
     int64_t saved_step = -1;

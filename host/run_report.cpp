@@ -1,6 +1,7 @@
 // What a run says: to a person on stdout, to programs in log.jsonl.
 #include <fmt/core.h>
 #include <cmath>
+#include "peaks.h"
 #include "run.h"
 
 namespace {
@@ -32,6 +33,7 @@ void Run::announce(size_t parameters, const std::string& device) {
                               sequences > B ? fmt::format(" in {} micro-batches", sequences / B) : "", steps,
                               double(steps) * sequences / double(data.train.windows())));
     progress.note("device  " + device);
+    if (const Peaks* peaks = find_peaks(device)) peak_products = peaks->products;
     progress.note("run     " + directory + (resumed ? fmt::format(", resumed at step {}", state.step) : ""));
     if (resumed) return;
     log->append(Json{{"run", to_json(options)}, {"model", to_json(config)}, {"parameters", parameters},
@@ -42,7 +44,8 @@ std::string Run::status(const StepResult& step) const {
     std::string text = fmt::format("{:3.0f}%  step {}/{}  loss {:.4f}", 100.0 * state.step / std::max<int64_t>(steps, 1), state.step, steps, step.loss);
     if (!std::isnan(state.last_val)) text += fmt::format("  val {:.4f}", state.last_val);
     text += fmt::format("  lr {:.1e}  |g| {:.2f}  {} tok/s", step.lr, step.grad_norm, short_count(tokens_per_second()));
-    text += fmt::format("  {:.0f} GFLOP/s", tokens_per_second() * flops_per_token * 1e-9);
+    if (peak_products > 0) text += fmt::format("  MFU {:.1f}%", 100 * tokens_per_second() * flops.causal / peak_products);
+    else text += fmt::format("  {:.0f} GFLOP/s", tokens_per_second() * flops.all * 1e-9);
     return text + "  ETA " + short_time(double(steps - state.step) * average_seconds);
 }
 
@@ -54,10 +57,14 @@ void Run::report(const StepResult& step) {
     state.skipped_in_a_row = finite ? 0 : state.skipped_in_a_row + 1;
     state.skipped += !finite;
     auto number = [](double x) { return std::isfinite(x) ? Json(x) : Json(); };
-    if (due(options.log_every) || finished() || !finite)
-        log->append(Json{{"step", state.step}, {"loss", number(step.loss)}, {"loss_hex", hex_float(step.loss)}, {"lr", step.lr},
-                         {"grad_norm", number(step.grad_norm)}, {"tokens", state.samples * T}, {"ms", step.seconds * 1e3},
-                         {"tokens_per_s", tokens_per_second()}, {"gflops", tokens_per_second() * flops_per_token * 1e-9}}.dump());
+    if (due(options.log_every) || finished() || !finite) {
+        const double rate = tokens_per_second();
+        Json line{{"step", state.step}, {"loss", number(step.loss)}, {"loss_hex", hex_float(step.loss)}, {"lr", step.lr},
+                  {"grad_norm", number(step.grad_norm)}, {"tokens", state.samples * T}, {"ms", step.seconds * 1e3},
+                  {"tokens_per_s", rate}, {"gflops", rate * flops.all * 1e-9}};
+        if (peak_products > 0) line["mfu"] = rate * flops.causal / peak_products, line["mfu_palm"] = rate * flops.palm / peak_products;
+        log->append(line.dump());
+    }
     if (!finite) {
         const std::string where = fmt::format("step {} (training samples {} to {})", state.step, state.samples - sequences, state.samples - 1);
         if (state.skipped_in_a_row == 3)

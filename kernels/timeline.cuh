@@ -32,13 +32,20 @@ public:
 
 // Times every kernel launched while a Gpu carries it (Gpu::watch): an event before, an event behind. That keeps
 // neighbouring kernels apart, so the times are those of kernels alone and their sum is without the gaps between them.
-// Not for streams that are being captured.
+// What is captured into a graph is not timed.
 class Timeline {
 public:
     struct Total { std::string name; int count; double milliseconds; };
 
-    void begin(const std::string& name, cudaStream_t stream) { marks.push_back({name, event(stream), nullptr}); }
-    void end(cudaStream_t stream) { marks.back().end = event(stream); }
+    void begin(const std::string& name, cudaStream_t stream) {
+        cudaStreamCaptureStatus status;
+        CUDA(cudaStreamIsCapturing(stream, &status));
+        timing = status == cudaStreamCaptureStatusNone;
+        if (timing) marks.push_back({name, event(stream), nullptr});
+    }
+    void end(cudaStream_t stream) {
+        if (timing) marks.back().end = event(stream);
+    }
 
     // Of every name, the longest first; waits for the GPU.
     std::vector<Total> totals() const {
@@ -71,6 +78,7 @@ private:
         CUDA(cudaEventRecord(e, stream));
         return e;
     }
+    bool timing = false;
     std::vector<Mark> marks;
     std::vector<cudaEvent_t> events;
 };

@@ -1,0 +1,64 @@
+// Times work on a GPU by events, as a step would run it: its operands come from memory, not from the L2 cache.
+#pragma once
+#include <optional>
+#include "../kernels/common.cuh"
+
+// Reading leaves nothing behind that the work under the clock would have to write back, as clearing would.
+template <class U>
+__global__ void bench_read_kernel(U* sum, const U* from, size_t n) {
+    U x = 0;
+    for (size_t i = size_t(blockIdx.x) * blockDim.x + threadIdx.x; i < n; i += size_t(gridDim.x) * blockDim.x)
+        x += from[i];
+    if (x == U(1234.5)) *sum = x;                      // never, but the compiler cannot know
+}
+
+class GpuClock {
+public:
+    explicit GpuClock(const Gpu<bf16>& on) : on(on) {
+        CUDA(cudaDeviceGetAttribute(&cache_bytes, cudaDevAttrL2CacheSize, 0));
+        cache = on.allocate<float>(cold_floats());
+        for (cudaEvent_t& e : events) CUDA(cudaEventCreate(&e));
+    }
+    ~GpuClock() {
+        for (cudaEvent_t e : events) cudaEventDestroy(e);
+    }
+    GpuClock(const GpuClock&) = delete;
+
+    enum class Cache { cold, warm };
+
+    // The median of several runs after a first one, in seconds: as many as fit in `budget` seconds, 5 to 50. What takes
+    // longer than all of that is run once.
+    template <class Work>
+    double median(Work work, Cache state = Cache::cold, double budget = 0.3) const {
+        const double first = timed(work, state);
+        if (first > budget) return first;
+        const double once = timed(work, state);
+        const int count = int(std::clamp(budget / std::max(once, 1e-6), 5.0, 50.0));
+        std::vector<double> times;
+        for (int i = 0; i < count; i++) times.push_back(timed(work, state));
+        std::ranges::nth_element(times, times.begin() + count / 2);
+        return times[count / 2];
+    }
+
+private:
+    size_t cold_floats() const { return size_t(2) * cache_bytes / sizeof(float); }
+
+    template <class Work>
+    double timed(Work& work, Cache state) const {
+        if (state == Cache::cold)
+            launch(bench_read_kernel<float>, 8 * on.sm_count, 256, 0, on, cache, static_cast<const float*>(cache),
+                   cold_floats());
+        CUDA(cudaEventRecord(events[0], on.stream));
+        work();
+        CUDA(cudaEventRecord(events[1], on.stream));
+        CUDA(cudaEventSynchronize(events[1]));
+        float ms = 0;
+        CUDA(cudaEventElapsedTime(&ms, events[0], events[1]));
+        return ms * 1e-3;
+    }
+
+    const Gpu<bf16> on;
+    int cache_bytes = 0;
+    float* cache;
+    cudaEvent_t events[2] = {};
+};

@@ -1,0 +1,33 @@
+// What the benchmarks found, as tables for people and JSON for programs.
+#pragma once
+#include <optional>
+#include <string>
+#include <vector>
+#include "../host/json.h"
+#include "roofline.h"
+
+// What one GPU reached in this very run.
+struct Ceilings { std::string gpu; double memory, products; };   // copied bytes (read and written), operations a second
+
+struct KernelTime {
+    std::string kernel, shape;
+    int per_step;
+    Work work;
+    double seconds = 0;                    // 0: not measured
+    std::string left_out = {};             // why
+};
+
+Json& bench_json();                        // everything so far; --json writes it
+
+// Measured rows beside the limit of this GPU; without ceilings, predictions for GPUs in the table of peaks.
+void report_kernels(const std::string& model, const std::vector<KernelTime>& rows, const std::optional<Ceilings>& gpu);
+void report_ceilings(const Ceilings& gpu);
+
+// One kernel, or a group of kernels, within a step.
+struct StepShare { std::string name; int count; double seconds; };
+// `step`: seconds without the events between kernels; `limit`: the sum of what its rows must take, 0: unknown.
+void report_step(const std::string& model, const std::vector<StepShare>& shares, double step, double limit);
+
+// operations: of a token, products of attention counted causally (6N + 6LdT), and as PaLM counts them (6N + 12LdT).
+struct EndToEnd { std::string model, dtype; int B, T; double tokens_per_second, causal, palm; std::string note; };
+void report_end_to_end(const EndToEnd& row, const std::optional<Ceilings>& gpu);

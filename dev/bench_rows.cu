@@ -1,0 +1,247 @@
+// The rows of bench_kernels.cuh: operands in the order of the layer's function.
+#include "bench_kernels.cuh"
+#include "../host/gpt.h"
+
+void BenchRows::embedding() {
+    const bool learned = c.position == Position::learned;
+    const size_t table = size_t(c.V) * c.C, places = size_t(c.T) * c.C;
+    add("embedding_forward", {{"N", N}, {"C", c.C}}, 1, [=, this](M& m) -> BenchLaunch {
+        bf16* out = m.out<bf16>(n);
+        int *token = m.in<int>(N, below(c.V)), *position = learned ? positions(m) : nullptr;
+        bf16 *wte = m.in<bf16>(table, {.touched = std::min(n, table)}), *wpe = learned ? m.in<bf16>(places) : nullptr;
+        return [=, this](On on) { embedding_forward(out, token, position, wte, wpe, N, c.C, on); };
+    });
+    add("embedding_backward", {{"N", N}, {"C", c.C}}, 1, [=, this](M& m) -> BenchLaunch {
+        float *d_wte = m.update<float>(table, {.touched = std::min(n, table)}),
+              *d_wpe = learned ? m.update<float>(places) : nullptr;
+        bf16* d_out = m.in<bf16>(n);
+        int *token = m.in<int>(N, below(c.V)), *position = learned ? positions(m) : nullptr;
+        return [=, this](On on) {
+            embedding_backward(d_wte, d_wpe, d_out, token, position, N, c.C, c.V, c.T, on);
+        };
+    });
+}
+
+void BenchRows::layernorm() {
+    const int norms = 2 * c.L + 1, bias_size = c.norm_bias ? c.C : 0;
+    add("layernorm_forward", {{"N", N}, {"C", c.C}}, norms, [=, this](M& m) -> BenchLaunch {
+        bf16* out = m.out<bf16>(n);
+        float *mean = m.out<float>(N), *rstd = m.out<float>(N);
+        bf16 *inp = m.in<bf16>(n), *gain = m.in<bf16>(c.C), *bias = bias_size ? m.in<bf16>(c.C) : nullptr;
+        return [=, this](On on) { layernorm_forward(out, mean, rstd, inp, gain, bias, c.norm_eps, N, c.C, on); };
+    });
+    add("layernorm_backward", {{"N", N}, {"C", c.C}}, norms, [=, this](M& m) -> BenchLaunch {
+        bf16* d_inp = m.update<bf16>(n);
+        float *d_gain = m.update<float>(c.C), *d_bias = bias_size ? m.update<float>(c.C) : nullptr;
+        bf16 *d_out = m.in<bf16>(n), *inp = m.in<bf16>(n), *gain = m.in<bf16>(c.C);
+        float *mean = m.in<float>(N), *rstd = m.in<float>(N, positive);
+        return [=, this](On on) {
+            layernorm_backward(d_inp, d_gain, d_bias, d_out, inp, gain, mean, rstd, N, c.C, on);
+        };
+    });
+    add("residual_layernorm_forward", {{"N", N}, {"C", c.C}}, 0, [=, this](M& m) -> BenchLaunch {
+        bf16 *sum = m.out<bf16>(n), *out = m.out<bf16>(n);
+        float *mean = m.out<float>(N), *rstd = m.out<float>(N);
+        bf16 *inp = m.in<bf16>(n), *branch = m.in<bf16>(n), *gain = m.in<bf16>(c.C),
+             *bias = bias_size ? m.in<bf16>(c.C) : nullptr;
+        return [=, this](On on) {
+            residual_layernorm_forward(sum, out, mean, rstd, inp, branch, gain, bias, c.norm_eps, N, c.C, on);
+        };
+    });
+}
+
+void BenchRows::rmsnorm() {
+    const int norms = 2 * c.L + 1;
+    add("rmsnorm_forward", {{"N", N}, {"C", c.C}}, norms, [=, this](M& m) -> BenchLaunch {
+        bf16* out = m.out<bf16>(n);
+        float* rstd = m.out<float>(N);
+        bf16 *inp = m.in<bf16>(n), *gain = m.in<bf16>(c.C);
+        return [=, this](On on) { rmsnorm_forward(out, rstd, inp, gain, c.norm_eps, N, c.C, on); };
+    });
+    add("rmsnorm_backward", {{"N", N}, {"C", c.C}}, norms, [=, this](M& m) -> BenchLaunch {
+        bf16* d_inp = m.update<bf16>(n);
+        float* d_gain = m.update<float>(c.C);
+        bf16 *d_out = m.in<bf16>(n), *inp = m.in<bf16>(n), *gain = m.in<bf16>(c.C);
+        float* rstd = m.in<float>(N, positive);
+        return [=, this](On on) { rmsnorm_backward(d_inp, d_gain, d_out, inp, gain, rstd, N, c.C, on); };
+    });
+    add("residual_rmsnorm_forward", {{"N", N}, {"C", c.C}}, 0, [=, this](M& m) -> BenchLaunch {
+        bf16 *sum = m.out<bf16>(n), *out = m.out<bf16>(n);
+        float* rstd = m.out<float>(N);
+        bf16 *inp = m.in<bf16>(n), *branch = m.in<bf16>(n), *gain = m.in<bf16>(c.C);
+        return [=, this](On on) {
+            residual_rmsnorm_forward(sum, out, rstd, inp, branch, gain, c.norm_eps, N, c.C, on);
+        };
+    });
+}
+
+void BenchRows::rope() {
+    const size_t rotated = size_t(N) * (c.NH + c.NKV) * c.HS, table = size_t(c.T) * c.HS / 2;
+    for (const bool forward : {true, false})
+        add(forward ? "rope_forward" : "rope_backward", {{"N", N}, {"NH", c.NH}, {"NKV", c.NKV}, {"HS", c.HS}}, c.L,
+            [=, this](M& m) -> BenchLaunch {
+                bf16* x = m.update<bf16>(size_t(N) * qkv, {.touched = rotated});
+                int* position = positions(m);
+                float *cos = m.in<float>(table), *sin = m.in<float>(table);
+                return [=, this](On on) {
+                    if (forward) rope_forward(x, position, cos, sin, c.rope_pairs, N, c.NH, c.NKV, c.HS, on);
+                    else rope_backward(x, position, cos, sin, c.rope_pairs, N, c.NH, c.NKV, c.HS, on);
+                };
+            });
+}
+
+void BenchRows::qk_norm() {
+    const size_t wide = size_t(N) * qkv, heads = size_t(N) * (c.NH + c.NKV), table = size_t(c.T) * c.HS / 2;
+    const bool fused_too = c.position == Position::rope;
+    for (const bool fused : {false, true}) {
+        if (fused && !fused_too) continue;
+        const std::string name = fused ? "qk_norm_rope" : "qk_norm";
+        const std::initializer_list<std::pair<const char*, long>> sizes = {
+            {"N", N}, {"NH", c.NH}, {"NKV", c.NKV}, {"HS", c.HS}};
+        add(name + "_forward", sizes, fused ? 0 : c.L, [=, this](M& m) -> BenchLaunch {
+            bf16* out = m.out<bf16>(wide);
+            float* rstd = m.out<float>(heads);
+            bf16 *inp = m.in<bf16>(wide), *q = m.in<bf16>(c.HS), *k = m.in<bf16>(c.HS);
+            int* position = fused ? positions(m) : nullptr;
+            float *cos = fused ? m.in<float>(table) : nullptr, *sin = fused ? m.in<float>(table) : nullptr;
+            return [=, this](On on) {
+                if (fused)
+                    qk_norm_rope_forward(out, rstd, inp, q, k, position, cos, sin, c.rope_pairs, c.norm_eps, N, c.NH,
+                                         c.NKV, c.HS, on);
+                else qk_norm_forward(out, rstd, inp, q, k, c.norm_eps, N, c.NH, c.NKV, c.HS, on);
+            };
+        });
+        add(name + "_backward", sizes, fused ? 0 : c.L, [=, this](M& m) -> BenchLaunch {
+            bf16* d_inp = m.out<bf16>(wide);
+            float *d_q = m.update<float>(c.HS), *d_k = m.update<float>(c.HS);
+            bf16 *d_out = m.in<bf16>(wide), *inp = m.in<bf16>(wide), *q = m.in<bf16>(c.HS), *k = m.in<bf16>(c.HS);
+            float* rstd = m.in<float>(heads, positive);
+            int* position = fused ? positions(m) : nullptr;
+            float *cos = fused ? m.in<float>(table) : nullptr, *sin = fused ? m.in<float>(table) : nullptr;
+            return [=, this](On on) {
+                if (fused)
+                    qk_norm_rope_backward(d_inp, d_q, d_k, d_out, inp, q, k, rstd, position, cos, sin, c.rope_pairs,
+                                          N, c.NH, c.NKV, c.HS, on);
+                else qk_norm_backward(d_inp, d_q, d_k, d_out, inp, q, k, rstd, N, c.NH, c.NKV, c.HS, on);
+            };
+        });
+    }
+}
+
+// Causal: half of the T x T products and exponentials.
+void BenchRows::attention() {
+    const size_t wide = size_t(N) * qkv, out_size = size_t(N) * c.NH * c.HS, rows_of_heads = size_t(N) * c.NH;
+    const double pairs = double(rows_of_heads) * c.T / 2, product = 2 * pairs * c.HS;
+    const std::initializer_list<std::pair<const char*, long>> sizes = {
+        {"B", B}, {"T", c.T}, {"NH", c.NH}, {"NKV", c.NKV}, {"HS", c.HS}};
+    add("attention_forward", sizes, c.L, [=, this](M& m) -> BenchLaunch {
+        bf16* out = m.out<bf16>(out_size);
+        float* lse = m.out<float>(rows_of_heads);
+        bf16* x = m.in<bf16>(wide);
+        m.products(2 * product), m.exponentials(pairs);
+        return [=, this](On on) {
+            attention_forward(out, lse, x, nullptr, Dropout{}, B, c.T, c.NH, c.NKV, c.HS, on);
+        };
+    });
+    add("attention_backward", sizes, c.L, [=, this](M& m) -> BenchLaunch {
+        bf16 *d_x = m.out<bf16>(wide), *d_out = m.in<bf16>(out_size), *out = m.in<bf16>(out_size);
+        float* lse = m.in<float>(rows_of_heads, positive);
+        bf16* x = m.in<bf16>(wide);
+        m.products(5 * product), m.exponentials(pairs);
+        return [=, this](On on) {
+            attention_backward(d_x, d_out, out, lse, x, nullptr, Dropout{}, B, c.T, c.NH, c.NKV, c.HS, on);
+        };
+    });
+}
+
+void BenchRows::residual_and_activation() {
+    add("residual_forward", {{"N", N}, {"C", c.C}}, 2 * c.L, [=, this](M& m) -> BenchLaunch {
+        bf16 *out = m.out<bf16>(n), *inp = m.in<bf16>(n), *branch = m.in<bf16>(n);
+        return [=, this](On on) { residual_forward(out, inp, branch, n, on); };
+    });
+    const bool gate = c.activation == Activation::swiglu, relu = c.activation == Activation::relu;
+    const std::string name = name_of(c.activation);
+    const size_t inputs = size_t(N) * up, outputs = size_t(N) * c.F;
+    add(name + "_forward", {{"N", N}, {"F", c.F}}, c.L, [=, this](M& m) -> BenchLaunch {
+        bf16 *out = m.out<bf16>(outputs), *inp = m.in<bf16>(inputs);
+        return [=, this](On on) {
+            if (gate) swiglu_forward(out, inp, N, c.F, on);
+            else if (relu) relu_forward(out, inp, outputs, on);
+            else gelu_forward(out, inp, outputs, on);
+        };
+    });
+    add(name + "_backward", {{"N", N}, {"F", c.F}}, c.L, [=, this](M& m) -> BenchLaunch {
+        bf16 *d_inp = m.out<bf16>(inputs), *d_out = m.in<bf16>(outputs), *inp = m.in<bf16>(inputs);
+        return [=, this](On on) {
+            if (gate) swiglu_backward(d_inp, d_out, inp, N, c.F, on);
+            else if (relu) relu_backward(d_inp, d_out, inp, outputs, on);
+            else gelu_backward(d_inp, d_out, inp, outputs, on);
+        };
+    });
+}
+
+void BenchRows::cross_entropy() {
+    const size_t logits_size = size_t(N) * P, read = size_t(N) * c.V;
+    add("cross_entropy_forward", {{"N", N}, {"V", c.V}}, 1, [=, this](M& m) -> BenchLaunch {
+        float *loss = m.out<float>(N), *lse = m.out<float>(N);
+        bf16* logits = m.in<bf16>(logits_size, {.touched = read});
+        int* target = m.in<int>(N, below(c.V));
+        return [=, this](On on) { cross_entropy_forward(loss, lse, logits, target, N, c.V, P, on); };
+    });
+    add("cross_entropy_backward", {{"N", N}, {"V", c.V}}, 1, [=, this](M& m) -> BenchLaunch {
+        bf16* logits = m.update<bf16>(logits_size);
+        float *d_loss = m.in<float>(1, positive), *lse = m.in<float>(N, positive);
+        int* target = m.in<int>(N, below(c.V));
+        return [=, this](On on) { cross_entropy_backward(logits, d_loss, logits, lse, target, N, c.V, P, on); };
+    });
+    add("cross_entropy_fused", {{"N", N}, {"V", c.V}}, 0, [=, this](M& m) -> BenchLaunch {
+        float *loss = m.out<float>(N), *lse = m.out<float>(N);
+        bf16* logits = m.update<bf16>(logits_size);
+        float* d_loss = m.in<float>(1, positive);
+        int* target = m.in<int>(N, below(c.V));
+        return [=, this](On on) { cross_entropy_fused(loss, lse, logits, d_loss, target, N, c.V, P, on); };
+    });
+}
+
+void BenchRows::linear(const std::string& name, int in, int out, bool bias, int times) {
+    const size_t x_size = size_t(N) * in, y_size = size_t(N) * out, w_size = size_t(out) * in;
+    const double product = 2.0 * N * in * out;
+    const std::initializer_list<std::pair<const char*, long>> sizes = {{"N", N}, {"C", in}, {"OC", out}};
+    add("linear_forward " + name, sizes, times, [=, this](M& m) -> BenchLaunch {
+        bf16 *y = m.out<bf16>(y_size), *x = m.in<bf16>(x_size), *w = m.in<bf16>(w_size),
+             *b = bias ? m.in<bf16>(out) : nullptr;
+        m.products(product);
+        return [=, this](On on) { linear_forward(y, x, w, b, N, in, out, on); };
+    });
+    add("linear_backward " + name, sizes, times, [=, this](M& m) -> BenchLaunch {
+        bf16* d_x = m.out<bf16>(x_size);
+        float *d_w = m.update<float>(w_size), *d_b = bias ? m.update<float>(out) : nullptr;
+        bf16 *d_y = m.in<bf16>(y_size), *x = m.in<bf16>(x_size), *w = m.in<bf16>(w_size);
+        m.products(2 * product);
+        return [=, this](On on) { linear_backward(d_x, d_w, d_b, d_y, x, w, N, in, out, on); };
+    });
+}
+
+void BenchRows::optimizer() {
+    const Gpt<Cpu<float>> tables(c, N, Recompute::none, {});       // its layout only: nothing is allocated
+    const size_t size = tables.weights.size;
+    std::vector<AdamwSegment> segments;
+    for (const ::Row& row : tables.weights.rows)
+        segments.push_back({row.slot.offset, row.size(), row.decays() ? 0.1f : 0.0f});
+    const auto shape = {std::pair<const char*, long>{"parameters ", long(tables.parameters())}};
+    add("global_norm", shape, 1, [=](M& m) -> BenchLaunch {
+        float *norm = m.out<float>(1), *x = m.in<float>(size);
+        return [=](On on) { global_norm(norm, x, size, on); };
+    });
+    add("adamw", shape, 1, [=, this](M& m) -> BenchLaunch {
+        bf16* weight = m.out<bf16>(size);
+        float *master = m.update<float>(size), *first = m.update<float>(size),
+              *second = m.update<float>(size, {.low = 0, .high = 1}), *d_weight = m.in<float>(size),
+              *norm = m.in<float>(1, positive);
+        AdamwStep* step = m.constants<AdamwStep>({{1e-4f, 0.9f, 0.95f, 1e-8f, 1, 0.1f, 0.05f}});
+        AdamwSegment* table = m.constants(segments);
+        return [=, count = int(segments.size())](On on) {
+            adamw_update(weight, master, first, second, d_weight, norm, step, table, count, on);
+        };
+    });
+}

@@ -1,0 +1,171 @@
+// The benchmarks themselves, at sizes that dev/simt can do.      ./test_gpt --gtest_filter='bench_test*'
+#include <gtest/gtest.h>
+#include "bench_gpu.h"
+#include "bench_kernels.cuh"
+
+namespace {
+
+constexpr int toy_batch = 2;
+
+// Every tensor is a multiple of 128 elements, so no gaps lie between the weights.
+Config toy_gpt2() { return {.T = 8, .V = 128, .L = 1, .C = 128, .NH = 2, .NKV = 2, .HS = 64, .F = 256}; }
+Config toy_qwen() {
+    Config c = toy_gpt2();
+    c.norm = Norm::rmsnorm, c.position = Position::rope, c.activation = Activation::swiglu;
+    c.qkv_bias = c.proj_bias = c.ffn_bias = c.norm_bias = false;
+    c.NKV = 1, c.HS = 128, c.qk_norm = true;
+    return c;
+}
+
+using Access = BenchMemory::Access;
+using Type = BenchMemory::Type;
+using Bytes = std::vector<std::byte>;
+
+// A row's kernel, run on numbers of its own.
+struct Trial {
+    Gpu<bf16> on;
+    BenchMemory m{&on};
+    BenchLaunch work;
+    explicit Trial(const BenchRow& row) : work(row.declare(m)) {}
+
+    Bytes download(const BenchMemory::Tensor& t) const {
+        Bytes bytes(t.n * t.element);
+        on.download(bytes.data(), t.data, bytes.size());
+        return bytes;
+    }
+    // Everything the kernel leaves behind, when its outputs held `before` and `change` was made to its inputs.
+    template <class Change>
+    std::vector<Bytes> results(int before, Change change) const {
+        m.fill();
+        for (const auto& t : m.tensors)
+            if (t.access == Access::out) CUDA(cudaMemsetAsync(t.data, before, t.n * t.element, on.stream));
+        change();
+        work(on);
+        std::vector<Bytes> all;
+        for (const auto& t : m.tensors)
+            if (t.access != Access::in) all.push_back(download(t));
+        return all;
+    }
+    // Element i becomes another number, far away.
+    void disturb(const BenchMemory::Tensor& t, size_t i) const {
+        const auto change = [&](auto* p, auto other) {
+            auto value = *p;
+            on.download(&value, p + i, 1);
+            value = other(value);
+            on.upload(p + i, &value, 1);
+        };
+        if (t.type == Type::bf16) change(reinterpret_cast<bf16*>(t.data), [](bf16 x) { return bf16(float(x) > 0 ? -40.0f : 40.0f); });
+        if (t.type == Type::fp32) change(reinterpret_cast<float*>(t.data), [](float x) { return x > 0 ? -40.0f : 40.0f; });
+        if (t.type == Type::integer) change(reinterpret_cast<int*>(t.data), [&](int x) { return (x + 1) % int(t.values.high); });
+    }
+};
+
+// What is declared written is written, all of it; what is declared read is read, to its first and last element; and
+// nothing else changes. dev/simt ends a kernel that reaches beyond a tensor, so the bytes counted are those moved.
+void check(const BenchRow& row) {
+    SCOPED_TRACE(row.kernel + " " + row.shape);
+    const Trial trial(row);
+    const auto nothing = [] {};
+    const std::vector<Bytes> results = trial.results(0xff, nothing);
+    EXPECT_EQ(results, trial.results(0x5a, nothing)) << "not all of an output is written";
+    trial.m.fill();
+    std::vector<Bytes> before;
+    for (const auto& t : trial.m.tensors) before.push_back(trial.download(t));
+    trial.work(trial.on);
+    double bytes = 0;
+    for (size_t i = 0; i < trial.m.tensors.size(); i++) {
+        const auto& t = trial.m.tensors[i];
+        SCOPED_TRACE("tensor " + std::to_string(i));
+        bytes += double(t.values.touched ? t.values.touched : t.n) * t.element * (t.access == Access::update ? 2 : 1);
+        const Bytes after = trial.download(t);
+        if (t.access != Access::out) {
+            EXPECT_EQ(after == before[i], t.access == Access::in) << "changes, or does not";
+        }
+        if (t.access == Access::update && t.whole()) {
+            EXPECT_FALSE(std::equal(after.end() - t.element, after.end(), before[i].end() - t.element)) << "at its end";
+        }
+        if (t.access != Access::in || t.type == Type::constant) continue;
+        for (const size_t at : {size_t(0), t.n - 1}) {
+            const auto change = [&] { t.whole() ? trial.disturb(t, at) : trial.m.refill(t, 99); };
+            EXPECT_FALSE(results == trial.results(0xff, change)) << "does not depend on element " << at;
+        }
+    }
+    EXPECT_EQ(trial.m.work.bytes, bytes);
+}
+
+TEST(bench_test, rows_move_the_bytes_they_count) {
+    for (const Config& c : {toy_gpt2(), toy_qwen()})
+        for (const BenchRow& row : BenchRows(c, toy_batch).rows) check(row);
+}
+
+// Bytes per element, and of statistics per row, as the layers' equations say.
+TEST(bench_test, bytes_of_gpt2) {
+    const double N = 64 * 1024, C = 768, F = 3072, V = 50257, P = 50304, n = N * C;
+    const std::map<std::string, double> want = {
+        {"layernorm_forward", 4 * n + 8 * N + 4 * C},
+        {"layernorm_backward", 8 * n + 8 * N + 2 * C + 16 * C},
+        {"residual_layernorm_forward", 8 * n + 8 * N + 4 * C},
+        {"residual_forward", 6 * n},
+        {"gelu_forward", 4 * N * F},
+        {"gelu_backward", 6 * N * F},
+        {"cross_entropy_forward", 2 * N * V + 12 * N},
+        {"cross_entropy_backward", 4 * N * P + 8 * N + 4},
+        {"cross_entropy_fused", 4 * N * P + 12 * N + 4},
+        {"attention_forward", 8 * n + 4 * N * 12},
+        {"linear_forward up", 2 * n + 2 * N * F + 2 * C * F + 2 * F}};
+    std::map<std::string, double> products;
+    size_t found = 0;
+    for (const BenchRow& row : BenchRows(bench_models().at(0).config, 64).rows) {
+        BenchMemory m(nullptr);
+        row.declare(m);
+        products[row.kernel] = m.work.products;
+        if (!want.count(row.kernel)) continue;
+        EXPECT_EQ(m.work.bytes, want.at(row.kernel)) << row.kernel;
+        found++;
+    }
+    EXPECT_EQ(found, want.size());
+    EXPECT_EQ(products["attention_forward"], 4 * N * 1024 / 2 * C);
+    EXPECT_EQ(products["linear_backward up"], 4 * N * F * C);
+    EXPECT_EQ(products["gelu_forward"], 0);
+}
+
+// Predictions add up to steps of a believable length: the H200's limit for GPT-2 124M is near 90 ms unfused.
+TEST(bench_test, predictions) {
+    const Ceilings h200{"NVIDIA H200", 4.3e12, 790e12};
+    EXPECT_NEAR(step_limit(bench_models().at(0), h200), 0.085, 0.01);
+    EXPECT_EQ(find_peaks("NVIDIA H100 PCIe")->products, 756e12);
+    EXPECT_EQ(find_peaks("NVIDIA H100 80GB HBM3")->memory, 3.35e12);
+    EXPECT_EQ(find_peaks("CPU, 2 threads, fp32"), nullptr);
+    const Work half{.bytes = 4.8e12 * 0.9 / 2, .products = 1, .exponentials = 1};
+    EXPECT_DOUBLE_EQ(predicted_seconds(half, *find_peaks("NVIDIA H200")), 0.5);
+}
+
+// The rows of a step are what a step launches.
+TEST(bench_test, a_step_has_the_rows_kernels) {
+    for (const Config& c : {toy_gpt2(), toy_qwen()}) {
+        const BenchModel model{"toy", toy_batch, c};
+        const StepProfile profile = profile_step(model);
+        EXPECT_GT(profile.seconds, 0);
+        std::map<std::string, int> launched, wanted;
+        for (const StepShare& s : profile.shares) launched[s.name] = s.count;
+        for (const BenchRow& row : BenchRows(c, toy_batch).rows) wanted[row.kernel] += row.per_step;
+        int compared = 0;
+        for (const auto& [kernel, count] : wanted) {
+            if (!launched.count(kernel) || kernel.starts_with("linear")) continue;     // several kernels share a name
+            EXPECT_EQ(launched[kernel], count) << kernel;
+            compared++;
+        }
+        EXPECT_GE(compared, 8);
+    }
+}
+
+TEST(bench_test, end_to_end) {
+    const EndToEnd row = train_end_to_end({"toy", toy_batch, toy_gpt2()}, 0);
+    EXPECT_GT(row.tokens_per_second, 0);
+    EXPECT_EQ(row.B, toy_batch);
+    const double weights = 128 * (384 + 128 + 256 + 256 + 128);          // of products: every one but embeddings
+    EXPECT_EQ(row.palm, 6 * weights + 12 * 8 * 128);
+    EXPECT_EQ(row.causal, 6 * weights + 6 * 8 * 128);
+}
+
+}  // namespace

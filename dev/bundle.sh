@@ -1,0 +1,55 @@
+#!/bin/sh
+# Makes bundle/, for a GPU machine where nothing can be built or installed: the portable programs, what their tests
+# read, and the scripts. Called by `make bundle`, with the folder of the programs.
+#
+#   dev/bundle.sh FOLDER         makes it, and checks that it is small and needs nothing but glibc and CUDA
+#   dev/bundle.sh --trial        runs its CPU parts in a root that holds nothing else (needs root, or user namespaces)
+set -eu
+
+# Libraries a program asks for beyond those every glibc has.
+outside() { objdump -p "$1" | awk '/NEEDED/ { print $2 }' | grep -Ev '^(libc|libm|libdl|librt|libpthread|ld-linux-x86-64)\.so' || true; }
+glibc() { for p in "$@"; do objdump -T "$p"; done | grep -o 'GLIBC_[0-9.]*' | sort -Vu | tail -n 1 | tr _ ' '; }
+
+if [ "$1" = --trial ]; then
+    root=$(mktemp -d)
+    trap 'rm -rf "$root"' EXIT
+    cp -r bundle "$root/bundle"
+    mkdir "$root/tmp"
+    ldd bundle/train_gpt bundle/test_gpt | grep -o '/[^ ]*' | grep -v ':$' | sort -u | while read -r library; do
+        mkdir -p "$root$(dirname "$library")"
+        cp -L "$library" "$root$library"
+    done
+    echo "the root holds: $(cd "$root" && find . -name '*.so*' | tr '\n' ' ')"
+    inside="chroot $root"                          # two or three words
+    [ "$(id -u)" = 0 ] || inside="unshare -r chroot $root"
+    # There is no shell in there: chroot starts the programs themselves, in / with the bundle's files beside.
+    cp -r "$root"/bundle/* "$root/"
+    env -i $inside /train_gpt --device cpu --steps 20 --eval-batches 1 --sample-tokens 40 --out /tmp/run
+    env -i $inside /test_gpt --gtest_brief=1 --gtest_filter="${TESTS:-*}"
+    echo "bundle: the trial passed"
+    exit
+fi
+
+programs=$1
+rm -rf bundle
+mkdir -p bundle/dev/oracle
+cp "$programs/train_gpt" "$programs/test_gpt" bundle/
+cp dev/gpu_check.sh dev/profile.sh bundle/dev/
+cp dev/oracle/*.safetensors bundle/dev/oracle/
+cat >bundle/README <<'TEXT'
+gpt.cu, ready to run on x86-64 Linux with an NVIDIA driver, on GPUs from Ampere (sm_80) on.
+
+    dev/gpu_check.sh                 checks everything and measures it, in less than 9 minutes
+    ./train_gpt                      trains on the built-in stories
+    ./test_gpt                       every test;  ./test_gpt --bench  every benchmark
+    dev/profile.sh                   profiles training with Nsight Systems or Nsight Compute
+
+Run them in this folder. If a CUDA library is not found, put its folder on LD_LIBRARY_PATH.
+TEXT
+size=$(du -sm bundle | cut -f1)
+foreign=$(for p in bundle/train_gpt bundle/test_gpt; do outside $p; done | sort -u | grep -Ev '^lib(cuda|cublas|cublasLt|nccl|cudnn.*)\.so' || true)
+[ -z "$foreign" ] || { echo "error: bundle: needs $foreign, which a machine may not have" >&2; exit 1; }
+[ "$size" -le 60 ] || { echo "error: bundle: $size MiB are more than 60" >&2; exit 1; }
+cuda=$(for p in bundle/train_gpt bundle/test_gpt; do outside $p; done | sort -u | tr '\n' ' ')
+needs=$(glibc bundle/train_gpt bundle/test_gpt)
+echo "bundle: $size MiB, needs $needs or newer, and of CUDA: ${cuda:-the driver alone}"

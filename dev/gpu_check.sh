@@ -1,0 +1,204 @@
+#!/bin/sh
+# One command for a machine with a GPU: every test, compute-sanitizer, every kernel's speed, training. Under 9 minutes.
+#
+#   dev/gpu_check.sh [DIRECTORY]       in the project's folder or in a bundle; results in DIRECTORY (gpu_check)
+#
+# Every stage runs whatever became of the others, and has a time limit. DIRECTORY gets table.txt, results.json and each
+# stage's output, NAME.log. Without a GPU the CPU's part runs. Ends with 0 if every stage that ran passed.
+# TIME_SCALE=2 doubles the limits; TESTS=FILTER runs only these of the tests.
+set -u
+out=${1:-gpu_check}
+case $out in /*) ;; *) out=$PWD/$out ;; esac
+cd "$(dirname "$0")/.." || exit 1
+self=$PWD/dev/gpu_check.sh
+scale=${TIME_SCALE:-1}
+
+run_tests() {                                    # in shares, side by side
+    shares=$(($(nproc) / 4))
+    [ "$shares" -ge 1 ] || shares=1
+    [ "$shares" -le 4 ] || shares=4
+    status=0 share=0 processes=""
+    while [ $share -lt $shares ]; do
+        GTEST_TOTAL_SHARDS=$shares GTEST_SHARD_INDEX=$share OMP_NUM_THREADS=4 \
+            ./test_gpt --gtest_brief=1 --gtest_filter="${TESTS:-*}" &
+        processes="$processes $!" share=$((share + 1))
+    done
+    for process in $processes; do wait "$process" || status=1; done
+    if [ $status = 0 ]; then echo "all tests passed"; else echo "tests failed: see tests.log"; fi
+    return $status
+}
+
+# The small cases of one tool, suite by suite, as many as fit into 25 seconds each.
+run_sanitizer() {
+    tool=$1
+    shift
+    end=$(($(date +%s) + 25 * scale)) done="" skipped="" bad=""
+    for suite in "$@"; do
+        rest=$((end - $(date +%s)))
+        if [ $rest -lt 3 ]; then
+            skipped="$skipped $suite"
+            continue
+        fi
+        echo "== $suite"
+        timeout -k 5 $rest compute-sanitizer --tool "$tool" --error-exitcode 9 --launch-timeout 60 \
+            ./test_gpt --gtest_brief=1 --gtest_filter="$suite.*"
+        case $? in 0) done="$done $suite" ;; 124 | 137) skipped="$skipped $suite" ;; *) bad="$bad $suite" ;; esac
+    done
+    echo "clean:${done:- none}${bad:+; FOUND ERRORS:$bad}${skipped:+; no time for:$skipped}"
+    [ -z "$bad" ] && [ -n "$done" ]
+}
+
+# Prints the rate of the run in DIRECTORY, the middle one of its later steps: rate DIRECTORY TOKENS_A_STEP
+rate() {
+    [ -f "$1/log.jsonl" ] || { echo "no log was written"; return 1; }
+    sed -n 's/.*"ms":\([0-9.e+-]*\),"tokens_per_s":\([0-9.e+-]*\).*/\1 \2 &/p' "$1/log.jsonl" |
+        sed 's/^\([^ ]* [^ ]*\) .*"mfu":\([0-9.e+-]*\),"mfu_palm":\([0-9.e+-]*\).*/\1 \2 \3/; t
+             s/^\([^ ]* [^ ]*\) .*/\1 0 0/' |
+        awk -v tokens="$2" 'NR > 2 { ms[++n] = $1; causal = $3 / $2; palm = $4 / $2 }
+            END {
+                if (!n) { print "too few steps"; exit 1 }
+                for (i = 1; i <= n; i++) for (j = i + 1; j <= n; j++)
+                    if (ms[j] < ms[i]) { x = ms[i]; ms[i] = ms[j]; ms[j] = x }
+                middle = ms[int((n + 1) / 2)]
+                r = tokens / middle * 1000
+                printf "%.2f ms a step, %.0f tokens/s", middle, r
+                if (causal > 0) printf ", MFU %.1f%% causal, %.1f%% PaLM", 100 * causal * r, 100 * palm * r
+                print ""
+            }'
+}
+
+# train TOKENS_A_STEP FLAGS...
+train() {
+    tokens=$1 directory=$(mktemp -d)
+    shift
+    ./train_gpt train "$@" --out "$directory/run" --eval-every 0 --sample-tokens 0 && rate "$directory/run" "$tokens"
+    code=$?
+    rm -rf "$directory"
+    return $code
+}
+
+# train_gpt2 SEQUENCES: GPT-2 124M on tokens at random, as a shard: a header of 256 numbers (magic, version, count),
+# then two bytes a token.
+train_gpt2() {
+    shard=$(mktemp) tokens=$(($1 * 1024))
+    count=400000
+    { printf '\210\330\064\001\001\000\000\000\200\032\006\000'; head -c 1012 /dev/zero
+      head -c 1000000 /dev/urandom | base64 | tr -d '\n' | head -c $((2 * count)); } >"$shard"
+    mv "$shard" "$shard.bin"
+    train $tokens --device cuda --model gpt2 --dtype bf16 --batch "$1" --steps 12 --data "$shard.bin"
+    code=$?
+    rm -f "$shard.bin"
+    return $code
+}
+
+if [ "${1:-}" = --do ]; then                     # a stage, called by `stage` below
+    shift
+    "$@"
+    exit
+fi
+
+mkdir -p "$out" || exit 1
+begin=$(date +%s)
+deadline=$((begin + 520 * scale))
+: >"$out/table.txt"
+: >"$out/stages.json"
+failed="" passed=0 separator=""
+
+say() { echo "$*" | tee -a "$out/table.txt"; }
+quoted() { printf '%s' "$1" | tr -d '\\"' | tr '\000-\037' ' '; }
+
+# record NAME STATUS SECONDS NOTE
+record() {
+    say "$(printf '%-18s %-8s %4s s  %s' "$1" "$2" "$3" "$4")"
+    printf '%s\n    {"name": "%s", "status": "%s", "seconds": %s, "note": "%s"}' \
+        "$separator" "$1" "$2" "$3" "$(quoted "$4")" >>"$out/stages.json"
+    separator=,
+    case $2 in passed) passed=$((passed + 1)) ;; FAILED | TIMEOUT) failed="$failed${failed:+, }$1" ;; esac
+}
+
+# stage NAME LIMIT COMMAND...: the note is what the command printed last.
+stage() {
+    name=$1 limit=$(($2 * scale)) start=$(date +%s)
+    shift 2
+    [ $((deadline - start)) -ge $limit ] || limit=$((deadline - start))
+    if [ $limit -lt 5 ]; then
+        record "$name" "left out" 0 "no time is left"
+        return 1
+    fi
+    timeout -k 5 $limit "$@" >"$out/$name.log" 2>&1
+    code=$? took=$(($(date +%s) - start))
+    note=$(grep -v '^[[:space:]]*$' "$out/$name.log" | tail -n 1 | cut -c1-160)
+    case $code in
+        0) record "$name" passed $took "$note" ;;
+        124 | 137) record "$name" TIMEOUT $took "its limit was $limit s; $note" ;;
+        *) record "$name" FAILED $took "exit code $code; $note" ;;
+    esac
+    return $code
+}
+bench() {                                        # bench NAME LIMIT: one of test_gpt's, with its table and JSON
+    stage "$1" "$2" ./test_gpt --bench "$1" --json "$out/$1.json"
+    [ ! -f "$out/$1.log" ] || tee -a "$out/table.txt" <"$out/$1.log"
+}
+sanitizer() {
+    if command -v compute-sanitizer >/dev/null; then stage "$1" 45 "$self" --do run_sanitizer "$@"
+    else record "$1" "left out" 0 "compute-sanitizer is not on PATH"; fi
+}
+
+gpu_stages() {
+    stage tests 150 "$self" --do run_tests
+    stage train_tiny 25 "$self" --do train 2048 --device cuda --steps 300
+    stage train_tiny_bf16 25 "$self" --do train 2048 --device cuda --dtype bf16 --steps 300
+    memory=$(nvidia-smi --query-gpu=memory.total --format=csv,noheader,nounits 2>/dev/null | head -n 1)
+    sequences=4
+    [ "${memory:-0}" -lt 38000 ] || sequences=16
+    [ "${memory:-0}" -lt 70000 ] || sequences=64
+    stage train_gpt2 90 "$self" --do train_gpt2 $sequences
+    bench kernels 110
+    bench step_profile 40
+    shared="layernorm rmsnorm softmax attention linear cross_entropy sampling embedding"
+    others="residual residual_norm gelu relu swiglu rope qk_norm qk_norm_rope dropout sdpa"
+    sanitizer racecheck $shared global_norm cross_entropy_fused
+    sanitizer memcheck $shared global_norm adamw $others
+    sanitizer initcheck global_norm adamw $shared $others
+    bench end_to_end_gpt2 40
+    bench end_to_end_qwen3 45
+    bench end_to_end_gpt2_xl 45
+}
+cpu_stages() {
+    stage tests 400 "$self" --do run_tests
+    stage train_cpu 60 "$self" --do train 2048 --device cpu --steps 20
+    bench kernels 30
+}
+
+driver=$(nvidia-smi --query-gpu=driver_version --format=csv,noheader 2>/dev/null | head -n 1)
+[ ! -f Makefile ] || stage build 240 make -j"$(nproc)" train_gpt test_gpt
+gpu=$(./test_gpt --gpu 2>&1)
+state=$?
+say "gpu_check, $(date -u +%Y-%m-%dT%H:%MZ): $gpu${driver:+, driver $driver}, $(nproc) CPU threads"
+if [ ! -x ./train_gpt ] || [ ! -x ./test_gpt ]; then
+    record programs FAILED 0 "train_gpt or test_gpt is missing: make them here, or use a bundle (make bundle)"
+elif [ $state = 0 ]; then
+    gpu_stages
+else
+    say "only what a CPU can do is checked"
+    cpu_stages
+fi
+
+took=$(($(date +%s) - begin))
+{
+    printf '{\n  "date": "%s",\n  "gpu": "%s",\n  "driver": "%s",\n  "seconds": %s,\n  "stages": [' \
+        "$(date -u +%Y-%m-%dT%H:%MZ)" "$(quoted "$gpu")" "$driver" $took
+    cat "$out/stages.json"
+    printf '\n  ]'
+    for json in "$out"/kernels.json "$out"/step_profile.json "$out"/end_to_end_*.json; do
+        [ -s "$json" ] || continue
+        printf ',\n  "%s": ' "$(basename "$json" .json)"
+        cat "$json"
+    done
+    printf '}\n'
+} >"$out/results.json"
+if [ -n "$failed" ]; then
+    say "gpu_check: FAILED: $failed; $passed stages passed, $took s; see $out"
+    exit 1
+fi
+say "gpu_check: passed, $passed stages, $took s; see $out/table.txt and results.json"
