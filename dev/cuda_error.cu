@@ -3,10 +3,10 @@
 #include <gtest/gtest.h>
 #include "expect_error.h"
 
-namespace {
-
 template <int W, class T> __global__ void cuda_error_test_kernel(T*) {}
 __global__ void cuda_error_plain(int) {}
+
+namespace {
 
 void run(dim3 grid, dim3 block, size_t shared_bytes) {
     const Gpu<bf16> on;
