@@ -24,7 +24,7 @@ void BenchRows::embedding() {
 
 void BenchRows::layernorm() {
     const int norms = 2 * c.L + 1, bias_size = c.norm_bias ? c.C : 0;
-    add("layernorm_forward", {{"N", N}, {"C", c.C}}, norms, [=, this](M& m) -> BenchLaunch {
+    add("layernorm_forward", {{"N", N}, {"C", c.C}}, 1, [=, this](M& m) -> BenchLaunch {
         bf16* out = m.out<bf16>(n);
         float *mean = m.out<float>(N), *rstd = m.out<float>(N);
         bf16 *inp = m.in<bf16>(n), *gain = m.in<bf16>(c.C), *bias = bias_size ? m.in<bf16>(c.C) : nullptr;
@@ -39,7 +39,7 @@ void BenchRows::layernorm() {
             layernorm_backward(d_inp, d_gain, d_bias, d_out, inp, gain, mean, rstd, N, c.C, on);
         };
     });
-    add("residual_layernorm_forward", {{"N", N}, {"C", c.C}}, 0, [=, this](M& m) -> BenchLaunch {
+    add("residual_layernorm_forward", {{"N", N}, {"C", c.C}}, 2 * c.L, [=, this](M& m) -> BenchLaunch {
         bf16 *sum = m.out<bf16>(n), *out = m.out<bf16>(n);
         float *mean = m.out<float>(N), *rstd = m.out<float>(N);
         bf16 *inp = m.in<bf16>(n), *branch = m.in<bf16>(n), *gain = m.in<bf16>(c.C),
@@ -52,7 +52,7 @@ void BenchRows::layernorm() {
 
 void BenchRows::rmsnorm() {
     const int norms = 2 * c.L + 1;
-    add("rmsnorm_forward", {{"N", N}, {"C", c.C}}, norms, [=, this](M& m) -> BenchLaunch {
+    add("rmsnorm_forward", {{"N", N}, {"C", c.C}}, 1, [=, this](M& m) -> BenchLaunch {
         bf16* out = m.out<bf16>(n);
         float* rstd = m.out<float>(N);
         bf16 *inp = m.in<bf16>(n), *gain = m.in<bf16>(c.C);
@@ -65,7 +65,7 @@ void BenchRows::rmsnorm() {
         float* rstd = m.in<float>(N, positive);
         return [=, this](On on) { rmsnorm_backward(d_inp, d_gain, d_out, inp, gain, rstd, N, c.C, on); };
     });
-    add("residual_rmsnorm_forward", {{"N", N}, {"C", c.C}}, 0, [=, this](M& m) -> BenchLaunch {
+    add("residual_rmsnorm_forward", {{"N", N}, {"C", c.C}}, 2 * c.L, [=, this](M& m) -> BenchLaunch {
         bf16 *sum = m.out<bf16>(n), *out = m.out<bf16>(n);
         float* rstd = m.out<float>(N);
         bf16 *inp = m.in<bf16>(n), *branch = m.in<bf16>(n), *gain = m.in<bf16>(c.C);
@@ -78,8 +78,8 @@ void BenchRows::rmsnorm() {
 void BenchRows::rope() {
     const size_t rotated = size_t(N) * (c.NH + c.NKV) * c.HS, table = size_t(c.T) * c.HS / 2;
     for (const bool forward : {true, false})
-        add(forward ? "rope_forward" : "rope_backward", {{"N", N}, {"NH", c.NH}, {"NKV", c.NKV}, {"HS", c.HS}}, c.L,
-            [=, this](M& m) -> BenchLaunch {
+        add(forward ? "rope_forward" : "rope_backward", {{"N", N}, {"NH", c.NH}, {"NKV", c.NKV}, {"HS", c.HS}},
+            c.qk_norm ? 0 : c.L, [=, this](M& m) -> BenchLaunch {
                 bf16* x = m.update<bf16>(size_t(N) * qkv, {.touched = rotated});
                 int* position = positions(m);
                 float *cos = m.in<float>(table), *sin = m.in<float>(table);
@@ -98,7 +98,7 @@ void BenchRows::qk_norm() {
         const std::string name = fused ? "qk_norm_rope" : "qk_norm";
         const std::initializer_list<std::pair<const char*, long>> sizes = {
             {"N", N}, {"NH", c.NH}, {"NKV", c.NKV}, {"HS", c.HS}};
-        add(name + "_forward", sizes, fused ? 0 : c.L, [=, this](M& m) -> BenchLaunch {
+        add(name + "_forward", sizes, fused == fused_too ? c.L : 0, [=, this](M& m) -> BenchLaunch {
             bf16* out = m.out<bf16>(wide);
             float* rstd = m.out<float>(heads);
             bf16 *inp = m.in<bf16>(wide), *q = m.in<bf16>(c.HS), *k = m.in<bf16>(c.HS);
@@ -111,7 +111,7 @@ void BenchRows::qk_norm() {
                 else qk_norm_forward(out, rstd, inp, q, k, c.norm_eps, N, c.NH, c.NKV, c.HS, on);
             };
         });
-        add(name + "_backward", sizes, fused ? 0 : c.L, [=, this](M& m) -> BenchLaunch {
+        add(name + "_backward", sizes, fused == fused_too ? c.L : 0, [=, this](M& m) -> BenchLaunch {
             bf16* d_inp = m.out<bf16>(wide);
             float *d_q = m.update<float>(c.HS), *d_k = m.update<float>(c.HS);
             bf16 *d_out = m.in<bf16>(wide), *inp = m.in<bf16>(wide), *q = m.in<bf16>(c.HS), *k = m.in<bf16>(c.HS);
@@ -155,7 +155,7 @@ void BenchRows::attention() {
 }
 
 void BenchRows::residual_and_activation() {
-    add("residual_forward", {{"N", N}, {"C", c.C}}, 2 * c.L, [=, this](M& m) -> BenchLaunch {
+    add("residual_forward", {{"N", N}, {"C", c.C}}, 0, [=, this](M& m) -> BenchLaunch {
         bf16 *out = m.out<bf16>(n), *inp = m.in<bf16>(n), *branch = m.in<bf16>(n);
         return [=, this](On on) { residual_forward(out, inp, branch, n, on); };
     });
@@ -182,19 +182,19 @@ void BenchRows::residual_and_activation() {
 
 void BenchRows::cross_entropy() {
     const size_t logits_size = size_t(N) * P, read = size_t(N) * c.V;
-    add("cross_entropy_forward", {{"N", N}, {"V", c.V}}, 1, [=, this](M& m) -> BenchLaunch {
+    add("cross_entropy_forward", {{"N", N}, {"V", c.V}}, 0, [=, this](M& m) -> BenchLaunch {
         float *loss = m.out<float>(N), *lse = m.out<float>(N);
         bf16* logits = m.in<bf16>(logits_size, {.touched = read});
         int* target = m.in<int>(N, below(c.V));
         return [=, this](On on) { cross_entropy_forward(loss, lse, logits, target, N, c.V, P, on); };
     });
-    add("cross_entropy_backward", {{"N", N}, {"V", c.V}}, 1, [=, this](M& m) -> BenchLaunch {
+    add("cross_entropy_backward", {{"N", N}, {"V", c.V}}, 0, [=, this](M& m) -> BenchLaunch {
         bf16* logits = m.update<bf16>(logits_size);
         float *d_loss = m.in<float>(1, positive), *lse = m.in<float>(N, positive);
         int* target = m.in<int>(N, below(c.V));
         return [=, this](On on) { cross_entropy_backward(logits, d_loss, logits, lse, target, N, c.V, P, on); };
     });
-    add("cross_entropy_fused", {{"N", N}, {"V", c.V}}, 0, [=, this](M& m) -> BenchLaunch {
+    add("cross_entropy_fused", {{"N", N}, {"V", c.V}}, 1, [=, this](M& m) -> BenchLaunch {
         float *loss = m.out<float>(N), *lse = m.out<float>(N);
         bf16* logits = m.update<bf16>(logits_size);
         float* d_loss = m.in<float>(1, positive);
