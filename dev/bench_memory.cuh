@@ -15,7 +15,9 @@ __global__ void bench_fill_kernel(U* p, size_t n, uint64_t seed, float low, floa
         uint64_t x = (i + seed) * 0x9e3779b97f4a7c15;
         x = (x ^ x >> 30) * 0xbf58476d1ce4e5b9;
         x = (x ^ x >> 27) * 0x94d049bb133111eb;
-        p[i] = U(low + range * (float(x >> 40) * 0x1p-24f));      // an integer: rounded down
+        const float value = low + range * (float(x >> 40) * 0x1p-24f);
+        if constexpr (std::is_same_v<U, int>) p[i] = std::min(int(value), int(low + range) - 1);    // below `high`
+        else p[i] = U(value);
     }
 }
 
