@@ -114,7 +114,8 @@ void BenchRows::qk_norm() {
         add(name + "_backward", sizes, fused == fused_too ? c.L : 0, [=, this](M& m) -> BenchLaunch {
             bf16* d_inp = m.out<bf16>(wide);
             float *d_q = m.update<float>(c.HS), *d_k = m.update<float>(c.HS);
-            bf16 *d_out = m.in<bf16>(wide), *inp = m.in<bf16>(wide), *q = m.in<bf16>(c.HS), *k = m.in<bf16>(c.HS);
+            bf16 *d_out = m.in<bf16>(wide), *inp = m.in<bf16>(wide, {.touched = heads * c.HS}),   // values pass through
+                 *q = m.in<bf16>(c.HS), *k = m.in<bf16>(c.HS);
             float* rstd = m.in<float>(heads, positive);
             int* position = fused ? positions(m) : nullptr;
             float *cos = fused ? m.in<float>(table) : nullptr, *sin = fused ? m.in<float>(table) : nullptr;
@@ -237,7 +238,7 @@ void BenchRows::optimizer() {
         bf16* weight = m.out<bf16>(size);
         float *master = m.update<float>(size), *first = m.update<float>(size),
               *second = m.update<float>(size, {.low = 0, .high = 1}), *d_weight = m.in<float>(size),
-              *norm = m.in<float>(1, positive);
+              *norm = m.in<float>(1, {.low = 2, .high = 3});           // above the clip
         AdamwStep* step = m.constants<AdamwStep>({{1e-4f, 0.9f, 0.95f, 1e-8f, 1, 0.1f, 0.05f}});
         AdamwSegment* table = m.constants(segments);
         return [=, count = int(segments.size())](On on) {

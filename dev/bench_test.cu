@@ -8,7 +8,7 @@ namespace {
 constexpr int toy_batch = 2;
 
 // Every tensor is a multiple of 128 elements, so no gaps lie between the weights.
-Config toy_gpt2() { return {.T = 8, .V = 128, .L = 1, .C = 128, .NH = 2, .NKV = 2, .HS = 64, .F = 256}; }
+Config toy_gpt2() { return {.T = 4, .V = 128, .L = 1, .C = 128, .NH = 2, .NKV = 2, .HS = 64, .F = 128}; }
 Config toy_qwen() {
     Config c = toy_gpt2();
     c.norm = Norm::rmsnorm, c.position = Position::rope, c.activation = Activation::swiglu;
@@ -163,9 +163,9 @@ TEST(bench_test, end_to_end) {
     const EndToEnd row = train_end_to_end({"toy", toy_batch, toy_gpt2()}, 0);
     EXPECT_GT(row.tokens_per_second, 0);
     EXPECT_EQ(row.B, toy_batch);
-    const double weights = 128 * (384 + 128 + 256 + 256 + 128);          // of products: every one but embeddings
-    EXPECT_EQ(row.palm, 6 * weights + 12 * 8 * 128);
-    EXPECT_EQ(row.causal, 6 * weights + 6 * 8 * 128);
+    const double weights = 128 * (384 + 128 + 128 + 128 + 128);          // of products: every one but embeddings
+    EXPECT_EQ(row.palm, 6 * weights + 12 * 4 * 128);
+    EXPECT_EQ(row.causal, 6 * weights + 6 * 4 * 128);
 }
 
 }  // namespace
