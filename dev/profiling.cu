@@ -30,10 +30,10 @@ TEST(profiling, a_timeline_counts_every_launch_under_its_layers_name) {
 #if __has_include(<simt/simt.h>)
 uint64_t profiled(const std::string& window) {
     const Temporary at;
-    std::vector<std::string> args{"--device",  "simt", "--layers",       "1", "--dim",           "16", "--heads", "2",
-                                  "--context", "8",    "--ffn",          "32", "--batch",         "1",  "--steps", "4",
-                                  "--out",     at.path / "run", "--eval-every",   "0", "--sample-tokens", "0",  "--data",
-                                  "builtin:counting", "--eval-batches", "1"};
+    overwrite(at / "text", "the cat sat on the mat; the dog sat on the cat; the mat sat on the dog; all was well then.");
+    std::vector<std::string> args{"--device", "simt", "--layers", "1", "--dim", "16", "--heads", "2", "--context", "8"};
+    args.insert(args.end(), {"--ffn", "32", "--batch", "1", "--steps", "4", "--data", at / "text", "--out", at / "run"});
+    args.insert(args.end(), {"--eval-every", "0", "--sample-tokens", "0", "--val-fraction", "0.2"});
     if (!window.empty()) args.insert(args.end(), {"--profile-steps", window});
     const uint64_t before = simt::profiled_launches();
     testing::internal::CaptureStdout();
