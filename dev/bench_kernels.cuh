@@ -24,7 +24,8 @@ public:
         attention();
         residual_and_activation();
         cross_entropy();
-        for (const auto& [name, in, out, bias, times] : linears()) linear(name, in, out, bias, times);
+        for (const Linear& l : linears()) linear(l);
+        if (fused) linear_with_activation();
         optimizer();
     }
     std::vector<BenchRow> rows;
@@ -32,7 +33,7 @@ public:
 private:
     using M = BenchMemory;
     using On = const Gpu<bf16>&;
-    struct Linear { const char* name; int in, out; bool bias; int times; };
+    struct Linear { std::string name; int in, out; bool bias; int forward, backward; };   // times in a step
 
     const Config c;
     const int B, N;
@@ -53,10 +54,13 @@ private:
         for (int i = 0; i < N; i++) host[i] = i % c.T;
         return m.constants(host);
     }
+    const bool fused = c.activation != Activation::relu;      // the feed-forward's products with their activation
     std::vector<Linear> linears() const {
-        return {{"qkv", c.C, qkv, c.qkv_bias, c.L}, {"proj", c.NH * c.HS, c.C, c.proj_bias, c.L},
-                {"up", c.C, up, c.ffn_bias, c.L},   {"down", c.F, c.C, c.ffn_bias, c.L},
-                {"head", c.C, P, false, 1}};
+        return {{"qkv", c.C, qkv, c.qkv_bias, c.L, c.L},
+                {"proj", c.NH * c.HS, c.C, c.proj_bias, c.L, c.L},
+                {"up", c.C, up, c.ffn_bias, fused ? 0 : c.L, c.L},
+                {"down", c.F, c.C, c.ffn_bias, c.L, fused ? 0 : c.L},
+                {"head", c.C, P, false, 1, 1}};
     }
 
     void embedding();
@@ -67,6 +71,7 @@ private:
     void attention();
     void residual_and_activation();
     void cross_entropy();
-    void linear(const std::string& name, int in, int out, bool bias, int times);
+    void linear(const Linear& l);
+    void linear_with_activation();
     void optimizer();
 };

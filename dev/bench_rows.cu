@@ -92,35 +92,35 @@ void BenchRows::rope() {
 
 void BenchRows::qk_norm() {
     const size_t wide = size_t(N) * qkv, heads = size_t(N) * (c.NH + c.NKV), table = size_t(c.T) * c.HS / 2;
-    const bool fused_too = c.position == Position::rope;
-    for (const bool fused : {false, true}) {
-        if (fused && !fused_too) continue;
-        const std::string name = fused ? "qk_norm_rope" : "qk_norm";
+    const bool rope_too = c.position == Position::rope;
+    for (const bool both : {false, true}) {
+        if (both && !rope_too) continue;
+        const std::string name = both ? "qk_norm_rope" : "qk_norm";
         const std::initializer_list<std::pair<const char*, long>> sizes = {
             {"N", N}, {"NH", c.NH}, {"NKV", c.NKV}, {"HS", c.HS}};
-        add(name + "_forward", sizes, fused == fused_too ? c.L : 0, [=, this](M& m) -> BenchLaunch {
+        add(name + "_forward", sizes, both == rope_too ? c.L : 0, [=, this](M& m) -> BenchLaunch {
             bf16* out = m.out<bf16>(wide);
             float* rstd = m.out<float>(heads);
             bf16 *inp = m.in<bf16>(wide), *q = m.in<bf16>(c.HS), *k = m.in<bf16>(c.HS);
-            int* position = fused ? positions(m) : nullptr;
-            float *cos = fused ? m.in<float>(table) : nullptr, *sin = fused ? m.in<float>(table) : nullptr;
+            int* position = both ? positions(m) : nullptr;
+            float *cos = both ? m.in<float>(table) : nullptr, *sin = both ? m.in<float>(table) : nullptr;
             return [=, this](On on) {
-                if (fused)
+                if (both)
                     qk_norm_rope_forward(out, rstd, inp, q, k, position, cos, sin, c.rope_pairs, c.norm_eps, N, c.NH,
                                          c.NKV, c.HS, on);
                 else qk_norm_forward(out, rstd, inp, q, k, c.norm_eps, N, c.NH, c.NKV, c.HS, on);
             };
         });
-        add(name + "_backward", sizes, fused == fused_too ? c.L : 0, [=, this](M& m) -> BenchLaunch {
+        add(name + "_backward", sizes, both == rope_too ? c.L : 0, [=, this](M& m) -> BenchLaunch {
             bf16* d_inp = m.out<bf16>(wide);
             float *d_q = m.update<float>(c.HS), *d_k = m.update<float>(c.HS);
             bf16 *d_out = m.in<bf16>(wide), *inp = m.in<bf16>(wide, {.touched = heads * c.HS}),   // values pass through
                  *q = m.in<bf16>(c.HS), *k = m.in<bf16>(c.HS);
             float* rstd = m.in<float>(heads, positive);
-            int* position = fused ? positions(m) : nullptr;
-            float *cos = fused ? m.in<float>(table) : nullptr, *sin = fused ? m.in<float>(table) : nullptr;
+            int* position = both ? positions(m) : nullptr;
+            float *cos = both ? m.in<float>(table) : nullptr, *sin = both ? m.in<float>(table) : nullptr;
             return [=, this](On on) {
-                if (fused)
+                if (both)
                     qk_norm_rope_backward(d_inp, d_q, d_k, d_out, inp, q, k, rstd, position, cos, sin, c.rope_pairs,
                                           N, c.NH, c.NKV, c.HS, on);
                 else qk_norm_backward(d_inp, d_q, d_k, d_out, inp, q, k, rstd, N, c.NH, c.NKV, c.HS, on);
@@ -163,7 +163,7 @@ void BenchRows::residual_and_activation() {
     const bool gate = c.activation == Activation::swiglu, relu = c.activation == Activation::relu;
     const std::string name = name_of(c.activation);
     const size_t inputs = size_t(N) * up, outputs = size_t(N) * c.F;
-    add(name + "_forward", {{"N", N}, {"F", c.F}}, c.L, [=, this](M& m) -> BenchLaunch {
+    add(name + "_forward", {{"N", N}, {"F", c.F}}, fused ? 0 : c.L, [=, this](M& m) -> BenchLaunch {
         bf16 *out = m.out<bf16>(outputs), *inp = m.in<bf16>(inputs);
         return [=, this](On on) {
             if (gate) swiglu_forward(out, inp, N, c.F, on);
@@ -171,7 +171,7 @@ void BenchRows::residual_and_activation() {
             else gelu_forward(out, inp, outputs, on);
         };
     });
-    add(name + "_backward", {{"N", N}, {"F", c.F}}, c.L, [=, this](M& m) -> BenchLaunch {
+    add(name + "_backward", {{"N", N}, {"F", c.F}}, fused ? 0 : c.L, [=, this](M& m) -> BenchLaunch {
         bf16 *d_inp = m.out<bf16>(inputs), *d_out = m.in<bf16>(outputs), *inp = m.in<bf16>(inputs);
         return [=, this](On on) {
             if (gate) swiglu_backward(d_inp, d_out, inp, N, c.F, on);
@@ -204,22 +204,49 @@ void BenchRows::cross_entropy() {
     });
 }
 
-void BenchRows::linear(const std::string& name, int in, int out, bool bias, int times) {
-    const size_t x_size = size_t(N) * in, y_size = size_t(N) * out, w_size = size_t(out) * in;
-    const double product = 2.0 * N * in * out;
-    const std::initializer_list<std::pair<const char*, long>> sizes = {{"N", N}, {"C", in}, {"OC", out}};
-    add("linear_forward " + name, sizes, times, [=, this](M& m) -> BenchLaunch {
+void BenchRows::linear(const Linear& l) {
+    const size_t x_size = size_t(N) * l.in, y_size = size_t(N) * l.out, w_size = size_t(l.out) * l.in;
+    const double product = 2.0 * N * l.in * l.out;
+    const std::initializer_list<std::pair<const char*, long>> sizes = {{"N", N}, {"C", l.in}, {"OC", l.out}};
+    add("linear_forward " + l.name, sizes, l.forward, [=, this](M& m) -> BenchLaunch {
         bf16 *y = m.out<bf16>(y_size), *x = m.in<bf16>(x_size), *w = m.in<bf16>(w_size),
-             *b = bias ? m.in<bf16>(out) : nullptr;
+             *b = l.bias ? m.in<bf16>(l.out) : nullptr;
         m.products(product);
-        return [=, this](On on) { linear_forward(y, x, w, b, N, in, out, on); };
+        return [=, this](On on) { linear_forward(y, x, w, b, N, l.in, l.out, on); };
     });
-    add("linear_backward " + name, sizes, times, [=, this](M& m) -> BenchLaunch {
+    add("linear_backward " + l.name, sizes, l.backward, [=, this](M& m) -> BenchLaunch {
         bf16* d_x = m.out<bf16>(x_size);
-        float *d_w = m.update<float>(w_size), *d_b = bias ? m.update<float>(out) : nullptr;
+        float *d_w = m.update<float>(w_size), *d_b = l.bias ? m.update<float>(l.out) : nullptr;
         bf16 *d_y = m.in<bf16>(y_size), *x = m.in<bf16>(x_size), *w = m.in<bf16>(w_size);
         m.products(2 * product);
-        return [=, this](On on) { linear_backward(d_x, d_w, d_b, d_y, x, w, N, in, out, on); };
+        return [=, this](On on) { linear_backward(d_x, d_w, d_b, d_y, x, w, N, l.in, l.out, on); };
+    });
+}
+
+// Up with the activation behind it, and the backward pass of down with the activation before it.
+void BenchRows::linear_with_activation() {
+    const bool gate = c.activation == Activation::swiglu;
+    const size_t wide = size_t(N) * up, act_size = size_t(N) * c.F;
+    const std::string name = name_of(c.activation);
+    add("linear_" + name + "_forward up", {{"N", N}, {"C", c.C}, {"OC", up}}, c.L, [=, this](M& m) -> BenchLaunch {
+        bf16 *act = m.out<bf16>(act_size), *before = m.out<bf16>(wide), *x = m.in<bf16>(n),
+             *w = m.in<bf16>(size_t(up) * c.C), *b = c.ffn_bias ? m.in<bf16>(up) : nullptr;
+        m.products(2.0 * N * c.C * up);
+        return [=, this](On on) {
+            if (gate) linear_swiglu_forward(act, before, x, w, b, N, c.C, c.F, on);
+            else linear_gelu_forward(act, before, x, w, b, N, c.C, c.F, on);
+        };
+    });
+    add(name + "_linear_backward down", {{"N", N}, {"C", c.F}, {"OC", c.C}}, c.L, [=, this](M& m) -> BenchLaunch {
+        bf16* d_before = m.out<bf16>(wide);
+        float *d_w = m.update<float>(size_t(c.C) * c.F), *d_b = c.ffn_bias ? m.update<float>(c.C) : nullptr;
+        bf16 *d_out = m.in<bf16>(n), *act = m.in<bf16>(act_size), *before = m.in<bf16>(wide),
+             *w = m.in<bf16>(size_t(c.C) * c.F);
+        m.products(4.0 * N * c.F * c.C);
+        return [=, this](On on) {
+            if (gate) swiglu_linear_backward(d_before, d_w, d_b, d_out, act, before, w, N, c.F, c.C, on);
+            else gelu_linear_backward(d_before, d_w, d_b, d_out, act, before, w, N, c.F, c.C, on);
+        };
     });
 }
 

@@ -132,7 +132,7 @@ TEST(bench_test, bytes_of_gpt2) {
 // Predictions add up to steps of a believable length: the H200's limit for GPT-2 124M is near 90 ms unfused.
 TEST(bench_test, predictions) {
     const Ceilings h200{"NVIDIA H200", 4.3e12, 790e12};
-    EXPECT_NEAR(step_limit(bench_models().at(0), h200), 0.085, 0.01);
+    EXPECT_NEAR(step_limit(bench_models().at(0), h200), 0.078, 0.008);
     EXPECT_EQ(find_peaks("NVIDIA H100 PCIe")->products, 756e12);
     EXPECT_EQ(find_peaks("NVIDIA H100 80GB HBM3")->memory, 3.35e12);
     EXPECT_EQ(find_peaks("CPU, 2 threads, fp32"), nullptr);
@@ -155,7 +155,7 @@ TEST(bench_test, a_step_has_the_rows_kernels) {
             EXPECT_EQ(launched[kernel], count) << kernel;
             compared++;
         }
-        EXPECT_GE(compared, 8);
+        EXPECT_GE(compared, 6);
     }
 }
 
