@@ -4,18 +4,18 @@
 
 namespace {
 
-enum class Mask { causal, documents, window, alone };
+enum class Mask { causal, documents, window, wide_window, alone };
 
-// The first visible key of every query: of its document (cut at random places), of a sliding window of 5, or itself:
-// every document has one token.
+// The first visible key of every query: of its document (cut at random places), of a sliding window, or itself: every
+// document has one token. With the wide window the last query that sees a block of 128 keys begins a tile of its own.
 std::vector<int> first_keys(Mask mask, int B, int TT) {
     std::vector<int> first(size_t(B) * TT);
     std::mt19937 random(3);
     for (int b = 0; b < B; b++)
         for (int t = 0, start = 0; t < TT; t++) {
             if (random() % 13 == 0) start = t;
-            first[size_t(b) * TT + t] =
-                mask == Mask::documents ? start : mask == Mask::window ? std::max(0, t - 4) : t;
+            const int visible = mask == Mask::window ? 5 : mask == Mask::wide_window ? 34 : 1;
+            first[size_t(b) * TT + t] = mask == Mask::documents ? start : std::max(0, t + 1 - visible);
         }
     return first;
 }
@@ -80,6 +80,8 @@ TEST(attention, tensor) {
     for (const Shape& s : {Shape{1, 1, 1, 1, 64}, {2, 129, 2, 1, 64}, {1, 128, 1, 1, 80}, {1, 257, 3, 3, 96},
                            {1, 31, 4, 1, 128}, {1, 160, 2, 1, 128}})
         for (Mask mask : {Mask::causal, Mask::documents, Mask::window, Mask::alone}) check_attention<bf16>(s, mask, 0);
+    check_attention<bf16>({1, 200, 1, 1, 64}, Mask::wide_window, 0);
+    check_attention<bf16>({1, 200, 1, 1, 128}, Mask::wide_window, 0);
 }
 
 // 16k tokens. All queries are the same, so that a key weighs the same for all, and outputs are quotients of running

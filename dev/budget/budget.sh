@@ -1,6 +1,7 @@
 #!/bin/sh
 # Checks what the compiler made of every kernel, without a GPU: registers against budget.txt, no spills, no local memory,
-# no double arithmetic, no float atomics, and that streaming kernels move 128 bits at a time.
+# no double arithmetic, no float atomics, that streaming kernels move 128 bits at a time, and that the tensor cores' kernels
+# use them, fed by ldmatrix and cp.async.
 #
 #   dev/budget/budget.sh [ARCH...]        sm_80 sm_90a if not given; run it in the project's folder. NVCC and CXX from the environment.
 set -eu
@@ -22,7 +23,7 @@ for arch in ${*:-sm_80 sm_90a}; do
     cut -d' ' -f1 "$work/joined" | c++filt | sed 's/([A-Za-z]*)\([0-9]\)/\1/g; s/(.*//; s/^void //; s/ //g' | paste -d' ' - "$work/joined" | cut -d' ' -f1,3- >"$work/kernels"
     awk -v arch="$arch" '
         function complain(text) { print arch ": " name ": " text; bad = 1 }
-        FNR == NR { if ($0 !~ /^#/ && NF) { row[++rows] = $1; threads[rows] = $2; most[rows] = $3; narrow[rows] = $4 } next }
+        FNR == NR { if ($0 !~ /^#/ && NF) { row[++rows] = $1; threads[rows] = $2; most[rows] = $3; narrow[rows] = $4; reuse[rows] = $5 } next }
         {
             name = $1; registers = $2; kernels++
             for (r = 1; r <= rows && name !~ "^" row[r] "<"; r++);
@@ -33,6 +34,9 @@ for arch in ${*:-sm_80 sm_90a}; do
             if ($4) complain($4 " local memory accesses")
             if ($5) complain($5 " double instructions")
             if ($6) complain($6 " atomics on global memory")
+            if (reuse[r] && !($9 && $10 && $11)) complain("no tensor cores: " $9 " HMMA, " $10 " LDSM, " $11 " LDGSTS")
+            if (reuse[r] && $9 < reuse[r] * $10) complain("only " $9 " HMMA for " $10 " LDSM, which is below " reuse[r] " each")
+            if (!reuse[r] && $9) complain($9 " HMMA, but its row in budget.txt has no last number")
             # The instances for ragged shapes, of width 1, are exempt.
             streams = narrow[r] != "-" && name !~ /<1[,>]/
             if (streams && $8 < 0.9 * ($7 - narrow[r])) complain("only " $8 " of " $7 " global accesses are of 128 bits, " narrow[r] " need not be")

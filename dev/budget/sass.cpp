@@ -1,7 +1,8 @@
 // Reads a cubin without a disassembler: counts of every kernel's machine instructions.
 //
 //   sass FILE.cubin   prints, one line a kernel: mangled name, instructions, local memory accesses, double arithmetic,
-//                        float atomics and reductions, global loads and stores, those of 128 bits
+//                        float atomics and reductions, global loads and stores, those of 128 bits, products of tensor cores (HMMA),
+//                        ldmatrix (LDSM), cp.async (LDGSTS)
 //
 // From sm_80 on an instruction has 16 bytes, its opcode in the lowest 12 bits; the width of a global access stands in
 // bits 73 to 75 (6 = 128 bits). Opcodes were found by compiling one-line kernels with nvcc 13.
@@ -16,7 +17,7 @@
 
 namespace {
 
-enum Kind { local, doubles, atomics, global, wide, kinds };
+enum Kind { local, doubles, atomics, global, wide, products, matrices, copies, kinds };
 struct Opcode { unsigned code; Kind kind; };
 constexpr Opcode opcodes[] = {
     {0x983, local}, {0x387, local}, {0x987, local},                                        // LDL, STL
@@ -25,6 +26,7 @@ constexpr Opcode opcodes[] = {
     // RED, ATOMG of sm_80 and of sm_90.
     {0x98e, atomics}, {0x9a6, atomics}, {0x9a8, atomics}, {0x9a3, atomics},
     {0x981, global}, {0x986, global},                                                      // LDG, STG
+    {0x23c, products}, {0x83b, matrices}, {0xfae, copies},                                 // HMMA, LDSM, LDGSTS
 };
 
 struct Section { uint32_t name, type; uint64_t flags, address, offset, size; };
