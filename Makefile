@@ -30,7 +30,7 @@ ifneq ($(SANITIZE)$(DEBUG),)
 BUILD := $(BUILD)/$(or $(SANITIZE),debug)
 PROGRAM := $(BUILD)/
 endif
-# So have the programs of a bundle. fmt is in their object files, as Debian has no static library of it.
+# So have the programs of a bundle. fmt is in the host code's object files, as Debian has no static library of it.
 ifdef PORTABLE
 BUILD := $(BUILD)/portable
 PROGRAM := $(BUILD)/
@@ -43,14 +43,13 @@ endif
 WARN := -Wall -Wextra $(if $(findstring clang,$(CXX)),,-Wno-restrict) -Wno-unknown-pragmas $(if $(filter 1,$(WERROR)),-Werror)
 # Sums of the CPU's layers may be reordered so that loops vectorise; infinities and NaNs keep their meaning.
 MATH := -fno-math-errno -fno-trapping-math -fno-signed-zeros -fassociative-math
-COMMON := -std=c++20 $(if $(DEBUG),-O0,-O3) -g -I. -MMD -MP $(if $(filter 1,$(DNNL)),-DGPT_DNNL) \
-          $(if $(PORTABLE),-DFMT_HEADER_ONLY)
+COMMON := -std=c++20 $(if $(DEBUG),-O0,-O3) -g -I. -MMD -MP $(if $(filter 1,$(DNNL)),-DGPT_DNNL)
 SANITIZER := $(if $(SANITIZE),-fsanitize=$(SANITIZE) -fno-omit-frame-pointer)
 # Under AddressSanitizer shared variables are 64 KiB apart: they need room in every thread's stack, and leave a hole where
 # the loader would protect pages.
 SANITIZER_RUN := $(if $(filter thread,$(SANITIZE)),export OMP_NUM_THREADS=1;)$(if $(filter address,$(SANITIZE)),export OMP_STACKSIZE=64M;)
 SANITIZER_LINK := $(SANITIZER) $(if $(filter address,$(SANITIZE)),-Wl$(comma)-z$(comma)norelro)
-FLAGS := $(COMMON) -march=$(ARCH) -fopenmp $(MATH) $(WARN)
+FLAGS := $(COMMON) -march=$(ARCH) -fopenmp $(MATH) $(WARN) $(if $(PORTABLE),-DFMT_HEADER_ONLY)
 # The libraries of a portable program are inside it, but for glibc and CUDA.
 PORTABLE_LIBS := -l:libxxhash.a -l:libgomp.a -Xcompiler -static-libstdc++,-static-libgcc -Xlinker -s
 LIBS := $(if $(PORTABLE),$(PORTABLE_LIBS),-lfmt -lxxhash $(if $(filter 1,$(DNNL)),-ldnnl))
