@@ -120,7 +120,7 @@ $(BUILD)/fuzz/host.a: $(FUZZ_HOST)
 	ar rcs $@ $^
 
 $(FUZZ_TARGETS): $(BUILD)/fuzz/%: $(BUILD)/fuzz/dev/fuzz/%.o $(BUILD)/fuzz/host.a
-	$(FUZZ_CXX) -fsanitize=fuzzer,address,undefined -fopenmp -o $@ $^ -lfmt -lutf8proc -lxxhash
+	$(FUZZ_CXX) -fsanitize=fuzzer,address,undefined -fopenmp -o $@ $^ -lfmt -lxxhash
 
 $(BUILD)/fuzz/%.o: %.cpp | fuzz_setup
 	@mkdir -p $(@D)

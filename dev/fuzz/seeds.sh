@@ -26,7 +26,5 @@ manifest) echo '{"format":"gpt.cu checkpoint","version":1,"step":1,"sequence":1,
 state) echo '{"loop":{"step":1,"samples":2,"skipped":0,"skipped_in_a_row":0,"best_val":"0x1p+0","last_val":"nan",
     "log_bytes":3},"options":{"model":"tiny","layers":2,"data":["a","b"],"lr":0.1,"steps":5}}' | put one ;;
 command_line) printf '%s\n' train --model gpt2 --layers 3 --lr=1e-3 --steps 5 --data a b --total-batch 16384 | put train ;;
-tokenizer)
-    echo '{"version":"1.0","model":{"type":"BPE","vocab":{"a":0,"b":1,"ab":2},"merges":["a b"]}}' | put bpe
-    for file in "$(dirname "$0")"/seeds/tokenizer*; do [ ! -e "$file" ] || cp "$file" "$folder/seed_$(basename "$file")"; done ;;
 esac
+for file in "$(dirname "$0")/seeds/$target"_*; do [ ! -e "$file" ] || cp "$file" "$folder/seed_$(basename "$file")"; done

@@ -1,0 +1,10 @@
+// tiktoken's files.
+#include "fuzz.h"
+#include "host/bpe_files.h"
+
+void fuzz(std::string_view input) {
+    accepts([&] {
+        const Tokenizer tokenizer = bpe_from_tiktoken(input, "input");
+        for (const int id : tokenizer.encode(input)) expect(id >= 0 && id < tokenizer.vocab_size(), "an id of the vocabulary");
+    });
+}
