@@ -64,8 +64,8 @@ struct Gpt {
     Buffer<Real> w, x;                                     // weights, activations
     Buffer<Stat> dw, stat;                                 // gradients of the weights, statistics
     Noise* noise;                                          // in device memory: set by the trainer before each micro-batch
-    int logits_begin = 0;                                  // the token whose logits come first in memory
     Stat* d_loss;                                          // likewise: 1 / valid targets of the whole batch
+    int logits_begin = 0;                                  // the token whose logits come first in memory
 
     // Lays out the tables only; allocate() makes them memory. N: the most tokens a forward will see.
     Gpt(const Config& config, int N, Recompute recompute, Device device) : Gpt(config, N, recompute, device, 0) {}

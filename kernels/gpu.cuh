@@ -161,7 +161,7 @@ private:
     std::shared_ptr<State> state = std::make_shared<State>();
 };
 
-// Runs kernel<<<grid, block, shared_bytes>>>(args...) in the order of `on`. A grid of no blocks is no work.
+// Runs kernel(args...) on grid x block threads, in the order of `on`. A grid of no blocks is no work.
 template <class T, class... P, class... A>
 void launch(void (*kernel)(P...), dim3 grid, dim3 block, size_t shared_bytes, const Gpu<T>& on, A... args) {
     static_assert(sizeof...(P) == sizeof...(A), "one argument for every parameter of the kernel");
