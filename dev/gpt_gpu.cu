@@ -24,7 +24,7 @@ struct Family {
 };
 
 std::vector<Family> families() {
-    const double gelu = 0.019, relu = 0.129, swiglu = 0.027, qk_norm = 0.050;   // relu: a value moves across its corner
+    const double gelu = 0.019, relu = 0.129, swiglu = 0.027, swiglu_64 = 0.021, qk_norm = 0.050;   // relu: a value moves across its corner
     return {{"gpt2", gpt2(), Extras::none, gelu},
             {"gpt2_everything", gpt2(), Extras::dropout_and_documents, gelu},
             {"sinusoidal_relu",
@@ -33,6 +33,7 @@ std::vector<Family> families() {
             {"ragged", with(gpt2(), [](Config& c) { c.C = 33, c.HS = 11, c.NH = c.NKV = 3, c.F = 71; }), Extras::none, gelu},
             {"llama", llama(), Extras::none, swiglu},
             {"cs336", with(llama(), [](Config& c) { c.rope_pairs = RopePairs::interleaved, c.NKV = 4; }), Extras::none, swiglu},
+            {"tensor_heads", with(llama(), [](Config& c) { c.HS = 64; }), Extras::none, swiglu_64},    // attention on tensor cores
             {"qwen2", with(llama(), [](Config& c) { c.qkv_bias = true; }), Extras::none, swiglu},
             {"qwen3", with(llama(), [](Config& c) { c.qk_norm = true; }), Extras::dropout_and_documents, qk_norm}};
 }

@@ -14,6 +14,7 @@ FAMILIES = {
     "gpt2": lambda: GPT2LMHeadModel(GPT2Config(**GPT2)),
     "gpt2, relu": lambda: GPT2LMHeadModel(GPT2Config(**GPT2, activation_function="relu")),
     "llama": lambda: LlamaForCausalLM(LlamaConfig(**LLAMA)),
+    "llama, 64": lambda: LlamaForCausalLM(LlamaConfig(**LLAMA | dict(head_dim=64))),
     "qwen3": lambda: Qwen3ForCausalLM(Qwen3Config(**LLAMA)),
 }
 
