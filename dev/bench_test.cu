@@ -1,5 +1,9 @@
 // The benchmarks themselves, at sizes that dev/simt can do.      ./test_gpt --gtest_filter='bench_test*'
 #include <gtest/gtest.h>
+#include <filesystem>
+#include <fstream>
+#include <regex>
+#include <set>
 #include "bench_gpu.h"
 #include "bench_kernels.cuh"
 
@@ -138,6 +142,35 @@ TEST(bench_test, predictions) {
     EXPECT_EQ(find_peaks("CPU, 2 threads, fp32"), nullptr);
     const Work half{.bytes = 4.8e12 * 0.9 / 2, .products = 1, .exponentials = 1};
     EXPECT_DOUBLE_EQ(predicted_seconds(half, *find_peaks("NVIDIA H200")), 0.5);
+}
+
+// Rows of dev/doc's tables that begin with a kernel and a shape say what is predicted of an H200.
+TEST(bench_test, figures_of_the_book) {
+    namespace fs = std::filesystem;
+    if (!fs::exists("dev/doc")) GTEST_SKIP() << "the book is not here";
+    const Peaks& h200 = *find_peaks("NVIDIA H200");
+    std::set<std::string> figures;
+    for (const BenchModel& model : bench_models())
+        for (const BenchRow& row : BenchRows(model.config, model.B).rows) {
+            BenchMemory m(nullptr);
+            row.declare(m);
+            const double seconds = predicted_seconds(m.work, h200);
+            const bool memory = seconds == m.work.bytes / (reachable_memory * h200.memory);
+            char numbers[64];
+            std::snprintf(numbers, sizeof numbers, " | %.1f | %.1f | ", m.work.bytes * 1e-6, seconds * 1e6);
+            figures.insert("| " + row.kernel + " | " + row.shape + numbers + (memory ? "memory |" : "products |"));
+        }
+    const std::regex figure(R"(\| [a-z_]+( [a-z]+)? \| (B|N|parameters )\d.*)");
+    int found = 0;
+    for (const auto& entry : fs::directory_iterator("dev/doc")) {
+        std::ifstream page(entry.path());
+        for (std::string line; std::getline(page, line);) {
+            if (!std::regex_match(line, figure)) continue;
+            EXPECT_TRUE(figures.contains(line)) << entry.path() << ": " << line;
+            found++;
+        }
+    }
+    EXPECT_GE(found, 20);
 }
 
 // The rows of a step are what a step launches.
