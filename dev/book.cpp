@@ -1,14 +1,17 @@
 // The book (dev/doc) and the README, read as a test: every link, path, function, flag, test and benchmark they name
-// exists.      ./test_gpt --gtest_filter='book.*'
+// exists, and what they quote of `plan` is what it prints.      ./test_gpt --gtest_filter='book.*'
 #include <fmt/core.h>
 #include <gtest/gtest.h>
 #include <algorithm>
 #include <filesystem>
+#include <fstream>
 #include <regex>
 #include <set>
 #include "bench.h"
 #include "host/files.h"
 #include "host/flag.h"
+#include "host/plan.h"
+#include "temporary.h"
 
 namespace {
 namespace fs = std::filesystem;
@@ -209,9 +212,27 @@ Texts faults_of_tests(const Page& page) {
     return faults;
 }
 
+// Below `$ ./train_gpt plan ...` stand lines that it prints; "..." stands for others.
+Texts faults_of_quotes(const Page& page) {
+    Texts faults;
+    std::string printed;                       // by the command that is quoted, if one is
+    for (const std::string& line : lines_of(page.text)) {
+        if (line.starts_with("```") || line.empty()) printed = "";
+        if (line.starts_with("$ ./train_gpt plan")) {
+            const Options options = parse(commands_of(line, "train_gpt").at(0));
+            testing::internal::CaptureStdout();
+            run_plan(options, model_config(options));
+            printed = "\n" + testing::internal::GetCapturedStdout();
+        } else if (!printed.empty() && line != "..." && printed.find("\n" + line + "\n") == printed.npos) {
+            faults.push_back(fmt::format("plan does not print: {}", line));
+        }
+    }
+    return faults;
+}
+
 Texts faults_of(const Page& page) {
     Texts all;
-    for (const auto& faults : {faults_of_links, faults_of_paths, faults_of_flags, faults_of_tests})
+    for (const auto& faults : {faults_of_links, faults_of_paths, faults_of_flags, faults_of_tests, faults_of_quotes})
         std::ranges::move(faults(page), std::back_inserter(all));
     std::erase(all, "");
     return all;
@@ -251,6 +272,8 @@ TEST(book, mistakes_are_found) {
         {"`./test_gpt_simt --gtest_filter='softmax.*:sotfmax.*'`", "no test matches sotfmax.*"},
         {"`./test_gpt --gtest_filter=softmax.golde`", "no test matches softmax.golde"},
         {"    ./test_gpt --bench kernel krenels --json x.json", "no benchmark is called krenels"},
+        {"```\n$ ./train_gpt plan --model gpt2\ngpt2: 124,439,808 parameters\n...\n  KV cache\n```",
+         "plan does not print:   KV cache"},
     };
     for (const auto& [text, fault] : mistakes) EXPECT_EQ(faults_in(text), Texts{fault}) << text;
 }
@@ -268,8 +291,32 @@ TEST(book, what_is_right_is_no_mistake) {
              "`train_gpt` alone, and `--dropout 0.1 --lr 3` too, `--gtest_filter`",
              "    ./test_gpt --gtest_filter='softmax*:book.m?stakes_are_found-book.x*'",
              "    ./test_gpt --bench --json x.json",
+             "$ ./train_gpt plan --model gpt2 --tied=false\ngpt2: 163,037,184 parameters\n\nno output",
          })
         EXPECT_EQ(faults_in(text), Texts{}) << text;
+}
+
+// dev/profile.sh runs what dev/doc/profiling.md writes out.
+TEST(book, profiling_commands) {
+    if (!fs::exists("dev/doc")) GTEST_SKIP() << "the book is not here";
+    const Temporary tools;
+    for (const char* tool : {"nsys", "ncu"}) {
+        std::ofstream(tools.path / tool) << "#!/bin/sh\necho \"${0##*/} $*\"\n";
+        fs::permissions(tools.path / tool, fs::perms::owner_all);
+    }
+    const std::string page = std::regex_replace(contents("dev/doc/profiling.md"), std::regex(R"( \\\n +)"), " ");
+    for (const char* arguments : {"nsys", "ncu layernorm_backward"}) {
+        const std::string command = fmt::format("PATH={}:$PATH dev/profile.sh {}", tools.path.string(), arguments);
+        std::FILE* pipe = popen(command.c_str(), "r");
+        std::string output;
+        for (int c; (c = std::fgetc(pipe)) != EOF;) output += char(c);
+        EXPECT_EQ(pclose(pipe), 0);
+        output = std::regex_replace(output, std::regex("--out [^ \n]+"), "--out DIR");
+        const Texts ran = lines_of(output);
+        ASSERT_EQ(ran.size(), 3u) << output;               // to record, to print; and nothing behind the last newline
+        for (const std::string& line : {ran[0], ran[1]})
+            EXPECT_TRUE(page.find("    " + line + "\n") != page.npos) << "not in dev/doc/profiling.md: " << line;
+    }
 }
 
 }  // namespace
