@@ -1,5 +1,5 @@
 // The book (dev/doc) and the README, read as a test: every link, path, function, flag, test and benchmark they name
-// exists, and what they quote of `plan` is what it prints.      ./test_gpt --gtest_filter='book.*'
+// exists, and what they quote of the source and of `plan` is there.      ./test_gpt --gtest_filter='book.*'
 #include <fmt/core.h>
 #include <gtest/gtest.h>
 #include <algorithm>
@@ -230,9 +230,31 @@ Texts faults_of_quotes(const Page& page) {
     return faults;
 }
 
+std::string trimmed(const std::string& line) {
+    const size_t begin = line.find_first_not_of(' ');
+    return begin == line.npos ? "" : line.substr(begin, line.find_last_not_of(' ') + 1 - begin);
+}
+
+// A block of cpp begins with a comment that names a file, in which the rest of it stands.
+Texts faults_of_excerpts(const Page& page) {
+    Texts faults;
+    const Texts lines = lines_of(page.text);
+    for (size_t i = 0; i + 1 < lines.size(); i++) {
+        if (lines[i] != "```cpp") continue;
+        const std::string file = trimmed(lines[i + 1]).substr(std::min<size_t>(3, lines[i + 1].size()));
+        std::string excerpt, source;
+        for (i += 2; i < lines.size() && lines[i] != "```"; i++) excerpt += trimmed(lines[i]) + "\n";
+        if (fs::is_regular_file(file))
+            for (const std::string& line : lines_of(contents(file))) source += trimmed(line) + "\n";
+        if (source.find("\n" + excerpt) == source.npos) faults.push_back(fmt::format("not in {}: {}", file, excerpt));
+    }
+    return faults;
+}
+
 Texts faults_of(const Page& page) {
     Texts all;
-    for (const auto& faults : {faults_of_links, faults_of_paths, faults_of_flags, faults_of_tests, faults_of_quotes})
+    for (const auto& faults : {faults_of_links, faults_of_paths, faults_of_flags, faults_of_tests, faults_of_quotes,
+                               faults_of_excerpts})
         std::ranges::move(faults(page), std::back_inserter(all));
     std::erase(all, "");
     return all;
@@ -274,6 +296,8 @@ TEST(book, mistakes_are_found) {
         {"    ./test_gpt --bench kernel krenels --json x.json", "no benchmark is called krenels"},
         {"```\n$ ./train_gpt plan --model gpt2\ngpt2: 124,439,808 parameters\n...\n  KV cache\n```",
          "plan does not print:   KV cache"},
+        {"```cpp\n// kernels/row.cuh\nint row_warps = 5;\n```", "not in kernels/row.cuh: int row_warps = 5;\n"},
+        {"```cpp\n// kernels\n#pragma once\n```", "not in kernels: #pragma once\n"},
     };
     for (const auto& [text, fault] : mistakes) EXPECT_EQ(faults_in(text), Texts{fault}) << text;
 }
@@ -291,6 +315,7 @@ TEST(book, what_is_right_is_no_mistake) {
              "`train_gpt` alone, and `--dropout 0.1 --lr 3` too, `--gtest_filter`",
              "    ./test_gpt --gtest_filter='softmax*:book.m?stakes_are_found-book.x*'",
              "    ./test_gpt --bench --json x.json",
+             "```cpp\n// kernels/row.cuh\n  #pragma once\n#include \"common.cuh\"\n```",
              "$ ./train_gpt plan --model gpt2 --tied=false\ngpt2: 163,037,184 parameters\n\nno output",
          })
         EXPECT_EQ(faults_in(text), Texts{}) << text;
