@@ -89,11 +89,13 @@ $(PROGRAM)test_gpt_simt: $(BUILD)/simt/test_gpt.o $(KERNELS:%.cu=$(BUILD)/simt/%
 	$(CXX) $(FLAGS) $(SANITIZER_LINK) -o $@ $^ -lgtest -lboost_context $(LIBS)
 
 ifneq ($(NVCC),)
+CUDA_LIBS := $(LIBS) $(if $(wildcard $(dir $(lastword $(NVCC)))../include/cublasLt.h),-lcublasLt)
+
 $(PROGRAM)train_gpt: $(BUILD)/cuda/train_gpt.o $(KERNELS:%.cu=$(BUILD)/cuda/%.o) $(HOST)
-	$(NVCC) $(CODE) $(OPENMP) -o $@ $^ $(LIBS)
+	$(NVCC) $(CODE) $(OPENMP) -o $@ $^ $(CUDA_LIBS)
 
 $(PROGRAM)test_gpt: $(patsubst %.cu,$(BUILD)/cuda/%.o,test_gpt.cu $(KERNELS) $(KERNEL_TESTS)) $(TESTS) $(HOST)
-	$(NVCC) $(CODE) $(OPENMP) -o $@ $^ $(GTEST) $(LIBS)
+	$(NVCC) $(CODE) $(OPENMP) -o $@ $^ $(GTEST) $(CUDA_LIBS)
 else
 train_gpt test_gpt: %: %_simt
 	cp $< $@

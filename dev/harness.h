@@ -59,6 +59,12 @@ struct Tensor {
 
 struct Size { const char* name; long value; };
 
+// The ways of doing matrix products that this build has.
+inline std::vector<Gemm> gemms() {
+    if (cublas_built) return {Gemm::native, Gemm::cublas};
+    return {Gemm::native};
+}
+
 template <class T>
 class Case {
 public:

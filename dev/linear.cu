@@ -7,8 +7,9 @@ namespace {
 enum class Bias { yes, no };
 
 template <class T>
-void check_linear(int N, int C, int OC, Bias has) {
-    Case<T> c("linear", {{"N", N}, {"C", C}, {"OC", OC}, {"bias", has == Bias::yes}});
+void check_linear(int N, int C, int OC, Bias has, Gemm gemm) {
+    Case<T> c("linear", {{"N", N}, {"C", C}, {"OC", OC}, {"bias", has == Bias::yes}, {"gemm", long(gemm)}});
+    c.gpu.gemm = gemm;
     auto inp = c.template random<T>("inp", size_t(N) * C), weight = c.template random<T>("weight", size_t(OC) * C);
     auto bias = c.template random<T>("bias", OC), d_out = c.template random<T>("d_out", size_t(N) * OC);
     auto out = c.template fresh<T>("out", size_t(N) * OC), d_inp = c.template fresh<T>("d_inp", size_t(N) * C);
@@ -34,8 +35,10 @@ TEST(linear, kernels) {
                                   {100, 64, 192, Bias::yes},
                                   {3, 256, 1024, Bias::no},
                                   {40, 768, 24, Bias::yes}}) {
-        check_linear<float>(N, C, OC, bias);
-        check_linear<bf16>(N, C, OC, bias);
+        for (const Gemm gemm : gemms()) {
+            check_linear<float>(N, C, OC, bias, gemm);
+            check_linear<bf16>(N, C, OC, bias, gemm);
+        }
     }
 }
 
@@ -43,7 +46,7 @@ TEST(linear, kernels) {
 TEST(linear, tensor) {
     struct Shape { int N, C, OC; };
     for (auto [N, C, OC] : {Shape{1, 8, 8}, {128, 32, 128}, {129, 40, 264}, {31, 136, 8}, {2053, 8, 16}, {4100, 16, 8}})
-        check_linear<bf16>(N, C, OC, Bias::yes);
+        for (const Gemm gemm : gemms()) check_linear<bf16>(N, C, OC, Bias::yes, gemm);
 }
 
 // The wide tile, which small products do not get by themselves, in all orientations, over several steps of its ring.

@@ -10,6 +10,9 @@
 #include <vector>
 #include "error.h"
 
+// Whose matrix products a GPU uses: cuBLAS's, ours, or the ones that are best where the program runs.
+enum class Gemm { automatic, cublas, native };
+
 // Runs the reference. T = float to train, double to prove, std::complex<double> to differentiate (see test_gpt.cu).
 template <class T>
 class Cpu {

@@ -131,7 +131,8 @@ std::vector<Flag> all_flags() {
     add(in("Where and how", train | sample | plan, {
         {"dtype", &O::dtype, "KIND", "fp32", "bf16 or fp32: storage of weights and activations"}}));
     add(in("Where and how", train | sample, {
-        {"device", &O::device, "KIND", "auto", "auto, cuda, cpu, or simt: the GPU's kernels on the CPU, slowly"}}));
+        {"device", &O::device, "KIND", "auto", "auto, cuda, cpu, or simt: the GPU's kernels on the CPU, slowly"},
+        {"gemm", &O::gemm, "KIND", "auto", "matrix products on a GPU: cublas, native (our own), or auto"}}));
     add(in("Where and how", train | plan, {
         {"recompute", &O::recompute, "WHAT", "none", "none, mlp or block: compute again in backward, save memory"}}));
     add(in("Where and how", train | sample | tokenize, {

@@ -5,6 +5,7 @@
 #include <optional>
 #include <set>
 #include "config.h"
+#include "device.h"
 #include "curve.h"
 #include "data.h"
 #include "documents.h"
@@ -18,6 +19,7 @@ enum class DeviceKind { automatic, cuda, cpu, simt };
 template <> inline constexpr auto names_of<Command> = std::to_array({"train", "sample", "plan", "tokenize", "plot"});
 template <> inline constexpr auto names_of<TextFormat> = std::to_array({"auto", "text", "jsonl"});
 template <> inline constexpr auto names_of<Dtype> = std::to_array({"bf16", "fp32"});
+template <> inline constexpr auto names_of<Gemm> = std::to_array({"auto", "cublas", "native"});
 template <> inline constexpr auto names_of<DeviceKind> = std::to_array({"auto", "cuda", "cpu", "simt"});
 template <> inline constexpr auto names_of<PlotAxis> = std::to_array({"steps", "tokens", "seconds"});
 template <> inline constexpr auto names_of<Schedule> = std::to_array({"cosine", "linear", "constant", "wsd"});
@@ -60,6 +62,7 @@ struct Options {
 
     Dtype dtype = Dtype::fp32;
     DeviceKind device = DeviceKind::automatic;
+    Gemm gemm = Gemm::automatic;
     Recompute recompute = Recompute::none;
     int threads = 0;                             // 0: all
     uint64_t seed = 0;

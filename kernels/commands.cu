@@ -22,7 +22,10 @@ GpuFound find_gpu() {
 namespace {
 template <class T>
 Exit run(const Options& options, const std::string& dtype) {
-    const Gpu<T> gpu;
+    Gpu<T> gpu;
+    gpu.gemm = options.gemm;
+    if (options.gemm == Gemm::cublas && !cublas_built)
+        throw Error(Exit::device, "--gemm cublas", "this build has no cuBLAS", "--gemm native needs none");
     if (options.command == Command::sample) return sample(options, gpu);
     return train(options, gpu, find_gpu().text + ", " + std::to_string(gpu.sm_count) + " multiprocessors, " + dtype);
 }

@@ -9,6 +9,13 @@
 
 using bf16 = __nv_bfloat16;
 
+#if defined(__CUDACC__) && __has_include(<cublasLt.h>)
+#define GPT_CUBLAS
+constexpr bool cublas_built = true;
+#else
+constexpr bool cublas_built = false;
+#endif
+
 template <class T>
 class Gpu {
 public:
@@ -20,6 +27,7 @@ public:
     cudaStream_t stream = nullptr;              // everything runs in its order
     int sm_count = 0;
     int shared_limit = 0;                       // bytes a block may have
+    Gemm gemm = Gemm::automatic;
 
     explicit Gpu(int device = 0) {
         const auto attribute = [=](cudaDeviceAttr which) {
@@ -120,6 +128,13 @@ public:
         return static_cast<U*>(state->workspace);
     }
 
+    // What launchers keep from call to call, made when it is first asked for; one type is enough so far.
+    template <class U>
+    U& kept() const {
+        if (!state->kept) state->kept = std::make_shared<U>();
+        return *static_cast<U*>(state->kept.get());
+    }
+
 private:
     template <class Work>
     void record(Recording& recording, Work work) const {
@@ -143,6 +158,7 @@ private:
     struct State {
         cudaStream_t stream = nullptr;
         std::vector<void*> blocks, host_blocks;
+        std::shared_ptr<void> kept;
         void* workspace = nullptr;
         size_t workspace_bytes = 0;
         Timeline* timeline = nullptr;

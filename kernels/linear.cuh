@@ -11,6 +11,7 @@
 // thread owns 4 rows x 8 columns in registers. Tiles lie k by k, whichever way their matrix does.
 #pragma once
 #include "../host/reference/linear.h"
+#include "linear_cublas.cuh"
 #include "linear_tensor.cuh"
 
 constexpr int linear_tile = 64, linear_k = 32, linear_rows = 4, linear_columns = 8;
@@ -109,8 +110,8 @@ void linear_bias(float* d_bias, const T* d_out, int N, int OC, const Gpu<T>& on)
     column_sum(d_bias, partial, down, OC, on);
 }
 
-// Whether the tensor cores' kernels do a product of such rows.
-inline bool linear_tensor_fits(int C, int OC, Pointers pointers) {
+// Rows of whole vectors, which cuBLAS's and the tensor cores' products want.
+inline bool linear_fits(int C, int OC, Pointers pointers) {
     return C % 8 == 0 && OC % 8 == 0 && std::all_of(pointers.begin(), pointers.end(), aligned);
 }
 
@@ -120,9 +121,11 @@ template <class T> using Across = LinearOperand<T, Along::outer>;
 template <class T>
 void linear_forward(T* out, const T* inp, const T* weight, const T* bias, int N, int C, int OC, Gpu<T> on) {
     const AlongK<T> a{inp, C, N}, b{weight, C, OC};
-    if constexpr (std::is_same_v<T, bf16>)
-        if (linear_tensor_fits(C, OC, {out, inp, weight, bias}))
+    if (linear_fits(C, OC, {out, inp, weight, bias})) {
+        if (linear_cublas(out, a, b, C, LinearThen<T, T>{.bias = bias}, on)) return;
+        if constexpr (std::is_same_v<T, bf16>)
             return linear_tensor(LinearOut{out, nullptr, bias, nullptr, OC}, a, b, C, on);
+    }
     by_width(std::gcd(C, OC), {out, inp, weight, bias},
              [&](auto W) { linear_product<W, Into::assign>(out, a, b, bias, C, on); });
 }
@@ -131,9 +134,10 @@ template <class T>
 void linear_backward_input(T* d_inp, const T* d_out, const T* weight, int N, int C, int OC, Gpu<T> on) {
     const AlongK<T> a{d_out, OC, N};
     const Across<T> b{weight, C, C};
-    if constexpr (std::is_same_v<T, bf16>)
-        if (linear_tensor_fits(C, OC, {d_inp, d_out, weight}))
-            return linear_tensor(LinearGradient{d_inp, nullptr, C}, a, b, OC, on);
+    if (linear_fits(C, OC, {d_inp, d_out, weight})) {
+        if (linear_cublas(d_inp, a, b, OC, LinearThen<T, T>{}, on)) return;
+        if constexpr (std::is_same_v<T, bf16>) return linear_tensor(LinearGradient{d_inp, nullptr, C}, a, b, OC, on);
+    }
     by_width(std::gcd(C, OC), {d_inp, d_out, weight}, [&](auto W) {
         linear_product<W, Into::assign>(d_inp, a, b, static_cast<const T*>(nullptr), OC, on);
     });
@@ -144,14 +148,17 @@ template <class T>
 void linear_backward_weight(float* d_weight, float* d_bias, const T* d_out, const T* inp, int N, int C, int OC,
                             Gpu<T> on) {
     const Across<T> a{d_out, OC, OC}, b{inp, C, C};
-    const bool fits = linear_tensor_fits(C, OC, {d_weight, d_out, inp});
-    if constexpr (std::is_same_v<T, bf16>)
-        if (fits) linear_tensor_add(d_weight, a, b, N, on);
-    by_width(std::gcd(C, OC), {d_weight, d_out, inp}, [&](auto W) {
-        if (!std::is_same_v<T, bf16> || !fits)
+    const auto add = [&] {
+        if (linear_fits(C, OC, {d_weight, d_out, inp})) {
+            if (linear_cublas(d_weight, a, b, N, LinearThen<T, float>{.add = d_weight}, on)) return;
+            if constexpr (std::is_same_v<T, bf16>) return linear_tensor_add(d_weight, a, b, N, on);
+        }
+        by_width(std::gcd(C, OC), {d_weight, d_out, inp}, [&](auto W) {
             linear_product<W, Into::add>(d_weight, a, b, static_cast<const T*>(nullptr), N, on);
-        if (d_bias) linear_bias<W>(d_bias, d_out, N, OC, on);
-    });
+        });
+    };
+    add();
+    if (d_bias) by_width(OC, {d_out}, [&](auto W) { linear_bias<W>(d_bias, d_out, N, OC, on); });
 }
 
 // d_bias may be null.

@@ -84,12 +84,14 @@ linear_tensor_kernel(Epilogue epilogue, A a, B b, int K, int k_of_block) {
         copy_async_commit();
     };
 
+    const bool outside = m0 + m_warp >= a.outers || n0 + n_warp >= b.outers;    // the whole warp's part of c
     for (int step = 0; step < stages - 1; step++) copy_step(step);
     float sum[I][J][4] = {};
     for (int step = 0; step < steps; step++) {
         copy_async_wait<stages - 2>();
         __syncthreads();                                       // this step's tiles are here; all are done with the last
         copy_step(step + stages - 1);                          // into the last step's place
+        if (outside) continue;
         const bf16 *a_tile = ring + step % stages * Shape::stage, *b_tile = a_tile + Shape::m * k_step;
         #pragma unroll
         for (int k = 0; k < k_step; k += 16) {
