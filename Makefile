@@ -89,7 +89,9 @@ $(PROGRAM)test_gpt_simt: $(BUILD)/simt/test_gpt.o $(KERNELS:%.cu=$(BUILD)/simt/%
 	$(CXX) $(FLAGS) $(SANITIZER_LINK) -o $@ $^ -lgtest -lboost_context $(LIBS)
 
 ifneq ($(NVCC),)
-CUDA_LIBS := $(LIBS) $(if $(wildcard $(dir $(lastword $(NVCC)))../include/cublasLt.h),-lcublasLt)
+# cuBLASLt where the toolkit has it: kernels/gpu.cuh looks for the same header.
+TOOLKIT := $(abspath $(dir $(lastword $(NVCC)))..)
+CUDA_LIBS := $(LIBS) $(if $(wildcard $(TOOLKIT)/include/cublasLt.h),-lcublasLt -Xlinker -rpath$(comma)$(TOOLKIT)/lib64)
 
 $(PROGRAM)train_gpt: $(BUILD)/cuda/train_gpt.o $(KERNELS:%.cu=$(BUILD)/cuda/%.o) $(HOST)
 	$(NVCC) $(CODE) $(OPENMP) -o $@ $^ $(CUDA_LIBS)

@@ -7,6 +7,7 @@
 #include "linear_operand.cuh"
 #ifdef GPT_CUBLAS
 #include <cublasLt.h>
+#include <algorithm>
 #include <map>
 #include <tuple>
 #endif
@@ -53,7 +54,7 @@ struct CublasPlan {
     cublasLtMatmulDesc_t product = nullptr;
     cublasLtMatrixLayout_t a = nullptr, b = nullptr, c = nullptr;
     cublasLtMatmulAlgo_t algorithm{};
-    bool chosen = false;
+    enum class State { unknown, chosen, refused } state = State::unknown;
 };
 
 // Of one device.
@@ -105,7 +106,8 @@ __global__ void cublas_differs_kernel(int* differs, const uint32_t* x, const uin
         if (x[i] != y[i]) *differs = 1;                        // whoever is last: all write the same
 }
 
-// Algorithms for a plan, best first by cuBLASLt's own judgement. None of them adds in an order that changes.
+// Algorithms for a plan, best first by cuBLASLt's own judgement; none where it cannot do this one. None of them adds in
+// an order that changes.
 struct CublasProposals {
     cublasLtMatmulHeuristicResult_t proposal[8];
     int count = 0;
@@ -128,9 +130,11 @@ inline CublasProposals cublas_proposals(const CublasPlans& plans, const CublasPl
         cublasLtMatmulAlgoGetHeuristic(plans.handle, plan.product, plan.a, plan.b, plan.c, plan.c, wish, most,
                                        found.proposal, &found.count);
     cublasLtMatmulPreferenceDestroy(wish);
+    if (status == CUBLAS_STATUS_NOT_SUPPORTED) return {};
     CUBLAS(status);
-    while (found.count > 0 && found.proposal[found.count - 1].state != CUBLAS_STATUS_SUCCESS) found.count--;
-    CUBLAS(found.count ? found.proposal[0].state : CUBLAS_STATUS_NOT_SUPPORTED);
+    const auto end = std::remove_if(found.proposal, found.proposal + found.count,
+                                    [](const auto& one) { return one.state != CUBLAS_STATUS_SUCCESS; });
+    found.count = int(end - found.proposal);
     return found;
 }
 
@@ -158,7 +162,6 @@ cublasLtMatmulAlgo_t cublas_fastest(const CublasProposals& from, size_t bytes, R
     on.zero(want, 2 * bytes + 256);                            // what is added to, where the product adds
     run(from.proposal[0].algo, want);
     for (int i = 0; i < from.count; i++) {
-        if (from.proposal[i].state != CUBLAS_STATUS_SUCCESS) continue;
         on.zero(got, bytes + 256);
         run(from.proposal[i].algo, got);
         launch(cublas_differs_kernel<block>, 4 * on.sm_count, block, 0, on, differs, reinterpret_cast<uint32_t*>(want),
@@ -179,7 +182,7 @@ cublasLtMatmulAlgo_t cublas_fastest(const CublasProposals& from, size_t bytes, R
     return from.proposal[best].algo;
 }
 
-// False, and nothing is done, where cuBLAS is not to be used.
+// False, and nothing is done, where cuBLAS is not to be used, or cannot do it.
 template <class Out, class A, class B, class T>
 bool linear_cublas(Out* c, const A& a, const B& b, int K, const LinearThen<T, Out>& then, const Gpu<T>& on) {
     if (on.gemm == Gemm::native) return false;
@@ -193,6 +196,7 @@ bool linear_cublas(Out* c, const A& a, const B& b, int K, const LinearThen<T, Ou
     CublasPlans& plans = on.template kept<CublasPlans>();
     CublasPlan& plan = plans.of({M, N, K, A::along, B::along, type(static_cast<const T*>(nullptr)),
                                  type(static_cast<const Out*>(nullptr)), epilogue, then.add != nullptr, then.add == c});
+    if (plan.state == CublasPlan::State::refused) return false;
     if (then.bias) plans.set(plan, CUBLASLT_MATMUL_DESC_BIAS_POINTER, then.bias);
     if (const T* aux = then.slope_of ? then.slope_of : then.before) {
         plans.set(plan, CUBLASLT_MATMUL_DESC_EPILOGUE_AUX_POINTER, aux);
@@ -206,12 +210,13 @@ bool linear_cublas(Out* c, const A& a, const B& b, int K, const LinearThen<T, Ou
         CUBLAS(cublasLtMatmul(plans.handle, plan.product, &one, b.data, plan.a, a.data, plan.b, then.add ? &one : &zero,
                               add, plan.c, out, plan.c, &algorithm, workspace, cublas_workspace, on.stream));
     };
-    if (!plan.chosen) {
+    if (plan.state == CublasPlan::State::unknown) {
         const CublasProposals proposals = cublas_proposals(plans, plan);
+        plan.state = proposals.count ? CublasPlan::State::chosen : CublasPlan::State::refused;
+        if (!proposals.count) return false;
         const bool small = double(M) * N * K < 0x1p31;         // a sample's, of another length every time: not worth it
         plan.algorithm = small ? proposals.proposal[0].algo
                                : cublas_fastest(proposals, size_t(M) * N * sizeof(Out), run, on);
-        plan.chosen = true;
     }
     run(plan.algorithm, c);
     return true;
