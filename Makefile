@@ -14,6 +14,8 @@
 # Options:  DNNL=0         plain loops instead of oneDNN's matrix products on the CPU
 #           ARCH=...       -march of the CPU code (native)
 #           GPU_ARCH=...   architectures of the kernels, such as "80 90a" (this machine's GPU; without one, these two)
+#           USE_CUDNN=1    cuDNN's attention is timed beside ours by `make bench`; CUDNN_INCLUDE and CUDNN_LIB name its folders,
+#                          and that of cudnn-frontend, where compilers do not look for them
 #           WERROR=1       warnings are errors
 #           DEBUG=1        nothing optimised, for a debugger (dev/doc/debugging.md); in build/debug
 
@@ -69,6 +71,10 @@ TESTS := $(patsubst %.cpp,$(BUILD)/%.o,$(wildcard dev/*.cpp))
 SIMT := $(patsubst %.cpp,$(BUILD)/%.o,$(wildcard dev/simt/*.cpp))
 KERNELS := kernels/commands.cu
 KERNEL_TESTS := $(wildcard dev/*.cu)
+ifeq ($(USE_CUDNN),1)
+NVCC_FLAGS += -DGPT_CUDNN $(addprefix -isystem ,$(CUDNN_INCLUDE))
+CUDNN_LIBS := $(foreach folder,$(CUDNN_LIB),-L$(folder) -Xlinker -rpath$(comma)$(folder)) -lcudnn
+endif
 SIMT_TESTS := $(patsubst %.cu,$(BUILD)/simt/%.o,$(KERNEL_TESTS) $(wildcard dev/simt/test/*.cu))
 
 # Parsers under libFuzzer, AddressSanitizer and UBSan, which only clang has together: dev/fuzz/NAME.cpp with the host code it needs.
@@ -91,7 +97,7 @@ $(PROGRAM)test_gpt_simt: $(BUILD)/simt/test_gpt.o $(KERNELS:%.cu=$(BUILD)/simt/%
 ifneq ($(NVCC),)
 # cuBLASLt where the toolkit has it: kernels/gpu.cuh looks for the same header.
 TOOLKIT := $(abspath $(dir $(lastword $(NVCC)))..)
-CUDA_LIBS := $(LIBS) $(if $(wildcard $(TOOLKIT)/include/cublasLt.h),-lcublasLt -Xlinker -rpath$(comma)$(TOOLKIT)/lib64)
+CUDA_LIBS := $(LIBS) $(if $(wildcard $(TOOLKIT)/include/cublasLt.h),-lcublasLt -Xlinker -rpath$(comma)$(TOOLKIT)/lib64) $(CUDNN_LIBS)
 
 $(PROGRAM)train_gpt: $(BUILD)/cuda/train_gpt.o $(KERNELS:%.cu=$(BUILD)/cuda/%.o) $(HOST)
 	$(NVCC) $(CODE) $(OPENMP) -o $@ $^ $(CUDA_LIBS)

@@ -84,60 +84,6 @@ TEST(attention, tensor) {
     check_attention<bf16>({1, 200, 1, 1, 128}, Mask::wide_window, 0);
 }
 
-// 16k tokens. All queries are the same, so that a key weighs the same for all, and outputs are quotients of running
-// sums.
-TEST(attention, long_context) {
-    const int TT = 16384, HS = 64, window = 300;
-    cudaDeviceProp device;
-    CUDA(cudaGetDeviceProperties(&device, 0));
-    const bool simulated = std::string(device.name).starts_with("simt");
-    const Gpu<bf16> on;
-    std::mt19937 random(4);
-    std::normal_distribution<float> normal;
-    std::vector<bf16> query(HS), qkv;
-    for (bf16& x : query) x = normal(random);
-    std::vector<double> weights = {0}, sums(HS);               // running sums of weights, and of weights times values
-    for (int t = 0; t < TT; t++) {
-        double score = 0;
-        for (const bf16 x : query) {
-            qkv.push_back(normal(random));
-            score += double(float(x)) * double(float(qkv.back()));
-        }
-        qkv.insert(qkv.end() - HS, query.begin(), query.end());
-        const double weight = std::exp(score / std::sqrt(double(HS)));
-        weights.push_back(weights.back() + weight);
-        for (int i = 0; i < HS; i++) {
-            qkv.push_back(normal(random));
-            sums.push_back(sums[size_t(t) * HS + i] + weight * double(float(qkv.back())));
-        }
-    }
-    bf16 *device_qkv = on.allocate<bf16>(qkv.size()), *device_out = on.allocate<bf16>(size_t(TT) * HS);
-    float* device_lse = on.allocate<float>(TT);
-    int* device_first = on.allocate<int>(TT);
-    on.upload(device_qkv, qkv.data(), qkv.size());
-    for (const int visible : {window, TT}) {
-        if (visible == TT && simulated) continue;              // a minute
-        std::vector<int> first(TT);
-        std::vector<double> want(size_t(TT) * HS), want_lse(TT);
-        for (int t = 0; t < TT; t++) {
-            const int from = first[t] = std::max(0, t + 1 - visible);
-            const double total = weights[t + 1] - weights[from];
-            want_lse[t] = std::log(total);
-            for (int i = 0; i < HS; i++)
-                want[size_t(t) * HS + i] = (sums[size_t(t + 1) * HS + i] - sums[size_t(from) * HS + i]) / total;
-        }
-        on.upload(device_first, first.data(), first.size());
-        attention_forward(device_out, device_lse, device_qkv, device_first, {}, 1, TT, 1, 1, HS, on);
-        std::vector<bf16> out(want.size());
-        std::vector<float> lse(TT);
-        on.download(out.data(), device_out, out.size());
-        on.download(lse.data(), device_lse, lse.size());
-        const double allowed = tolerance<bf16>(visible + HS) + Rounded{1}.tolerance<bf16>();
-        EXPECT_EQ(mismatch(out.data(), want.data(), out.size(), allowed, HS), "");
-        EXPECT_EQ(mismatch(lse.data(), want_lse.data(), lse.size(), tolerance<float>(visible + HS)), "");
-    }
-}
-
 // Scores beyond exp's range: the running maximum must grow tile by tile, and shrink what was summed.
 template <class T>
 void check_large_scores(int HS) {

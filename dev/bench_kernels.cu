@@ -49,11 +49,22 @@ KernelTime measure(const BenchRow& row) {
         time.left_out = "needs " + std::to_string(counted.allocated >> 20) + " MiB";
         return time;
     }
-    const Gpu<bf16> on;
+    Gpu<bf16> on;
     BenchMemory m(&on);
     const BenchLaunch work = row.declare(m);
     m.fill();
     time.seconds = GpuClock(on).median([&] { work(on); });
+    if (cublas_built && row.has_products()) {
+        on.gemm = Gemm::native;
+        time.rival = "cuBLAS", time.theirs = time.seconds;
+        time.ours = GpuClock(on).median([&] { work(on); });
+    } else if (row.cudnn) {
+        BenchMemory theirs(&on);
+        const BenchLaunch other = row.cudnn(theirs);
+        theirs.fill();
+        time.rival = "cuDNN", time.ours = time.seconds;
+        time.theirs = GpuClock(on).median([&] { other(on); });
+    }
     return time;
 }
 

@@ -4,6 +4,7 @@
 #include <functional>
 #include "../host/config.h"
 #include "../kernels/all.cuh"
+#include "bench_cudnn.cuh"
 #include "bench_memory.cuh"
 
 using BenchLaunch = std::function<void(const Gpu<bf16>&)>;
@@ -11,6 +12,8 @@ struct BenchRow {
     std::string kernel, shape;
     int per_step;                                            // times in a step of that model; 0: not (yet) in it
     std::function<BenchLaunch(BenchMemory&)> declare;
+    std::function<BenchLaunch(BenchMemory&)> cudnn = {};     // the same by cuDNN, where the build has it
+    bool has_products() const { return kernel.find("linear") != kernel.npos; }
 };
 
 class BenchRows {

@@ -31,6 +31,7 @@ Json to_json(const std::string& model, const KernelTime& row) {
                  {"per_step", row.per_step}, {"bytes", row.work.bytes}, {"products", row.work.products},
                  {"exponentials", row.work.exponentials}};
     if (row.seconds > 0) json["us"] = row.seconds * 1e6;
+    if (row.ours > 0) json["beside"] = {{"library", row.rival}, {"ours_us", row.ours * 1e6}, {"theirs_us", row.theirs * 1e6}};
     if (!row.left_out.empty()) json["left_out"] = row.left_out;
     for (const Peaks* p : named()) json["predicted_us"][p->name] = prediction(row, *p) * 1e6;
     return json;
@@ -60,8 +61,8 @@ void predictions(const std::string& model, const std::vector<KernelTime>& rows) 
 
 void measurements(const std::string& model, const std::vector<KernelTime>& rows, const Ceilings& gpu) {
     const Peaks* peaks = find_peaks(gpu.gpu);
-    fmt::print("{:<28} {:<40} {:>5} {:>10} {:>14} {:>8} {:>10}  {}\n", model, "", "times", "us", "rate", "of limit",
-               "predicted", "bound");
+    fmt::print("{:<28} {:<40} {:>5} {:>10} {:>14} {:>8} {:>10} {:>12}  {}\n", model, "", "times", "us", "rate",
+               "of limit", "predicted", "ours is", "bound");
     double step = 0, limits = 0;
     for (const KernelTime& row : rows) {
         const double exponentials = peaks ? peaks->exponentials : 1e30;
@@ -73,9 +74,9 @@ void measurements(const std::string& model, const std::vector<KernelTime>& rows,
             continue;
         }
         step += row.per_step * row.seconds;
-        fmt::print("{:>10.1f} {:>14} {:>7.0f}% {:>10}  {}\n", row.seconds * 1e6, rate(row.work, row.seconds),
-                   100 * limit / row.seconds,
-                   peaks ? fmt::format("{:.1f}", prediction(row, *peaks) * 1e6) : "", 
+        fmt::print("{:>10.1f} {:>14} {:>7.0f}% {:>10} {:>12}  {}\n", row.seconds * 1e6, rate(row.work, row.seconds),
+                   100 * limit / row.seconds, peaks ? fmt::format("{:.1f}", prediction(row, *peaks) * 1e6) : "",
+                   row.ours > 0 ? fmt::format("{:.0f}% {}", 100 * row.theirs / row.ours, row.rival) : "",
                    bound(row.work, gpu.products, gpu.memory, exponentials));
     }
     fmt::print("a step of these rows: {:.1f} ms; their limit by this run's ceilings: {:.1f} ms\n", step * 1e3,

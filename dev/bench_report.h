@@ -14,6 +14,8 @@ struct KernelTime {
     int per_step;
     Work work;
     double seconds = 0;                    // 0: not measured
+    std::string rival = {};                // whose kernel was timed beside ours, and the seconds of both
+    double ours = 0, theirs = 0;
     std::string left_out = {};             // why
 };
 

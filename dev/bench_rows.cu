@@ -144,6 +144,10 @@ void BenchRows::attention() {
             attention_forward(out, lse, x, nullptr, Dropout{}, B, c.T, c.NH, c.NKV, c.HS, on);
         };
     });
+    const auto beside = [this](Pass pass) {
+        if (cudnn_built) rows.back().cudnn = [=, this](M& m) { return cudnn_attention(m, pass, c, B); };
+    };
+    beside(Pass::forward);
     add("attention_backward", sizes, c.L, [=, this](M& m) -> BenchLaunch {
         bf16 *d_x = m.out<bf16>(wide), *d_out = m.in<bf16>(out_size), *out = m.in<bf16>(out_size);
         float* lse = m.in<float>(rows_of_heads, positive);
@@ -153,6 +157,7 @@ void BenchRows::attention() {
             attention_backward(d_x, d_out, out, lse, x, nullptr, Dropout{}, B, c.T, c.NH, c.NKV, c.HS, on);
         };
     });
+    beside(Pass::backward);
 }
 
 void BenchRows::residual_and_activation() {

@@ -146,7 +146,8 @@ TEST_P(gpt, backward_is_the_derivative_of_forward) {
     }
 }
 
-// Gradients add up: two backward passes leave twice the gradient of one.
+// Gradients add up: two backward passes leave twice the gradient of one. Those of a first micro-batch take the place of
+// what was there.
 TEST_P(gpt, gradients_accumulate) {
     const Case& k = GetParam();
     const int B = 2, T = k.config.T;
@@ -161,6 +162,10 @@ TEST_P(gpt, gradients_accumulate) {
     const std::vector<double> once(model.dw.data, model.dw.data + model.weights.size);
     pass();
     for (size_t i = 0; i < once.size(); i++) ASSERT_NEAR(model.dw.data[i], 2 * once[i], 1e-12 * (1 + std::abs(once[i])));
+    for (const Row& row : model.weights.rows) std::fill_n(model.dw[row.slot], row.size(), NAN);
+    model.on.into = Into::assign;
+    pass();
+    for (size_t i = 0; i < once.size(); i++) ASSERT_EQ(model.dw.data[i], once[i]);
 }
 
 INSTANTIATE_TEST_SUITE_P(families, gpt, testing::ValuesIn(cases()), [](const auto& info) { return info.param.name; });

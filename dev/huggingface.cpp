@@ -346,6 +346,11 @@ TEST(huggingface, shards) {
     refuse(json, {name, "is not the name"});
     json = map, json["weight_map"]["model.more"] = "c.safetensors";
     refuse(json, {"c.safetensors", "No such file"});
+    std::string many = map.dump();
+    many.resize(many.size() - 2);
+    for (int i = 0; i < 1'000'000; i++) many += ",\"z." + std::to_string(i) + "\":\"a.safetensors\"";
+    files::replace_file(index, many + "}}");
+    expect_error(Exit::input, {"a.safetensors", "z.0 is missing"}, [&] { load(dir.path); });
     refuse({{"weight_map", Json::object()}}, {"weight_map"});
     refuse(Json::array(), {"weight_map"});
     parts[0].push_back(parts[1][0]);

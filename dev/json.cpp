@@ -15,6 +15,14 @@ TEST(json, strict) {
     refuse("{\"a\":1e999}", "out of range");
     refuse("{\"a\":\"\xff\"}", "not valid JSON");
     refuse(std::string(100'000, '['), "nested deeper than 64");
+    const auto keys = [](int n) {
+        std::string text = "{\"k\":0";
+        for (int i = 1; i < n; i++) text += ",\"k" + std::to_string(i) + "\":0";
+        return text + "}";
+    };
+    EXPECT_EQ(parse_json(keys(4096), "x").size(), 4096u);
+    refuse(keys(4097), "more than 4096 keys");
+    EXPECT_EQ(parse_large_json(keys(4097), "x").size(), 4097u);
     EXPECT_EQ(parse_json(R"([{"a":1},{"a":2}])", "f.json")[1]["a"], 2);
 }
 

@@ -7,15 +7,15 @@ namespace {
 enum class Bias { yes, no };
 
 template <class T>
-void check_linear(int N, int C, int OC, Bias has, Gemm gemm) {
-    Case<T> c("linear", {{"N", N}, {"C", C}, {"OC", OC}, {"bias", has == Bias::yes}, {"gemm", long(gemm)}});
+void check_linear(int N, int C, int OC, Bias has, Gemm gemm, Into into = Into::add) {
+    Case<T> c("linear", {{"N", N}, {"C", C}, {"OC", OC}, {"bias", has == Bias::yes}, {"gemm", long(gemm)}, {"into", long(into)}});
     c.gpu.gemm = gemm;
+    c.gpu.into = c.cpu.into = into;
     auto inp = c.template random<T>("inp", size_t(N) * C), weight = c.template random<T>("weight", size_t(OC) * C);
     auto bias = c.template random<T>("bias", OC), d_out = c.template random<T>("d_out", size_t(N) * OC);
     auto out = c.template fresh<T>("out", size_t(N) * OC), d_inp = c.template fresh<T>("d_inp", size_t(N) * C);
-    // Added to.
-    auto d_weight = c.template random<float>("d_weight", size_t(OC) * C),
-         d_bias = c.template random<float>("d_bias", OC);
+    const double before = into == Into::add ? 0.5 : NAN;
+    auto d_weight = c.template fill<float>("d_weight", size_t(OC) * C, before), d_bias = c.template fill<float>("d_bias", OC, before);
     c.run([&](auto on) {
         linear_forward(out(on), inp(on), weight(on), has == Bias::yes ? bias(on) : nullptr, N, C, OC, on);
         linear_backward(d_inp(on), d_weight(on), has == Bias::yes ? d_bias(on) : nullptr, d_out(on), inp(on),
@@ -24,7 +24,7 @@ void check_linear(int N, int C, int OC, Bias has, Gemm gemm) {
     c.expect(out, C);
     c.expect(d_inp, OC);
     c.expect(d_weight, N);
-    c.expect(d_bias, N);
+    if (has == Bias::yes) c.expect(d_bias, N);
 }
 
 TEST(linear, kernels) {
@@ -49,6 +49,15 @@ TEST(linear, tensor) {
         for (const Gemm gemm : gemms()) check_linear<bf16>(N, C, OC, Bias::yes, gemm);
 }
 
+// Gradients that take the place of what was there: plain, on tensor cores, and where their sum is split.
+TEST(linear, assigned_gradients) {
+    for (const Gemm gemm : gemms()) {
+        check_linear<float>(7, 72, 40, Bias::yes, gemm, Into::assign);
+        check_linear<bf16>(31, 136, 8, Bias::yes, gemm, Into::assign);
+        check_linear<bf16>(4100, 16, 8, Bias::yes, gemm, Into::assign);
+    }
+}
+
 // The wide tile, which small products do not get by themselves, in all orientations, over several steps of its ring.
 TEST(linear, wide_tile) {
     const int N = 140, C = 264, OC = 160;
@@ -69,7 +78,7 @@ TEST(linear, wide_tile) {
                     AlongK<bf16>{weight(on), C, OC}, C);
             product(LinearGradient{d_inp(on), nullptr, C}, AlongK<bf16>{d_out(on), OC, N},
                     Across<bf16>{weight(on), C, C}, OC);
-            product(LinearSum{d_weight(on), 0, C}, Across<bf16>{d_out(on), OC, OC}, Across<bf16>{inp(on), C, C}, N);
+            product(LinearSum{d_weight(on), 0, on.into, C}, Across<bf16>{d_out(on), OC, OC}, Across<bf16>{inp(on), C, C}, N);
         } else {
             double* none = nullptr;
             linear_forward(out(on), inp(on), weight(on), none, N, C, OC, on);

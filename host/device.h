@@ -13,6 +13,9 @@
 // Whose matrix products a GPU uses: cuBLAS's, ours, or the ones that are best where the program runs.
 enum class Gemm { automatic, cublas, native };
 
+// What gradients of weights do to what is there: those of a step's first micro-batch take its place.
+enum class Into { assign, add };
+
 // Runs the reference. T = float to train, double to prove, std::complex<double> to differentiate (see test_gpt.cu).
 template <class T>
 class Cpu {
@@ -21,6 +24,8 @@ public:
     using Stat = T;                          // what must not be rounded: statistics, losses, weight gradients, moments
     static constexpr int vocab_multiple = 1;  // a row of logits is padded to a multiple of this
     static constexpr int steps_ahead = 0;     // steps of training the host may submit before it knows the last one's result
+
+    Into into = Into::add;
 
     // n zeros, 256-byte aligned; they live as long as any copy of this device. Throws Error{device} without memory.
     template <class U>

@@ -113,15 +113,18 @@ struct Gpt {
         logits_begin = first;
         linear_forward(x[logits], inp, w[head], static_cast<const Real*>(nullptr), rows, C, P, on);
         if (use == Use::train) {
+            Device here = on;
+            if (first > 0) here.into = Into::add;
             cross_entropy_fused(loss, lse, x[logits], d_loss, target + first, rows, V, P, on);
-            linear_backward(x[d_c] + size_t(first) * C, dw[head], static_cast<Stat*>(nullptr), x[logits], inp, w[head], rows, C, P, on);
+            linear_backward(x[d_c] + size_t(first) * C, dw[head], static_cast<Stat*>(nullptr), x[logits], inp, w[head], rows, C, P, here);
         } else if (target) {
             cross_entropy_forward(loss, lse, x[logits], target + first, rows, V, P, on);
         }
     }
     const Real* logits_of(int n) const { return x[logits] + size_t(n - logits_begin) * P; }   // the last head_rows tokens have them
 
-    // Adds the rest of *d_loss * d(sum of losses)/d(weights) into dw; forward must have run on the same batch, to train.
+    // Adds the rest of *d_loss * d(sum of losses)/d(weights) into dw, or, with on.into, makes it dw, whatever was there;
+    // forward must have run on the same batch, to train.
     void backward(const Batch& b, float dropout = 0) {
         const auto range = on.range("backward");
         const int N = b.B * b.T;
@@ -129,6 +132,10 @@ struct Gpt {
         norm_backward(norm_f, norm_out, out, N);
         for (int l = c.L - 1; l >= 0; l--) backward_block(l, b, dropout);
         drop_backward(d_x, d_x, site(c.L, 0), dropout, N);
+        if (on.into == Into::assign) {                     // the embedding only adds; a tied head was here before it
+            if (!c.tied) on.zero(dw[wte], size_t(V) * C);
+            if (wpe) on.zero(dw[wpe], size_t(T) * C);
+        }
         embedding_backward(dw[wte], dw[wpe], x[d_x], b.token, b.position, N, C, V, T, on);
     }
 

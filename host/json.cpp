@@ -12,6 +12,8 @@ namespace {
 template <class AnyJson>
 AnyJson parse(std::string_view text, const std::string& what) {
     constexpr int max_depth = 64;
+    constexpr bool ordered = std::is_same_v<AnyJson, Json>;
+    constexpr size_t max_keys = ordered ? 4096 : SIZE_MAX;     // in order they are kept in a list, searched from its begin
     std::vector<std::set<std::string>> keys;      // of every object that is still open
     const auto check = [&](int depth, typename AnyJson::parse_event_t event, AnyJson& value) {
         if (depth >= max_depth) throw Error(Exit::input, what, "JSON nested deeper than " + std::to_string(max_depth));
@@ -19,6 +21,8 @@ AnyJson parse(std::string_view text, const std::string& what) {
         if (event == AnyJson::parse_event_t::object_end) keys.pop_back();
         if (event == AnyJson::parse_event_t::key && !keys.back().insert(value.template get<std::string>()).second)
             throw Error(Exit::input, what, "the key " + value.dump() + " stands twice in an object");
+        if (event == AnyJson::parse_event_t::key && keys.back().size() > max_keys)
+            throw Error(Exit::input, what, "an object has more than " + std::to_string(max_keys) + " keys");
         return true;
     };
     if (text.find('\0') != text.npos) throw Error(Exit::input, what, "not valid JSON: holds a zero byte");

@@ -7,7 +7,8 @@
 
 using Json = nlohmann::ordered_json;
 
-// Throws Error{input} naming `what` for anything but one JSON value of at most 64 levels.
+// Throws Error{input} naming `what` for anything but one JSON value of at most 64 levels, with at most 4096 keys in an
+// object.
 Json parse_json(std::string_view text, const std::string& what);
 // The same with sorted keys, for objects with very many of them.
 nlohmann::json parse_large_json(std::string_view text, const std::string& what);

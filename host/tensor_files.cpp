@@ -63,7 +63,7 @@ const safetensors::Reader& TensorFiles::open(const std::string& file) {
 }
 
 void TensorFiles::open_shards(const std::string& directory, const std::string& index) {
-    const Json json = read_json(index, longest_index);
+    const auto json = parse_large_json(files::read_file(index, longest_index), index);
     if (!json.is_object() || !json.contains("weight_map") || !json["weight_map"].is_object() ||
         json["weight_map"].empty())
         throw Error(Exit::input, index, "weight_map must list the tensors");
@@ -72,7 +72,7 @@ void TensorFiles::open_shards(const std::string& directory, const std::string& i
         const std::string shard = file.is_string() ? file.get<std::string>() : "";
         if (shard.empty() || shard[0] == '.' || shard.find_first_of(std::string("/\\\0", 3)) != shard.npos)
             throw Error(Exit::input, index,
-                        "tensor " + name + ": " + file.dump(-1, ' ', false, Json::error_handler_t::replace) +
+                        "tensor " + name + ": " + file.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) +
                             " is not the name of a file beside it");
         if (!shards.contains(shard)) {
             require_confined(index, directory, shard);

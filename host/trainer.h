@@ -48,7 +48,8 @@ public:
         }
     }
 
-    // Submits a micro-batch: adds its gradient, scaled by 1 / valid (targets of the whole step).
+    // Submits a micro-batch: its gradient, scaled by 1 / valid (targets of the whole step), is added to those of the step's
+    // earlier ones.
     void submit(const HostBatch& batch, size_t valid, const Noise& noise, float dropout) {
         const Staged s = stage(batch.target.size());
         buffer.pack(s.tokens, batch);
@@ -59,15 +60,17 @@ public:
         on.upload_async(model.d_loss, s.d_loss, 1);
         const Batch b = buffer.place(batch);
         const auto shape = std::tuple(b.B, b.T, b.first, dropout);
-        if (std::exchange(recorded, shape) != shape) micro_batch = {};
-        on.replay(micro_batch, [&] {
+        if (std::exchange(recorded, shape) != shape) first_batch = {}, further_batch = {};
+        const bool first = steps[submitted % steps.size()].used == 1;
+        model.on.into = first ? Into::assign : Into::add;
+        on.replay(first ? first_batch : further_batch, [&] {
             model.forward(b, dropout, Use::train);
             model.backward(b, dropout);
         });
         on.download_async(s.losses, model.stat[model.losses], s.n);
     }
 
-    // Submits the end of a step: steps the weights and clears the gradients. Where their norm is not finite the weights stay.
+    // Submits the end of a step: steps the weights. Where the gradients' norm is not finite they stay.
     void submit(const AdamwStep& how) {
         const auto range = on.range("optimizer");
         Step& s = steps[submitted++ % steps.size()];
@@ -75,10 +78,8 @@ public:
         *s.how = how;
         on.upload_async(scalars, s.how, 1);
         on.replay(optimiser, [&] {
-            const size_t n = model.weights.size;
-            global_norm(norm, model.dw.data, n, on);
+            global_norm(norm, model.dw.data, model.weights.size, on);
             adamw_update(model.w.data, master, m, v, model.dw.data, norm, scalars, segments, segment_count, on);
-            on.zero(model.dw.data, n);
         });
         on.download_async(s.norm, norm, 1);
         s.end = on.mark();
@@ -182,6 +183,6 @@ private:
 
     std::array<Step, 1 + Device::steps_ahead> steps;
     size_t submitted = 0, waited = 0;                     // steps
-    typename Device::Recording micro_batch, optimiser;
+    typename Device::Recording first_batch, further_batch, optimiser;
     std::tuple<int, int, const int*, float> recorded{};   // the micro-batch's shape: B, T, first, dropout
 };

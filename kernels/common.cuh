@@ -130,11 +130,11 @@ __device__ inline float block_max(float x) {
     return warp_max(warps[lane < count ? lane : 0]);
 }
 
-// out[c] += sum over r of partial[r][c], the last step of a sum that many blocks share.
+// out[c] += sum over r of partial[r][c], or =, the last step of a sum that many blocks share.
 // A block owns 32 columns; its row y of threads adds up the rows y, y + 32, ...
 // (A kernel in a header must be a template: there are no inline kernels.)
 template <int column_rows>
-__global__ void column_sum_kernel(float* out, const float* partial, int rows, int C) {
+__global__ void column_sum_kernel(float* out, const float* partial, Into into, int rows, int C) {
     __shared__ float sums[column_rows][warp_size];
     const int c = blockIdx.x * warp_size + threadIdx.x;
     float sum = 0;
@@ -144,12 +144,12 @@ __global__ void column_sum_kernel(float* out, const float* partial, int rows, in
     __syncthreads();
     if (threadIdx.y > 0 || c >= C) return;
     for (int y = 1; y < column_rows; y++) sum += sums[y][threadIdx.x];
-    out[c] += sum;
+    out[c] = into == Into::add ? out[c] + sum : sum;
 }
 template <class T>
 void column_sum(float* out, const float* partial, int rows, int C, Gpu<T> on) {
     constexpr int at_once = 32;
-    launch(column_sum_kernel<at_once>, ceil_div(C, warp_size), dim3(warp_size, at_once), 0, on, out, partial, rows, C);
+    launch(column_sum_kernel<at_once>, ceil_div(C, warp_size), dim3(warp_size, at_once), 0, on, out, partial, on.into, rows, C);
 }
 
 // ------------------------------------------------------------------------------------------------------------- dropout

@@ -6,6 +6,7 @@
 #include "../host/device.h"
 #include "cuda_error.cuh"
 #include "timeline.cuh"
+#include "uploads.cuh"
 
 using bf16 = __nv_bfloat16;
 
@@ -28,6 +29,7 @@ public:
     int sm_count = 0;
     int shared_limit = 0;                       // bytes a block may have
     Gemm gemm = Gemm::automatic;
+    Into into = Into::add;
 
     explicit Gpu(int device = 0) {
         const auto attribute = [=](cudaDeviceAttr which) {
@@ -66,8 +68,8 @@ public:
         state->host_blocks.push_back(p);
         return static_cast<U*>(p);
     }
-    template <class U> void upload_async(U* device, const U* host, size_t n) const {
-        CUDA(cudaMemcpyAsync(device, host, n * sizeof(U), cudaMemcpyHostToDevice, stream));
+    template <class U> void upload_async(U* device, const U* host, size_t n) const {     // ahead of the stream
+        state->uploads.upload(device, host, n * sizeof(U), stream);
     }
     template <class U> void download_async(U* host, const U* device, size_t n) const {
         CUDA(cudaMemcpyAsync(host, device, n * sizeof(U), cudaMemcpyDeviceToHost, stream));
@@ -162,6 +164,7 @@ private:
         void* workspace = nullptr;
         size_t workspace_bytes = 0;
         Timeline* timeline = nullptr;
+        Uploads uploads;
         void* block(size_t bytes) {
             void* p = nullptr;
             CUDA(cudaMalloc(&p, bytes));

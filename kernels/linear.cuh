@@ -1,7 +1,7 @@
 // Linear: out = inp . weight^T + bias
 //
 //   d_inp     = d_out . weight
-//   d_weight += d_out^T . inp
+//   d_weight += d_out^T . inp                 (= with Into::assign)
 //   d_bias   += sum over n of d_out[n]
 //
 //   inp (N,C)   weight (OC,C)   bias (OC) or null   out (N,OC)
@@ -36,9 +36,9 @@ __device__ void linear_load(float* tile, const LinearOperand<T, along>& x, int f
     }
 }
 
-template <int W, Into into, class A, class B, class Out, class T>
+template <int W, class A, class B, class Out, class T>
 __global__ void __launch_bounds__(linear_block)
-linear_kernel(Out* c, A a, B b, const T* bias, int K) {
+linear_kernel(Out* c, A a, B b, const T* bias, Into into, int K) {
     __shared__ __align__(16) float a_tile[linear_k * linear_tile], b_tile[linear_k * linear_tile];
     const int M = a.outers, N = b.outers, across = ceil_div(N, linear_tile);
     const int m0 = blockIdx.x / across * linear_tile, n0 = blockIdx.x % across * linear_tile;
@@ -73,10 +73,10 @@ linear_kernel(Out* c, A a, B b, const T* bias, int K) {
         }
 }
 
-template <int W, Into into, class A, class B, class Out, class T>
-void linear_product(Out* c, A a, B b, const T* bias, int K, const Gpu<T>& on) {
+template <int W, class A, class B, class Out, class T>
+void linear_product(Out* c, A a, B b, const T* bias, Into into, int K, const Gpu<T>& on) {
     const int tiles = ceil_div(a.outers, linear_tile) * ceil_div(b.outers, linear_tile);
-    launch(linear_kernel<W, into, A, B, Out, T>, tiles, linear_block, 0, on, c, a, b, bias, K);
+    launch(linear_kernel<W, A, B, Out, T>, tiles, linear_block, 0, on, c, a, b, bias, into, K);
 }
 
 // The bias's gradient: a block owns 32 * W columns and every gridDim.y-th set of 8 rows, and leaves its sums in partial
@@ -127,7 +127,7 @@ void linear_forward(T* out, const T* inp, const T* weight, const T* bias, int N,
             return linear_tensor(LinearOut{out, nullptr, bias, nullptr, OC}, a, b, C, on);
     }
     by_width(std::gcd(C, OC), {out, inp, weight, bias},
-             [&](auto W) { linear_product<W, Into::assign>(out, a, b, bias, C, on); });
+             [&](auto W) { linear_product<W>(out, a, b, bias, Into::assign, C, on); });
 }
 
 template <class T>
@@ -139,7 +139,7 @@ void linear_backward_input(T* d_inp, const T* d_out, const T* weight, int N, int
         if constexpr (std::is_same_v<T, bf16>) return linear_tensor(LinearGradient{d_inp, nullptr, C}, a, b, OC, on);
     }
     by_width(std::gcd(C, OC), {d_inp, d_out, weight}, [&](auto W) {
-        linear_product<W, Into::assign>(d_inp, a, b, static_cast<const T*>(nullptr), OC, on);
+        linear_product<W>(d_inp, a, b, static_cast<const T*>(nullptr), Into::assign, OC, on);
     });
 }
 
@@ -150,11 +150,11 @@ void linear_backward_weight(float* d_weight, float* d_bias, const T* d_out, cons
     const Across<T> a{d_out, OC, OC}, b{inp, C, C};
     const auto add = [&] {
         if (linear_fits(C, OC, {d_weight, d_out, inp})) {
-            if (linear_cublas(d_weight, a, b, N, LinearThen<T, float>{.add = d_weight}, on)) return;
-            if constexpr (std::is_same_v<T, bf16>) return linear_tensor_add(d_weight, a, b, N, on);
+            if (linear_cublas(d_weight, a, b, N, LinearThen<T, float>{.add = on.into == Into::add ? d_weight : nullptr}, on)) return;
+            if constexpr (std::is_same_v<T, bf16>) return linear_tensor_sum(d_weight, a, b, N, on);
         }
         by_width(std::gcd(C, OC), {d_weight, d_out, inp}, [&](auto W) {
-            linear_product<W, Into::add>(d_weight, a, b, static_cast<const T*>(nullptr), N, on);
+            linear_product<W>(d_weight, a, b, static_cast<const T*>(nullptr), on.into, N, on);
         });
     };
     add();

@@ -76,15 +76,16 @@ struct LinearSwigluGradient {
     }
 };
 
-// c += x, or where k is split: c[part] = x, of `part` elements each.
+// c += x, or =; or where k is split: c[part] = x, of `part` elements each.
 struct LinearSum {
     static constexpr int vectors = 1;
     float* c;
     size_t part;
+    Into into;
     int N;
     __device__ void finish(Vec<8> x, int m, int n) const {
         float* to = c + blockIdx.y * part + size_t(m) * N + n;
-        if (!part) {
+        if (!part && into == Into::add) {
             const Vec<8> old = load<8>(to);
             for (int i = 0; i < 8; i++) x[i] += old[i];
         }

@@ -130,9 +130,9 @@ linear_tensor_kernel(Epilogue epilogue, A a, B b, int K, int k_of_block) {
     }
 }
 
-// c[i] += partial[0][i] + partial[1][i] + ..., each of n elements.
+// c[i] += partial[0][i] + partial[1][i] + ..., or =, each of n elements.
 template <int W>
-__global__ void linear_partials_kernel(float* c, const float* partial, size_t n, int parts) {
+__global__ void linear_partials_kernel(float* c, const float* partial, Into into, size_t n, int parts) {
     const size_t i = flat_index<W>();
     if (i >= n) return;
     Vec<W> sum = load<W>(partial + i);
@@ -140,8 +140,10 @@ __global__ void linear_partials_kernel(float* c, const float* partial, size_t n,
         const Vec<W> x = load<W>(partial + p * n + i);
         for (int w = 0; w < W; w++) sum[w] += x[w];
     }
-    const Vec<W> old = load<W>(c + i);
-    for (int w = 0; w < W; w++) sum[w] += old[w];
+    if (into == Into::add) {
+        const Vec<W> old = load<W>(c + i);
+        for (int w = 0; w < W; w++) sum[w] += old[w];
+    }
     store<W>(c + i, sum);
 }
 
@@ -178,9 +180,9 @@ void linear_tensor(const Epilogue& epilogue, const A& a, const B& b, int K, cons
     });
 }
 
-// c += a . b
+// c += a . b, or =
 template <class A, class B>
-void linear_tensor_add(float* c, const A& a, const B& b, int K, const Gpu<bf16>& on) {
+void linear_tensor_sum(float* c, const A& a, const B& b, int K, const Gpu<bf16>& on) {
     by_linear_tile(a.outers, b.outers, on.sm_count, [&](auto shape, int tiles) {
         using Shape = decltype(shape);
         const int parts = linear_parts(tiles, on.sm_count * Shape::blocks, K);
@@ -188,9 +190,9 @@ void linear_tensor_add(float* c, const A& a, const B& b, int K, const Gpu<bf16>&
         const size_t n = size_t(a.outers) * b.outers;
         float* partial = parts > 1 ? on.template scratch<float>(parts * n) : nullptr;
         launch(linear_tensor_kernel<Shape, A, B, LinearSum>, dim3(tiles, ceil_div(K, k_of_block)), Shape::threads,
-               Shape::bytes, on, LinearSum{partial ? partial : c, partial ? n : 0, b.outers}, a, b, K, k_of_block);
+               Shape::bytes, on, LinearSum{partial ? partial : c, partial ? n : 0, on.into, b.outers}, a, b, K, k_of_block);
         if (partial)
-            launch(linear_partials_kernel<8>, flat_grid<8>(n), flat_block, 0, on, c, partial, n,
+            launch(linear_partials_kernel<8>, flat_grid<8>(n), flat_block, 0, on, c, partial, on.into, n,
                    ceil_div(K, k_of_block));
     });
 }

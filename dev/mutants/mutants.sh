@@ -25,20 +25,21 @@ prepare() {
     $cxx $flags $kernel -c -o "$1/gemm.o" host/reference/gemm.cpp
 }
 
-# Runs the tests of layer $1 on the kernels as they stand now, built as $2; fails as they do, with 2 if they do not build.
+# Runs the tests $3 of layer $1 on the kernels as they stand now, built as $2; fails as they do, with 2 if they do not
+# build.
 run() {
     prepare "$2"
     if [ "$2" = thread ]; then more="-DSIMT_TSAN $tsan"; else more=''; fi
     { $cxx $flags $more -x c++ -c -o layer.obj "dev/$1.cu" &&
         $cxx -fopenmp $more -o layer layer.obj "$2"/*.o -lgtest_main -lgtest -lboost_context ${LIBS:-}; } || return 2
-    timeout 600 ./layer --gtest_brief=1 >log 2>&1
+    timeout 600 ./layer --gtest_brief=1 --gtest_filter="$3" >log 2>&1
 }
 
-# The tests of layer $1 must pass on the kernels as they are, or a failure says nothing. Once per layer and build.
+# The tests $3 of layer $1 must pass on the kernels as they are, or a failure says nothing. Once per layer and build $2.
 control() {
-    [ ! -e "$2/passed_$1" ] || return 0
-    run "$1" "$2" || { echo "error: the tests of $1 fail without a mutant"; tail -n 20 log; exit 1; }
-    touch "$2/passed_$1"
+    [ ! -e "$2/passed_$1_$3" ] || return 0
+    run "$1" "$2" "$3" || { echo "error: the tests of $1 fail without a mutant"; tail -n 20 log; exit 1; }
+    touch "$2/passed_$1_$3"
 }
 
 # Replaces $2 by $3 at its occurrence number $4 in file $1; fails where there is none.
@@ -57,16 +58,16 @@ mutate() {
 }
 
 survived=0 caught=0
-name='' layer='' file='' from='' to='' occurrence=1 build=plain
+name='' layer='' file='' from='' to='' occurrence=1 build=plain tests='*'
 finish() {
     [ -n "$name" ] || return 0
     [ -z "$chosen" ] || case " $chosen " in *" $name "*) ;; *) return 0 ;; esac
-    control "$layer" "$build"
+    control "$layer" "$build" "$tests"
     if ! mutate "$file" "$from" "$to" "$occurrence"; then
         echo "$name: STALE, \`$from\` is not in kernels/$file"; survived=$((survived + 1))
     else
         status=0
-        run "$layer" "$build" || status=$?
+        run "$layer" "$build" "$tests" || status=$?
         case $status in
             0) echo "$name: SURVIVED the tests of $layer"; survived=$((survived + 1)) ;;
             2) echo "$name: DOES NOT COMPILE"; survived=$((survived + 1)) ;;
@@ -79,11 +80,12 @@ chosen="$*"
 while IFS= read -r line; do
     value=${line#*: }
     case $line in
-        mutant:*) finish; name=$value occurrence=1 build=plain ;;
+        mutant:*) finish; name=$value occurrence=1 build=plain tests='*' ;;
         layer:*) layer=$value ;;
         file:*) file=$value ;;
         number:*) occurrence=$value ;;
         build:*) build=$value ;;
+        tests:*) tests=$value ;;
         from:*) from=$value ;;
         to:*) to=${line#to:}; to=${to# } ;;
     esac

@@ -4,7 +4,6 @@
 #include "../device.h"
 
 enum class Op { none, transpose };
-enum class Into { assign, add };
 
 // c (M,N) = a (M,K) . b (K,N), or += it. `transpose` says that the operand is stored the other way round.
 // ld is the distance between stored rows. Runs on the calling thread; a sum over k has a fixed order.

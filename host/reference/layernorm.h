@@ -54,6 +54,6 @@ void layernorm_backward(T* d_inp, T* d_weight, T* d_bias, const T* d_out, const 
             }
         }
     });
-    for (int c = 0; c < C; c++) d_weight[c] += sums[c];
-    if (d_bias) for (int c = 0; c < C; c++) d_bias[c] += sums[C + c];
+    put_sums(d_weight, sums, C, on);
+    if (d_bias) put_sums(d_bias, sums + C, C, on);
 }

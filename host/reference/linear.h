@@ -1,7 +1,7 @@
 // Linear: out = inp . weight^T + bias
 //
 //   d_inp     = d_out . weight
-//   d_weight += d_out^T . inp
+//   d_weight += d_out^T . inp                 (= with Into::assign, as for all gradients of weights but the embedding's)
 //   d_bias   += sum over n of d_out[n]
 //
 //   inp (N,C)   weight (OC,C)   bias (OC) or null   out (N,OC)
@@ -26,11 +26,11 @@ void linear_backward(T* d_inp, T* d_weight, T* d_bias, const T* d_out, const T* 
                      Cpu<T> on) {
     const auto nothing = [](int, int, int, int) {};
     parallel_gemm(Op::none, Op::none, N, C, OC, d_out, OC, weight, C, Into::assign, d_inp, C, nothing);
-    parallel_gemm(Op::transpose, Op::none, OC, C, N, d_out, OC, inp, C, Into::add, d_weight, C, nothing);
+    parallel_gemm(Op::transpose, Op::none, OC, C, N, d_out, OC, inp, C, on.into, d_weight, C, nothing);
     if (!d_bias) return;
     const T* sums = sum_over_rows(N, OC, on, [=](int first, int last, T* sum) {
         for (int n = first; n < last; n++)
             for (int o = 0; o < OC; o++) sum[o] += d_out[size_t(n) * OC + o];
     });
-    for (int o = 0; o < OC; o++) d_bias[o] += sums[o];
+    put_sums(d_bias, sums, OC, on);
 }

@@ -32,6 +32,13 @@ const T* sum_over_rows(int N, int width, const Cpu<T>& on, Rows rows) {
     return sums;
 }
 
+// out[i] += sums[i], or =, as on.into has it.
+template <class T>
+void put_sums(T* out, const T* sums, int n, const Cpu<T>& on) {
+    if (on.into == Into::assign) std::copy_n(sums, n, out);
+    else for (int i = 0; i < n; i++) out[i] += sums[i];
+}
+
 // The largest of n numbers, by their real part.
 template <class T>
 auto largest(const T* x, int n) {

@@ -48,5 +48,6 @@ void qk_norm_backward(T* d_inp, T* d_q_weight, T* d_k_weight, const T* d_out, co
                 }
             }
     });
-    for (int i = 0; i < HS; i++) d_q_weight[i] += sums[i], d_k_weight[i] += sums[HS + i];
+    put_sums(d_q_weight, sums, HS, on);
+    put_sums(d_k_weight, sums + HS, HS, on);
 }

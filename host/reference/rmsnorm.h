@@ -41,5 +41,5 @@ void rmsnorm_backward(T* d_inp, T* d_weight, const T* d_out, const T* inp, const
             }
         }
     });
-    for (int c = 0; c < C; c++) d_weight[c] += sums[c];
+    put_sums(d_weight, sums, C, on);
 }
