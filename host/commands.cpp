@@ -33,6 +33,8 @@ Exit plot(const Options& options) {
 Exit on_cpu(const Options& options, const std::string& why) {
     if (options.dtype == Dtype::bf16)
         throw Error(Exit::device, "--dtype bf16", "needs a GPU (" + why + ")", "the CPU trains in fp32: leave it out");
+    if (options.gemm == Gemm::cublas)
+        throw Error(Exit::device, "--gemm cublas", "needs a GPU (" + why + ")", "the CPU has products of its own: leave it out");
     if (options.command == Command::sample) return sample(options, Cpu<float>());
     return train(options, Cpu<float>(), fmt::format("CPU, {} threads, fp32 (no GPU: {})", omp_get_max_threads(), why));
 }
