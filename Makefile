@@ -64,7 +64,7 @@ SIMT_FLAGS := $(if $(filter address,$(SANITIZE)),-DSIMT_ASAN)$(if $(filter threa
 CODE := $(if $(filter native,$(GPU_ARCH)),-arch=native,$(foreach a,$(GPU_ARCH),-gencode arch=compute_$(a),code=sm_$(a)) \
         -gencode arch=compute_$(firstword $(GPU_ARCH)),code=compute_$(firstword $(GPU_ARCH)))
 NVCC_FLAGS := $(COMMON) -lineinfo --expt-relaxed-constexpr -t 0 $(CODE) -Xcompiler -march=$(ARCH),-fopenmp,-Wno-unknown-pragmas \
-              $(if $(filter 1,$(WERROR)),-Werror all-warnings)
+              $(if $(filter 1,$(WERROR)),-Werror all-warnings) $(if $(PORTABLE),--compress-mode=size)
 
 HOST := $(patsubst %.cpp,$(BUILD)/%.o,$(wildcard host/*.cpp host/reference/*.cpp))
 TESTS := $(patsubst %.cpp,$(BUILD)/%.o,$(wildcard dev/*.cpp))

@@ -15,7 +15,7 @@ need xxhash.h libxxhash-dev
 need gtest/gtest.h libgtest-dev
 need boost/context/fiber.hpp libboost-context-dev
 if [ "${1:-}" = fuzz ]; then
-    fuzzer=${FUZZ_CXX:-$(command -v clang++ || echo clang++-14)}
+    fuzzer=${FUZZ_CXX:-$(command -v clang++ || echo clang++-14)} fuzzer=${fuzzer##* }
     command -v "$fuzzer" >/dev/null || missing="$missing clang-14"
     # The sanitizers' runtimes are a package of their own, only recommended by the compiler's.
     [ -e "$("$fuzzer" -print-resource-dir 2>/dev/null)/lib/linux/libclang_rt.fuzzer-$(uname -m).a" ] ||

@@ -163,6 +163,10 @@ void Writer::write(const void* data, size_t n) {
         if (put <= 0) fail_to("write", path_, put < 0 ? errno : ENOSPC);
         at += put, size_ += uint64_t(put), n -= size_t(put);
     }
+    constexpr uint64_t piece = 16 << 20;
+    if (size_ - started < piece) return;
+    sync_file_range(file, off64_t(started), off64_t(size_ - started), SYNC_FILE_RANGE_WRITE);   // fsync says what failed
+    started = size_;
 }
 
 void Writer::write_again(const void* data, size_t n) {

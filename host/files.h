@@ -54,7 +54,7 @@ public:
 private:
     std::string path_;
     int file;
-    uint64_t size_ = 0;
+    uint64_t size_ = 0, started = 0;                  // bytes written; of them on their way to the disk
     XXH64_state_s* state;
 };
 
