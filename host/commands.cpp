@@ -1,6 +1,7 @@
 #include "commands.h"
 #include <fmt/core.h>
 #include <omp.h>
+#include "eval.h"
 #include "files.h"
 #include "plan.h"
 #include "run.h"
@@ -36,6 +37,7 @@ Exit on_cpu(const Options& options, const std::string& why) {
     if (options.gemm == Gemm::cublas)
         throw Error(Exit::device, "--gemm cublas", "needs a GPU (" + why + ")", "the CPU has products of its own: leave it out");
     if (options.command == Command::sample) return sample(options, Cpu<float>());
+    if (options.command == Command::eval) return eval(options, Cpu<float>());
     return train(options, Cpu<float>(), fmt::format("CPU, {} threads, fp32 (no GPU: {})", omp_get_max_threads(), why));
 }
 }  // namespace

@@ -11,7 +11,7 @@ struct GpuFound {
 
 // Defined beside the kernels, in kernels/commands.cu.
 GpuFound find_gpu();
-Exit run_on_gpu(const Options& options);         // train or sample
+Exit run_on_gpu(const Options& options);         // train, sample or eval
 
 // Writes a piece of text to stdout at once. Throws Error{io} if nobody can read it any more.
 void print_piece(const std::string& text);

@@ -2,6 +2,7 @@
 // is one, the text of one of its fields.
 #pragma once
 #include <cstdint>
+#include <exception>
 #include <functional>
 #include <string>
 #include <string_view>
@@ -49,6 +50,21 @@ private:
     uint64_t line = 0, done_ = 0, total_ = 0;
     size_t repaired_ = 0;
 };
+
+// Calls work(part, index) for all parts, in parallel. The error of the first part that has one is thrown.
+template <class Parts, class F>
+void for_each_part(Parts& parts, F work) {
+    std::vector<std::exception_ptr> failed(parts.size());
+    #pragma omp parallel for schedule(dynamic)
+    for (size_t i = 0; i < parts.size(); i++) {
+        try {
+            work(parts[i], i);
+        } catch (...) {
+            failed[i] = std::current_exception();
+        }
+    }
+    for (const std::exception_ptr& error : failed) if (error) std::rethrow_exception(error);
+}
 
 // The text of `field` in a line of JSON. Throws Error{input} naming file and line.
 std::string text_of_line(const TextPart& part, const std::string& field);

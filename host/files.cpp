@@ -335,6 +335,11 @@ RunLock::RunLock(const std::string& directory) {
 
 RunLock::~RunLock() { close(file); }
 
+void shorten_file(const std::string& path, uint64_t size) {
+    operation("shorten", path);
+    if (truncate(path.c_str(), off_t(size))) fail_to("shorten", path, errno);
+}
+
 Log::Log(const std::string& path, uint64_t keep) {
     file = open(path.c_str(), O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC | O_NONBLOCK, 0666);
     if (file < 0) throw Error(Exit::io, path, std::strerror(errno));
@@ -350,9 +355,7 @@ Log::Log(const std::string& path, uint64_t keep) {
 
 Log::~Log() { close(file); }
 
-bool Log::append(std::string_view line) {
-    std::string text(line);
-    text += '\n';
+bool Log::append_bytes(std::string_view text) {
     ssize_t put;
     do put = ::write(file, text.data(), text.size()); while (put < 0 && errno == EINTR);
     if (put == ssize_t(text.size())) {

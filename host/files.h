@@ -98,6 +98,8 @@ private:
     int file;
 };
 
+void shorten_file(const std::string& path, uint64_t size);              // keeps the first `size` bytes
+
 // A file of lines, each appended by a single write. A full disk must not end a run: append() then returns false.
 class Log {
 public:
@@ -106,7 +108,8 @@ public:
     Log(const std::string& path, uint64_t keep);
     ~Log();
     Log(const Log&) = delete;
-    bool append(std::string_view line);               // adds the newline
+    bool append(std::string_view line) { return append_bytes(std::string(line) + "\n"); }
+    bool append_bytes(std::string_view bytes);        // for files that are not lines
     uint64_t size() const { return size_; }
 
 private:

@@ -7,7 +7,8 @@ using O = Options;
 
 constexpr unsigned bit(Command c) { return 1u << unsigned(c); }
 constexpr unsigned train = bit(Command::train), sample = bit(Command::sample), plan = bit(Command::plan),
-                   tokenize = bit(Command::tokenize), plot = bit(Command::plot);
+                   tokenize = bit(Command::tokenize), plot = bit(Command::plot), eval = bit(Command::eval),
+                   report = bit(Command::report);
 
 constexpr Range inside(double a, double b) { return {.least = a, .most = b, .above = true, .below = true}; }
 constexpr Range probability = {.least = 0, .most = 1, .below = true};      // 0 but not 1
@@ -63,10 +64,12 @@ std::vector<Flag> training_flags() { return {
 std::vector<Flag> progress_flags() { return {
     {"eval-every",    &O::eval_every,    "N", "200", "steps between validations; 0: only at the end", at_least(0)},
     {"eval-batches",  &O::eval_batches,  "N", "20",  "micro-batches of a validation; 0: all there are", at_least(0)},
+    {"early-stop",    &O::early_stop,    "N", "0",   "stop after N validations without a better loss; 0: never", at_least(0)},
     {"sample-every",  &O::sample_every,  "N", "500", "steps between samples; 0: only at the end", at_least(0)},
     {"sample-tokens", &O::sample_tokens, "N", "240", "tokens of such a sample; 0: none", at_least(0)},
     {"profile-steps", &O::profile_steps, "A:B", "10:12", "steps a profiler that waits for them records"},
     {"log-every",     &O::log_every,     "N", "1",   "steps between lines of log.jsonl", at_least(1)},
+    {"tensorboard",   &O::tensorboard,   "", "false", "write event files for TensorBoard into the run directory"},
 }; }
 
 std::vector<Flag> run_flags() { return {
@@ -83,6 +86,20 @@ std::vector<Flag> sampling_flags() { return {
     {"top-k",       &O::top_k,       "N", "0",   "only the N likeliest tokens; 0: all", at_least(0)},
     {"top-p",       &O::top_p,       "P", "1",   "only the likeliest tokens that together reach P", positive_part},
     {"min-p",       &O::min_p,       "P", "0",   "only tokens at least P times as likely as the first", between(0, 1)},
+}; }
+
+std::vector<Flag> eval_flags() { return {
+    {"tokenizer",  &O::tokenizer,  "PATH", "",     "a tokenizer's file or directory (the model's)"},
+    {"data",       &O::data,       "PATH...", "", "text, .jsonl or .bin shards: loss, perplexity, bits per byte"},
+    {"multiple-choice", &O::multiple_choice, "FILE", "", "questions (HellaSwag's JSON lines or llm.c's .bin): accuracy"},
+    {"context",    &O::context,    "T",    "256",  "tokens a window sees (the model's)", at_least(1)},
+    {"stride",     &O::stride,     "N",    "64",   "only the last N tokens of a window count (the context)", at_least(1)},
+    {"separator",  &O::separator,  "TOKEN", "\"<|endoftext|>\"", "the token before every document, or none (the model's)"},
+    {"format",     &O::format,     "KIND", "auto", "of --data: auto, text or jsonl"},
+    {"field",      &O::field,      "NAME", "text", "the field of JSON lines that holds the text"},
+    {"token-type", &O::token_type, "TYPE", "uint16", "of .bin files without a header, as nanoGPT's: uint16 or uint32"},
+    {"batch",      &O::batch,      "SEQS", "0",    "windows at a time; 0: as many as make 8192 tokens", at_least(0)},
+    {"json",       &O::json,       "",     "false", "print one JSON object"},
 }; }
 
 std::vector<Flag> tokenize_flags() { return {
@@ -117,7 +134,7 @@ std::vector<Flag> all_flags() {
     auto add = [&](const std::vector<Flag>& s) { all.insert(all.end(), s.begin(), s.end()); };
     // clang-format off
     add(in("Model", train | plan, {{"model", &O::model, "NAME|DIR", "tiny", "a preset, or a Hugging Face directory"}}));
-    add(in("Model", sample, {{"model", &O::model, "DIR", "", "a checkpoint or another Hugging Face directory"}}));
+    add(in("Model", sample | eval, {{"model", &O::model, "DIR", "", "a run, a checkpoint or another Hugging Face directory"}}));
     add(in("Model", train, {
         {"from-scratch", &O::from_scratch, "", "false", "take the directory's sizes and not its weights"}}));
     add(in("Model", train | plan, model_flags()));
@@ -128,14 +145,14 @@ std::vector<Flag> all_flags() {
         {"batch", &O::batch, "SEQS", "16", "sequences in a micro-batch", at_least(1)},
         {"context", &O::context, "T", "256", "tokens in a sequence (the model's)", at_least(1)}}));
     add(in("Training", train, training_flags()));
-    add(in("Where and how", train | sample | plan, {
+    add(in("Where and how", train | sample | eval | plan, {
         {"dtype", &O::dtype, "KIND", "fp32", "bf16 or fp32: storage of weights and activations"}}));
-    add(in("Where and how", train | sample, {
+    add(in("Where and how", train | sample | eval, {
         {"device", &O::device, "KIND", "auto", "auto, cuda, cpu, or simt: the GPU's kernels on the CPU, slowly"},
         {"gemm", &O::gemm, "KIND", "auto", "matrix products on a GPU: cublas, native (our own), or auto"}}));
     add(in("Where and how", train | plan, {
         {"recompute", &O::recompute, "WHAT", "none", "none, mlp or block: compute again in backward, save memory"}}));
-    add(in("Where and how", train | sample | tokenize, {
+    add(in("Where and how", train | sample | eval | tokenize | report, {
         {"threads", &O::threads, "N", "0", "threads of the CPU; 0: all", between(0, 4096)}}));
     add(in("Where and how", train | sample, {
         {"seed", &O::seed, "N", "1337", "where all random numbers come from"}}));
@@ -145,11 +162,15 @@ std::vector<Flag> all_flags() {
     add(in("Sampling", sample, {
         {"tokens", &O::tokens, "N", "256", "tokens of a sample", at_least(1)},
         {"count", &O::count, "N", "1", "samples", at_least(1)}}));
+    add(in("What to score", eval, eval_flags()));
     add(in("Tokens", tokenize, tokenize_flags()));
     add(in("Training a tokenizer", tokenize, train_bpe_flags()));
     add(in("Plot", plot, {
         {"out", &O::out, "FILE", "plot.svg", "the picture to write"},
         {"x", &O::x, "WHAT", "steps", "what runs along the axis: steps, tokens or seconds"}}));
+    add(in("Report", report, {
+        {"out", &O::out, "FILE", "", "the page to write (RUN/report.html)"},
+        {"prompt", &O::prompt, "TEXT", "\"Once upon\"", "text to show attention and the next tokens of (the data's first words)"}}));
     add(in("Fit", plan, {
         {"gpu-memory", &O::gpu_memory, "SIZE", "24GiB", "say whether training fits in this much memory"}}));
     // clang-format on

@@ -12,11 +12,11 @@
 #include "schedule.h"
 #include "split.h"
 
-enum class Command { train, sample, plan, tokenize, plot };
+enum class Command { train, sample, eval, plan, tokenize, plot, report };
 enum class Dtype { bf16, fp32 };
 enum class DeviceKind { automatic, cuda, cpu, simt };
 
-template <> inline constexpr auto names_of<Command> = std::to_array({"train", "sample", "plan", "tokenize", "plot"});
+template <> inline constexpr auto names_of<Command> = std::to_array({"train", "sample", "eval", "plan", "tokenize", "plot", "report"});
 template <> inline constexpr auto names_of<TextFormat> = std::to_array({"auto", "text", "jsonl"});
 template <> inline constexpr auto names_of<Dtype> = std::to_array({"bf16", "fp32"});
 template <> inline constexpr auto names_of<Gemm> = std::to_array({"auto", "cublas", "native"});
@@ -68,6 +68,8 @@ struct Options {
     uint64_t seed = 0;
 
     int eval_every = 0, eval_batches = 0, sample_every = 0, sample_tokens = 0, save_every = 0, keep = 0, log_every = 0;
+    int early_stop = 0;                          // validations without a better loss that end a run; 0: none does
+    bool tensorboard = false;
     std::string out;                             // "": runs/NAME-N
     bool overwrite = false;
     std::optional<std::string> resume;           // "": the newest run
@@ -76,6 +78,10 @@ struct Options {
     std::optional<std::string> prompt;
     int tokens = 0, count = 0, top_k = 0;        // top_k 0: off
     double temperature = 0, top_p = 0, min_p = 0;
+
+    std::optional<int> stride;                   // of eval: tokens a window scores; none: the context
+    std::string multiple_choice;
+    bool json = false;
 
     std::optional<Bytes> gpu_memory;
 
@@ -89,7 +95,7 @@ struct Options {
     std::string field;                           // of JSON lines
     int64_t shard_tokens = 0;
 
-    std::vector<std::string> runs;               // of plot: their directories
+    std::vector<std::string> runs;               // of plot and report: their directories
     PlotAxis x{};
 
     bool has(const std::string& flag) const { return given.count(flag) > 0; }

@@ -53,7 +53,7 @@ std::vector<std::string> contradictions_of_tokenize(const Options& o) {
 
 std::vector<std::string> contradictions(const Options& o) {
     if (o.command == Command::tokenize) return contradictions_of_tokenize(o);
-    if (o.command == Command::plot) return {};
+    if (o.command == Command::plot || o.command == Command::report) return {};
     std::vector<std::string> found;
     auto refuse = [&](bool is_so, const std::string& why) {
         if (is_so) found.push_back(why);
@@ -61,8 +61,8 @@ std::vector<std::string> contradictions(const Options& o) {
     auto both = [&](const char* a, const char* b, const char* why) {
         refuse(o.has(a) && o.has(b), fmt::format("--{}: contradicts --{}; {}", a, b, why));
     };
-    if (o.command == Command::sample) {
-        refuse(o.model.empty(), "--model: sample needs a trained model; example: --model runs/tiny-1/best");
+    if (o.command == Command::sample || o.command == Command::eval) {
+        refuse(o.model.empty(), fmt::format("--model: {} needs a trained model; example: --model runs/tiny-1/best", name_of(o.command)));
         refuse(is_preset(o),
                fmt::format("--model: {} is a preset and has no weights; give a directory, a preset of that name can be "
                            "trained with: train_gpt --model {}",
@@ -71,6 +71,11 @@ std::vector<std::string> contradictions(const Options& o) {
         std::error_code ignored;
         const bool is_path = o.model.find('/') != std::string::npos || std::filesystem::exists(o.model, ignored);
         refuse(!is_preset(o) && !is_path, unknown_model(o.model));
+    }
+    if (o.command == Command::eval) {
+        refuse(o.data.empty() && o.multiple_choice.empty(), "--data: nothing to score; give --data or --multiple-choice");
+        refuse(o.context && o.stride && *o.stride > *o.context,
+               fmt::format("--stride: {} is more than --context {}: some tokens would never count", o.stride.value_or(0), o.context.value_or(0)));
     }
     both("resume", "overwrite", "one continues the run, the other throws it away");
     both("resume", "out", "a resumed run goes on in its own directory: --resume DIR");
@@ -98,6 +103,7 @@ std::vector<std::string> contradictions(const Options& o) {
            "simt");
     refuse(o.device == DeviceKind::cpu && o.profile_steps,
            "--profile-steps: a CUDA profiler sees nothing of --device cpu; leave it out");
+    refuse(o.early_stop > 0 && o.eval_every == 0, "--early-stop: there are no validations to count; give --eval-every");
     refuse(!o.epochs && o.warmup && *o.warmup > o.steps,
            fmt::format("--warmup: {} steps are more than --steps {}; example: --warmup {}", o.warmup.value_or(0),
                        o.steps, o.steps / 20));
@@ -144,7 +150,7 @@ std::vector<std::string> problems(const Options& o, const Config& c) {
             found.push_back("model: " + why + (cause.empty() ? "; choose another --model" : "; change " + cause));
     };
     ask(1, {"context", "layers", "dim", "heads", "kv-heads", "head-size", "ffn", "vocab", "rope-theta", "norm-eps"});
-    if (found.empty() && o.command != Command::sample) ask(o.batch, {"batch", "context"});
+    if (found.empty() && o.command != Command::sample && o.command != Command::eval) ask(o.batch, {"batch", "context"});
     if (!found.empty()) return found;
 
     auto refuse = [&](bool is_so, const std::string& why) {

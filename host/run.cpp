@@ -20,6 +20,7 @@ Run::Run(Options given) : options(std::move(given)) {
     load();
     if (!options.resume) open_directory();
     log = std::make_unique<files::Log>(directory + "/log.jsonl", state.log_bytes);
+    if (options.tensorboard) events = std::make_unique<EventFile>(directory, state.step);
 }
 
 void Run::choose_model() {
@@ -74,6 +75,8 @@ void Run::load() {
     B = options.batch;
     sequences = options.total_batch ? int(*options.total_batch / T) : B;
     steps = options.epochs ? int64_t(std::ceil(*options.epochs * double(data.train.windows()) / sequences)) : options.steps;
+    if (options.early_stop && !data.val)
+        throw Error(Exit::usage, "--early-stop", "there are no validation data", "give --val or a --val-fraction");
     const Plan plan = make_plan(config, B, options.dtype, options.recompute);
     flops = {double(plan.training_flops()) / config.T, double(plan.causal_flops()) / config.T, double(plan.palm_flops()) / config.T};
     if (!resumed) return;

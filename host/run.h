@@ -4,6 +4,7 @@
 #include <memory>
 #include "checkpoint.h"
 #include "data.h"
+#include "event_file.h"
 #include "options.h"
 #include "progress.h"
 #include "reference/adamw.h"
@@ -15,6 +16,7 @@ struct LoopState {
     uint64_t samples = 0;                // windows of the training data consumed
     int64_t skipped = 0;                 // steps whose gradient was not finite
     int skipped_in_a_row = 0;
+    int since_best = 0;                  // validations without a better loss
     double best_val = std::numeric_limits<double>::infinity(), last_val = std::numeric_limits<double>::quiet_NaN();
     uint64_t log_bytes = 0;              // of log.jsonl at that step
 };
@@ -43,7 +45,8 @@ public:
     Progress progress;
 
     AdamwStep adamw(int64_t step) const;
-    bool finished() const { return state.step >= steps; }
+    bool stops_early() const { return options.early_stop > 0 && state.since_best >= options.early_stop; }
+    bool finished() const { return state.step >= steps || stops_early(); }
     bool due(int every) const { return every > 0 && state.step % every == 0; }
     bool pauses_after(int64_t step) const;   // to validate, save or sample, or as it was the last
 
@@ -71,6 +74,7 @@ private:
     SpecialTokens special;
     std::unique_ptr<files::RunLock> lock;
     std::unique_ptr<files::Log> log;
+    std::unique_ptr<EventFile> events;                     // null: nobody wants them
     struct { double all = 0, causal = 0, palm = 0; } flops;   // of a token; the last two are what MFU counts
     double peak_products = 0;                              // of the GPU by its data sheet; 0: not known
     double average_seconds = 0;

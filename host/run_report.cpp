@@ -3,6 +3,7 @@
 #include <cmath>
 #include "peaks.h"
 #include "run.h"
+#include "utf8.h"
 
 namespace {
 std::string describe(const Config& c) {
@@ -64,6 +65,9 @@ void Run::report(const StepResult& step) {
                   {"tokens_per_s", rate}, {"gflops", rate * flops.all * 1e-9}};
         if (peak_products > 0) line["mfu"] = rate * flops.causal / peak_products, line["mfu_palm"] = rate * flops.palm / peak_products;
         log->append(line.dump());
+        std::vector<Scalar> scalars{{"train/loss", step.loss}, {"train/lr", step.lr}, {"train/grad_norm", step.grad_norm}, {"perf/tokens_per_s", rate}};
+        if (peak_products > 0) scalars.push_back({"perf/mfu", rate * flops.causal / peak_products});
+        if (events) events->add(state.step, scalars);
     }
     if (!finite) {
         const std::string where = fmt::format("step {} (training samples {} to {})", state.step, state.samples - sequences, state.samples - 1);
@@ -78,12 +82,20 @@ bool Run::report_validation(double loss, double seconds) {
     const bool best = loss < state.best_val;
     state.last_val = loss;
     if (best) state.best_val = loss;
+    if (best) state.since_best = 0;
+    else if (!finished()) state.since_best++;              // the last, of all the data, counts for nothing
     log->append(Json{{"step", state.step}, {"val_loss", loss}, {"val_loss_hex", hex_float(loss)}, {"ms", seconds * 1e3}}.dump());
+    const Scalar scalar{"val/loss", loss};
+    if (events) events->add(state.step, {&scalar, 1});
     return best;
 }
 
 void Run::report_sample(const std::string& text) {
     progress.note(fmt::format("--- sample after step {} ---\n{}\n---", state.step, text));
+    std::string whole = text;
+    repair_utf8(whole);
+    log->append(Json{{"step", state.step}, {"sample", whole}}.dump());
+    if (events) events->add_text(state.step, "sample", whole);
 }
 
 void Run::finish(bool stopped) {
@@ -93,13 +105,17 @@ void Run::finish(bool stopped) {
         progress.note(fmt::format("stopped: step {}, saved {}; continue with ./train_gpt --resume {}", state.step, saved, directory));
         return;
     }
+    if (stops_early())
+        progress.note(fmt::format("early stop: no better validation loss than {:.4f} ({}/best) in {} validations; to go on: ./train_gpt --resume {} --early-stop 0",
+                                  state.best_val, directory, state.since_best, directory));
     if (data.ideal_loss && data.val)
         progress.note(fmt::format("validation loss {:.4f}; ideal {:.4f}; {:.1f}% above it", state.last_val, *data.ideal_loss,
                                   perplexity_gap(state.last_val, *data.ideal_loss)));
-    progress.note(fmt::format("next    ./train_gpt sample --model {}                    write more text\n"
-                              "        ./train_gpt --resume {} --steps {}          go on training\n"
-                              "        ./train_gpt --data YOUR.txt                              train on a text of yours",
-                              directory, directory, 2 * steps));
+    if (!stops_early())
+        progress.note(fmt::format("next    ./train_gpt sample --model {}                    write more text\n"
+                                  "        ./train_gpt --resume {} --steps {}          go on training\n"
+                                  "        ./train_gpt --data YOUR.txt                              train on a text of yours",
+                                  directory, directory, 2 * steps));
     progress.note(fmt::format("done: step {}, val loss {:.4f}, saved {}", state.step, state.last_val, saved));
 }
 

@@ -2,7 +2,6 @@
 #include <fmt/core.h>
 #include <omp.h>
 #include <algorithm>
-#include <exception>
 #include <filesystem>
 #include "bpe.h"
 #include "bpe_train.h"
@@ -73,21 +72,6 @@ void check_out(const Options& options) {
     if (!options.overwrite) throw Error(Exit::usage, "--out " + options.out, "exists", "name another directory, or add --overwrite");
     const bool ours = files::exists(options.out + "/" + ShardWriter::sidecar) || files::exists(options.out + "/tokenizer.json");
     if (!ours) throw Error(Exit::usage, "--out " + options.out, "holds neither shards nor a tokenizer: it is not replaced");
-}
-
-// Calls work(part, index) for all parts, in parallel. The error of the first part that has one is thrown.
-template <class F>
-void for_each_part(const std::vector<TextPart>& parts, F work) {
-    std::vector<std::exception_ptr> failed(parts.size());
-    #pragma omp parallel for schedule(dynamic)
-    for (size_t i = 0; i < parts.size(); i++) {
-        try {
-            work(parts[i], i);
-        } catch (...) {
-            failed[i] = std::current_exception();
-        }
-    }
-    for (const std::exception_ptr& error : failed) if (error) std::rethrow_exception(error);
 }
 
 std::string so_far(const DocumentReader& reader, double start) {

@@ -102,13 +102,13 @@ Exit train(const Options& options, const Device& on, const std::string& device) 
         if (window && run.state.step == window->last) trainer.model.on.profiler_stop();
         if (run.finished() || run.state.step == before) break;
         const bool best = run.due(run.options.eval_every) && validate(run.options.eval_batches);
+        if (run.due(run.options.sample_every)) sample(trainer, run);           // before a save, which keeps the log as it is then
         if (best || run.due(run.options.save_every)) save(trainer, run, best);
-        if (run.due(run.options.sample_every)) sample(trainer, run);
     }
     const bool stopped = !run.finished();
-    const bool best = !stopped && validate(0);                      // the last figure is that of all validation data
-    save(trainer, run, best);
+    const bool best = !stopped && !run.stops_early() && validate(0);           // the last figure is that of all validation data
     if (!stopped) sample(trainer, run);
+    save(trainer, run, best);
     run.finish(stopped);
     return stopped ? Exit::stopped : Exit::done;
 }

@@ -1,6 +1,7 @@
-// train and sample with the model on a GPU; built by the host compiler, on the CPU (dev/simt).
+// train, sample and eval with the model on a GPU; built by the host compiler, on the CPU (dev/simt).
 #include "all.cuh"
 #include "../host/commands.h"
+#include "../host/eval.h"
 #include "../host/sample.h"
 #include "../host/train.h"
 
@@ -27,6 +28,7 @@ Exit run(const Options& options, const std::string& dtype) {
     if (options.gemm == Gemm::cublas && !cublas_built)
         throw Error(Exit::device, "--gemm cublas", "this build has no cuBLAS", "--gemm native needs none");
     if (options.command == Command::sample) return sample(options, gpu);
+    if (options.command == Command::eval) return eval(options, gpu);
     return train(options, gpu, find_gpu().text + ", " + std::to_string(gpu.sm_count) + " multiprocessors, " + dtype);
 }
 }  // namespace

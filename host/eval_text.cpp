@@ -1,0 +1,133 @@
+#include "eval_text.h"
+#include <algorithm>
+#include "bpe.h"
+#include "files.h"
+#include "shard_writer.h"
+#include "token_source.h"
+#include "utf8.h"
+
+namespace {
+
+constexpr size_t batch_bytes = 4 << 20;          // of text in memory at a time
+constexpr uint64_t block = 1 << 20;              // of a shard's tokens
+
+// How many bytes at the head of the text its first token stands for.
+size_t first_length(const Tokenizer& tokenizer, std::string_view text, int token) {
+    switch (tokenizer.kind) {
+        case TokenizerKind::byte: return 1;
+        case TokenizerKind::character: return size_t(std::max(decode_utf8(text).length, 1));
+        case TokenizerKind::word: return word_length(text);
+        case TokenizerKind::bpe: break;
+    }
+    const bool prefixed = tokenizer.bpe->add_prefix_space && text[0] != ' ';
+    return std::min(tokenizer.tokens[size_t(token)].size() - size_t(prefixed), text.size());
+}
+
+TextFacts read_text(const EvalText& what, const std::vector<std::string>& paths, const TakeSegments& take) {
+    const Tokenizer& tokenizer = *what.tokenizer;
+    DocumentReader reader(paths, what.format, [&](std::string_view text, size_t near) { return tokenizer.safe_cut(text, near); });
+    Windows windows(what.context, what.stride, what.separator);
+    TextFacts facts;
+    facts.bytes = 0;
+    bool empty = true;                           // nothing of this document came yet
+    for (std::vector<TextPart> parts; !(parts = reader.read(batch_bytes)).empty();) {
+        std::vector<std::vector<int>> ids(parts.size());
+        for_each_part(parts, [&](TextPart& part, size_t i) {
+            if (part.json) part.text = text_of_line(part, what.field);
+            ids[i] = tokenizer.encode(part.text);
+        });
+        for (size_t i = 0; i < parts.size(); i++) {
+            if (parts[i].begins) windows.end(), windows.begin(), empty = true;
+            if (ids[i].empty()) continue;
+            *facts.bytes += parts[i].text.size();
+            if (empty) {
+                facts.documents++;
+                if (what.separator < 0) *facts.bytes -= first_length(tokenizer, parts[i].text, ids[i][0]);
+            }
+            empty = false;
+            if (tokenizer.unknown >= 0) facts.unknown += uint64_t(std::count(ids[i].begin(), ids[i].end(), tokenizer.unknown));
+            windows.add(ids[i]);
+        }
+        const double done = double(reader.done()) / double(std::max<uint64_t>(reader.total(), reader.done()));
+        if (!take(std::exchange(windows.ready, {}), done)) return facts;
+    }
+    windows.end();
+    take(windows.ready, 1);
+    facts.repaired = reader.repaired();
+    return facts;
+}
+
+// Bytes of text that every token stands for; special tokens are not text.
+std::vector<int> bytes_of_tokens(const Tokenizer& tokenizer, int vocab) {
+    std::vector<int> bytes(size_t(std::max(vocab, tokenizer.vocab_size())));
+    for (size_t i = 0; i < tokenizer.tokens.size(); i++) bytes[i] = int(tokenizer.tokens[i].size());
+    if (tokenizer.bpe)
+        for (const AddedToken& token : tokenizer.bpe->added) if (token.special) bytes[size_t(token.id)] = 0;
+    return bytes;
+}
+
+struct Shards {
+    TokenSource source;
+    int separator = -1;
+    std::optional<Tokenizer> own;      // beside the shards
+};
+
+Shards open_shards(const EvalText& what, const std::vector<std::string>& paths) {
+    Shards shards{TokenSource(what.vocab), what.separator, {}};
+    for (const std::string& path : paths) {
+        const Shard shard = open_shard(path, what.token_type);
+        const std::optional<Sidecar> sidecar = read_sidecar(path, shard.tokens);
+        if (sidecar && what.tokenizer && !sidecar->tokenizer_hash.empty() && sidecar->tokenizer_hash != files::hex(what.tokenizer->hash()))
+            throw Error(Exit::input, path, "was made with another tokenizer than the model's", "score the text itself");
+        if (sidecar && !what.tokenizer && !shards.own && !sidecar->tokenizer_path.empty()) shards.own = load_tokenizer(sidecar->tokenizer_path);
+        const int separator = sidecar ? sidecar->separator : shard.separator;
+        if (separator >= 0 && separator < what.vocab) shards.separator = separator;
+        shards.source.add(shard);
+    }
+    if (what.documents == EvalText::Documents::stream) shards.separator = -1;
+    return shards;
+}
+
+TextFacts read_shards(const EvalText& what, const std::vector<std::string>& paths, const TakeSegments& take) {
+    const Shards shards = open_shards(what, paths);
+    const Tokenizer* tokenizer = what.tokenizer ? what.tokenizer : shards.own ? &*shards.own : nullptr;
+    const std::vector<int> bytes_of = tokenizer ? bytes_of_tokens(*tokenizer, what.vocab) : std::vector<int>(size_t(what.vocab));
+    Windows windows(what.context, what.stride, shards.separator);
+    TextFacts facts;
+    uint64_t bytes = 0, length = 0;              // length: of the document so far, in tokens
+    std::vector<int> tokens;
+    windows.begin();
+    for (uint64_t at = 0, size = shards.source.size(); at < size; at += tokens.size()) {
+        tokens.resize(size_t(std::min(block, size - at)));
+        shards.source.read(tokens, at);
+        for (auto begin = tokens.begin(); begin != tokens.end();) {
+            const auto end = shards.separator < 0 ? tokens.end() : std::find(begin, tokens.end(), shards.separator);
+            windows.add({begin, end});
+            for (auto token = begin; token != end; token++, length++) {
+                facts.documents += length == 0;
+                if (length || shards.separator >= 0) bytes += uint64_t(bytes_of[size_t(*token)]);
+                facts.unknown += tokenizer && *token == tokenizer->unknown;
+            }
+            if (end == tokens.end()) break;
+            windows.end(), windows.begin(), length = 0;
+            begin = end + 1;
+        }
+        if (!take(std::exchange(windows.ready, {}), double(at + tokens.size()) / double(size))) return facts;
+    }
+    windows.end();
+    take(windows.ready, 1);
+    if (tokenizer) facts.bytes = bytes;
+    return facts;
+}
+
+}  // namespace
+
+TextFacts read_documents(const EvalText& what, const TakeSegments& take) {
+    const std::vector<std::string> paths = expand_paths("--data", what.data);
+    const auto shards = std::count_if(paths.begin(), paths.end(), [](const std::string& path) { return path.ends_with(".bin"); });
+    if (shards && size_t(shards) < paths.size()) throw Error(Exit::usage, "--data", "text and .bin shards cannot be mixed", "score one after the other");
+    if (shards) return read_shards(what, paths, take);
+    if (!what.tokenizer)
+        throw Error(Exit::usage, "--data " + paths.at(0), "is text, but the model has no tokenizer", "give --tokenizer FILE");
+    return read_text(what, paths, take);
+}

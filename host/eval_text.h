@@ -1,0 +1,30 @@
+// What `train_gpt eval` scores: documents of texts, JSON lines or token shards, read a part at a time.
+#pragma once
+#include <functional>
+#include "documents.h"
+#include "options.h"
+#include "tokenizer.h"
+#include "windows.h"
+
+struct EvalText {
+    std::vector<std::string> data;     // paths and patterns
+    TextFormat format = TextFormat::automatic;
+    std::string field = "text";
+    std::optional<TokenType> token_type;
+    const Tokenizer* tokenizer = nullptr;        // null: there is none; enough for shards
+    int vocab = 0;                     // of the model
+    int separator = -1;                // the token before every document of text; -1: none
+    enum class Documents { separated, stream } documents = Documents::separated;   // stream: a shard is one document
+    int context = 0, stride = 0;
+};
+
+struct TextFacts {
+    uint64_t documents = 0, unknown = 0, repaired = 0;
+    std::optional<uint64_t> bytes;     // of the text of the tokens scored, where it is known
+};
+
+// Segments as they come, and which part of all was read (0 to 1). False: stop.
+using TakeSegments = std::function<bool(const std::vector<Segment>&, double)>;
+
+// Throws Error for files that cannot be read or were made for another tokenizer.
+TextFacts read_documents(const EvalText& what, const TakeSegments& take);
