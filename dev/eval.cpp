@@ -181,7 +181,7 @@ TEST(eval, windows_score_every_token_once) {
                     }
                     for (int i = 0; i < n; i++) {
                         EXPECT_EQ(seen[size_t(i)], i > 0 || separator >= 0) << context << " " << stride << " " << n << " " << i;
-                        if (seen[size_t(i)]) EXPECT_GE(before[size_t(i)], std::min(i + (separator >= 0), context - stride + 1));
+                        if (seen[size_t(i)]) { EXPECT_GE(before[size_t(i)], std::min(i + (separator >= 0), context - stride + 1)); }
                     }
                 }
 }
@@ -203,7 +203,7 @@ TEST(eval, shards_score_as_their_texts) {
         plain.push_back(0);
         plain.insert(plain.end(), ids.begin(), ids.end());
     }
-    writer.commit({});
+    writer.commit(Json::object());
     const Json shards = with({"--data", folder / "shards/*.bin"});
     for (const char* what : {"tokens", "bytes", "documents", "nats"}) EXPECT_EQ(shards[what], text[what]) << what;
     const std::string without_header = write(folder, "plain.bin", {reinterpret_cast<const char*>(plain.data()), plain.size() * 2});

@@ -82,7 +82,7 @@ std::vector<std::string> read_events(const std::string& path) {
         at += 16 + size;
         uint64_t step = 0;
         for (const Field& f : fields(event)) {
-            if (f.number == 1) EXPECT_GT(number<double>(f.bytes, 0), 1.7e9);
+            if (f.number == 1) { EXPECT_GT(number<double>(f.bytes, 0), 1.7e9); }
             if (f.number == 2) step = f.value;
             if (f.number == 3) lines.push_back(f.bytes);
             if (f.number != 5) continue;
@@ -91,7 +91,7 @@ std::vector<std::string> read_events(const std::string& path) {
                 for (const Field& part : fields(value.bytes)) {
                     if (part.number == 2) text += std::to_string(number<float>(part.bytes, 0));
                     if (part.number == 8) text += only(part.bytes, 8);
-                    if (part.number == 9) EXPECT_EQ(only(only(part.bytes, 1), 1), "text");
+                    if (part.number == 9) { EXPECT_EQ(only(only(part.bytes, 1), 1), "text"); }
                 }
                 lines.push_back(text);
             }

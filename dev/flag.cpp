@@ -9,7 +9,7 @@
 namespace {
 
 TEST(flag, rows_are_sound) {
-    for (const Command command : {Command::train, Command::sample, Command::plan, Command::tokenize}) {
+    for (const Command command : {Command::train, Command::sample, Command::eval, Command::plan, Command::tokenize, Command::report}) {
         const std::string help = help_text(command);
         const auto json = to_json(default_options(command));
         std::set<std::string> names;
@@ -190,7 +190,7 @@ TEST(flag, unknown_flags_get_the_nearest) {
     expect_refusal({"--steps", "60", "70"}, {"\"70\": belongs to no flag"});
     expect_refusal({"--gpu-memory", "1GB"}, {"--gpu-memory: a flag of `plan`, not of `train`"});
     expect_refusal({"plan", "--steps", "5"}, {"--steps: a flag of `train`, not of `plan`"});
-    expect_refusal({"smaple"}, {"command: \"smaple\" is not one of train, sample, plan, tokenize"});
+    expect_refusal({"smaple"}, {"command: \"smaple\" is not one of train, sample, eval, plan, tokenize"});
     expect_refusal({""}, {"command: \"\" is not one of"});
     EXPECT_EQ(nearest("steps", {"step", "stops", "layers"}), "step");
     EXPECT_EQ(nearest("x", {"lr"}), "");

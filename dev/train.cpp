@@ -5,6 +5,7 @@
 #include <fstream>
 #include "../host/bpe_train.h"
 #include "../host/commands.h"
+#include "../host/event_file.h"
 #include "../host/files.h"
 #include "../host/json.h"
 #include "../host/signals.h"
@@ -83,7 +84,7 @@ TEST(train, learns_saves_and_says_so) {
     EXPECT_TRUE(last.starts_with("done: step 60, val loss ")) << last;
     EXPECT_NE(last.find("/step_00000060"), std::string::npos) << last;
     const std::vector<Json> log = log_lines(at.path / "run");
-    EXPECT_LT(log[log.size() - 2]["loss"].get<double>(), 0.6 * log[1]["loss"].get<double>());
+    EXPECT_LT(log[log.size() - 3]["loss"].get<double>(), 0.6 * log[1]["loss"].get<double>());
     for (const char* name : {"config.json", "model.safetensors", "tokenizer.json", "optimizer.safetensors", "state.json", "manifest.json"})
         EXPECT_TRUE(fs::exists(at.path / "run/latest" / name)) << name;
 }
@@ -104,6 +105,63 @@ TEST(train, resuming_after_any_step_gives_the_same_bits) {
         EXPECT_EQ(losses(cut), losses(whole)) << "resumed after step " << step;
         EXPECT_EQ(weights_of(cut, 8), weights_of(whole, 8)) << "resumed after step " << step;
     }
+}
+
+// Text that is unlike the training text gets worse from the first validation on.
+TEST(train, stops_early_and_a_resumed_run_stops_there_too) {
+    Temporary at;
+    const fs::path text = write_text(at), whole = at.path / "whole", other = at.path / "other.txt";
+    overwrite(other.string(), std::string(40, 'Z') + std::string(40, '#'));
+    const std::vector<std::string> more{"--steps", "40", "--val", other.string(), "--early-stop", "3", "--save-every", "1", "--keep", "100", "--tensorboard"};
+    const Outcome first = run(small(whole, text, more));
+    ASSERT_EQ(first.code, Exit::done) << first.error;
+    EXPECT_NE(first.out.find("early stop: no better validation loss than "), std::string::npos) << first.out;
+    EXPECT_NE(first.out.find("in 3 validations"), std::string::npos) << first.out;
+    EXPECT_NE(first.out.find("\ndone: step 20, val loss "), std::string::npos) << first.out;
+    EXPECT_EQ(files::link_target((whole / "best").string()), "step_00000008");
+    const auto state = [](const fs::path& of) { return read_json((of / "step_00000020/state.json").string())["loop"]; };
+    for (const int step : {3, 4, 9, 12, 16, 19}) {
+        const fs::path cut = at.path / fmt::format("cut{}", step);
+        fs::create_directory(cut);
+        const std::string name = fmt::format("step_{:08}", step);
+        fs::copy(whole / name, cut / name, fs::copy_options::recursive);
+        fs::copy(whole / "log.jsonl", cut / "log.jsonl");
+        const Outcome o = run({"--resume", cut.string()});
+        ASSERT_EQ(o.code, Exit::done) << o.error;
+        EXPECT_EQ(losses(cut), losses(whole)) << "resumed after step " << step;
+        for (const char* key : {"since_best", "best_val", "last_val", "step"}) EXPECT_EQ(state(cut)[key], state(whole)[key]) << key;
+    }
+    EXPECT_NE(run({"--resume", whole.string()}).out.find("early stop: "), std::string::npos);
+    EXPECT_NE(run({"--resume", whole.string(), "--early-stop", "0"}).out.find("done: step 40"), std::string::npos);
+}
+
+// The log and the event files tell of every step once, however often the run was taken up again; samples too.
+TEST(train, a_resumed_run_logs_every_step_once) {
+    Temporary at;
+    const fs::path out = at.path / "run";
+    const std::vector<std::string> more{"--steps", "6", "--save-every", "2", "--sample-every", "3", "--tensorboard"};
+    ASSERT_EQ(run(small(out, write_text(at), more)).code, Exit::done);
+    fs::remove_all(out / "step_00000006");                           // as if it had died before the last save
+    const Outcome o = run({"--resume", out.string()});
+    ASSERT_EQ(o.code, Exit::done) << o.error;
+    std::vector<int> steps, samples;
+    for (const Json& line : log_lines(out)) {
+        if (line.contains("loss")) steps.push_back(line["step"]);
+        if (!line.contains("sample")) continue;
+        samples.push_back(line["step"]);
+        EXPECT_FALSE(line["sample"].get<std::string>().empty());
+    }
+    EXPECT_EQ(steps, (std::vector<int>{1, 2, 3, 4, 5, 6}));
+    EXPECT_EQ(samples, (std::vector<int>{3, 6}));
+    int events = 0, texts = 0;
+    for (const std::string& name : files::list(out.string())) {
+        if (!name.starts_with(EventFile::prefix)) continue;
+        const std::string bytes = files::read_file((out / name).string(), 1 << 20);
+        for (size_t p = 0; (p = bytes.find("train/loss", p)) != bytes.npos; p++) events++;
+        for (size_t p = 0; (p = bytes.find("sample", p)) != bytes.npos; p++) texts++;
+    }
+    EXPECT_EQ(events, 6);
+    EXPECT_EQ(texts, 2);
 }
 
 // The tokenizer goes into the checkpoint as the file it was, and back; the first file may be gone.

@@ -75,8 +75,6 @@ void Run::load() {
     B = options.batch;
     sequences = options.total_batch ? int(*options.total_batch / T) : B;
     steps = options.epochs ? int64_t(std::ceil(*options.epochs * double(data.train.windows()) / sequences)) : options.steps;
-    if (options.early_stop && !data.val)
-        throw Error(Exit::usage, "--early-stop", "there are no validation data", "give --val or a --val-fraction");
     const Plan plan = make_plan(config, B, options.dtype, options.recompute);
     flops = {double(plan.training_flops()) / config.T, double(plan.causal_flops()) / config.T, double(plan.palm_flops()) / config.T};
     if (!resumed) return;
