@@ -4,6 +4,7 @@
 #include "eval.h"
 #include "files.h"
 #include "plan.h"
+#include "report.h"
 #include "run.h"
 #include "sample.h"
 #include "tokenize.h"
@@ -52,6 +53,7 @@ Exit run_command(const Options& given) {
     if (options.command == Command::plot) return plot(options);
     if (options.threads > 0) omp_set_num_threads(options.threads);
     if (options.command == Command::tokenize) return tokenize(options);
+    if (options.command == Command::report) return write_report(options), Exit::done;
 
     using Kind = GpuFound::Kind;
     const GpuFound gpu = options.device == DeviceKind::cpu ? GpuFound{Kind::none, "not asked for"} : find_gpu();

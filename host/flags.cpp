@@ -170,7 +170,7 @@ std::vector<Flag> all_flags() {
         {"x", &O::x, "WHAT", "steps", "what runs along the axis: steps, tokens or seconds"}}));
     add(in("Report", report, {
         {"out", &O::out, "FILE", "", "the page to write (RUN/report.html)"},
-        {"prompt", &O::prompt, "TEXT", "\"Once upon\"", "text to show attention and the next tokens of (the data's first words)"}}));
+        {"prompt", &O::prompt, "TEXT", "\"Once upon\"", "text to show attention and expectations of (the last sample)"}}));
     add(in("Fit", plan, {
         {"gpu-memory", &O::gpu_memory, "SIZE", "24GiB", "say whether training fits in this much memory"}}));
     // clang-format on

@@ -3,6 +3,7 @@
 #include <array>
 #include <cmath>
 #include "curve.h"
+#include "html.h"
 
 namespace {
 
@@ -21,12 +22,6 @@ struct Range {
         return {low - room, high + room};
     }
 };
-
-std::string escaped(const std::string& text) {
-    std::string out;
-    for (char c : text) out += c == '&' ? "&amp;" : c == '<' ? "&lt;" : c == '>' ? "&gt;" : std::string(1, c);
-    return out;
-}
 
 // 0, 20, 40, ...: four to nine numbers with one or two digits that are not zero.
 std::vector<double> ticks(const Range& r) {

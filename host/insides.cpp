@@ -1,0 +1,71 @@
+#include "insides.h"
+#include <algorithm>
+#include <cmath>
+#include <numeric>
+#include "gpt.h"
+#include "huggingface.h"
+#include "inference.h"
+#include "tokenizer.h"
+
+namespace {
+
+constexpr int expectations = 5;
+
+// exp(score - lse): what forward divided by is still there.
+void add_attention(Insides& in, const Gpt<Cpu<float>>& model, int l) {
+    const AttentionHead at{1, in.T, model.NH, model.NKV, model.HS};
+    const float *qkv = model.x[model.ab[size_t(l)].qkv], *lse = model.stat[model.ab[size_t(l)].lse];
+    for (int h = 0; h < model.NH; h++)
+        for (int t = 0; t < in.T; t++)
+            for (int s = 0; s < in.T; s++) {
+                const float *q = qkv + at.query(0, t, h), *k = qkv + at.key(0, h * model.NKV / model.NH) + size_t(s) * size_t(at.row());
+                const float score = std::inner_product(q, q + model.HS, k, 0.0f) * at.scale();
+                in.attention.push_back(s <= t ? std::exp(score - lse[at.lse(0, h, t)]) : 0);
+            }
+}
+
+void add_expectations(Insides& in, const Gpt<Cpu<float>>& model, const Tokenizer& tokenizer, const std::vector<int>& ids, int t) {
+    std::vector<double> p(model.logits_of(t), model.logits_of(t) + model.V);
+    const double most = *std::max_element(p.begin(), p.end());
+    double sum = 0;
+    for (double& x : p) sum += x = std::exp(x - most);
+    for (double& x : p) x /= sum;
+    std::vector<int> order(p.size());
+    std::iota(order.begin(), order.end(), 0);
+    const auto end = order.begin() + std::min(expectations, model.V);
+    std::partial_sort(order.begin(), end, order.end(), [&](int a, int b) { return p[size_t(a)] != p[size_t(b)] ? p[size_t(a)] > p[size_t(b)] : a < b; });
+    std::vector<Expected>& row = in.next.emplace_back();
+    for (auto id = order.begin(); id != end; id++) row.push_back({tokenizer.token_text(*id), p[size_t(*id)]});
+    in.probability.push_back(t + 1 < in.T ? p[size_t(ids[size_t(t) + 1])] : 0);
+}
+
+}  // namespace
+
+Insides look_inside(const std::string& directory, const std::string& text, int most) {
+    const ModelDescription description = read_model_description(directory);
+    const Config& config = description.config;
+    const Tokenizer tokenizer = load_tokenizer(directory);
+    std::vector<int> ids = tokenizer.encode(text.empty() ? "\n" : text, Specials::recognised);
+    if (description.special.bos >= 0 && ids.at(0) != description.special.bos) ids.insert(ids.begin(), description.special.bos);
+    ids.resize(std::min(ids.size(), size_t(std::min(most, config.T))));
+    for (const int id : ids)
+        if (id >= config.V) throw Error(Exit::input, directory, "its tokenizer has more tokens than its vocabulary");
+
+    const int T = int(ids.size());
+    Gpt<Cpu<float>> model(config, T, Recompute::none, Cpu<float>());           // every layer's activations stay
+    check_weights(directory, config, model.weights);
+    model.allocate(Use::infer);
+    load_weights(directory, config, model.weights, [&](const Row& row, std::span<const float> values) {
+        upload_as(model.w[row.slot], values, model.on);
+    });
+    const BatchBuffer<Cpu<float>> buffer(T, model.on);
+    HostBatch one{1, T, ids, {}, std::vector<int>(ids.size()), {}};
+    std::iota(one.position.begin(), one.position.end(), 0);
+    model.forward(buffer.upload(one));
+
+    Insides in{config.L, config.NH, T, {}, {}, {}, {}};
+    for (const int id : ids) in.tokens.push_back(tokenizer.token_text(id));
+    for (int l = 0; l < config.L; l++) add_attention(in, model, l);
+    for (int t = 0; t < T; t++) add_expectations(in, model, tokenizer, ids, t);
+    return in;
+}
