@@ -219,7 +219,7 @@ TEST(eval, people_read_words) {
     testing::internal::CaptureStdout();
     run_command(parse({"eval", "--model", model, "--data", write_documents(folder, {0}), "--multiple-choice", write_questions(folder), "--device", "cpu"}));
     const std::string text = testing::internal::GetCapturedStdout();
-    for (const char* part : {"loss           ", "perplexity     ", "bits per byte  ", "scored         157 tokens (", "of 1 documents", "acc_norm       ", "llm.c"})
+    for (const char* part : {"loss           ", "perplexity     ", "bits per byte  ", "scored         157 tokens (", "of 1 document,", "acc_norm       ", "llm.c"})
         EXPECT_NE(text.find(part), text.npos) << text << part;
 }
 

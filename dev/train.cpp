@@ -235,6 +235,7 @@ TEST(train, kernels_train_as_the_reference_does) {
     EXPECT_EQ(losses(at.path / "fp32"), losses(at.path / "again"));
     const std::vector<Json> cpu = log_lines(at.path / "cpu"), fp32 = log_lines(at.path / "fp32"), bf16 = log_lines(at.path / "bf16");
     for (size_t i = 1; i < cpu.size(); i++) {
+        if (cpu[i].contains("sample")) continue;
         const char* key = cpu[i].contains("loss") ? "loss" : "val_loss";
         const double loss = cpu[i][key].get<double>();
         EXPECT_NEAR(fp32[i][key].get<double>() / loss, 1, 1e-5) << key << " " << i;

@@ -65,6 +65,7 @@ void warn(const Evaluation& e, const std::optional<TextScore>& text, const std::
         fmt::print(stderr, "warning: --multiple-choice: {} contexts are longer than {} tokens and lost their beginning\n", answers->cut, e.context);
 }
 
+std::string counted(uint64_t n, const char* what) { return fmt::format("{} {}{}", n, what, n == 1 ? "" : "s"); }
 double share(uint64_t part, uint64_t all) { return double(part) / double(all); }
 
 }  // namespace
@@ -93,9 +94,9 @@ std::string evaluation_text(const Evaluation& e, const std::optional<TextScore>&
         const Figures f = figures_of(*text);
         out += fmt::format("\nloss           {:.4f} nats a token\nperplexity     {:.4f}\nbits per byte  {}", f.loss, f.perplexity,
                            f.bits_per_byte ? fmt::format("{:.4f}", *f.bits_per_byte) : "not known: no tokenizer says what the tokens stand for");
-        out += fmt::format("\nscored         {} tokens{} of {} documents, in {} windows of up to {}, {} at a time; {} tokens/s", text->tokens,
-                           text->facts.bytes ? fmt::format(" ({} bytes)", *text->facts.bytes) : "", text->facts.documents, text->windows,
-                           e.context, e.text.stride, short_count(double(text->tokens) / std::max(text->seconds, 1e-9)));
+        out += fmt::format("\nscored         {} tokens{} of {}, in {} of up to {}, {} at a time; {} tokens/s", text->tokens,
+                           text->facts.bytes ? fmt::format(" ({} bytes)", *text->facts.bytes) : "", counted(text->facts.documents, "document"),
+                           counted(text->windows, "window"), e.context, e.text.stride, short_count(double(text->tokens) / std::max(text->seconds, 1e-9)));
     }
     if (answers) {
         const uint64_t n = answers->questions;

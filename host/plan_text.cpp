@@ -1,11 +1,11 @@
 #include <fmt/core.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <sstream>
 
 #include "error.h"
 #include "plan.h"
+#include "terminal.h"
 
 namespace {
 
@@ -175,10 +175,10 @@ void run_plan(const Options& o, const Config& config) {
     std::string text = plan_text(o.model, plan) + family_text(o.model, plan);
     if (o.gpu_memory) text += remedies_text(plan, o.gpu_memory->count);
 
-    const bool terminal = isatty(STDOUT_FILENO);
+    const bool colour = wants_colour();
     std::istringstream lines(text);
     for (std::string line; std::getline(lines, line);) {
-        const bool heading = terminal && !line.starts_with(" ");
+        const bool heading = colour && !line.starts_with(" ");
         fmt::print("{}{}{}\n", heading ? "\033[1m" : "", line, heading ? "\033[0m" : "");
     }
     std::fflush(stdout);

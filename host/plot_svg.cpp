@@ -23,15 +23,16 @@ struct Range {
     }
 };
 
-// 0, 20, 40, ...: four to nine numbers with one or two digits that are not zero.
-std::vector<double> ticks(const Range& r) {
-    const double rough = (r.high - r.low) / 6, power = std::pow(10, std::floor(std::log10(rough)));
+// 0, 20, 40, ...: about `many` numbers with one or two digits that are not zero.
+std::vector<double> ticks(const Range& r, int many = 6) {
+    const double rough = (r.high - r.low) / many, power = std::pow(10, std::floor(std::log10(rough)));
     const double step = power * (rough / power < 1.5 ? 1 : rough / power < 3.5 ? 2 : rough / power < 7.5 ? 5 : 10);
     std::vector<double> all;
     for (double k = std::ceil(r.low / step - 1e-9); k * step <= r.high + 1e-9 * step; k++) all.push_back(k == 0 ? 0 : k * step);
     return all;
 }
 std::string label(double v) {
+    if (std::abs(v) < 1e-12) return "0";         // and never -0
     for (const auto& [size, unit] : {std::pair(1e9, "B"), {1e6, "M"}, {1e4, "k"}})
         if (std::abs(v) >= size) return fmt::format("{:g}{}", v / (unit[0] == 'k' ? 1e3 : size), unit);
     return fmt::format("{:g}", std::round(v * 1e9) / 1e9);
@@ -52,14 +53,17 @@ std::vector<XY> thinned(const std::vector<XY>& points) {
     return out;
 }
 
-// What lies between the noise: a running mean over a fiftieth of the run.
+// What lies between the noise: the mean over a fiftieth of the run around each point, as far to both sides, so that it does not lag.
 std::vector<XY> smoothed(std::vector<XY> points) {
-    const double keep = 1 - 1 / std::max(1.0, double(points.size()) / 50);
-    double mean = 0, weight = 0;
-    for (XY& p : points) {
-        if (!std::isfinite(p.y)) continue;
-        mean = keep * mean + (1 - keep) * p.y, weight = keep * weight + (1 - keep);
-        p.y = mean / weight;
+    const size_t n = points.size();
+    std::vector<double> sum(n + 1), count(n + 1);
+    for (size_t i = 0; i < n; i++) {
+        const bool is = std::isfinite(points[i].y);
+        sum[i + 1] = sum[i] + (is ? points[i].y : 0), count[i + 1] = count[i] + is;
+    }
+    for (size_t i = 0; i < n; i++) {
+        const size_t reach = std::min({i, n - 1 - i, n / 100}), begin = i - reach, end = i + reach + 1;
+        if (std::isfinite(points[i].y)) points[i].y = (sum[end] - sum[begin]) / (count[end] - count[begin]);
     }
     return points;
 }
@@ -83,16 +87,11 @@ struct Panel {
     }
     std::string grid() const {
         std::string out;
-        for (double v : ticks(y))
+        for (double v : ticks(y, bottom - top > 150 ? 6 : 4))
             out += fmt::format("<path class=\"grid\" d=\"M{} {:.1f}H{}\"/><text x=\"{}\" y=\"{:.1f}\" text-anchor=\"end\">{}</text>\n", left,
                                py(v), right, left - 8, py(v) + 4, label(v));
         for (double v : ticks(x)) out += fmt::format("<path class=\"grid\" d=\"M{0:.1f} {1}V{2}\"/>", px(v), top, bottom);
         return out + "\n";
-    }
-    std::string right_labels() const {
-        std::string out;
-        for (double v : ticks(y)) out += fmt::format("<text x=\"{}\" y=\"{:.1f}\">{}</text>\n", right + 8, py(v) + 4, label(v));
-        return out;
     }
     std::string x_labels(const char* what) const {
         std::string out;
@@ -148,8 +147,8 @@ text { font: 12px system-ui, sans-serif; fill: var(--soft) }
 }  // namespace
 
 std::string plot_svg(const std::vector<Curve>& curves, PlotAxis axis) {
-    const double head = 24 + 20 * double(curves.size()), height = head + 560;
-    Panel loss{head + 26, head + 346, {}, {}}, rate{head + 402, head + 512, {}, {}}, norm = rate;
+    const double head = 24 + 20 * double(curves.size()), height = head + 670;
+    Panel loss{head + 26, head + 346, {}, {}}, rate{head + 392, head + 482, {}, {}}, norm{head + 528, head + 618, {}, {}};
     for (const Curve& c : curves) {
         for (const StepPoint& p : c.steps)
             loss.x.add(along(p, axis)), loss.y.add(p.loss), rate.y.add(p.lr), norm.y.add(p.grad_norm);
@@ -164,8 +163,8 @@ std::string plot_svg(const std::vector<Curve>& curves, PlotAxis axis) {
     out += style + fmt::format("<rect width=\"{}\" height=\"{}\" fill=\"var(--paper)\"/>\n", width, height) + legend(curves, 24);
     out += fmt::format("<text class=\"title\" x=\"{}\" y=\"{}\">loss: faint every step, solid smoothed, dashed validation</text>\n", left,
                        loss.top - 8) + loss.grid();
-    out += fmt::format("<text class=\"title\" x=\"{}\" y=\"{}\">learning rate</text><text class=\"title\" x=\"{}\" y=\"{}\" text-anchor=\"end\">"
-                       "gradient norm, dashed</text>\n", left, rate.top - 8, right, rate.top - 8) + rate.grid() + norm.right_labels();
+    for (const auto& [panel, what] : {std::pair(&rate, "learning rate"), {&norm, "gradient norm: faint every step, solid smoothed"}})
+        out += fmt::format("<text class=\"title\" x=\"{}\" y=\"{}\">{}</text>\n", left, panel->top - 8, what) + panel->grid();
     for (size_t i = 0; i < curves.size(); i++) {
         const char* color = colors[i % colors.size()];
         if (const auto ideal = curves[i].ideal)
@@ -173,8 +172,9 @@ std::string plot_svg(const std::vector<Curve>& curves, PlotAxis axis) {
                                left, loss.py(*ideal), right, right - 4, loss.py(*ideal) - 5, *ideal);
         out += losses(loss, curves[i], axis, color);
         out += rate.line(thinned(points_of(curves[i], axis, &StepPoint::lr)), color, "stroke-width=\"1.6\"");
-        out += norm.line(thinned(points_of(curves[i], axis, &StepPoint::grad_norm)), color, "stroke-dasharray=\"3 3\" opacity=\"0.7\"");
+        const std::vector<XY> norms = points_of(curves[i], axis, &StepPoint::grad_norm);
+        out += norm.line(thinned(norms), color, "class=\"faint\"") + norm.line(thinned(smoothed(norms)), color, "stroke-width=\"1.6\"");
     }
     const char* names[] = {"steps", "tokens", "seconds"};
-    return out + rate.x_labels(names[int(axis)]) + "</svg>\n";
+    return out + norm.x_labels(names[int(axis)]) + "</svg>\n";
 }

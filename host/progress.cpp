@@ -3,7 +3,8 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 #include <cstdio>
-#include <cstdlib>
+#include "terminal.h"
+#include "utf8.h"
 
 std::string short_count(double n) {
     const char* unit = "";
@@ -20,7 +21,7 @@ std::string short_time(double seconds) {
     return s < 3600 ? fmt::format("{}:{:02}", s / 60, s % 60) : fmt::format("{}:{:02}:{:02}", s / 3600, s / 60 % 60, s % 60);
 }
 
-Progress::Progress() : terminal(isatty(STDOUT_FILENO)), colour(terminal && !std::getenv("NO_COLOR")) {}
+Progress::Progress() : terminal(isatty(STDOUT_FILENO)), colour(wants_colour()) {}
 
 Progress::~Progress() { clear(); }
 
@@ -45,7 +46,8 @@ void Progress::status(const std::string& text, bool due) {
     last = seconds();
     winsize size = {};
     const size_t columns = ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 1 ? size.ws_col - 1 : 119;
-    fmt::print("\r\033[K{}{}{}", colour ? "\033[36m" : "", text.substr(0, columns), colour ? "\033[0m" : "");
+    const std::string_view fits = std::string_view(text).substr(0, columns);
+    fmt::print("\r\033[K{}{}{}", colour ? "\033[36m" : "", fits.substr(0, complete_utf8(fits)), colour ? "\033[0m" : "");
     std::fflush(stdout);
     shown = true;
 }

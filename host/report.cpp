@@ -13,7 +13,7 @@
 
 namespace {
 
-constexpr int most_tokens = 32;                  // of the prompt
+constexpr int most_tokens = 48;                  // of the prompt
 constexpr size_t most_speeds = 600;              // points of the curve
 
 constexpr const char* style = R"(<style>
@@ -27,7 +27,7 @@ svg { max-width: 100%; height: auto; display: block }
 .cards { display: grid; grid-template-columns: repeat(auto-fit, minmax(150px, 1fr)); gap: 12px; margin: 20px 0 }
 .cards div { background: var(--card); border: 1px solid var(--line); border-radius: 8px; padding: 10px 14px; color: var(--soft); font-size: 13px }
 .cards b { display: block; color: var(--ink); font-size: 20px; font-weight: 600 }
-.tables { display: flex; flex-wrap: wrap; gap: 28px } .wide { overflow-x: auto }
+.tables { display: flex; flex-wrap: wrap; gap: 28px; align-items: flex-start } .wide { overflow-x: auto }
 table { border-collapse: collapse; font-size: 13px } th { text-align: left; color: var(--soft); font-weight: 600 }
 td, th { padding: 3px 14px 3px 0; border-bottom: 1px solid var(--line); vertical-align: top } td.number { text-align: right; padding-right: 0 }
 td:first-child { color: var(--soft) } td, pre { overflow-wrap: anywhere }
@@ -100,7 +100,7 @@ std::string speed_section(const Story& s) {
 std::string memory_table(const Story& s) {
     if (!problems(s.config, s.options.batch).empty()) return "";
     const Memory m = make_plan(s.config, s.options.batch, s.options.dtype, s.options.recompute).memory;
-    std::string out = "<table><tr><th>memory</th><th></th></tr>\n";
+    std::string out = "<table><tr><th colspan=\"2\">memory</th></tr>\n";
     const std::pair<const char*, uint64_t> rows[] = {{"weights", m.weights}, {"gradients", m.gradients}, {"Adam's moments", m.moments},
                                                      {"fp32 master copy", m.master}, {"activations", m.activations},
                                                      {"statistics", m.statistics}, {"total", m.total()}};
@@ -109,10 +109,10 @@ std::string memory_table(const Story& s) {
 }
 
 std::string configuration(const Story& s) {
-    std::string out = "<h2>Configuration</h2>\n<div class=\"tables\">\n<table><tr><th>model</th><th></th></tr>\n";
+    std::string out = "<h2>Configuration</h2>\n<div class=\"tables\">\n<table><tr><th colspan=\"2\">model</th></tr>\n";
     const Json model = to_json(s.config);
     for (const auto& [name, value] : model.items()) out += row(name, value_text(value));
-    out += "</table>\n<table><tr><th>flags that were not left at their default</th><th></th></tr>\n";
+    out += "</table>\n<table><tr><th colspan=\"2\">flags that were not left at their default</th></tr>\n";
     const auto usual = to_json(default_options(Command::train)), mine = to_json(s.options);
     for (const auto& [name, value] : mine.items()) if (usual[name] != value && !value.is_null()) out += row("--" + name, value_text(value));
     return out + "</table>\n" + memory_table(s) + "</div>\n";

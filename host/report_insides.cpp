@@ -10,6 +10,13 @@ namespace {
 constexpr Colour ink{47, 126, 216};              // reads well on white and on black
 constexpr int cell = 16;                         // pixels of a token in a map that was opened
 
+// A space that can be seen.
+std::string shown(const std::string& token) {
+    std::string out;
+    for (const char c : token) out += c == ' ' ? "␣" : std::string(1, c);
+    return escaped(out);
+}
+
 // The square root of a probability: what is small still shows.
 std::string map_of(const Insides& in, int l, int h) {
     std::vector<uint8_t> opacity;
@@ -20,7 +27,7 @@ std::string map_of(const Insides& in, int l, int h) {
 
 std::string maps(const Insides& in) {
     std::string tokens;
-    for (const std::string& token : in.tokens) tokens += "<li>" + escaped(token) + "</li>";
+    for (const std::string& token : in.tokens) tokens += "<li>" + shown(token) + "</li>";
     std::string out = fmt::format("<style>.map:target img {{ width: {0}px; height: {0}px }} .map:target li {{ height: {1}px; line-height: {1}px }}</style>\n",
                                   in.T * cell, cell);
     for (int l = 0; l < in.L; l++) {
@@ -36,12 +43,12 @@ std::string maps(const Insides& in) {
 std::string expectations(const Insides& in) {
     std::string out = "<div class=\"wide\"><table class=\"next\"><tr><th>after</th><th>what came</th><th>the five likeliest</th></tr>\n";
     for (size_t t = 0; t < in.next.size(); t++) {
-        out += "<tr><td><code>" + escaped(in.tokens[t]) + "</code></td><td>";
-        if (t + 1 < in.tokens.size()) out += fmt::format("<code>{}</code> {:.1f}%", escaped(in.tokens[t + 1]), 100 * in.probability[t]);
+        out += "<tr><td><code>" + shown(in.tokens[t]) + "</code></td><td>";
+        if (t + 1 < in.tokens.size()) out += fmt::format("<code>{}</code> {:.1f}%", shown(in.tokens[t + 1]), 100 * in.probability[t]);
         out += "</td><td class=\"bars\">";
         for (const Expected& e : in.next[t])
             out += fmt::format("<span style=\"--p:{:.4f}\"{}><code>{}</code> {:.1f}%</span>", e.probability,
-                               t + 1 < in.tokens.size() && e.text == in.tokens[t + 1] ? " class=\"came\"" : "", escaped(e.text), 100 * e.probability);
+                               t + 1 < in.tokens.size() && e.text == in.tokens[t + 1] ? " class=\"came\"" : "", shown(e.text), 100 * e.probability);
         out += "</td></tr>\n";
     }
     return out + "</table></div>\n";

@@ -2,6 +2,7 @@
 #include <fmt/core.h>
 #include <cmath>
 #include "peaks.h"
+#include "plan.h"
 #include "run.h"
 #include "utf8.h"
 
@@ -19,6 +20,14 @@ std::string with_commas(uint64_t n) {
     return text;
 }
 
+std::string memory_text(const Memory& m) {
+    const std::pair<const char*, uint64_t> rows[] = {{"weights", m.weights}, {"gradients", m.gradients}, {"Adam's moments", m.moments},
+                                                     {"fp32 master copy", m.master}, {"activations", m.activations}, {"statistics", m.statistics}};
+    std::string parts;
+    for (const auto& [name, bytes] : rows) if (bytes) parts += fmt::format("{}{} {}B", parts.empty() ? "" : ", ", name, short_count(double(bytes)));
+    return fmt::format("{}B: {}", short_count(double(m.total())), parts);
+}
+
 double perplexity_gap(double loss, double ideal) { return 100 * (loss / ideal - 1); }
 }  // namespace
 
@@ -33,6 +42,7 @@ void Run::announce(size_t parameters, const std::string& device) {
     progress.note(fmt::format("batch   {} sequences of {} = {} tokens a step{}; {} steps = {:.1f} epochs", sequences, T, with_commas(size_t(sequences) * T),
                               sequences > B ? fmt::format(" in {} micro-batches", sequences / B) : "", steps,
                               double(steps) * sequences / double(data.train.windows())));
+    progress.note("memory  " + memory_text(make_plan(config, B, options.dtype, options.recompute).memory));
     progress.note("device  " + device);
     if (const Peaks* peaks = find_peaks(device)) peak_products = peaks->products;
     progress.note("run     " + directory + (resumed ? fmt::format(", resumed at step {}", state.step) : ""));
