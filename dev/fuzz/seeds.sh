@@ -26,5 +26,8 @@ manifest) echo '{"format":"gpt.cu checkpoint","version":1,"step":1,"sequence":1,
 state) echo '{"loop":{"step":1,"samples":2,"skipped":0,"skipped_in_a_row":0,"best_val":"0x1p+0","last_val":"nan",
     "log_bytes":3},"options":{"model":"tiny","layers":2,"data":["a","b"],"lr":0.1,"steps":5}}' | put one ;;
 command_line) printf '%s\n' train --model gpt2 --layers 3 --lr=1e-3 --steps 5 --data a b --total-batch 16384 | put train ;;
+questions)
+    echo '{"ctx":"a b","endings":["c","d e"],"label":1}' | put lines
+    { little 20240522 1 1 26; zeros 1008; printf '\377\377\032\0\0\0\001\0\002\0\002\0a\0b\0\001\0c\0\002\0d\0e\0'; } | put llmc ;;
 esac
 for file in "$(dirname "$0")/seeds/$target"_*; do [ ! -e "$file" ] || cp "$file" "$folder/seed_$(basename "$file")"; done

@@ -1,0 +1,20 @@
+// Files of multiple-choice questions, as JSON lines and as llm.c's.
+#include "host/multiple_choice.h"
+
+#include "fuzz.h"
+
+void fuzz(std::string_view input) {
+    constexpr int context = 64;
+    static const FuzzDirectory folder;
+    static const Tokenizer tokenizer = byte_tokenizer();
+    for (const std::string name : {"questions.bin", "questions.jsonl"}) {
+        folder.write(name, input);
+        accepts([&] {
+            for (const Question& q : read_questions(folder.path + "/" + name, &tokenizer, {}, tokenizer.vocab_size()))
+                for (size_t i = 0; i < q.endings.size(); i++) {
+                    const Segment s = segment_of(q, i, context, "a question");
+                    expect(s.scored >= 1 && s.targets() == q.endings[i].size() && s.tokens.size() <= context + 1, "an ending is scored");
+                }
+        });
+    }
+}
