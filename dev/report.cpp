@@ -78,6 +78,8 @@ TEST(report, hostile_text_stays_text) {
     EXPECT_EQ(count(page, "&lt;/script&gt;&lt;script&gt;alert(&#39;1&#39;)"), 1);
     EXPECT_EQ(count(page, "&amp;amp;&quot;\xEF\xBF\xBD"), 1);
     EXPECT_EQ(escaped("a\xFF<"), "a\xEF\xBF\xBD&lt;");
+    const Insides spoken{1, 1, 2, {hostile, hostile}, {1, 0, 0.5, 0.5}, {{{hostile, 1}}, {{hostile, 1}}}, {1, 0}};
+    EXPECT_EQ(count(insides_html(spoken), "<script") + count(insides_html(spoken), "alert('"), 0);
     Story story = read_story(run);
     story.curve.name = story.options.model = hostile;
     EXPECT_EQ(count(report_page(story, {}, hostile), "<script"), 0);
