@@ -45,7 +45,7 @@ TEST(linear, kernels) {
 // What the tensor cores do: around the edges of their tiles, and weights' gradients whose sum is split.
 TEST(linear, tensor) {
     struct Shape { int N, C, OC; };
-    for (auto [N, C, OC] : {Shape{1, 8, 8}, {128, 32, 128}, {129, 40, 264}, {31, 136, 8}, {2053, 8, 16}, {4100, 16, 8}})
+    for (auto [N, C, OC] : {Shape{17, 8, 8}, {128, 32, 128}, {129, 40, 264}, {31, 136, 8}, {2053, 8, 16}, {4100, 16, 8}})
         for (const Gemm gemm : gemms()) check_linear<bf16>(N, C, OC, Bias::yes, gemm);
 }
 
@@ -55,6 +55,54 @@ TEST(linear, assigned_gradients) {
         check_linear<float>(7, 72, 40, Bias::yes, gemm, Into::assign);
         check_linear<bf16>(31, 136, 8, Bias::yes, gemm, Into::assign);
         check_linear<bf16>(4100, 16, 8, Bias::yes, gemm, Into::assign);
+    }
+}
+
+// Few rows, as in generation: around the edges of a block's outputs and of the steps of its warps along k.
+TEST(linear, few_rows) {
+    struct Shape { int N, C, OC; };
+    for (auto [N, C, OC] : {Shape{1, 8, 8}, {1, 33, 5}, {2, 1032, 24}, {8, 776, 40}, {9, 264, 72}, {linear_few, 2056, 16}})
+        for (const Bias bias : {Bias::yes, Bias::no})
+            for (const Gemm gemm : gemms()) {
+                check_linear<float>(N, C, OC, bias, gemm);
+                check_linear<bf16>(N, C, OC, bias, gemm);
+            }
+}
+
+// A row gives the same bits alone, with others, and wherever it stands among them.
+template <class T>
+void check_rows_alone(int C, int OC) {
+    const Gpu<T> on;
+    std::mt19937 random(6);
+    std::normal_distribution<float> normal;
+    const auto upload = [&](size_t n) {
+        std::vector<T> values(n);
+        for (T& x : values) x = T(normal(random));
+        T* p = on.template allocate<T>(n);
+        on.upload(p, values.data(), n);
+        return p;
+    };
+    const T *inp = upload(size_t(linear_few) * C), *weight = upload(size_t(OC) * C), *bias = upload(OC);
+    T* out = on.template allocate<T>(size_t(linear_few) * OC);
+    const auto product = [&](int first, int N) {
+        linear_forward(out, inp + size_t(first) * C, weight, bias, N, C, OC, on);
+        std::vector<T> rows(size_t(N) * OC);
+        on.download(rows.data(), out, rows.size());
+        return rows;
+    };
+    const std::vector<T> all = product(0, linear_few);
+    for (int first = 0; first < linear_few; first++)
+        for (int N : {1, 3, 8}) {
+            if (first + N > linear_few) continue;
+            const std::vector<T> rows = product(first, N);
+            EXPECT_EQ(std::memcmp(rows.data(), all.data() + size_t(first) * OC, rows.size() * sizeof(T)), 0)
+                << dtype_name<T> << " C=" << C << ": rows " << first << " to " << first + N - 1;
+        }
+}
+TEST(linear, rows_alone) {
+    for (const int C : {33, 264}) {
+        check_rows_alone<float>(C, 24);
+        check_rows_alone<bf16>(C, 24);
     }
 }
 

@@ -8,7 +8,7 @@ struct Shape {
     int N, C, OC;
 };
 enum class Bias { yes, no };
-const Shape shapes[] = {{1, 8, 8}, {7, 33, 20}, {130, 40, 72}, {65, 64, 264}};
+const Shape shapes[] = {{1, 8, 8}, {7, 33, 20}, {130, 40, 72}, {65, 64, 264}, {3, 520, 24}, {16, 64, 40}};
 
 template <class T>
 void check_forward(const Shape& s, Bias has, Gemm gemm) {

@@ -86,6 +86,7 @@ std::vector<Flag> sampling_flags() { return {
     {"top-k",       &O::top_k,       "N", "0",   "only the N likeliest tokens; 0: all", at_least(0)},
     {"top-p",       &O::top_p,       "P", "1",   "only the likeliest tokens that together reach P", positive_part},
     {"min-p",       &O::min_p,       "P", "0",   "only tokens at least P times as likely as the first", between(0, 1)},
+    {"repetition-penalty", &O::repetition_penalty, "X", "1", "above 1: what stands there already becomes less likely", more_than(0)},
 }; }
 
 std::vector<Flag> eval_flags() { return {
@@ -160,8 +161,15 @@ std::vector<Flag> all_flags() {
     add(in("Run directory", train, run_flags()));
     add(in("Sampling", train | sample, sampling_flags()));
     add(in("Sampling", sample, {
-        {"tokens", &O::tokens, "N", "256", "tokens of a sample", at_least(1)},
-        {"count", &O::count, "N", "1", "samples", at_least(1)}}));
+        {"tokens", &O::tokens, "N", "256", "tokens of a sample, at most", at_least(1)},
+        {"count", &O::count, "N", "1", "samples of every prompt", at_least(1)},
+        {"prompt-file", &O::prompt_file, "FILE", "prompts.txt", "a prompt a line; .jsonl: strings, or objects with a \"prompt\"; - is standard input"},
+        {"interactive", &O::interactive, "", "false", "ask for prompts, one a line, until the input ends"},
+        {"ignore-eos", &O::ignore_eos, "", "false", "write on where the model ends a text"},
+        {"context", &O::context, "T", "256",
+         "tokens the model sees (its own context; --interactive: at most 4096). Of a longer text it sees the half context that is being written and the half before", at_least(1)},
+        {"batch", &O::batch, "N", "16", "samples written at the same time, at most", between(1, 16)},
+        {"cache", &O::cache, "", "true", "keep keys and values; --cache=false computes the whole text again for every token"}}));
     add(in("What to score", eval, eval_flags()));
     add(in("Tokens", tokenize, tokenize_flags()));
     add(in("Training a tokenizer", tokenize, train_bpe_flags()));

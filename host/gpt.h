@@ -4,10 +4,11 @@
 //   NH query heads   NKV key/value heads   HS head size   QKV = (NH + 2*NKV) * HS
 #pragma once
 #include "config.h"
+#include "kv_cache.h"
 #include "layout.h"
 #include "reference/cross_entropy_fused.h"
 #include "reference/embedding.h"
-#include "reference/attention.h"
+#include "reference/attention_decode.h"
 #include "reference/dropout.h"
 #include "reference/linear_fused.h"
 #include "reference/qk_norm_rope.h"
@@ -20,6 +21,8 @@ enum class Use { infer, train };             // only training needs memory for g
 struct Batch {
     int B, T;
     const int *token, *target, *position, *first;   // (B,T)
+    Cached cached = Cached::no;
+    std::span<const int> sequences = {};            // of the cache, all of which get the prompt's keys and values
 };
 
 // Rows of P logits that are kept at a time, of N. Where all of them need more memory than this, the head goes over the
@@ -61,13 +64,15 @@ struct Gpt {
     NormActs norm_out;
     Slot branch, d_x, d_c, d_att, d_wide;            // scratch: one tensor each, reused by every block
 
+    KvCache<Real> cache;                                   // for generation, where allocate_cache() made it
     Buffer<Real> w, x;                                     // weights, activations
     Buffer<Stat> dw, stat;                                 // gradients of the weights, statistics
     Noise* noise;                                          // in device memory: set by the trainer before each micro-batch
     Stat* d_loss;                                          // likewise: 1 / valid targets of the whole batch
     int logits_begin = 0;                                  // the token whose logits come first in memory
 
-    // Lays out the tables only; allocate() makes them memory. N: the most tokens a forward will see.
+    // Lays out the tables only; allocate() makes them memory. N: the most tokens a forward will see; rows: of logits that
+    // are kept, if not as many as training likes.
     Gpt(const Config& config, int N, Recompute recompute, Device device) : Gpt(config, N, recompute, device, 0) {}
     Gpt(const Config& config, int N, Recompute recompute, Device device, int rows)
         : c(config), N_max(N), head_rows(rows ? rows : rows_of_logits(N, P, sizeof(Real))), recompute(recompute), on(device) {
@@ -89,6 +94,12 @@ struct Gpt {
         fill_constants();
     }
 
+    // Room for the keys and values of B sequences of at most TT tokens; an earlier cache is given up.
+    void allocate_cache(int B, int TT) {
+        const size_t sequence = size_t(NKV) * TT * HS, all = sequence * B * c.L;
+        cache = {on.template allocate<Real>(all), on.template allocate<Real>(all), B, TT, sequence};
+    }
+
     size_t parameters() const {
         return std::accumulate(weights.rows.begin(), weights.rows.end(), size_t(0), [](size_t n, const Row& row) { return n + row.size(); });
     }
@@ -98,12 +109,18 @@ struct Gpt {
     void forward(const Batch& b, float dropout = 0, Use use = Use::infer) {
         const auto range = on.range("forward");
         const int N = b.B * b.T;
+        forward_blocks(b, dropout);
+        for (int n = 0; n < N; n += head_rows) forward_head(n, std::min(head_rows, N - n), b.target, use);
+    }
+
+    // All but the head: what is left of a prompt.
+    void forward_blocks(const Batch& b, float dropout = 0) {
+        const int N = b.B * b.T;
         REQUIRE(N <= N_max && b.T <= T);
         embedding_forward(x[block_in(0)], b.token, b.position, w[wte], position_table(), N, C, on);
         drop_forward(block_in(0), site(c.L, 0), dropout, N);
         norm_forward(block_norm(0), block_in(0), block_norm_weights(0), N);
         for (int l = 0; l < c.L; l++) forward_block(l, b, dropout);
-        for (int n = 0; n < N; n += head_rows) forward_head(n, std::min(head_rows, N - n), b.target, use);
     }
 
     // logits = head(norm(out)) of the tokens first .. first + rows - 1
@@ -159,10 +176,24 @@ struct Gpt {
         const int N = b.B * b.T;
         linear(a.qkv_raw, a.norm1.out, p.qkv, N);
         heads_forward(a, p, b);
-        attention_forward(x[a.att], stat[a.lse], x[a.qkv], b.first, drop(site(l, 0), dropout), b.B, b.T, NH, NKV, HS, on);
+        attend(l, b, dropout);
         linear(branch, a.att, p.proj, N);
         drop_forward(branch, site(l, 1), dropout, N);
         residual_norm_forward(a.mid, a.norm2, a.in, p.norm2, N);
+    }
+
+    void attend(int l, const Batch& b, float dropout) {
+        const BlockActs& a = ab[l];
+        const auto keys = [&](int sequence) { return cache.keys + cache.at(l, sequence); };
+        const auto values = [&](int sequence) { return cache.values + cache.at(l, sequence); };
+        if (b.cached == Cached::extend) {
+            REQUIRE(b.T == 1 && b.B == cache.B);
+            return attention_decode(x[a.att], keys(0), values(0), x[a.qkv], b.position, b.B, cache.T, NH, NKV, HS, on);
+        }
+        attention_forward(x[a.att], stat[a.lse], x[a.qkv], b.first, drop(site(l, 0), dropout), b.B, b.T, NH, NKV, HS, on);
+        if (b.cached == Cached::no) return;
+        REQUIRE(b.B == 1 && b.T <= cache.T);
+        for (int i : b.sequences) attention_keep(keys(i), values(i), x[a.qkv], b.T, cache.T, NH, NKV, HS, on);
     }
 
     void forward_mlp_inputs(int l, int N) {                                 // from norm2 to what `down` multiplies

@@ -57,13 +57,20 @@ private:
     int* tokens;                                          // (4,N)
 };
 
+// One text from its beginning.
+inline HostBatch whole_text(std::span<const int> tokens) {
+    HostBatch one{1, int(tokens.size()), {tokens.begin(), tokens.end()}, {}, std::vector<int>(tokens.size()), {}};
+    std::iota(one.position.begin(), one.position.end(), 0);
+    return one;
+}
+
 // Logits (V) of the token that follows `tokens`; at most the model's context of them.
 template <class Device>
-std::vector<float> next_logits(Gpt<Device>& model, const BatchBuffer<Device>& buffer, const std::vector<int>& tokens) {
-    HostBatch one{1, int(tokens.size()), tokens, {}, std::vector<int>(tokens.size()), {}};
-    std::iota(one.position.begin(), one.position.end(), 0);
-    model.forward(buffer.upload(one));
-    std::vector<typename Device::Real> last(model.V);
-    model.on.download(last.data(), model.logits_of(int(tokens.size()) - 1), last.size());
-    return {last.begin(), last.end()};
+std::vector<float> next_logits(Gpt<Device>& model, const BatchBuffer<Device>& buffer, std::span<const int> tokens) {
+    const int last = int(tokens.size()) - 1;
+    model.forward_blocks(buffer.upload(whole_text(tokens)));
+    model.forward_head(last, 1, nullptr, Use::infer);
+    std::vector<typename Device::Real> row(model.V);
+    model.on.download(row.data(), model.logits_of(last), row.size());
+    return {row.begin(), row.end()};
 }

@@ -75,9 +75,10 @@ struct Options {
     std::optional<std::string> resume;           // "": the newest run
     std::optional<StepRange> profile_steps;
 
-    std::optional<std::string> prompt;
+    std::optional<std::string> prompt, prompt_file;
     int tokens = 0, count = 0, top_k = 0;        // top_k 0: off
-    double temperature = 0, top_p = 0, min_p = 0;
+    double temperature = 0, top_p = 0, min_p = 0, repetition_penalty = 0;
+    bool interactive = false, ignore_eos = false, cache = false;
 
     std::optional<int> stride;                   // of eval: tokens a window scores; none: the context
     std::string multiple_choice;

@@ -67,6 +67,9 @@ std::vector<std::string> contradictions(const Options& o) {
                fmt::format("--model: {} is a preset and has no weights; give a directory, a preset of that name can be "
                            "trained with: train_gpt --model {}",
                            o.model, o.model));
+        both("prompt", "prompt-file", "prompts come from one or the other");
+        both("interactive", "prompt", "it asks for prompts");
+        both("interactive", "prompt-file", "it asks for prompts");
     } else {
         std::error_code ignored;
         const bool is_path = o.model.find('/') != std::string::npos || std::filesystem::exists(o.model, ignored);

@@ -1,43 +1,116 @@
 // `train_gpt sample`: text from a saved model, for any device.
 #pragma once
-#include <filesystem>
+#include <fmt/core.h>
 #include "commands.h"
-#include "generate.h"
+#include "flag.h"
+#include "generator.h"
 #include "huggingface.h"
-#include "inference.h"
-#include "options.h"
 #include "run.h"
+#include "sample_text.h"
 #include "signals.h"
-#include "tokenizer.h"
+
+template <class Device>
+class Sampler {
+public:
+    Sampler(const Options& options, const Device& on)
+        : options(options), on(on), directory(model_directory(options.model)), description(read_model_description(directory)),
+          config(description.config), tokenizer(load_tokenizer(directory)) {
+        check_weights(directory, config, Gpt<Device>(config, 1, Recompute::none, on).weights);
+        const int context = options.context.value_or(options.interactive ? std::min(config.T, 4096) : config.T);
+        if (context > config.T)
+            throw Error(Exit::usage, "--context", fmt::format("{} is beyond the model's {}", context, config.T), "leave it out");
+        how = {.sampling = sampling_of(options), .repetition_penalty = float(options.repetition_penalty), .tokens = options.tokens,
+               .seed = options.seed, .context = context, .separator = description.special.bos};
+        if (!options.ignore_eos) how.ends = description.special.eos;
+    }
+
+    int context() const { return how.context; }
+
+    // Loads the model for `count` texts at most, with prompts of at most so many tokens.
+    void load(size_t longest_prompt, size_t count) {
+        const size_t context = how.context, whole = longest_prompt + how.tokens;
+        length = int(std::min(context, whole));
+        const size_t of_cache = sizeof(typename Device::Real) * 2 * config.L * config.NKV * config.HS * length;
+        const size_t fit = std::max<size_t>(most_cache_bytes / of_cache, 1);
+        B = options.cache ? int(std::min({count, size_t(options.batch), size_t(linear_few), fit})) : 1;
+        const size_t at_once = !options.cache ? length : whole > context ? context : longest_prompt;
+        model.emplace(config, std::max(int(at_once), B), Recompute::block, on, B);
+        model->allocate(Use::infer);           // one block's activations serve all: nothing is kept for backward
+        load_weights(directory, config, model->weights, [&](const Row& row, std::span<const float> values) {
+            upload_as(model->w[row.slot], values, on);
+        });
+        if (options.cache) generator.emplace(*model, how, B, length);
+    }
+
+    // Writes --count texts for every prompt.
+    void write(const std::vector<std::string>& prompts) {
+        std::vector<Text> texts;
+        std::vector<std::string> beginnings;
+        size_t longest = 0;
+        for (const std::string& prompt : prompts)
+            for (int i = 0; i < options.count; i++) {
+                texts.push_back({tokens_of(prompt), number++});
+                beginnings.push_back(prompt);
+                longest = std::max(longest, texts.back().tokens.size());
+            }
+        if (!options.prompt && !options.prompt_file && !options.interactive) beginnings.assign(texts.size(), "");
+        if (!model) load(longest, texts.size());
+        TextPrinter printer(tokenizer, beginnings);
+        const auto each = [&](size_t i, int token) {
+            printer.add(i, token);
+            return !stop_requested;
+        };
+        if (generator) generator->write(texts, each, [&](size_t i) { printer.end(i); });
+        else write_without_cache(texts, each, printer);
+        if (stop_requested) printer.finish();
+    }
+
+private:
+    static constexpr size_t most_cache_bytes = size_t(4) << 30;       // for several texts at a time; one gets what it needs
+
+    void write_without_cache(std::vector<Text>& texts, const std::function<bool(size_t, int)>& each, TextPrinter& printer) {
+        const BatchBuffer<Device> buffer(length, on);
+        for (size_t i = 0; i < texts.size() && !stop_requested; i++) {
+            generate(texts[i], how, [&](std::span<const int> given) { return next_logits(*model, buffer, given); },
+                     [&](int token) { return each(i, token); });
+            if (!stop_requested) printer.end(i);
+        }
+    }
+
+    std::vector<int> tokens_of(const std::string& prompt) const {
+        std::vector<int> tokens = tokenizer.encode(prompt, Specials::recognised);
+        const int bos = description.special.bos;
+        if (bos >= 0 && (tokens.empty() || tokens[0] != bos)) tokens.insert(tokens.begin(), bos);
+        if (tokens.empty()) throw Error(Exit::usage, in_quotes(prompt), "none of it is in the model's vocabulary", "try another prompt");
+        for (int token : tokens)
+            if (token >= config.V)
+                throw Error(Exit::input, directory, fmt::format("its tokenizer has token {}, its model {} tokens", token, config.V),
+                            "do they belong together?");
+        return tokens;
+    }
+
+    const Options& options;
+    Device on;
+    const std::string directory;
+    const ModelDescription description;
+    const Config config;
+    const Tokenizer tokenizer;
+    Generation how;
+    int B = 1, length = 0;                     // texts at a time; tokens of the longest that the model sees
+    uint32_t number = 0;                       // of the next text
+    std::optional<Gpt<Device>> model;
+    std::optional<Generator<Device>> generator;
+};
 
 template <class Device>
 Exit sample(const Options& options, const Device& on) {
-    const std::string directory = model_directory(options.model);
-    const ModelDescription description = read_model_description(directory);
-    const Tokenizer tokenizer = load_tokenizer(directory);
-    const Config& config = description.config;
-    check_weights(directory, config, Gpt<Device>(config, 1, Recompute::none, on).weights);
-
-    Gpt<Device> model(config, config.T, Recompute::block, on);      // one block's activations serve all: nothing is kept for backward
-    model.allocate(Use::infer);
-    load_weights(directory, config, model.weights, [&](const Row& row, std::span<const float> values) {
-        upload_as(model.w[row.slot], values, on);
-    });
-    const BatchBuffer<Device> buffer(config.T, on);
-    std::vector<int> prompt = tokenizer.encode(options.prompt.value_or("\n"), Specials::recognised);
-    if (description.special.bos >= 0 && prompt[0] != description.special.bos) prompt.insert(prompt.begin(), description.special.bos);
-
-    Generation how{.sampling = sampling_of(options), .tokens = options.tokens, .seed = options.seed, .index = 0,
-                   .context = config.T, .separator = description.special.bos};
-    for (int i = 0; i < options.count && !stop_requested; i++) {
-        how.index = uint32_t(i);
-        std::vector<int> tokens = prompt;
-        StreamDecoder decoder{tokenizer};
-        if (options.prompt) print_piece(*options.prompt);
-        generate(tokens, how, [&](const std::vector<int>& given) { return next_logits(model, buffer, given); },
-                 [&](int token) { print_piece(decoder.push(token)); return !stop_requested; });
-        print_piece(decoder.flush() + "\n");
-        if (i + 1 < options.count) print_piece("---\n");
+    Sampler<Device> sampler(options, on);
+    if (options.interactive) {
+        sampler.load(sampler.context(), options.count);
+        for (std::string prompt; !stop_requested && ask_for_prompt(prompt);)
+            if (!prompt.empty()) sampler.write({prompt});
+    } else {
+        sampler.write(options.prompt_file ? read_prompts(*options.prompt_file) : std::vector{options.prompt.value_or("\n")});
     }
     return stop_requested ? Exit::stopped : Exit::done;
 }

@@ -1,7 +1,7 @@
 // The training loop, for any device.
 #pragma once
 #include "evaluate.h"
-#include "generate.h"
+#include "generator.h"
 #include "run.h"
 #include "signals.h"
 #include "trainer.h"
@@ -67,13 +67,19 @@ void load(Trainer<Device>& trainer, const Run& run) {
     }
 }
 
+// A text, to look at. The generator is made when it is first needed.
 template <class Device>
-void sample(Trainer<Device>& trainer, Run& run) {
-    std::vector<int> tokens = run.prompt_tokens();
-    const Generation how{.sampling = sampling_of(run.options), .tokens = run.options.sample_tokens, .seed = run.options.seed,
-                         .index = uint32_t(run.state.step), .context = run.T, .separator = run.data.train.separator};
-    generate(tokens, how, [&](const std::vector<int>& given) { return trainer.logits(given); });
-    run.report_sample(run.text_of(tokens));
+void sample(Trainer<Device>& trainer, Run& run, std::optional<Generator<Device>>& generator) {
+    if (run.options.sample_tokens == 0) return;
+    std::vector<Text> text{{run.prompt_tokens(), uint32_t(run.state.step)}};
+    if (!generator) {
+        const Generation how{.sampling = sampling_of(run.options), .repetition_penalty = float(run.options.repetition_penalty),
+                             .tokens = run.options.sample_tokens, .seed = run.options.seed, .context = run.T,
+                             .separator = run.data.train.separator};
+        generator.emplace(trainer.model, how, 1, std::min(run.T, int(text[0].tokens.size()) + how.tokens));
+    }
+    generator->write(text);
+    run.report_sample(run.text_of(text[0].tokens));
 }
 
 // Trains from where the run stands to its last step, or until a signal. `device` says where, for people.
@@ -84,6 +90,7 @@ Exit train(const Options& options, const Device& on, const std::string& device) 
     load(trainer, run);
     run.announce(trainer.model.parameters(), device);
     HostBatch batch;
+    std::optional<Generator<Device>> generator;
     auto validate = [&](int batches) {
         if (!run.data.val) return false;
         const double start = seconds();
@@ -102,12 +109,12 @@ Exit train(const Options& options, const Device& on, const std::string& device) 
         if (window && run.state.step == window->last) trainer.model.on.profiler_stop();
         if (run.finished() || run.state.step == before) break;
         const bool best = run.due(run.options.eval_every) && validate(run.options.eval_batches);
-        if (run.due(run.options.sample_every)) sample(trainer, run);           // before a save, which keeps the log as it is then
+        if (run.due(run.options.sample_every)) sample(trainer, run, generator);     // before a save, which keeps the log as it is then
         if (best || run.due(run.options.save_every)) save(trainer, run, best);
     }
     const bool stopped = !run.finished();
     const bool best = !stopped && !run.stops_early() && validate(0);           // the last figure is that of all validation data
-    if (!stopped) sample(trainer, run);
+    if (!stopped) sample(trainer, run, generator);
     save(trainer, run, best);
     run.finish(stopped);
     return stopped ? Exit::stopped : Exit::done;

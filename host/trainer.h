@@ -114,9 +114,6 @@ public:
         return summed_loss(batch);
     }
 
-    // Logits (V) of the token that follows.
-    std::vector<float> logits(const std::vector<int>& tokens) { return next_logits(model, buffer, tokens); }
-
     // One tensor of a flat buffer, as floats on the host.
     enum class Part { weights, m, v };
     std::vector<float> get(Part part, const Row& row) const {

@@ -2,6 +2,7 @@
 #pragma once
 #include "adamw.cuh"
 #include "attention.cuh"
+#include "attention_decode.cuh"
 #include "cross_entropy.cuh"
 #include "cross_entropy_fused.cuh"
 #include "dropout.cuh"
@@ -14,6 +15,7 @@
 #include "qk_norm.cuh"
 #include "qk_norm_rope.cuh"
 #include "relu.cuh"
+#include "repetition.cuh"
 #include "residual.cuh"
 #include "residual_norm.cuh"
 #include "rmsnorm.cuh"

@@ -6,9 +6,10 @@
 //
 //   inp (N,C)   weight (OC,C)   bias (OC) or null   out (N,OC)
 //
-// All three are c (M,N) = a . b over k. bf16 goes to the tensor cores (linear_tensor.cuh). The plain kernel here, for
-// fp32 and ragged rows: a block owns 64 x 64 of c and walks over k, 32 at a time, through two tiles in shared memory; a
-// thread owns 4 rows x 8 columns in registers. Tiles lie k by k, whichever way their matrix does.
+// All three are c (M,N) = a . b over k. bf16 goes to the tensor cores (linear_tensor.cuh), a forward product of few rows
+// to linear_few.cuh. The plain kernel here, for fp32 and ragged rows: a block owns 64 x 64 of c and walks over k, 32 at
+// a time, through two tiles in shared memory; a thread owns 4 rows x 8 columns in registers. Tiles lie k by k,
+// whichever way their matrix does.
 #pragma once
 #include "../host/reference/linear.h"
 #include "linear_cublas.cuh"
@@ -126,6 +127,7 @@ void linear_forward(T* out, const T* inp, const T* weight, const T* bias, int N,
         if constexpr (std::is_same_v<T, bf16>)
             return linear_tensor(LinearOut{out, nullptr, bias, nullptr, OC}, a, b, C, on);
     }
+    if (N <= linear_few) return linear_dots(out, inp, weight, bias, N, C, OC, on);
     by_width(std::gcd(C, OC), {out, inp, weight, bias},
              [&](auto W) { linear_product<W>(out, a, b, bias, Into::assign, C, on); });
 }

@@ -4,6 +4,7 @@
 // A product's description and algorithm are kept per shape. Of cuBLASLt's first proposals the fastest is taken,
 // measured once, among those that give the bits of the first: timing may not change results. Not run on a GPU yet.
 #pragma once
+#include "../host/reference/linear.h"
 #include "linear_operand.cuh"
 #ifdef GPT_CUBLAS
 #include <cublasLt.h>
@@ -186,6 +187,8 @@ cublasLtMatmulAlgo_t cublas_fastest(const CublasProposals& from, size_t bytes, R
 template <class Out, class A, class B, class T>
 bool linear_cublas(Out* c, const A& a, const B& b, int K, const LinearThen<T, Out>& then, const Gpu<T>& on) {
     if (on.gemm == Gemm::native) return false;
+    if constexpr (A::along == Along::k && B::along == Along::k)
+        if (a.outers <= linear_few) return false;              // linear_few.cuh gives a row the same bits in any batch
     constexpr auto type = [](auto* p) { return std::is_same_v<decltype(p), const float*> ? CUDA_R_32F : CUDA_R_16BF; };
     const auto epilogue = then.slope_of              ? CUBLASLT_EPILOGUE_DGELU
                           : then.before && then.bias ? CUBLASLT_EPILOGUE_GELU_AUX_BIAS

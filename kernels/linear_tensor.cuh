@@ -7,6 +7,7 @@
 // in order of k.
 #pragma once
 #include "linear_epilogue.cuh"
+#include "linear_few.cuh"
 #include "linear_operand.cuh"
 
 template <int warps_m, int warps_n>
@@ -173,6 +174,8 @@ void by_linear_tile(int M, int N, int sm_count, Then then) {
 
 template <class A, class B, class Epilogue>
 void linear_tensor(const Epilogue& epilogue, const A& a, const B& b, int K, const Gpu<bf16>& on) {
+    if constexpr (A::along == Along::k && B::along == Along::k)
+        if (a.outers <= linear_few) return linear_few_product(epilogue, a.data, b, a.outers, K, on);
     by_linear_tile(a.outers, b.outers, on.sm_count, [&](auto shape, int tiles) {
         using Shape = decltype(shape);
         launch(linear_tensor_kernel<Shape, A, B, Epilogue>, tiles, Shape::threads, Shape::bytes, on, epilogue, a, b, K,

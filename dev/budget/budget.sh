@@ -34,8 +34,11 @@ for arch in ${*:-sm_80 sm_90a}; do
             if ($4) complain($4 " local memory accesses")
             if ($5) complain($5 " double instructions")
             if ($6) complain($6 " atomics on global memory")
-            if (reuse[r] && !($9 && $10 && $11)) complain("no tensor cores: " $9 " HMMA, " $10 " LDSM, " $11 " LDGSTS")
-            if (reuse[r] && $9 < reuse[r] * $10) complain("only " $9 " HMMA for " $10 " LDSM, which is below " reuse[r] " each")
+            if (reuse[r] == "direct") { if (!$9) complain("no tensor cores") }
+            else {
+                if (reuse[r] && !($9 && $10 && $11)) complain("no tensor cores: " $9 " HMMA, " $10 " LDSM, " $11 " LDGSTS")
+                if (reuse[r] && $9 < reuse[r] * $10) complain("only " $9 " HMMA for " $10 " LDSM, which is below " reuse[r] " each")
+            }
             if (!reuse[r] && $9) complain($9 " HMMA, but its row in budget.txt has no last number")
             # The instances for ragged shapes, of width 1, are exempt.
             streams = narrow[r] != "-" && name !~ /<1[,>]/

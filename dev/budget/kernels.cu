@@ -10,6 +10,8 @@ void instantiate(const Gpu<T>& on) {
     adamw_update(x, f, f, f, f, f, nullptr, nullptr, 1, on);
     attention_forward(x, f, x, i, {}, 1, 1, 1, 1, 1, on);
     attention_backward(x, x, x, f, x, i, {}, 1, 1, 1, 1, 1, on);
+    attention_decode(x, x, x, x, i, 1, 1, 1, 1, 1, on);
+    attention_keep(x, x, x, 1, 1, 1, 1, 1, on);
     cross_entropy_forward(f, f, x, i, 1, 1, 1, on);
     cross_entropy_backward(x, f, x, f, i, 1, 1, 1, on);
     cross_entropy_fused(f, f, x, f, i, 1, 1, 1, on);
@@ -34,6 +36,7 @@ void instantiate(const Gpu<T>& on) {
     qk_norm_rope_backward(x, f, f, x, x, x, x, f, i, f, f, half, 1, 1, 1, 2, on);
     relu_forward(x, x, 1, on);
     relu_backward(x, x, x, 1, on);
+    repetition_forward(x, nullptr, i, 1, 1, 1, 1, on);
     residual_forward(x, x, x, 1, on);
     residual_layernorm_forward(x, x, f, f, x, x, x, x, 0, 1, 1, on);
     residual_rmsnorm_forward(x, x, f, x, x, x, 0, 1, 1, on);

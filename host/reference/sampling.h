@@ -16,23 +16,37 @@ struct Sampling { float temperature = 1, top_p = 1, min_p = 0; int top_k = 0; };
 
 template <class T>
 int sample_row(const T* logits, const Sampling& how, double u, int V) {
+    const int top = int(std::max_element(logits, logits + V) - logits);        // the first of the largest
+    if (how.temperature == 0) return top;
+    const auto prob = [=](int v) { return std::exp((double(logits[v]) - double(logits[top])) / how.temperature); };
+
+    // Most often a few of the likeliest tokens are all that has to be looked at: they come off a heap one by one, and stay
+    // behind it.
     std::vector<int> order(V);
     std::iota(order.begin(), order.end(), 0);
-    auto larger = [=](int a, int b) { return logits[a] != logits[b] ? logits[a] > logits[b] : a < b; };
-    if (how.temperature == 0) return *std::min_element(order.begin(), order.end(), larger);
-    std::sort(order.begin(), order.end(), larger);
-    if (how.top_k > 0 && how.top_k < V) order.resize(how.top_k);
-    std::vector<double> prob;
-    double sum = 0, kept = 0;
-    const double largest = double(logits[order[0]]);
-    for (int v : order) sum += prob.emplace_back(std::exp((double(logits[v]) - largest) / how.temperature));
-    size_t count = 0;
-    while (count < prob.size() && (count == 0 || (kept < how.top_p * sum && prob[count] >= how.min_p)))
-        kept += prob[count++];
-    double running = 0;
-    for (size_t i = 0; i < count; i++)
-        if ((running += prob[i]) > u * kept) return order[i];
-    return order[count - 1];
+    const auto later = [=](int a, int b) { return logits[a] != logits[b] ? logits[a] < logits[b] : a > b; };
+    std::make_heap(order.begin(), order.end(), later);
+    int found = 0;
+    const auto ranked = [&](int i) {
+        for (; found <= i; found++) std::pop_heap(order.begin(), order.end() - found, later);
+        return order[V - 1 - i];
+    };
+
+    int count = how.top_k > 0 ? std::min(how.top_k, V) : V;
+    double sum = 0, kept = 0, running = 0;
+    if (count < V) for (int i = 0; i < count; i++) sum += prob(ranked(i));
+    else for (int v = 0; v < V; v++) sum += prob(v);
+    if (how.top_p < 1 || how.min_p > 0) {
+        int enough = 0;
+        for (double p; enough < count && (enough == 0 || kept < how.top_p * sum); enough++, kept += p)
+            if ((p = prob(ranked(enough))) < how.min_p && enough > 0) break;
+        count = enough;
+    } else {
+        kept = sum;
+    }
+    for (int i = 0; i < count; i++)
+        if ((running += prob(ranked(i))) > u * kept) return ranked(i);
+    return ranked(count - 1);
 }
 
 template <class T>

@@ -1,0 +1,28 @@
+// Checks kernels/repetition.cuh.      ./test_gpt --gtest_filter='repetition*'
+#include "../kernels/repetition.cuh"
+#include "harness.h"
+
+namespace {
+
+template <class T>
+void check_repetition(int B, int V, int P) {
+    Case<T> c("repetition", {{"B", B}, {"V", V}, {"P", P}});
+    auto logits = c.template random<T>("logits", size_t(B) * P, 3);
+    auto token = c.integers("token", B, V);
+    std::vector<unsigned char> before(size_t(B) * V);
+    for (size_t i = 0; i < before.size(); i++) before[i] = i % 5 == 2;
+    auto seen = c.values("seen", before);
+    c.run([&](auto on) { repetition_forward(logits(on), seen(on), token(on), 1.3f, B, V, P, on); });
+    c.expect(logits, 1);
+    c.expect(seen, 0);
+}
+
+TEST(repetition, kernels) {
+    struct Shape { int B, V, P; };
+    for (auto [B, V, P] : {Shape{1, 1, 1}, {3, 65, 128}, {2, 1000, 1024}}) {
+        check_repetition<float>(B, V, P);
+        check_repetition<bf16>(B, V, P);
+    }
+}
+
+}  // namespace

@@ -1,0 +1,18 @@
+// What generation keeps of the tokens that were read: in every block their keys and values, so that one more token costs
+// one row of each layer instead of the whole text again.
+#pragma once
+#include <cstddef>
+#include <span>
+
+// What a forward pass has to do with the cache: nothing; it leaves there what it computes of a prompt (B = 1); it reads
+// one more token (T = 1) of every sequence in the cache, which so far has read `position` tokens.
+enum class Cached { no, keep, extend };
+
+// Of B sequences, at most T tokens each.
+template <class Real>
+struct KvCache {
+    Real *keys = nullptr, *values = nullptr;        // (L,B,NKV,T,HS)
+    int B = 0, T = 0;
+    size_t sequence = 0;                            // elements of one in a layer
+    size_t at(int l, int b) const { return (size_t(l) * B + b) * sequence; }
+};

@@ -1,0 +1,53 @@
+// Attention of one new token of each of B sequences, over the keys and values kept of the tokens before it and its own.
+//
+//   p = position[b]:  keys[b,kv,p] = k of qkv[b]     values[b,kv,p] = v of qkv[b]     which stay for the next token
+//   score[s] = q[b,h] . keys[b,kv,s] / sqrt(HS) for 0 <= s <= p         out[b,h] = sum_s softmax(score)[s] values[b,kv,s]
+//
+//   qkv (B,NH+2*NKV,HS)   keys, values (B,NKV,S,HS): S tokens fit   position (B) < S   out (B,NH,HS)
+//   attention_keep does the first line for a prompt, qkv (T,NH+2*NKV,HS), at p = 0 .. T-1 of one sequence.
+//   Query head h reads key/value head h*NKV/NH. A thread owns a sequence's key/value head.
+#pragma once
+#include "attention.h"
+
+template <class T>
+void attention_keep(T* keys, T* values, const T* qkv, int TT, int S, int NH, int NKV, int HS, Cpu<T>) {
+    const AttentionHead at{1, TT, NH, NKV, HS};
+    #pragma omp parallel for collapse(2) schedule(static)
+    for (int kv = 0; kv < NKV; kv++) for (int t = 0; t < TT; t++) {
+        const size_t from = size_t(t) * at.row(), to = (size_t(kv) * S + t) * HS;
+        std::copy_n(qkv + at.key(0, kv) + from, HS, keys + to);
+        std::copy_n(qkv + at.value(0, kv) + from, HS, values + to);
+    }
+}
+
+template <class T>
+void attention_decode(T* out, T* keys, T* values, const T* qkv, const int* position, int B, int S, int NH, int NKV,
+                      int HS, Cpu<T> on) {
+    const AttentionHead at{B, 1, NH, NKV, HS};
+    const T scale = T(1) / std::sqrt(T(HS));
+    const int group = NH / NKV;
+    #pragma omp parallel for collapse(2) schedule(dynamic)
+    for (int b = 0; b < B; b++) for (int kv = 0; kv < NKV; kv++) {
+        const int p = position[b], count = p + 1;
+        T *k = keys + (size_t(b) * NKV + kv) * S * HS, *v = values + (size_t(b) * NKV + kv) * S * HS;
+        std::copy_n(qkv + at.key(b, kv), HS, k + size_t(p) * HS);
+        std::copy_n(qkv + at.value(b, kv), HS, v + size_t(p) * HS);
+        const T* q = qkv + at.query(b, 0, kv * group);
+        T *o = out + at.out(b, 0, kv * group), *prob = on.scratch(size_t(group) * count);
+        for (int s = 0; s < count; s++)
+            for (int g = 0; g < group; g++) prob[size_t(g) * count + s] = dot(q + g * HS, k + size_t(s) * HS, HS) * scale;
+        for (int g = 0; g < group; g++) {
+            T *row = prob + size_t(g) * count, sum = 0;
+            const T max = largest(row, count);
+            for (int s = 0; s < count; s++) sum += row[s] = exp_of(row[s] - max);
+            for (int s = 0; s < count; s++) row[s] /= sum;
+        }
+        std::fill_n(o, size_t(group) * HS, T(0));
+        for (int s = 0; s < count; s++)
+            for (int g = 0; g < group; g++) {
+                const T weight = prob[size_t(g) * count + s];
+                #pragma omp simd
+                for (int i = 0; i < HS; i++) o[g * HS + i] += weight * v[size_t(s) * HS + i];
+            }
+    }
+}
