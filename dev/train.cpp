@@ -9,51 +9,9 @@
 #include "../host/files.h"
 #include "../host/json.h"
 #include "../host/signals.h"
-#include "temporary.h"
+#include "run_case.h"
 
 namespace {
-namespace fs = std::filesystem;
-
-struct Outcome { Exit code; std::string out, error; };
-
-// Runs `train_gpt ARGS`, as main does.
-Outcome run(const std::vector<std::string>& args) {
-    Outcome o{Exit::internal, "", ""};
-    stop_requested = 0;
-    testing::internal::CaptureStdout();
-    testing::internal::CaptureStderr();
-    try {
-        o.code = run_command(parse(args));
-    } catch (const Error& error) {
-        o.code = error.code;
-        o.error = error.what();
-    }
-    o.out = testing::internal::GetCapturedStdout();
-    o.error += testing::internal::GetCapturedStderr();
-    return o;
-}
-
-// A model of two small layers on `data`, 5 windows of 16 an epoch and 2 in a step; `changes` are further flags, or other values.
-std::vector<std::string> small(const fs::path& out, const fs::path& data, const std::vector<std::string>& changes = {}) {
-    std::vector<std::string> args{"--model", "tiny", "--layers", "2", "--dim", "16", "--heads", "2", "--ffn", "32", "--context", "16",
-                                  "--batch", "2", "--steps", "8", "--lr", "0.01", "--warmup", "2", "--eval-every", "4",
-                                  "--sample-every", "0", "--device", "cpu", "--sample-tokens", "8", "--tokenizer", "byte", "--data", data.string(),
-                                  "--out", out.string()};
-    if (changes.size() % 2) args.push_back(changes.back());           // a flag without a value
-    for (size_t i = 0; i + 1 < changes.size(); i += 2) {
-        const auto known = std::find(args.begin(), args.end(), changes[i]);
-        if (known != args.end()) *(known + 1) = changes[i + 1];
-        else args.insert(args.end(), {changes[i], changes[i + 1]});
-    }
-    return args;
-}
-
-fs::path write_text(const Temporary& at, const std::string& name = "text.txt") {
-    const fs::path path = at.path / name;
-    std::ofstream file(path);
-    for (int i = 0; i < 9; i++) file << "the cat sat on mat " << i % 10 << "\n";
-    return path;
-}
 
 std::vector<Json> log_lines(const fs::path& run) {
     std::vector<Json> lines;

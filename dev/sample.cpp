@@ -1,0 +1,140 @@
+// `train_gpt sample` as a user runs it.
+#include <fmt/core.h>
+#include <iostream>
+#include <sstream>
+#include "../host/bpe_train.h"
+#include "expect_error.h"
+#include "refusals.h"
+#include "run_case.h"
+
+namespace {
+
+// A run in which a model with a context of 16 learned some text.
+struct Trained {
+    Temporary at;
+    std::string model = at / "run";
+    explicit Trained(const std::vector<std::string>& changes = {}) {
+        std::vector<std::string> more{"--steps", "60", "--sample-tokens", "0"};
+        more.insert(more.end(), changes.begin(), changes.end());
+        const Outcome o = run(small(model, write_text(at), more));
+        EXPECT_EQ(o.code, Exit::done) << o.error;
+    }
+    Outcome sample(const std::vector<std::string>& args) const {
+        std::vector<std::string> all{"sample", "--model", model, "--device", "cpu", "--tokens", "40"};
+        for (size_t i = 0; i < args.size(); i++) {
+            if (args[i] == "--tokens") all.erase(all.end() - 2, all.end());
+            all.push_back(args[i]);
+        }
+        return run(all);
+    }
+    std::string text(const std::vector<std::string>& args) const {
+        const Outcome o = sample(args);
+        EXPECT_EQ(o.code, Exit::done) << o.error;
+        return o.out;
+    }
+};
+
+// Standard input for as long as it lives.
+struct Input {
+    std::istringstream text;
+    std::streambuf* before;
+    explicit Input(const std::string& given) : text(given), before(std::cin.rdbuf(text.rdbuf())) { std::cin.clear(); }
+    ~Input() { std::cin.rdbuf(before); }
+};
+
+int count(const std::string& text, const std::string& part) {
+    int n = 0;
+    for (size_t at = 0; (at = text.find(part, at)) != text.npos; at += part.size()) n++;
+    return n;
+}
+
+// 40 tokens with a context of 16: what is visible restarts three times.
+TEST(sample, the_same_with_and_without_cache) {
+    const Trained trained;
+    for (const std::vector<std::string>& how : {std::vector<std::string>{"--prompt", "the c", "--count", "3"},
+                                                {"--prompt", "mat", "--temperature", "0", "--count", "1"},
+                                                {"--top-k", "5", "--repetition-penalty", "1.2", "--seed", "3", "--context", "9"}}) {
+        std::vector<std::string> slow = how, alone = how;
+        slow.push_back("--cache=false");
+        alone.insert(alone.end(), {"--batch", "1"});
+        const std::string text = trained.text(how);
+        EXPECT_EQ(trained.text(slow), text);
+        EXPECT_EQ(trained.text(alone), text);
+    }
+}
+
+TEST(sample, more_texts_go_on_with_other_random_numbers) {
+    const Trained trained;
+    const std::string one = trained.text({"--prompt", "the c"}), three = trained.text({"--prompt", "the c", "--count", "3"});
+    EXPECT_TRUE(three.starts_with(one.substr(0, one.size() - 1) + "\n---\nthe c")) << three;
+    EXPECT_EQ(count(three, "---\n"), 2);
+    EXPECT_NE(three.substr(0, one.size()), three.substr(one.size() + 4, one.size()));
+    const std::string shorter = trained.text({"--prompt", "the c", "--tokens", "9"});
+    EXPECT_EQ(shorter.size(), 5 + 9 + 1u);
+    EXPECT_EQ(one.substr(0, shorter.size() - 1), shorter.substr(0, shorter.size() - 1));
+}
+
+TEST(sample, prompts_of_a_file) {
+    const Trained trained;
+    overwrite(trained.at / "prompts.txt", "the cat\r\n\n  \nsat on\nm");
+    overwrite(trained.at / "prompts.jsonl", "\"the cat\"\n{\"id\": 1, \"prompt\": \"sat on\"}\n{\"prompt\": \"m\"}\n");
+    const std::string text = trained.text({"--prompt-file", trained.at / "prompts.txt", "--count", "2"});
+    EXPECT_EQ(count(text, "---\n"), 5);
+    EXPECT_TRUE(text.starts_with("the cat") && count(text, "---\nthe cat") == 1 && count(text, "---\nsat on") == 2 && count(text, "---\nm") == 2) << text;
+    EXPECT_EQ(trained.text({"--prompt-file", trained.at / "prompts.jsonl", "--count", "2"}), text);
+    const Input input("the cat\nsat on\nm\n");
+    EXPECT_EQ(trained.text({"--prompt-file", "-", "--count", "2", "--batch", "4"}), text);
+}
+
+TEST(sample, a_loop_of_prompts) {
+    const Trained trained;
+    const Input input("the cat\n\nsat");
+    const std::string text = trained.text({"--interactive"});
+    EXPECT_TRUE(text.starts_with("the cat")) << text;
+    EXPECT_EQ(count(text, "---"), 0);
+    const Input again("the cat\n");
+    EXPECT_TRUE(text.starts_with(trained.text({"--interactive", "--cache=false"})));
+}
+
+// Documents of one line: the model learns to end them.
+TEST(sample, stops_where_the_model_ends_a_text) {
+    Temporary at;
+    PieceCounts counts;
+    count_pieces(counts, "the cat sat on mat 1\n", SplitRule::llama3);
+    fs::create_directory(at.path / "bpe");
+    overwrite(at / "bpe/tokenizer.json", train_bpe({270, 0, SplitRule::llama3, {"<|endoftext|>"}}, counts).to_json());
+    std::string documents;
+    for (int i = 0; i < 40; i++) documents += "{\"text\": \"the cat sat\"}\n";
+    overwrite(at / "text.jsonl", documents);
+    const Trained trained({"--tokenizer", at / "bpe", "--data", at / "text.jsonl"});
+    const std::vector<std::string> how{"--prompt", "the", "--temperature", "0"};
+    EXPECT_EQ(trained.text(how), "the cat sat\n");
+    std::vector<std::string> on = how;
+    on.push_back("--ignore-eos");
+    EXPECT_GT(count(trained.text(on), "the cat sat"), 2);
+}
+
+TEST(sample, says_what_is_wrong) {
+    const Trained trained;
+    overwrite(trained.at / "empty.txt", "\n\n");
+    overwrite(trained.at / "bad.jsonl", "\"fine\"\n{\"text\": \"the cat\"}\n");
+    const struct { std::vector<std::string> args; Exit code; const char* says; } cases[] = {
+        {{"--prompt-file", trained.at / "absent.txt"}, Exit::input, "absent.txt"},
+        {{"--prompt-file", trained.at / "empty.txt"}, Exit::input, "empty.txt: has no prompts"},
+        {{"--prompt-file", trained.at / "bad.jsonl"}, Exit::input, "bad.jsonl, line 2: has no text named \"prompt\""},
+        {{"--context", "17"}, Exit::usage, "--context: 17 is beyond the model's 16"},
+        {{"--prompt", "a", "--prompt-file", "b"}, Exit::usage, "--prompt: contradicts --prompt-file"},
+        {{"--interactive", "--prompt", "a"}, Exit::usage, "--interactive: contradicts --prompt"},
+        {{"--repetition-penalty", "0"}, Exit::usage, "--repetition-penalty"},
+        {{"--batch", "17"}, Exit::usage, "--batch"},
+    };
+    for (const auto& c : cases) {
+        const Outcome o = trained.sample(c.args);
+        EXPECT_EQ(o.code, c.code) << c.says << ": " << o.error;
+        EXPECT_NE(o.error.find(c.says), std::string::npos) << o.error;
+        EXPECT_EQ(count(o.error, "\n"), 0);
+        EXPECT_EQ(o.out, "");
+    }
+}
+
+}  // namespace
