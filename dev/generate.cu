@@ -106,18 +106,22 @@ void expect_same(const std::vector<Text>& got, const std::vector<Text>& want, co
     for (size_t i = 0; i < got.size(); i++) EXPECT_EQ(got[i].tokens, want[i].tokens) << what << ": text " << i;
 }
 
-// With the cache, one by one and several at a time, and on the kernels.
-void check_texts(const std::string& name, const Config& c, const Generation& how) {
+// With the cache, one by one and several at a time, and on the kernels, which takes simt long.
+enum class Kernels { too, not_here };
+void check_texts(const std::string& name, const Config& c, const Generation& how, Kernels kernels) {
     std::vector<Text> want = some_texts(c);
     Model<Cpu<float>> whole(c, 1);
     const BatchBuffer<Cpu<float>> buffer(c.T, whole.on);
     for (Text& text : want) generate(text, how, [&](auto given) { return next_logits(whole.gpt, buffer, given); });
     for (const int B : {1, 4}) expect_same(written<Cpu<float>>(c, how, some_texts(c), B), want, name + " by " + std::to_string(B));
-    expect_same(written<Gpu<float>>(c, how, some_texts(c), 4), want, name + " on kernels");
+    if (kernels == Kernels::too) expect_same(written<Gpu<float>>(c, how, some_texts(c), 4), want, name + " on kernels");
 }
 
 TEST(generate, texts_as_without_cache) {
-    for (const ToyCase& toy : cases()) check_texts(toy.name, toy.config, some_way(toy.config));
+    for (const ToyCase& toy : cases()) {
+        const std::string name = toy.name;
+        check_texts(name, toy.config, some_way(toy.config), name == "gpt2" || name == "qwen3" ? Kernels::too : Kernels::not_here);
+    }
 }
 
 TEST(generate, every_way_of_sampling) {
@@ -127,15 +131,15 @@ TEST(generate, every_way_of_sampling) {
     ways[1].repetition_penalty = 1.7f;
     ways[2].sampling = {.temperature = 1.5f, .min_p = 0.05f};
     ways[3].ends = {9, 30}, ways[3].repetition_penalty = 0.8f;
-    for (size_t i = 0; i < ways.size(); i++) check_texts("way " + std::to_string(i), c, ways[i]);
+    for (size_t i = 0; i < ways.size(); i++) check_texts("way " + std::to_string(i), c, ways[i], Kernels::too);
 }
 
 // In bf16 the cache's results are those of other kernels, but not of another batch.
 TEST(generate, alone_or_in_a_batch) {
     const std::vector<ToyCase> all = cases();
-    for (const ToyCase& toy : {all[0], all[5], all[11], all[13], all.back()}) {
+    for (const ToyCase& toy : {all[5], all[11], all.back()}) {
         Generation how = some_way(toy.config);
-        how.tokens = 10;
+        how.tokens = 6;
         const std::vector<Text> want = written<Gpu<bf16>>(toy.config, how, some_texts(toy.config), 1);
         expect_same(written<Gpu<bf16>>(toy.config, how, some_texts(toy.config), 6), want, toy.name);
     }
