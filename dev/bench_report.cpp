@@ -140,3 +140,23 @@ void report_end_to_end(const EndToEnd& row, const std::optional<Ceilings>& gpu) 
     }
     bench_json()["end_to_end"].push_back(json);
 }
+
+void report_writing(const std::vector<WritingRow>& rows, const std::optional<Ceilings>& gpu) {
+    fmt::print("{:<12} {:>5} {:>8} {:>9}", "text, bf16", "texts", "tokens", "MB");
+    if (gpu) fmt::print(" {:>10} {:>10} {:>10}\n", "tokens/s", "limit", "of limit");
+    else for (const Peaks* p : named()) fmt::print(" {:>22}", std::string(p->name) + ", at most");
+    if (!gpu) fmt::print("\n");
+    for (const WritingRow& row : rows) {
+        Json json = {{"model", row.model}, {"texts", row.B}, {"tokens", row.length}, {"bytes", row.bytes}};
+        fmt::print("{:<12} {:>5} {:>8} {:>9.0f}", row.model, row.B, row.length, row.bytes * 1e-6);
+        if (gpu) {
+            const double limit = row.B * gpu->memory / row.bytes, reached = row.B / row.seconds;
+            fmt::print(" {:>10.0f} {:>10.0f} {:>9.0f}%", reached, limit, 100 * reached / limit);
+            json["tokens_per_s"] = reached;
+        } else {
+            for (const Peaks* p : named()) fmt::print(" {:>12.0f} tokens/s", row.B * reachable_memory * p->memory / row.bytes);
+        }
+        fmt::print("\n");
+        bench_json()["generate_gpu"].push_back(json);
+    }
+}

@@ -33,3 +33,7 @@ void report_step(const std::string& model, const std::vector<StepShare>& shares,
 // operations: of a token, products of attention counted causally (6N + 6LdT), and as PaLM counts them (6N + 12LdT).
 struct EndToEnd { std::string model, dtype; int B, T; double tokens_per_second, causal, palm; std::string note; };
 void report_end_to_end(const EndToEnd& row, const std::optional<Ceilings>& gpu);
+
+// Texts written B at a time: a step reads `bytes`, and takes so many seconds (0: not measured).
+struct WritingRow { std::string model; int B, length; double bytes, seconds = 0; };
+void report_writing(const std::vector<WritingRow>& rows, const std::optional<Ceilings>& gpu);

@@ -167,7 +167,7 @@ std::vector<Flag> all_flags() {
         {"interactive", &O::interactive, "", "false", "ask for prompts, one a line, until the input ends"},
         {"ignore-eos", &O::ignore_eos, "", "false", "write on where the model ends a text"},
         {"context", &O::context, "T", "256",
-         "tokens the model sees (its own context; --interactive: at most 4096). Of a longer text it sees the half context that is being written and the half before", at_least(1)},
+         "tokens the model sees (its own, --interactive: 4096); of a longer text the half that is being written and the half before", at_least(1)},
         {"batch", &O::batch, "N", "16", "samples written at the same time, at most", between(1, 16)},
         {"cache", &O::cache, "", "true", "keep keys and values; --cache=false computes the whole text again for every token"}}));
     add(in("What to score", eval, eval_flags()));

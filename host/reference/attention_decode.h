@@ -9,6 +9,19 @@
 #pragma once
 #include "attention.h"
 
+// The sum of n products.
+inline float dot(const float* a, const float* b, int n) {
+    float sum = 0;
+    #pragma omp simd reduction(+ : sum)
+    for (int i = 0; i < n; i++) sum += a[i] * b[i];
+    return sum;
+}
+template <class T> T dot(const T* a, const T* b, int n) {
+    T sum = 0;
+    for (int i = 0; i < n; i++) sum += a[i] * b[i];
+    return sum;
+}
+
 template <class T>
 void attention_keep(T* keys, T* values, const T* qkv, int TT, int S, int NH, int NKV, int HS, Cpu<T>) {
     const AttentionHead at{1, TT, NH, NKV, HS};

@@ -17,16 +17,3 @@ inline float exp_of(float x) {
 template <class T> T exp_of(T x) { return std::exp(x); }
 
 template <class T> T sigmoid(T x) { return T(1) / (T(1) + exp_of(-x)); }
-
-// The sum of n products.
-inline float dot(const float* a, const float* b, int n) {
-    float sum = 0;
-    #pragma omp simd reduction(+ : sum)
-    for (int i = 0; i < n; i++) sum += a[i] * b[i];
-    return sum;
-}
-template <class T> T dot(const T* a, const T* b, int n) {
-    T sum = 0;
-    for (int i = 0; i < n; i++) sum += a[i] * b[i];
-    return sum;
-}
