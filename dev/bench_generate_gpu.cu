@@ -7,9 +7,9 @@
 
 namespace {
 
-struct Row { const char* name; Config config; int B, prompt; };
+struct Shape { const char* name; Config config; int B, prompt; };
 
-std::vector<Row> rows() {
+std::vector<Shape> shapes() {
     const Config xl = *find_preset("gpt2-xl"), qwen = with_context(*find_preset("qwen3-0.6b"), 4096);
     return {{"gpt2-xl", xl, 1, 64}, {"gpt2-xl", xl, 16, 64}, {"qwen3-0.6b", qwen, 1, 64}, {"qwen3-0.6b", qwen, 16, 64}, {"qwen3-0.6b", qwen, 1, 3000}};
 }
@@ -29,10 +29,11 @@ double measure(const WritingRow& row, const Config& config, int prompt) {
 BENCH(generate_gpu) {
     const std::optional<Ceilings>& gpu = ceilings();
     std::vector<WritingRow> written;
-    for (const Row& row : rows()) {
-        const int length = row.prompt + tokens / 2;
-        WritingRow& to = written.emplace_back(WritingRow{row.name, row.B, length, bytes_of_step(row.config, sizeof(bf16), row.B, length)});
-        if (gpu) to.seconds = measure(to, row.config, row.prompt);
+    for (const Shape& shape : shapes()) {
+        const auto& [name, config, B, prompt] = shape;
+        const int length = prompt + tokens / 2;
+        WritingRow& row = written.emplace_back(WritingRow{name, B, length, bytes_of_step(config, sizeof(bf16), B, length)});
+        if (gpu) row.seconds = measure(row, config, prompt);
     }
     report_writing(written, gpu);
 }
