@@ -1,7 +1,6 @@
 // Generation with the cache against generation without it, for every family.      ./test_gpt --gtest_filter='generate*'
 #include "../kernels/all.cuh"
 #include "../host/generator.h"
-#include <set>
 #include "harness.h"
 #include "toy_model.h"
 
@@ -27,7 +26,9 @@ struct Model {
         gpt.allocate(Use::infer);
         for (size_t r = 0; r < gpt.weights.rows.size(); r++) {
             const Row& row = toy.layout().rows[r];
-            upload_as(gpt.w[gpt.weights.rows[r].slot], std::span<const float>(toy.values(row), row.size()), on);
+            std::vector<float> values(toy.values(row), toy.values(row) + row.size());
+            if (row.decays()) for (float& x : values) x /= 2;  // or rounding grows from layer to layer
+            upload_as(gpt.w[gpt.weights.rows[r].slot], std::span<const float>(values), on);
         }
     }
 };
@@ -161,13 +162,6 @@ TEST(generate, ends) {
     generator.write(cut, [&](size_t, int) { return ++calls < 4; });
     EXPECT_EQ(calls, 4);
     EXPECT_EQ(cut[0].written + cut[1].written + cut[2].written, 4);
-}
-
-TEST(generate, penalty_against_repetition) {
-    const Config c = toy_gpt2();
-    Generation how{.sampling = {.temperature = 0}, .repetition_penalty = 1e6f, .tokens = 8, .context = c.T};
-    const std::vector<int> tokens = written<Cpu<float>>(c, how, {{{1, 2, 3}, 0}}, 1)[0].tokens;
-    EXPECT_EQ(std::set<int>(tokens.begin(), tokens.end()).size(), tokens.size());      // all 11, each once
 }
 
 // The visible part of a text of n tokens whose document begins at `document`, with a context of 8, of 5, and of 1.

@@ -25,4 +25,13 @@ TEST(repetition, kernels) {
     }
 }
 
+TEST(repetition, by_hand) {
+    std::vector<float> logits = {4, -2, 1, 8};
+    std::vector<unsigned char> seen = {1, 0, 0};
+    const int token = 1;
+    repetition_forward(logits.data(), seen.data(), &token, 2.0f, 1, 3, 4, Cpu<float>());
+    EXPECT_EQ(logits, (std::vector<float>{2, -4, 1, 8}));
+    EXPECT_EQ(seen, (std::vector<unsigned char>{1, 1, 0}));
+}
+
 }  // namespace

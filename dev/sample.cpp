@@ -20,11 +20,9 @@ struct Trained {
         EXPECT_EQ(o.code, Exit::done) << o.error;
     }
     Outcome sample(const std::vector<std::string>& args) const {
-        std::vector<std::string> all{"sample", "--model", model, "--device", "cpu", "--tokens", "40"};
-        for (size_t i = 0; i < args.size(); i++) {
-            if (args[i] == "--tokens") all.erase(all.end() - 2, all.end());
-            all.push_back(args[i]);
-        }
+        std::vector<std::string> all{"sample", "--model", model, "--device", "cpu"};
+        if (std::ranges::find(args, "--tokens") == args.end()) all.insert(all.end(), {"--tokens", "40"});
+        all.insert(all.end(), args.begin(), args.end());
         return run(all);
     }
     std::string text(const std::vector<std::string>& args) const {
@@ -96,17 +94,20 @@ TEST(sample, a_loop_of_prompts) {
     EXPECT_TRUE(text.starts_with(trained.text({"--interactive", "--cache=false"})));
 }
 
-// Documents of one line: the model learns to end them.
+// The model learns to end its documents.
 TEST(sample, stops_where_the_model_ends_a_text) {
     Temporary at;
     PieceCounts counts;
     count_pieces(counts, "the cat sat on mat 1\n", SplitRule::llama3);
+    const std::string json = train_bpe({270, 0, SplitRule::llama3, {"<|endoftext|>"}}, counts).to_json();
     fs::create_directory(at.path / "bpe");
-    overwrite(at / "bpe/tokenizer.json", train_bpe({270, 0, SplitRule::llama3, {"<|endoftext|>"}}, counts).to_json());
-    std::string documents;
-    for (int i = 0; i < 40; i++) documents += "{\"text\": \"the cat sat\"}\n";
-    overwrite(at / "text.jsonl", documents);
-    const Trained trained({"--tokenizer", at / "bpe", "--data", at / "text.jsonl"});
+    overwrite(at / "bpe/tokenizer.json", json);
+    const Tokenizer tokenizer = tokenizer_from_json(json, "");
+    std::string documents;                                     // 16 bits a token
+    for (int i = 0; i < 60; i++)
+        for (int id : tokenizer.encode("<|endoftext|>the cat sat", Specials::recognised)) documents += {char(id & 255), char(id >> 8)};
+    overwrite(at / "text.bin", documents);
+    const Trained trained({"--tokenizer", at / "bpe", "--data", at / "text.bin", "--token-type", "uint16"});
     const std::vector<std::string> how{"--prompt", "the", "--temperature", "0"};
     EXPECT_EQ(trained.text(how), "the cat sat\n");
     std::vector<std::string> on = how;
