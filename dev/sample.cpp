@@ -99,15 +99,14 @@ TEST(sample, stops_where_the_model_ends_a_text) {
     Temporary at;
     PieceCounts counts;
     count_pieces(counts, "the cat sat on mat 1\n", SplitRule::llama3);
-    const std::string json = train_bpe({270, 0, SplitRule::llama3, {"<|endoftext|>"}}, counts).to_json();
     fs::create_directory(at.path / "bpe");
-    overwrite(at / "bpe/tokenizer.json", json);
-    const Tokenizer tokenizer = tokenizer_from_json(json, "");
-    std::string documents;                                     // 16 bits a token
-    for (int i = 0; i < 60; i++)
-        for (int id : tokenizer.encode("<|endoftext|>the cat sat", Specials::recognised)) documents += {char(id & 255), char(id >> 8)};
-    overwrite(at / "text.bin", documents);
-    const Trained trained({"--tokenizer", at / "bpe", "--data", at / "text.bin", "--token-type", "uint16"});
+    overwrite(at / "bpe/tokenizer.json", train_bpe({270, 0, SplitRule::llama3, {"<|endoftext|>"}}, counts).to_json());
+    std::string documents;
+    for (int i = 0; i < 60; i++) documents += "{\"text\": \"the cat sat\"}\n";
+    overwrite(at / "text.jsonl", documents);
+    const Outcome shards = run({"tokenize", "--tokenizer", at / "bpe", "--data", at / "text.jsonl", "--out", at / "tokens"});
+    ASSERT_EQ(shards.code, Exit::done) << shards.error;
+    const Trained trained({"--tokenizer", at / "bpe", "--data", at / "tokens/*.bin"});
     const std::vector<std::string> how{"--prompt", "the", "--temperature", "0"};
     EXPECT_EQ(trained.text(how), "the cat sat\n");
     std::vector<std::string> on = how;
