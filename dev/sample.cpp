@@ -3,6 +3,7 @@
 #include <iostream>
 #include <sstream>
 #include "../host/bpe_train.h"
+#include "../host/run.h"
 #include "expect_error.h"
 #include "refusals.h"
 #include "run_case.h"
@@ -44,6 +45,14 @@ int count(const std::string& text, const std::string& part) {
     int n = 0;
     for (size_t at = 0; (at = text.find(part, at)) != text.npos; at += part.size()) n++;
     return n;
+}
+
+TEST(sample, tokenizer_that_lies_elsewhere) {
+    const Trained trained;
+    const std::string text = trained.text({"--seed", "2"}), outside = trained.at / "elsewhere.json";
+    std::filesystem::rename(model_directory(trained.model) + "/tokenizer.json", outside);
+    EXPECT_EQ(trained.text({"--seed", "2", "--tokenizer", outside}), text);
+    EXPECT_EQ(trained.sample({"--seed", "2"}).code, Exit::input);
 }
 
 // 40 tokens with a context of 16: what is visible restarts three times.

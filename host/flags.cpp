@@ -90,7 +90,6 @@ std::vector<Flag> sampling_flags() { return {
 }; }
 
 std::vector<Flag> eval_flags() { return {
-    {"tokenizer",  &O::tokenizer,  "PATH", "",     "a tokenizer's file or directory (the model's)"},
     {"data",       &O::data,       "PATH...", "", "text, .jsonl or .bin shards: loss, perplexity, bits per byte"},
     {"multiple-choice", &O::multiple_choice, "FILE", "", "questions (HellaSwag's JSON lines or llm.c's .bin): accuracy"},
     {"context",    &O::context,    "T",    "256",  "tokens a window sees (the model's)", at_least(1)},
@@ -135,7 +134,9 @@ std::vector<Flag> all_flags() {
     auto add = [&](const std::vector<Flag>& s) { all.insert(all.end(), s.begin(), s.end()); };
     // clang-format off
     add(in("Model", train | plan, {{"model", &O::model, "NAME|DIR", "tiny", "a preset, or a Hugging Face directory"}}));
-    add(in("Model", sample | eval, {{"model", &O::model, "DIR", "", "a run, a checkpoint or another Hugging Face directory"}}));
+    add(in("Model", sample | eval, {
+        {"model", &O::model, "DIR", "", "a run, a checkpoint, another Hugging Face directory, or llm.c's .bin"},
+        {"tokenizer", &O::tokenizer, "PATH", "", "a tokenizer's file or directory (the model's)"}}));
     add(in("Model", train, {
         {"from-scratch", &O::from_scratch, "", "false", "take the directory's sizes and not its weights"}}));
     add(in("Model", train | plan, model_flags()));

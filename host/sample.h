@@ -14,7 +14,7 @@ class Sampler {
 public:
     Sampler(const Options& options, const Device& on)
         : options(options), on(on), directory(model_directory(options.model)), description(read_model_description(directory)),
-          config(description.config), tokenizer(load_tokenizer(directory)) {
+          config(description.config), tokenizer(load_tokenizer(options.tokenizer.empty() ? directory : options.tokenizer)) {
         check_weights(directory, config, Gpt<Device>(config, 1, Recompute::none, on).weights);
         const int context = options.context.value_or(options.interactive ? std::min(config.T, 4096) : config.T);
         if (context > config.T)
