@@ -1,6 +1,5 @@
 // `train_gpt sample`: text from a saved model, for any device.
 #pragma once
-#include <fmt/core.h>
 #include "commands.h"
 #include "flag.h"
 #include "generator.h"
@@ -18,7 +17,7 @@ public:
         check_weights(directory, config, Gpt<Device>(config, 1, Recompute::none, on).weights);
         const int context = options.context.value_or(options.interactive ? std::min(config.T, 4096) : config.T);
         if (context > config.T)
-            throw Error(Exit::usage, "--context", fmt::format("{} is beyond the model's {}", context, config.T), "leave it out");
+            throw Error(Exit::usage, "--context", std::to_string(context) + " is beyond the model's " + std::to_string(config.T), "leave it out");
         how = {.sampling = sampling_of(options), .repetition_penalty = float(options.repetition_penalty), .tokens = options.tokens,
                .seed = options.seed, .context = context, .separator = description.special.bos};
         if (!options.ignore_eos) how.ends = description.special.eos;
@@ -84,7 +83,7 @@ private:
         if (tokens.empty()) throw Error(Exit::usage, in_quotes(prompt), "none of it is in the model's vocabulary", "try another prompt");
         for (int token : tokens)
             if (token >= config.V)
-                throw Error(Exit::input, directory, fmt::format("its tokenizer has token {}, its model {} tokens", token, config.V),
+                throw Error(Exit::input, directory, "its tokenizer has token " + std::to_string(token) + ", its model " + std::to_string(config.V) + " tokens",
                             "do they belong together?");
         return tokens;
     }
