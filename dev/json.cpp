@@ -26,6 +26,12 @@ TEST(json, strict) {
     EXPECT_EQ(parse_json(R"([{"a":1},{"a":2}])", "f.json")[1]["a"], 2);
 }
 
+TEST(json, counts) {
+    EXPECT_EQ(parse_count(parse_json("9223372036854775807", "x"), "x"), INT64_MAX);
+    for (const char* bad : {"1e83", "9223372036854775808", "-1", "1.0", "\"1\"", "null", "11"})
+        expect_error(Exit::input, {"f.json", "whole number"}, [&] { parse_count(parse_json(bad, "x"), "f.json", *bad == '9' ? INT64_MAX : 10); });
+}
+
 TEST(json, exact_floats) {
     for (double x : {0.0, 1.5, -1e-310, 0.1, 1e300}) EXPECT_EQ(parse_hex_float(hex_float(x), "x"), x);
     EXPECT_TRUE(std::isnan(parse_hex_float(hex_float(NAN), "x")));

@@ -56,11 +56,11 @@ Checkpoint read_manifest(const std::string& directory) {
     Checkpoint c;
     c.path = directory;
     try {
-        c.step = json.at("step").get<int64_t>();
-        c.sequence = json.at("sequence").get<int64_t>();
+        c.step = parse_count(json.at("step"), path + ": step");
+        c.sequence = parse_count(json.at("sequence"), path + ": sequence");
         c.run = json.at("run");
         for (const auto& [name, file] : json.at("files").items())
-            c.files.push_back({name, file.at("bytes").get<uint64_t>(), file.at("xxh64").get<std::string>()});
+            c.files.push_back({name, uint64_t(parse_count(file.at("bytes"), path + ": bytes")), file.at("xxh64").get<std::string>()});
     } catch (const Json::exception& error) {
         throw Error(Exit::input, path, error.what());
     }

@@ -65,6 +65,13 @@ double parse_hex_float(const Json& value, const std::string& what) {
     return x;
 }
 
+int64_t parse_count(const Json& value, const std::string& what, int64_t most) {
+    const bool negative = !value.is_number_unsigned() && value.is_number_integer() && value.get<int64_t>() < 0;
+    if (!value.is_number_integer() || negative || value.get<uint64_t>() > uint64_t(most))
+        throw Error(Exit::input, what, "must be a whole number, 0 to " + std::to_string(most) + ", not " + value.dump());
+    return value.get<int64_t>();
+}
+
 double shortest(float x) {
     if (!std::isfinite(x)) return x;
     char text[32] = "";

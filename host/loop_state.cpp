@@ -1,4 +1,5 @@
 // LoopState as JSON, and back.
+#include <climits>
 #include "run.h"
 
 Json to_json(const LoopState& s) {
@@ -7,16 +8,17 @@ Json to_json(const LoopState& s) {
 }
 
 LoopState loop_state_from_json(const Json& json, const std::string& what) {
+    const auto number = [&](const char* key, int64_t most = INT64_MAX) { return parse_count(json.at(key), what + ": " + key, most); };
     try {
         LoopState s;
-        s.step = json.at("step").get<int64_t>();
-        s.samples = json.at("samples").get<uint64_t>();
-        s.skipped = json.at("skipped").get<int64_t>();
-        s.skipped_in_a_row = json.at("skipped_in_a_row").get<int>();
-        if (json.contains("since_best")) s.since_best = json.at("since_best").get<int>();     // older checkpoints have none
+        s.step = number("step");
+        s.samples = uint64_t(number("samples"));
+        s.skipped = number("skipped");
+        s.skipped_in_a_row = int(number("skipped_in_a_row", INT_MAX));
+        if (json.contains("since_best")) s.since_best = int(number("since_best", INT_MAX));     // older checkpoints have none
         s.best_val = parse_hex_float(json.at("best_val"), what);
         s.last_val = parse_hex_float(json.at("last_val"), what);
-        s.log_bytes = json.at("log_bytes").get<uint64_t>();
+        s.log_bytes = uint64_t(number("log_bytes"));
         return s;
     } catch (const Json::exception& problem) {
         throw Error(Exit::input, what, problem.what(), "resume from another checkpoint");
