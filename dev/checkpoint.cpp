@@ -71,9 +71,9 @@ TEST(checkpoint, everything_comes_back) {
     load_weights(c.path, other.weights.gpt.c, other.weights.layout(), other.weights.set());
     load_optimizer(c, other.weights.layout(), {{"m", other.m.set()}, {"v", other.v.set()}});
     for (const Row& row : toy().weights.layout().rows) {
-        EXPECT_EQ(other.weights.get()(row), toy().weights.get()(row)) << row.name;
-        EXPECT_EQ(other.m.get()(row), toy().m.get()(row)) << row.name;
-        EXPECT_EQ(other.v.get()(row), toy().v.get()(row)) << row.name;
+        EXPECT_EQ(other.weights.get(row), toy().weights.get(row)) << row.name;
+        EXPECT_EQ(other.m.get(row), toy().m.get(row)) << row.name;
+        EXPECT_EQ(other.v.get(row), toy().v.get(row)) << row.name;
     }
     const Temporary again;                       // load -> save gives the same bytes in every file
     save_checkpoint(again.path, other.contents(500));

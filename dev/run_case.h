@@ -14,7 +14,7 @@ struct Outcome { Exit code; std::string out, error; };
 // Runs `train_gpt ARGS`, as main does.
 inline Outcome run(const std::vector<std::string>& args) {
     Outcome o{Exit::internal, "", ""};
-    stop_requested = 0;
+    stop_requested = false;
     testing::internal::CaptureStdout();
     testing::internal::CaptureStderr();
     try {

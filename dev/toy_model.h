@@ -18,8 +18,11 @@ struct ToyModel {
 
     const Layout& layout() const { return gpt.weights; }
     float* values(const Row& row) const { return gpt.w[row.slot]; }
+    std::vector<float> get(const Row& row) const { return {values(row), values(row) + row.size()}; }
     GetRow get() const {
-        return [this](const Row& row) { return std::vector<float>(values(row), values(row) + row.size()); };
+        return [this](const Row& row, size_t first, std::span<float> out) {
+            std::copy_n(values(row) + first, out.size(), out.begin());
+        };
     }
     SetRow set() const {
         return

@@ -1,6 +1,7 @@
 // The main job as a user runs it, on a model small enough to train in a moment.
 #include <fmt/core.h>
 #include <gtest/gtest.h>
+#include <sys/wait.h>
 #include <filesystem>
 #include <fstream>
 #include "../host/bpe_train.h"
@@ -162,7 +163,8 @@ TEST(train, a_signal_saves_and_the_run_goes_on_to_the_same_end) {
     ASSERT_EQ(run(small(at.path / "whole", text)).code, Exit::done);
     catch_signals();
     files::before_operation = [](const char*, const std::string& path) {              // in the midst of the first save
-        if (path.find("step_") != std::string::npos) files::before_operation = nullptr, std::raise(SIGTERM);
+        if (path.find("step_") != std::string::npos) files::before_operation = nullptr, kill(getpid(), SIGTERM);
+        while (!files::before_operation && !stop_requested) std::this_thread::yield();
     };
     const Outcome o = run(small(at.path / "cut", text));
     ASSERT_EQ(files::before_operation, nullptr);
@@ -175,6 +177,35 @@ TEST(train, a_signal_saves_and_the_run_goes_on_to_the_same_end) {
     EXPECT_EQ(losses(at.path / "cut"), losses(at.path / "whole"));
     EXPECT_EQ(run({"--resume", (at.path / "cut").string(), "--steps", "9"}).code, Exit::done);
     EXPECT_TRUE(fs::exists(at.path / "cut/step_00000009"));
+}
+
+// At any moment, in the midst of a product too: a step of `tiny` is little else.
+TEST(train, a_signal_may_come_at_any_moment) {
+#ifdef __SANITIZE_THREAD__
+    GTEST_SKIP() << "ThreadSanitizer allows no threads after a fork";
+#endif
+    Temporary at;
+    for (int i = 0; i < 6; i++) {
+        const std::string out = (at.path / std::to_string(i)).string();
+        const pid_t child = fork();
+        if (child == 0) {
+            if (!freopen("/dev/null", "w", stdout) || !freopen("/dev/null", "w", stderr)) _exit(99);
+            catch_signals();
+            try {
+                _exit(int(run_command(parse({"--out", out, "--device", "cpu", "--threads", "1", "--sample-every", "0"}))));
+            } catch (const std::exception&) {
+                _exit(98);
+            }
+        }
+        while (!fs::exists(out + "/log.jsonl")) std::this_thread::yield();
+        std::this_thread::sleep_for(std::chrono::milliseconds(100 + 37 * i));
+        kill(child, SIGTERM);
+        int status = 0;
+        ASSERT_EQ(waitpid(child, &status, 0), child);
+        ASSERT_TRUE(WIFEXITED(status)) << "ended by signal " << WTERMSIG(status);
+        EXPECT_EQ(WEXITSTATUS(status), int(Exit::stopped));
+        EXPECT_TRUE(fs::exists(out + "/latest/manifest.json"));
+    }
 }
 
 // The same run on the kernels: on a GPU, or by dev/simt on the CPU.

@@ -1,24 +1,14 @@
 #include "event_file.h"
 #include <unistd.h>
 #include <algorithm>
-#include <array>
 #include <chrono>
 #include <cstring>
+#include "crc32.h"
 #include "utf8.h"
 
 namespace {
 
 constexpr uint64_t longest_file = uint64_t(8) << 30;
-
-constexpr std::array<uint32_t, 256> crc_table = [] {
-    std::array<uint32_t, 256> table{};
-    for (uint32_t i = 0; i < 256; i++) {
-        uint32_t c = i;
-        for (int bit = 0; bit < 8; bit++) c = c >> 1 ^ (c & 1 ? 0x82F63B78u : 0);
-        table[i] = c;
-    }
-    return table;
-}();
 
 template <class T>
 std::string raw(T value) {
@@ -111,14 +101,8 @@ std::string new_path(const std::string& directory) {
 
 }  // namespace
 
-uint32_t crc32c(std::string_view bytes) {
-    uint32_t c = ~0u;
-    for (const char byte : bytes) c = crc_table[(c ^ uint8_t(byte)) & 0xFF] ^ c >> 8;
-    return ~c;
-}
-
 uint32_t masked_crc32c(std::string_view bytes) {
-    const uint32_t c = crc32c(bytes);
+    const uint32_t c = crc32<crc32c>(bytes);
     return (c >> 15 | c << 17) + 0xA282EAD8u;
 }
 

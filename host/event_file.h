@@ -6,8 +6,7 @@
 #include <string>
 #include "files.h"
 
-// CRC-32C (Castagnoli, RFC 3720), and as records have it: rotated, and a constant added.
-uint32_t crc32c(std::string_view bytes);
+// CRC-32C as records have it: rotated, and a constant added.
 uint32_t masked_crc32c(std::string_view bytes);
 
 struct Scalar { const char* tag; double value; };

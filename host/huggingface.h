@@ -33,11 +33,11 @@ Json generation_config(const SpecialTokens& special);
 Json to_json(const Config& config);                                  // every field, by name
 Config config_from_json(const Json& json, const std::string& what);  // unknown, missing and ill-typed fields are errors
 
-using GetRow = std::function<std::vector<float>(const Row&)>;               // the row's values (row.size())
+using GetRow = std::function<void(const Row&, size_t first, std::span<float> out)>;   // its values from `first` on
 using SetRow = std::function<void(const Row&, std::span<const float>)>;
 struct WrittenFile { std::string name; uint64_t size, hash; };
 
-// Writes directory/model.safetensors with memory for a tensor or two. Throws Error{numeric} at an infinity or NaN.
+// Writes directory/model.safetensors with memory for the largest row whose order is not ours. Throws Error{numeric} at an infinity or NaN.
 WrittenFile save_weights(const std::string& directory, const ModelDescription& model, const Layout& layout,
                          const GetRow& get);
 // Reads model.safetensors, or the shards of its index.json, or llm.c's .bin. All names and shapes are checked before

@@ -1,5 +1,6 @@
 // model.safetensors, read and written as weight_map.h says.
 #include <cmath>
+#include <future>
 #include <map>
 #include <set>
 #include "huggingface.h"
@@ -12,32 +13,61 @@ using safetensors::Tensor;
 
 namespace {
 
-// Calls move(theirs, ours) with the indices of every value of the tensor, in blocks that suit both orders.
+// Their tensor's rows: (lines, line).
+size_t lines(const Entry& e) { return e.turned ? e.width : e.rows; }
+size_t line(const Entry& e) { return e.turned ? e.rows : e.width; }
+
+// Calls move(theirs, ours) with the indices of every value in `n` of their lines from `first` on, where theirs
+// begins at 0, in blocks that suit both orders.
 template <class Move>
-void for_each_value(const Entry& e, Move move) {
+void for_each_value(const Entry& e, size_t first, size_t n, Move move) {
     constexpr size_t block = 32;
-    for (size_t r0 = 0; r0 < e.rows; r0 += block)
-        for (size_t i0 = 0; i0 < e.width; i0 += block)
-            for (size_t r = r0; r < std::min(r0 + block, e.rows); r++) {
+    const size_t r_begin = e.turned ? 0 : first, r_end = e.turned ? e.rows : first + n;
+    const size_t i_begin = e.turned ? first : 0, i_end = e.turned ? first + n : e.width;
+    for (size_t r0 = r_begin; r0 < r_end; r0 += block)
+        for (size_t i0 = i_begin; i0 < i_end; i0 += block)
+            for (size_t r = r0; r < std::min(r0 + block, r_end); r++) {
                 const size_t ours = e.our_row(r) * e.width;
-                for (size_t i = i0; i < std::min(i0 + block, e.width); i++)
-                    move(e.turned ? i * e.rows + r : r * e.width + i, ours + i);
+                for (size_t i = i0; i < std::min(i0 + block, i_end); i++)
+                    move(e.turned ? (i - first) * e.rows + r : (r - first) * e.width + i, ours + i);
             }
 }
 
-void require_finite(std::span<const float> values, const std::string& name) {
-    for (size_t i = 0; i < values.size(); i++)
-        if (!std::isfinite(values[i]))
-            throw Error(Exit::numeric, name, "element " + std::to_string(i) + " is " + std::to_string(values[i]),
-                        "not saved");
+void require_finite(std::span<const float> values, size_t first, const std::string& name) {
+    const auto bad = std::find_if(values.begin(), values.end(), [](float x) { return !std::isfinite(x); });
+    if (bad == values.end()) return;
+    const size_t at = first + size_t(bad - values.begin());
+    throw Error(Exit::numeric, name, "element " + std::to_string(at) + " is " + std::to_string(*bad), "not saved");
 }
 
-std::vector<float> checked_row(const GetRow& get, const Row& row, const std::string& name) {
-    std::vector<float> values = get(row);
-    REQUIRE(values.size() == row.size());
-    require_finite(values, name);
-    return values;
-}
+// Tensors on their way into a file, in pieces: while one is written, the next is made.
+class Pieces {
+public:
+    explicit Pieces(safetensors::Writer& writer) : writer(writer), made(limit), written(limit) {}
+    ~Pieces() { if (writing.valid()) writing.wait(); }
+
+    // The writer's next tensor: `lines` of `width` values; make(first, out) gives the lines from `first` on.
+    template <class Make>
+    void write(const std::string& name, size_t lines, size_t width, Make make) {
+        const size_t most = std::max<size_t>(limit / width, 1);
+        for (size_t first = 0; first < lines; first += most) {
+            const size_t n = std::min(most, lines - first) * width;
+            if (made.size() < n) made.resize(n);
+            make(first, std::span(made).first(n));
+            require_finite(std::span(made).first(n), first * width, name);
+            finish();
+            made.swap(written);
+            writing = std::async(std::launch::async, [this, n] { writer.write(std::span(written).first(n)); });
+        }
+    }
+    void finish() { if (writing.valid()) writing.get(); }
+
+private:
+    static constexpr size_t limit = 1 << 20;
+    safetensors::Writer& writer;
+    std::vector<float> made, written;
+    std::future<void> writing;
+};
 
 struct Source { Entry entry; TensorFiles::Found found; };
 
@@ -93,18 +123,27 @@ WrittenFile save_weights(const std::string& directory, const ModelDescription& m
         entries[e.theirs] = std::move(e);
     }
     safetensors::Writer writer(directory + "/model.safetensors", std::move(tensors));
+    Pieces pieces(writer);
+    std::vector<float> ours;
     for (const Tensor& tensor : writer.tensors()) {
         const Entry& e = entries[tensor.name];
-        std::vector<float> ours = e.row ? checked_row(get, *e.row, e.theirs) : std::vector<float>(), theirs;
-        if (e.row && e.as_it_is()) {
-            writer.write(std::span(ours).subspan(e.first * e.width, e.size()));
-            continue;
+        if (!e.row) {
+            pieces.write(e.theirs, e.size(), 1, [&](size_t first, std::span<float> out) {
+                for (size_t i = 0; i < out.size(); i++) out[i] = constant(e, first + i);
+            });
+        } else if (e.as_it_is()) {
+            pieces.write(e.theirs, e.size(), 1, [&](size_t first, std::span<float> out) {
+                get(*e.row, e.first * e.width + first, out);
+            });
+        } else {
+            ours.resize(e.row->size());
+            get(*e.row, 0, ours);
+            pieces.write(e.theirs, lines(e), line(e), [&](size_t first, std::span<float> out) {
+                for_each_value(e, first, out.size() / line(e), [&](size_t to, size_t from) { out[to] = ours[from]; });
+            });
         }
-        theirs.resize(e.size());
-        if (e.row) for_each_value(e, [&](size_t to, size_t from) { theirs[to] = ours[from]; });
-        else for (size_t i = 0; i < theirs.size(); i++) theirs[i] = constant(e, i);
-        writer.write(theirs);
     }
+    pieces.finish();
     writer.close();
     return {"model.safetensors", writer.size(), writer.hash()};
 }
@@ -127,7 +166,7 @@ void load_weights(const std::string& path, const Config& config, const Layout& l
             }
             theirs.resize(e.size());
             s->found.file->read(theirs, *s->found.tensor);
-            for_each_value(e, [&](size_t from, size_t to) { ours[to] = theirs[from]; });
+            for_each_value(e, 0, lines(e), [&](size_t from, size_t to) { ours[to] = theirs[from]; });
         }
         set(row, ours);
     }
@@ -148,8 +187,13 @@ WrittenFile save_rows(const std::string& path, const Layout& layout, const std::
             which[tensors.back().name] = {&part, &row};
         }
     safetensors::Writer writer(path, std::move(tensors));
-    for (const Tensor& tensor : writer.tensors())
-        writer.write(checked_row(which[tensor.name].part->get, *which[tensor.name].row, tensor.name));
+    Pieces pieces(writer);
+    for (const Tensor& tensor : writer.tensors()) {
+        const auto& [part, row] = which[tensor.name];
+        pieces.write(tensor.name, row->size(), 1,
+                     [&](size_t first, std::span<float> out) { part->get(*row, first, out); });
+    }
+    pieces.finish();
     writer.close();
     return {path.substr(path.rfind('/') + 1), writer.size(), writer.hash()};
 }

@@ -1,26 +1,14 @@
 #include "png.h"
 #include <algorithm>
-#include <array>
+#include "crc32.h"
 #include "error.h"
 
 namespace {
 
-constexpr std::array<uint32_t, 256> crc_table = [] {           // of the polynomial that PNG and zip share
-    std::array<uint32_t, 256> table{};
-    for (uint32_t i = 0; i < 256; i++) {
-        uint32_t c = i;
-        for (int bit = 0; bit < 8; bit++) c = c >> 1 ^ (c & 1 ? 0xEDB88320u : 0);
-        table[i] = c;
-    }
-    return table;
-}();
-
 std::string big_endian(uint32_t x) { return {char(x >> 24), char(x >> 16), char(x >> 8), char(x)}; }
 
 std::string chunk(const std::string& name, const std::string& data) {
-    uint32_t c = ~0u;
-    for (const char byte : name + data) c = crc_table[(c ^ uint8_t(byte)) & 0xFF] ^ c >> 8;
-    return big_endian(uint32_t(data.size())) + name + data + big_endian(~c);
+    return big_endian(uint32_t(data.size())) + name + data + big_endian(crc32<crc32_zip>(name + data));
 }
 
 // zlib's frame around blocks that are not compressed: the pictures are too small to matter.

@@ -8,6 +8,7 @@
 #include "files.h"
 #include "flag.h"
 #include "json.h"
+#include "signals.h"
 
 namespace {
 
@@ -42,6 +43,7 @@ std::vector<std::string> read_prompts(const std::string& path) {
 
 bool ask_for_prompt(std::string& prompt) {
     if (isatty(STDIN_FILENO)) print_piece("> ");
+    const Interruptible here;
     if (!std::getline(std::cin, prompt)) return false;
     if (prompt.ends_with('\r')) prompt.pop_back();
     return true;

@@ -1,17 +1,48 @@
 // Ctrl-C and a scheduler's SIGTERM set a flag that the training loop reads between steps; a second one ends at once.
+//
+// They reach a thread of their own. On one that computes, a handler's frame would be put where the stack pointer points,
+// and in the middle of a product oneDNN's code lets it point into its workspace.
 #pragma once
-#include <csignal>
 #include <unistd.h>
+#include <atomic>
+#include <csignal>
+#include <thread>
 
-inline volatile std::sig_atomic_t stop_requested = 0;
+inline std::atomic<bool> stop_requested = false;
 
+inline sigset_t stop_signals() {
+    sigset_t set;
+    sigemptyset(&set);
+    for (const int signal : {SIGINT, SIGTERM, SIGUSR1}) sigaddset(&set, signal);
+    return set;
+}
+
+// While it lives, the signals interrupt this thread's wait for input as well.
+class Interruptible {
+public:
+    Interruptible() {
+        const sigset_t set = stop_signals();
+        pthread_sigmask(SIG_UNBLOCK, &set, &before);
+    }
+    ~Interruptible() { pthread_sigmask(SIG_SETMASK, &before, nullptr); }
+    Interruptible(const Interruptible&) = delete;
+
+private:
+    sigset_t before;
+};
+
+// To be called before any other thread begins: they take over which signals reach them.
 inline void catch_signals() {
-    auto on_stop = +[](int) {
-        if (stop_requested) _exit(130);
-        stop_requested = 1;
-    };
+    const sigset_t set = stop_signals();
+    pthread_sigmask(SIG_BLOCK, &set, nullptr);
     struct sigaction action = {};
-    action.sa_handler = on_stop;
-    for (int signal : {SIGINT, SIGTERM, SIGUSR1}) sigaction(signal, &action, nullptr);
-    for (int signal : {SIGPIPE, SIGXFSZ}) std::signal(signal, SIG_IGN);    // become errors of the write that caused them
+    action.sa_handler = +[](int) {
+        if (stop_requested.exchange(true)) _exit(130);
+    };
+    for (const int signal : {SIGINT, SIGTERM, SIGUSR1}) sigaction(signal, &action, nullptr);
+    for (const int signal : {SIGPIPE, SIGXFSZ}) std::signal(signal, SIG_IGN);   // become errors of the write that caused them
+    std::thread([] {
+        const Interruptible here;
+        for (;;) pause();
+    }).detach();
 }

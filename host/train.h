@@ -43,7 +43,9 @@ void train_until_pause(Trainer<Device>& trainer, Run& run, HostBatch& batch) {
 template <class Device>
 void save(const Trainer<Device>& trainer, Run& run, bool best) {
     using Part = typename Trainer<Device>::Part;
-    auto rows = [&](Part part) { return [&trainer, part](const Row& row) { return trainer.get(part, row); }; };
+    auto rows = [&](Part part) {
+        return [&trainer, part](const Row& row, size_t first, std::span<float> out) { trainer.get(part, row, first, out); };
+    };
     std::vector<NamedRows> optimizer{{"m", rows(Part::m)}, {"v", rows(Part::v)}};
     if (Trainer<Device>::has_master) optimizer.push_back({"master", rows(Part::weights)});
     run.save(trainer.model.weights, rows(Part::weights), optimizer, best);

@@ -114,13 +114,20 @@ public:
         return summed_loss(batch);
     }
 
-    // One tensor of a flat buffer, as floats on the host.
+    // One tensor of a flat buffer, as floats on the host: its values from `first` on.
     enum class Part { weights, m, v };
+    void get(Part part, const Row& row, size_t first, std::span<float> out) const {
+        REQUIRE(first + out.size() <= row.size());
+        const Stat* from = flat(part) + row.slot.offset + first;
+        if constexpr (std::is_same_v<Stat, float>) return on.download(out.data(), from, out.size());
+        std::vector<Stat> values(out.size());
+        on.download(values.data(), from, out.size());
+        std::copy(values.begin(), values.end(), out.begin());
+    }
     std::vector<float> get(Part part, const Row& row) const {
-        std::vector<Stat> values(row.size());
-        on.download(values.data(), flat(part) + row.slot.offset, row.size());
-        if constexpr (std::is_same_v<Stat, float>) return values;
-        else return {values.begin(), values.end()};
+        std::vector<float> values(row.size());
+        get(part, row, 0, values);
+        return values;
     }
     void set(Part part, const Row& row, std::span<const float> values) {
         REQUIRE(values.size() == row.size());
