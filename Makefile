@@ -86,7 +86,7 @@ SECONDS_EACH ?= 600
 
 .PHONY: all test bench bundle fuzz format clean setup fuzz_setup
 .DELETE_ON_ERROR:
-all: train_gpt test_gpt
+all: $(PROGRAM)train_gpt $(PROGRAM)test_gpt
 
 $(PROGRAM)train_gpt_simt: $(BUILD)/simt/train_gpt.o $(KERNELS:%.cu=$(BUILD)/simt/%.o) $(HOST) $(SIMT)
 	$(CXX) $(FLAGS) $(SANITIZER_LINK) -o $@ $^ -lboost_context $(LIBS)
@@ -105,16 +105,16 @@ $(PROGRAM)train_gpt: $(BUILD)/cuda/train_gpt.o $(KERNELS:%.cu=$(BUILD)/cuda/%.o)
 $(PROGRAM)test_gpt: $(patsubst %.cu,$(BUILD)/cuda/%.o,test_gpt.cu $(KERNELS) $(KERNEL_TESTS)) $(TESTS) $(HOST)
 	$(NVCC) $(CODE) $(OPENMP) -o $@ $^ $(GTEST) $(CUDA_LIBS)
 else
-train_gpt test_gpt: %: %_simt
+$(PROGRAM)train_gpt $(PROGRAM)test_gpt: %: %_simt
 	cp $< $@
 endif
 
 # Where memory can hold the tests' files they do not wait for the disk.
-test: $(PROGRAM)test_gpt_simt $(if $(GPU),test_gpt)
+test: $(PROGRAM)test_gpt_simt $(if $(GPU),$(if $(SANITIZE),,$(PROGRAM)test_gpt))
 	export TEST_TMPDIR=$${TEST_TMPDIR:-$$([ -w /dev/shm ] && echo /dev/shm/)}; $(SANITIZER_RUN) for program in $^; do ./$$program || exit 1; done
 
-bench: test_gpt
-	./test_gpt --bench --json bench.json
+bench: $(PROGRAM)test_gpt
+	./$< --bench --json bench.json
 
 bundle:
 	$(if $(NVCC),,$(error a bundle needs nvcc))
