@@ -1,4 +1,5 @@
 // Loading and saving stream: beside the model they hold its largest tensor and little more.
+#include <malloc.h>
 #include <sys/wait.h>
 #include <unistd.h>
 #include <fstream>
@@ -22,6 +23,7 @@ uint64_t peak_of(Work work) {
     if (pipe(ends)) throw std::runtime_error("no pipe");
     const pid_t child = fork();
     if (child == 0) {
+        malloc_trim(0);                              // or what other tests freed would be used again, unseen
         const uint64_t before = bytes_of("VmRSS");
         work();
         const uint64_t more = bytes_of("VmHWM") - before;
@@ -47,7 +49,7 @@ TEST(huggingface_memory, one_tensor_beside_the_model) {
     T trainer(c, 1, 1, Recompute::none, 0, Cpu<float>());
     trainer.initialise(1);                            // every page of it is now in memory
     const Layout& layout = trainer.model.weights;
-    const uint64_t largest = uint64_t(c.V) * c.C * 4, slack = 4 << 20;
+    const uint64_t largest = uint64_t(c.V) * c.C * 4, slack = 8 << 20;
     for (const auto dtype : {safetensors::Dtype::F32, safetensors::Dtype::BF16}) {
         const Temporary dir;
         const uint64_t saving = peak_of([&] {

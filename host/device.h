@@ -10,10 +10,11 @@
 #include <vector>
 #include "error.h"
 
-// Whose matrix products a GPU uses: cuBLAS's, ours, or the ones that are best where the program runs.
+// Whose matrix products a GPU uses: cuBLAS's, ours, or cuBLAS's where the program was built with it.
 enum class Gemm { automatic, cublas, native };
 
-// What gradients of weights do to what is there: those of a step's first micro-batch take its place.
+// What gradients of weights do to what is there, also where a layer's equations say +=: those of a step's first
+// micro-batch take its place.
 enum class Into { assign, add };
 
 // Runs the reference. T = float to train, double to prove, std::complex<double> to differentiate (see test_gpt.cu).

@@ -79,11 +79,11 @@ void open_evaluation(Evaluation& e, const Options& options) {
         throw Error(Exit::input, "--tokenizer", fmt::format("it has {} tokens, the model's vocabulary {}", e.tokenizer->vocab_size(), V),
                     "use the tokenizer the model was trained with");
     EvalText& text = e.text;
-    text.data = options.data, text.format = options.format, text.field = options.field, text.token_type = options.token_type;
+    text.format = options.format, text.field = options.field, text.token_type = options.token_type;
     text.tokenizer = e.tokenizer ? &*e.tokenizer : nullptr, text.vocab = V;
     set_separator(e, options);
     set_sizes(e, options);
-    if (!options.data.empty()) expand_paths("--data", options.data);
+    if (!options.data.empty()) text.paths = eval_paths(options.data, e.tokenizer.has_value());
     if (!options.multiple_choice.empty()) e.questions = read_questions(options.multiple_choice, text.tokenizer, before_questions(e, options), V);
 }
 

@@ -1,5 +1,7 @@
 // `train_gpt eval`: a saved model's loss on a text, and its answers to questions, on any device.
 #pragma once
+#include <algorithm>
+#include <cmath>
 #include "commands.h"
 #include "eval_text.h"
 #include "huggingface.h"
@@ -68,6 +70,8 @@ std::optional<Answers> score_questions(Gpt<Device>& model, const Evaluation& e, 
         progress(double(i + 1) / double(e.questions.size()));
     }
     scorer.flush();
+    if (!std::ranges::all_of(scorer.nats, [](double x) { return std::isfinite(x); }))
+        throw Error(Exit::numeric, "--multiple-choice", "the model's loss is not finite", "are its weights whole?");
     Answers answers = count_answers(e.questions, scorer.nats);
     answers.cut = cut;
     return answers;
@@ -78,12 +82,10 @@ Exit eval(const Options& options, const Device& on) {
     Evaluation e;
     open_evaluation(e, options);
     const Config& config = e.model.config;
-    Gpt<Device> model(config, e.batch * e.context, Recompute::block, on);      // one block's activations serve all
-    check_weights(e.directory, config, model.weights);
-    model.allocate(Use::infer);
-    load_weights(e.directory, config, model.weights, [&](const Row& row, std::span<const float> values) {
-        upload_as(model.w[row.slot], values, on);
-    });
+    constexpr int most_logits = 1024;                                          // rows
+    const int N = e.batch * e.context;
+    Gpt<Device> model(config, N, Recompute::block, on, std::min(N, most_logits));   // one block's activations serve all
+    load_model(model, e.directory);
     e.parameters = model.parameters();
 
     Progress progress;
@@ -98,7 +100,7 @@ Exit eval(const Options& options, const Device& on) {
     if (!options.data.empty() && !(text = score_text(model, e, show("text  ")))) return Exit::stopped;
     if (!e.questions.empty() && !(answers = score_questions(model, e, show("questions  ")))) return Exit::stopped;
     const std::string result = options.json ? evaluation_json(e, text, answers) : evaluation_text(e, text, answers);
-    if (options.json) print_piece(result);
-    else progress.note(result);
+    progress.clear();
+    print_piece(options.json ? result : result + "\n");
     return Exit::done;
 }

@@ -10,6 +10,19 @@ namespace {
 
 constexpr size_t batch_bytes = 4 << 20;          // of text in memory at a time
 constexpr uint64_t block = 1 << 20;              // of a shard's tokens
+constexpr size_t slice = 4096;                   // tokens whose windows wait: at a small stride each token has one
+
+bool is_shard(const std::string& path) { return path.ends_with(".bin"); }
+
+// Hands on the windows that the tokens, which take the reader from part `from` of all to `to`, complete.
+bool add(Windows& windows, std::span<const int> tokens, const TakeSegments& take, double from, double to) {
+    for (size_t at = 0; at < tokens.size(); at += slice) {
+        windows.add(tokens.subspan(at, std::min(slice, tokens.size() - at)));
+        const double part = double(std::min(at + slice, tokens.size())) / double(tokens.size());
+        if (!take(std::exchange(windows.ready, {}), from + part * (to - from))) return false;
+    }
+    return true;
+}
 
 // How many bytes at the head of the text its first token stands for.
 size_t first_length(const Tokenizer& tokenizer, std::string_view text, int token) {
@@ -23,20 +36,23 @@ size_t first_length(const Tokenizer& tokenizer, std::string_view text, int token
     return std::min(tokenizer.tokens[size_t(token)].size() - size_t(prefixed), text.size());
 }
 
-TextFacts read_text(const EvalText& what, const std::vector<std::string>& paths, const TakeSegments& take) {
+TextFacts read_text(const EvalText& what, const TakeSegments& take) {
     const Tokenizer& tokenizer = *what.tokenizer;
-    DocumentReader reader(paths, what.format, [&](std::string_view text, size_t near) { return tokenizer.safe_cut(text, near); });
+    DocumentReader reader(what.paths, what.format, [&](std::string_view text, size_t near) { return tokenizer.safe_cut(text, near); });
     Windows windows(what.context, what.stride, what.separator);
     TextFacts facts;
     facts.bytes = 0;
     bool empty = true;                           // nothing of this document came yet
+    double from = 0;
     for (std::vector<TextPart> parts; !(parts = reader.read(batch_bytes)).empty();) {
         std::vector<std::vector<int>> ids(parts.size());
         for_each_part(parts, [&](TextPart& part, size_t i) {
             if (part.json) part.text = text_of_line(part, what.field);
             ids[i] = tokenizer.encode(part.text);
         });
-        for (size_t i = 0; i < parts.size(); i++) {
+        const double to = double(reader.done()) / double(std::max<uint64_t>(reader.total(), reader.done()));
+        const double each = (to - from) / double(parts.size());
+        for (size_t i = 0; i < parts.size(); i++, from += each) {
             if (parts[i].begins) windows.end(), windows.begin(), empty = true;
             if (ids[i].empty()) continue;
             *facts.bytes += parts[i].text.size();
@@ -46,10 +62,9 @@ TextFacts read_text(const EvalText& what, const std::vector<std::string>& paths,
             }
             empty = false;
             if (tokenizer.unknown >= 0) facts.unknown += uint64_t(std::count(ids[i].begin(), ids[i].end(), tokenizer.unknown));
-            windows.add(ids[i]);
+            if (!add(windows, ids[i], take, from, from + each)) return facts;
         }
-        const double done = double(reader.done()) / double(std::max<uint64_t>(reader.total(), reader.done()));
-        if (!take(std::exchange(windows.ready, {}), done)) return facts;
+        from = to;
     }
     windows.end();
     take(windows.ready, 1);
@@ -72,11 +87,16 @@ struct Shards {
     std::optional<Tokenizer> own;      // beside the shards
 };
 
-Shards open_shards(const EvalText& what, const std::vector<std::string>& paths) {
+Shards open_shards(const EvalText& what) {
     Shards shards{TokenSource(what.vocab), what.separator, {}};
-    for (const std::string& path : paths) {
+    std::optional<std::string> first;
+    for (const std::string& path : what.paths) {
         const Shard shard = open_shard(path, what.token_type);
         const std::optional<Sidecar> sidecar = read_sidecar(path, shard.tokens);
+        const std::string maker = sidecar ? sidecar->tokenizer_hash : "";
+        if (first.value_or(maker) != maker)
+            throw Error(Exit::input, path, "was made with another tokenizer than " + what.paths[0], "give shards of one tokenizer");
+        first = maker;
         if (sidecar && what.tokenizer && !sidecar->tokenizer_hash.empty() && sidecar->tokenizer_hash != files::hex(what.tokenizer->hash()))
             throw Error(Exit::input, path, "was made with another tokenizer than the model's", "score the text itself");
         if (sidecar && !what.tokenizer && !shards.own && !sidecar->tokenizer_path.empty()) shards.own = load_tokenizer(sidecar->tokenizer_path);
@@ -88,8 +108,8 @@ Shards open_shards(const EvalText& what, const std::vector<std::string>& paths) 
     return shards;
 }
 
-TextFacts read_shards(const EvalText& what, const std::vector<std::string>& paths, const TakeSegments& take) {
-    const Shards shards = open_shards(what, paths);
+TextFacts read_shards(const EvalText& what, const TakeSegments& take) {
+    const Shards shards = open_shards(what);
     const Tokenizer* tokenizer = what.tokenizer ? what.tokenizer : shards.own ? &*shards.own : nullptr;
     const std::vector<int> bytes_of = tokenizer ? bytes_of_tokens(*tokenizer, what.vocab) : std::vector<int>(size_t(what.vocab));
     Windows windows(what.context, what.stride, shards.separator);
@@ -102,7 +122,8 @@ TextFacts read_shards(const EvalText& what, const std::vector<std::string>& path
         shards.source.read(tokens, at);
         for (auto begin = tokens.begin(); begin != tokens.end();) {
             const auto end = shards.separator < 0 ? tokens.end() : std::find(begin, tokens.end(), shards.separator);
-            windows.add({begin, end});
+            const auto read = [&](auto token) { return double(at + uint64_t(token - tokens.begin())) / double(size); };
+            if (!add(windows, {begin, end}, take, read(begin), read(end))) return facts;
             for (auto token = begin; token != end; token++, length++) {
                 facts.documents += length == 0;
                 if (length || shards.separator >= 0) bytes += uint64_t(bytes_of[size_t(*token)]);
@@ -112,7 +133,6 @@ TextFacts read_shards(const EvalText& what, const std::vector<std::string>& path
             windows.end(), windows.begin(), length = 0;
             begin = end + 1;
         }
-        if (!take(std::exchange(windows.ready, {}), double(at + tokens.size()) / double(size))) return facts;
     }
     windows.end();
     take(windows.ready, 1);
@@ -122,12 +142,17 @@ TextFacts read_shards(const EvalText& what, const std::vector<std::string>& path
 
 }  // namespace
 
-TextFacts read_documents(const EvalText& what, const TakeSegments& take) {
-    const std::vector<std::string> paths = expand_paths("--data", what.data);
-    const auto shards = std::count_if(paths.begin(), paths.end(), [](const std::string& path) { return path.ends_with(".bin"); });
-    if (shards && size_t(shards) < paths.size()) throw Error(Exit::usage, "--data", "text and .bin shards cannot be mixed", "score one after the other");
-    if (shards) return read_shards(what, paths, take);
-    if (!what.tokenizer)
+std::vector<std::string> eval_paths(const std::vector<std::string>& data, bool has_tokenizer) {
+    const std::vector<std::string> paths = expand_paths("--data", data);
+    const auto shards = std::ranges::count_if(paths, is_shard);
+    if (shards && size_t(shards) < paths.size())
+        throw Error(Exit::usage, "--data", "text and .bin shards cannot be mixed", "score one after the other");
+    if (!shards && !has_tokenizer)
         throw Error(Exit::usage, "--data " + paths.at(0), "is text, but the model has no tokenizer", "give --tokenizer FILE");
-    return read_text(what, paths, take);
+    for (const std::string& path : paths) if (path != "-") files::Reader{path};
+    return paths;
+}
+
+TextFacts read_documents(const EvalText& what, const TakeSegments& take) {
+    return is_shard(what.paths.at(0)) ? read_shards(what, take) : read_text(what, take);
 }

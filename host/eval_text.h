@@ -7,7 +7,7 @@
 #include "windows.h"
 
 struct EvalText {
-    std::vector<std::string> data;     // paths and patterns
+    std::vector<std::string> paths;    // all text, or all shards
     TextFormat format = TextFormat::automatic;
     std::string field = "text";
     std::optional<TokenType> token_type;
@@ -22,6 +22,9 @@ struct TextFacts {
     uint64_t documents = 0, unknown = 0, repaired = 0;
     std::optional<uint64_t> bytes;     // of the text of the tokens scored, where it is known
 };
+
+// The files that --data names. Throws Error{usage, input} for what read_documents could not begin with.
+std::vector<std::string> eval_paths(const std::vector<std::string>& data, bool has_tokenizer);
 
 // Segments as they come, and which part of all was read (0 to 1). False: stop.
 using TakeSegments = std::function<bool(const std::vector<Segment>&, double)>;

@@ -66,7 +66,7 @@ std::vector<Flag> progress_flags() { return {
     {"eval-batches",  &O::eval_batches,  "N", "20",  "micro-batches of a validation; 0: all there are", at_least(0)},
     {"early-stop",    &O::early_stop,    "N", "0",   "stop after N validations without a better loss; 0: never", at_least(0)},
     {"sample-every",  &O::sample_every,  "N", "500", "steps between samples; 0: only at the end", at_least(0)},
-    {"sample-tokens", &O::sample_tokens, "N", "240", "tokens of such a sample; 0: none", at_least(0)},
+    {"sample-tokens", &O::sample_tokens, "N", "240", "tokens of such a sample; 0: none", between(0, 1e9)},
     {"profile-steps", &O::profile_steps, "A:B", "10:12", "steps a profiler that waits for them records"},
     {"log-every",     &O::log_every,     "N", "1",   "steps between lines of log.jsonl", at_least(1)},
     {"tensorboard",   &O::tensorboard,   "", "false", "write event files for TensorBoard into the run directory"},
@@ -163,7 +163,7 @@ std::vector<Flag> all_flags() {
     add(in("Sampling", train | sample, sampling_flags()));
     add(in("Sampling", sample, {
         {"tokens", &O::tokens, "N", "256", "tokens of a sample, at most", at_least(1)},
-        {"count", &O::count, "N", "1", "samples of every prompt", at_least(1)},
+        {"count", &O::count, "N", "1", "samples of every prompt", between(1, 1e6)},
         {"prompt-file", &O::prompt_file, "FILE", "prompts.txt", "a prompt a line; .jsonl: strings, or objects with a \"prompt\"; - is standard input"},
         {"interactive", &O::interactive, "", "false", "ask for prompts, one a line, until the input ends"},
         {"ignore-eos", &O::ignore_eos, "", "false", "write on where the model ends a text"},

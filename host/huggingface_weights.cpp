@@ -189,9 +189,9 @@ WrittenFile save_rows(const std::string& path, const Layout& layout, const std::
     safetensors::Writer writer(path, std::move(tensors));
     Pieces pieces(writer);
     for (const Tensor& tensor : writer.tensors()) {
-        const auto& [part, row] = which[tensor.name];
-        pieces.write(tensor.name, row->size(), 1,
-                     [&](size_t first, std::span<float> out) { part->get(*row, first, out); });
+        const Which& from = which[tensor.name];
+        pieces.write(tensor.name, from.row->size(), 1,
+                     [&](size_t first, std::span<float> out) { from.part->get(*from.row, first, out); });
     }
     pieces.finish();
     writer.close();

@@ -4,6 +4,7 @@
 #include <span>
 #include "batch.h"
 #include "gpt.h"
+#include "huggingface.h"
 
 // Carries floats to the device as T; the host holds only a piece of what has to be converted.
 template <class T, class Device>
@@ -56,6 +57,16 @@ private:
     Device on;
     int* tokens;                                          // (4,N)
 };
+
+// Memory for a model that is not trained, and its weights. Throws Error before memory is taken for weights that do not fit.
+template <class Device>
+void load_model(Gpt<Device>& model, const std::string& directory) {
+    check_weights(directory, model.c, model.weights);
+    model.allocate(Use::infer);
+    load_weights(directory, model.c, model.weights, [&](const Row& row, std::span<const float> values) {
+        upload_as(model.w[row.slot], values, model.on);
+    });
+}
 
 // One text from its beginning.
 inline HostBatch whole_text(std::span<const int> tokens) {

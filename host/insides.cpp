@@ -5,6 +5,7 @@
 #include "gpt.h"
 #include "huggingface.h"
 #include "inference.h"
+#include "sample_text.h"
 #include "tokenizer.h"
 
 namespace {
@@ -45,23 +46,14 @@ Insides look_inside(const std::string& directory, const std::string& text, int m
     const ModelDescription description = read_model_description(directory);
     const Config& config = description.config;
     const Tokenizer tokenizer = load_tokenizer(directory);
-    std::vector<int> ids = tokenizer.encode(text.empty() ? "\n" : text, Specials::recognised);
-    if (description.special.bos >= 0 && ids.at(0) != description.special.bos) ids.insert(ids.begin(), description.special.bos);
+    std::vector<int> ids = prompt_tokens(tokenizer, description, text.empty() ? "\n" : text, directory);
     ids.resize(std::min(ids.size(), size_t(std::min(most, config.T))));
-    for (const int id : ids)
-        if (id >= config.V) throw Error(Exit::input, directory, "its tokenizer has more tokens than its vocabulary");
 
     const int T = int(ids.size());
     Gpt<Cpu<float>> model(config, T, Recompute::none, Cpu<float>());           // every layer's activations stay
-    check_weights(directory, config, model.weights);
-    model.allocate(Use::infer);
-    load_weights(directory, config, model.weights, [&](const Row& row, std::span<const float> values) {
-        upload_as(model.w[row.slot], values, model.on);
-    });
+    load_model(model, directory);
     const BatchBuffer<Cpu<float>> buffer(T, model.on);
-    HostBatch one{1, T, ids, {}, std::vector<int>(ids.size()), {}};
-    std::iota(one.position.begin(), one.position.end(), 0);
-    model.forward(buffer.upload(one));
+    model.forward(buffer.upload(whole_text(ids)));
 
     Insides in{config.L, config.NH, T, {}, {}, {}, {}};
     for (const int id : ids) in.tokens.push_back(tokenizer.token_text(id));

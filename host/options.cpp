@@ -198,7 +198,7 @@ std::string help_text(Command command) {
 
 void restore(Options& o, const nlohmann::ordered_json& saved) {
     const auto refuse = [](const std::string& flag) {
-        throw Error(Exit::input, "saved flags", in_quotes(flag) + " is damaged", "resume from another checkpoint");
+        throw Error(Exit::input, "saved flags", in_quotes(flag) + " is damaged", "take another checkpoint or run");
     };
     if (!saved.is_object()) refuse("the whole");
     for (const Flag& f : flags()) {

@@ -73,7 +73,7 @@ std::vector<std::string> contradictions(const Options& o) {
     } else {
         std::error_code ignored;
         const bool is_path = o.model.find('/') != std::string::npos || std::filesystem::exists(o.model, ignored);
-        refuse(!is_preset(o) && !is_path, unknown_model(o.model));
+        refuse(o.has("model") && !is_preset(o) && !is_path, unknown_model(o.model));      // a resumed run's may have moved
     }
     if (o.command == Command::eval) {
         refuse(o.data.empty() && o.multiple_choice.empty(), "--data: nothing to score; give --data or --multiple-choice");

@@ -1,10 +1,11 @@
 #include "peaks.h"
+#include <cctype>
 
 namespace {
 constexpr double exponentials(int multiprocessors, double ghz) { return 16.0 * multiprocessors * ghz * 1e9; }
 }  // namespace
 
-// The first row whose name occurs in the GPU's counts: the more particular stand first.
+// The first row whose name occurs in the GPU's as words of it counts: the more particular stand first.
 const std::vector<Peaks>& peaks() {
     static const std::vector<Peaks> table = {
         {"H200 NVL", 835e12, 4.8e12, exponentials(132, 1.785)},
@@ -25,7 +26,11 @@ const std::vector<Peaks>& peaks() {
 }
 
 const Peaks* find_peaks(std::string_view gpu) {
-    for (const Peaks& p : peaks())
-        if (gpu.find(p.name) != gpu.npos) return &p;
+    if (gpu.find("Laptop") != gpu.npos) return nullptr;
+    const auto inside = [&](size_t i) { return i < gpu.size() && std::isalnum(static_cast<unsigned char>(gpu[i])); };
+    for (const Peaks& p : peaks()) {
+        const size_t at = gpu.find(p.name);
+        if (at != gpu.npos && !inside(at - 1) && !inside(at + std::string_view(p.name).size())) return &p;
+    }
     return nullptr;
 }

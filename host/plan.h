@@ -13,6 +13,10 @@ struct Share {
 
 struct Memory {                // bytes
     uint64_t weights = 0, gradients = 0, moments = 0, master = 0, activations = 0, statistics = 0;
+    std::vector<std::pair<const char*, uint64_t>> rows() const {         // for tables
+        return {{"weights", weights}, {"gradients", gradients}, {"Adam's moments", moments},
+                {"fp32 master copy", master}, {"activations", activations}, {"statistics", statistics}};
+    }
     uint64_t total() const { return weights + gradients + moments + master + activations + statistics; }
 };
 

@@ -5,15 +5,10 @@
 
 #include "error.h"
 #include "plan.h"
+#include "progress.h"
 #include "terminal.h"
 
 namespace {
-
-std::string grouped(uint64_t n) {
-    std::string text = std::to_string(n);
-    for (int at = int(text.size()) - 3; at > 0; at -= 3) text.insert(size_t(at), ",");
-    return text;
-}
 
 // 8.51 GB: three digits, decimal units.
 std::string size(uint64_t bytes) {
@@ -98,20 +93,13 @@ std::string flops_table(const Plan& plan) {
 }
 
 std::string memory_table(const Plan& plan) {
-    const Memory& m = plan.memory;
     std::string text = fmt::format("memory to train: {}, {} of {} tokens, --recompute {}\n", name_of(plan.dtype),
                                    sequences(plan.batch), grouped(plan.config.T), name_of(plan.recompute));
-    const struct {
-        const char* name;
-        uint64_t bytes;
-    } rows[] = {{"weights", m.weights},
-                {"gradients", m.gradients},
-                {"Adam's moments", m.moments},
-                {"fp32 master copy", m.master},
-                {"activations", m.activations},
-                {"statistics", m.statistics},
-                {"total", m.total()}};
-    for (const auto& r : rows) text += fmt::format("  {:<22}{:>12}\n", r.name, r.bytes ? size(r.bytes) : "-");
+    const auto line = [&](const char* name, uint64_t bytes) {
+        text += fmt::format("  {:<22}{:>12}\n", name, bytes ? size(bytes) : "-");
+    };
+    for (const auto& [name, bytes] : plan.memory.rows()) line(name, bytes);
+    line("total", plan.memory.total());
 
     text += fmt::format("{:<24}{:>12}{:>12}{:>12}\n", "the same with", "none", "mlp", "block");
     for (const Dtype dtype : {Dtype::fp32, Dtype::bf16}) {

@@ -2,6 +2,7 @@
 #include <fmt/core.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
+#include <cmath>
 #include <cstdio>
 #include "terminal.h"
 #include "utf8.h"
@@ -16,7 +17,14 @@ std::string short_count(double n) {
     return fmt::format("{:.{}f}{}", n, *unit == 0 || n >= 99.95 ? 0 : n >= 9.995 ? 1 : 2, unit);
 }
 
+std::string grouped(uint64_t n) {
+    std::string text = std::to_string(n);
+    for (int at = int(text.size()) - 3; at > 0; at -= 3) text.insert(size_t(at), ",");
+    return text;
+}
+
 std::string short_time(double seconds) {
+    if (!std::isfinite(seconds)) return "?";
     const long s = long(seconds + 0.5);
     return s < 3600 ? fmt::format("{}:{:02}", s / 60, s % 60) : fmt::format("{}:{:02}:{:02}", s / 3600, s / 60 % 60, s % 60);
 }

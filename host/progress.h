@@ -1,6 +1,7 @@
 // What a person sees of a run: notes, and one line that is rewritten on a terminal and printed now and then elsewhere.
 #pragma once
 #include <chrono>
+#include <cstdint>
 #include <string>
 
 // Monotonic seconds: wall-clock time never decides anything.
@@ -9,6 +10,7 @@ inline double seconds() {
 }
 
 std::string short_count(double n);        // 950, 31.2k, 4.51M, 1.20G
+std::string grouped(uint64_t n);          // 1,234,567
 std::string short_time(double seconds);   // 0:07, 12:34, 1:02:03
 
 class Progress {
@@ -17,10 +19,10 @@ public:
     void note(const std::string& text);                   // a line that stays; multi-line text is kept as it is
     void status(const std::string& text, bool due);       // the rewritten line; elsewhere a line each time it is due
     bool on_terminal() const { return terminal; }
+    void clear();                                         // takes the rewritten line away
     ~Progress();
 
 private:
-    void clear();
     bool terminal, colour, shown = false;
     double last = 0;
 };

@@ -101,9 +101,8 @@ std::string memory_table(const Story& s) {
     if (!problems(s.config, s.options.batch).empty()) return "";
     const Memory m = make_plan(s.config, s.options.batch, s.options.dtype, s.options.recompute).memory;
     std::string out = "<table><tr><th colspan=\"2\">memory</th></tr>\n";
-    const std::pair<const char*, uint64_t> rows[] = {{"weights", m.weights}, {"gradients", m.gradients}, {"Adam's moments", m.moments},
-                                                     {"fp32 master copy", m.master}, {"activations", m.activations},
-                                                     {"statistics", m.statistics}, {"total", m.total()}};
+    auto rows = m.rows();
+    rows.emplace_back("total", m.total());
     for (const auto& [name, bytes] : rows) if (bytes) out += row(name, short_count(double(bytes)) + "B", " class=\"number\"");
     return out + "</table>\n";
 }

@@ -19,8 +19,8 @@ Run::Run(Options given) : options(std::move(given)) {
     choose_model();
     load();
     if (!options.resume) open_directory();
-    log = std::make_unique<files::Log>(directory + "/log.jsonl", state.log_bytes);
     if (options.tensorboard) events = std::make_unique<EventFile>(directory, state.step);
+    log = std::make_unique<files::Log>(directory + "/log.jsonl", state.log_bytes);
 }
 
 void Run::choose_model() {

@@ -9,7 +9,7 @@ namespace fs = std::filesystem;
 // Files and directories that a run makes; what else lies in its directory is somebody's.
 bool ours(const std::string& name) {
     return name == files::RunLock::name || name == "log.jsonl" || name == "latest" || name == "best" || name == "report.html" ||
-           name.starts_with(EventFile::prefix) || name.starts_with("step_") ||
+           (name.starts_with(EventFile::prefix) && name.ends_with(EventFile::suffix)) || name.starts_with("step_") ||
            name.starts_with(".tmp.step_") || name.starts_with(".trash.step_");
 }
 

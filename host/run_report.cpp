@@ -14,17 +14,9 @@ std::string describe(const Config& c) {
                               name_of(c.activation));
 }
 
-std::string with_commas(uint64_t n) {
-    std::string text = std::to_string(n);
-    for (int i = int(text.size()) - 3; i > 0; i -= 3) text.insert(size_t(i), ",");
-    return text;
-}
-
 std::string memory_text(const Memory& m) {
-    const std::pair<const char*, uint64_t> rows[] = {{"weights", m.weights}, {"gradients", m.gradients}, {"Adam's moments", m.moments},
-                                                     {"fp32 master copy", m.master}, {"activations", m.activations}, {"statistics", m.statistics}};
     std::string parts;
-    for (const auto& [name, bytes] : rows) if (bytes) parts += fmt::format("{}{} {}B", parts.empty() ? "" : ", ", name, short_count(double(bytes)));
+    for (const auto& [name, bytes] : m.rows()) if (bytes) parts += fmt::format("{}{} {}B", parts.empty() ? "" : ", ", name, short_count(double(bytes)));
     return fmt::format("{}B: {}", short_count(double(m.total())), parts);
 }
 
@@ -35,16 +27,16 @@ void Run::announce(size_t parameters, const std::string& device) {
     for (const std::string& warning : data.warnings) fmt::print(stderr, "warning: {}\n", warning);
     std::string what;
     for (const std::string& path : options.data) what += (what.empty() ? "" : " ") + path;
-    progress.note(fmt::format("model   {}: {} parameters; {}", name, with_commas(parameters), describe(config)));
-    progress.note(fmt::format("data    {}: {} tokens to train on, {} to validate; {}vocabulary {}", what, with_commas(data.train.tokens()),
-                              data.val ? with_commas(data.val->tokens()) : "none", data.tokenizer ? std::string(name_of(data.tokenizer->kind)) + " " : "", data.vocab));
+    progress.note(fmt::format("model   {}: {} parameters; {}", name, grouped(parameters), describe(config)));
+    progress.note(fmt::format("data    {}: {} tokens to train on, {} to validate; {}vocabulary {}", what, grouped(data.train.tokens()),
+                              data.val ? grouped(data.val->tokens()) : "none", data.tokenizer ? std::string(name_of(data.tokenizer->kind)) + " " : "", data.vocab));
     if (data.ideal_loss) progress.note(fmt::format("ideal   {:.4f}: the loss of a model that knows the corpus's rules; none can do better", *data.ideal_loss));
-    progress.note(fmt::format("batch   {} sequences of {} = {} tokens a step{}; {} steps = {:.1f} epochs", sequences, T, with_commas(size_t(sequences) * T),
+    progress.note(fmt::format("batch   {} sequences of {} = {} tokens a step{}; {} steps = {:.1f} epochs", sequences, T, grouped(size_t(sequences) * T),
                               sequences > B ? fmt::format(" in {} micro-batches", sequences / B) : "", steps,
                               double(steps) * sequences / double(data.train.windows())));
     progress.note("memory  " + memory_text(make_plan(config, B, options.dtype, options.recompute).memory));
     progress.note("device  " + device);
-    if (const Peaks* peaks = find_peaks(device)) peak_products = peaks->products;
+    if (const Peaks* peaks = find_peaks(device); peaks && options.dtype == Dtype::bf16) peak_products = peaks->products;
     progress.note("run     " + directory + (resumed ? fmt::format(", resumed at step {}", state.step) : ""));
     if (resumed) return;
     log->append(Json{{"run", to_json(options)}, {"model", to_json(config)}, {"parameters", parameters},

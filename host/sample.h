@@ -34,10 +34,7 @@ public:
         B = options.cache ? int(std::min({count, size_t(options.batch), size_t(linear_few), fit})) : 1;
         const size_t at_once = !options.cache ? length : whole > context ? context : longest_prompt;
         model.emplace(config, std::max(int(at_once), B), Recompute::block, on, B);
-        model->allocate(Use::infer);           // one block's activations serve all: nothing is kept for backward
-        load_weights(directory, config, model->weights, [&](const Row& row, std::span<const float> values) {
-            upload_as(model->w[row.slot], values, on);
-        });
+        load_model(*model, directory);         // one block's activations serve all: nothing is kept for backward
         if (options.cache) generator.emplace(*model, how, B, length);
     }
 
@@ -48,7 +45,7 @@ public:
         size_t longest = 0;
         for (const std::string& prompt : prompts)
             for (int i = 0; i < options.count; i++) {
-                texts.push_back({tokens_of(prompt), number++});
+                texts.push_back({prompt_tokens(tokenizer, description, prompt, directory), number++});
                 beginnings.push_back(prompt);
                 longest = std::max(longest, texts.back().tokens.size());
             }
@@ -74,18 +71,6 @@ private:
                      [&](int token) { return each(i, token); });
             if (!stop_requested) printer.end(i);
         }
-    }
-
-    std::vector<int> tokens_of(const std::string& prompt) const {
-        std::vector<int> tokens = tokenizer.encode(prompt, Specials::recognised);
-        const int bos = description.special.bos;
-        if (bos >= 0 && (tokens.empty() || tokens[0] != bos)) tokens.insert(tokens.begin(), bos);
-        if (tokens.empty()) throw Error(Exit::usage, in_quotes(prompt), "none of it is in the model's vocabulary", "try another prompt");
-        for (int token : tokens)
-            if (token >= config.V)
-                throw Error(Exit::input, directory, "its tokenizer has token " + std::to_string(token) + ", its model " + std::to_string(config.V) + " tokens",
-                            "do they belong together?");
-        return tokens;
     }
 
     const Options& options;

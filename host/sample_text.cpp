@@ -41,6 +41,18 @@ std::vector<std::string> read_prompts(const std::string& path) {
     return prompts;
 }
 
+std::vector<int> prompt_tokens(const Tokenizer& tokenizer, const ModelDescription& model, const std::string& prompt,
+                               const std::string& directory) {
+    std::vector<int> tokens = tokenizer.encode(prompt, Specials::recognised);
+    const int bos = model.special.bos, V = model.config.V;
+    if (bos >= 0 && (tokens.empty() || tokens[0] != bos)) tokens.insert(tokens.begin(), bos);
+    if (tokens.empty()) throw Error(Exit::usage, in_quotes(prompt), "none of it is in the model's vocabulary", "try another prompt");
+    for (const int token : tokens)
+        if (token >= V)
+            throw Error(Exit::input, directory, fmt::format("its tokenizer has token {}, its model {} tokens", token, V), "do they belong together?");
+    return tokens;
+}
+
 bool ask_for_prompt(std::string& prompt) {
     if (isatty(STDIN_FILENO)) print_piece("> ");
     const Interruptible here;

@@ -2,6 +2,7 @@
 #pragma once
 #include <string>
 #include <vector>
+#include "huggingface.h"
 #include "options.h"
 #include "tokenizer.h"
 
@@ -11,6 +12,10 @@ std::vector<std::string> read_prompts(const std::string& path);
 
 // Asks for a line of standard input, on a terminal with a mark. False at its end, or at a signal.
 bool ask_for_prompt(std::string& prompt);
+
+// What the model in `directory` reads of a prompt. Throws Error{usage, input}.
+std::vector<int> prompt_tokens(const Tokenizer& tokenizer, const ModelDescription& model, const std::string& prompt,
+                               const std::string& directory);
 
 // Prints texts that are written at the same time one after the other, with --- between them: the first that is not whole
 // token by token, what comes of the others when it is their turn.

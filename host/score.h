@@ -10,7 +10,7 @@ public:
     PackedRows(int B, int T) : B(B), T(T) {}
 
     struct Place { size_t segment, row, begin, inputs; };     // where a segment's inputs lie
-    bool add(size_t index, const Segment& segment);           // false: no room; run() and clear() first
+    bool add(size_t index, const Segment& segment);           // false: no room until clear()
     HostBatch batch() const;                                  // as wide as its longest row
     const std::vector<Place>& places() const { return all; }
     void clear() { rows.clear(), all.clear(), segments.clear(); }

@@ -69,19 +69,22 @@ void load(Trainer<Device>& trainer, const Run& run) {
     }
 }
 
-// A text, to look at. The generator is made when it is first needed.
+// What writes the texts to look at, and its cache: made before training, so that too little memory shows at once.
 template <class Device>
-void sample(Trainer<Device>& trainer, Run& run, std::optional<Generator<Device>>& generator) {
-    if (run.options.sample_tokens == 0) return;
+void make_generator(std::optional<Generator<Device>>& generator, Trainer<Device>& trainer, const Run& run) {
+    const Options& o = run.options;
+    if (o.sample_tokens == 0) return;
+    const Generation how{.sampling = sampling_of(o), .repetition_penalty = float(o.repetition_penalty), .tokens = o.sample_tokens,
+                         .seed = o.seed, .context = run.T, .separator = run.data.train.separator};
+    generator.emplace(trainer.model, how, 1, int(std::min<size_t>(run.T, run.prompt_tokens().size() + size_t(how.tokens))));
+}
+
+// A text of the model as it is now, unless a signal comes: then it is time to save.
+template <class Device>
+void sample(Generator<Device>& generator, Run& run) {
     std::vector<Text> text{{run.prompt_tokens(), uint32_t(run.state.step)}};
-    if (!generator) {
-        const Generation how{.sampling = sampling_of(run.options), .repetition_penalty = float(run.options.repetition_penalty),
-                             .tokens = run.options.sample_tokens, .seed = run.options.seed, .context = run.T,
-                             .separator = run.data.train.separator};
-        generator.emplace(trainer.model, how, 1, std::min(run.T, int(text[0].tokens.size()) + how.tokens));
-    }
-    generator->write(text);
-    run.report_sample(run.text_of(text[0].tokens));
+    generator.write(text, [](size_t, int) { return !stop_requested; });
+    if (!stop_requested) run.report_sample(run.text_of(text[0].tokens));
 }
 
 // Trains from where the run stands to its last step, or until a signal. `device` says where, for people.
@@ -93,6 +96,11 @@ Exit train(const Options& options, const Device& on, const std::string& device) 
     run.announce(trainer.model.parameters(), device);
     HostBatch batch;
     std::optional<Generator<Device>> generator;
+    make_generator(generator, trainer, run);
+    int64_t sampled = -1;
+    auto sample_once = [&] {
+        if (generator && std::exchange(sampled, run.state.step) != run.state.step) sample(*generator, run);
+    };
     auto validate = [&](int batches) {
         if (!run.data.val) return false;
         const double start = seconds();
@@ -111,12 +119,12 @@ Exit train(const Options& options, const Device& on, const std::string& device) 
         if (window && run.state.step == window->last) trainer.model.on.profiler_stop();
         if (run.finished() || run.state.step == before) break;
         const bool best = run.due(run.options.eval_every) && validate(run.options.eval_batches);
-        if (run.due(run.options.sample_every)) sample(trainer, run, generator);     // before a save, which keeps the log as it is then
+        if (run.due(run.options.sample_every)) sample_once();                        // before a save, which keeps the log as it is then
         if (best || run.due(run.options.save_every)) save(trainer, run, best);
     }
     const bool stopped = !run.finished();
     const bool best = !stopped && !run.stops_early() && validate(0);           // the last figure is that of all validation data
-    if (!stopped) sample(trainer, run, generator);
+    if (!stopped) sample_once();
     save(trainer, run, best);
     run.finish(stopped);
     return stopped ? Exit::stopped : Exit::done;

@@ -48,6 +48,20 @@ __device__ void decode_store(float* row, const Vec<8>& x, int lane, int HS) {
     }
 }
 
+// use(i, row i) for rows mine, mine + step, ... below count, with several on their way at a time. All lanes come along as
+// far as the first of them goes: beyond `count` a row is zeros.
+template <int W, class Row, class Use>
+__device__ void decode_rows(Row row, int mine, int step, int count, int lane, int HS, Use use) {
+    for (int i0 = mine; i0 - mine < count; i0 += decode_ahead * step) {
+        Vec<8> x[decode_ahead];
+        #pragma unroll
+        for (int a = 0; a < decode_ahead; a++)
+            x[a] = i0 + a * step < count ? decode_load<W>(row(i0 + a * step), lane, HS) : Vec<8>{};
+        #pragma unroll
+        for (int a = 0; a < decode_ahead; a++) use(i0 + a * step, x[a]);
+    }
+}
+
 // sums (B,NH,parts,HS) of exp(score - max) times values, and what they are relative to; the new token's row is kept.
 template <int W, int H, class T>
 __global__ void __launch_bounds__(decode_threads, 1)
@@ -71,23 +85,17 @@ attention_decode_kernel(float* sums, DecodeSum* found, T* keys, T* values, const
         Vec<8> x[H];
         #pragma unroll
         for (int h = 0; h < H; h++) x[h] = h < heads ? decode_load<W>(q + (h0 + h) * HS, lane, HS) : Vec<8>{};
-        for (int i0 = mine; i0 - mine < count; i0 += decode_ahead * step) {
-            Vec<8> k[decode_ahead];
+        decode_rows<W>(key, mine, step, count, lane, HS, [&](int i, const Vec<8>& k) {
             #pragma unroll
-            for (int a = 0; a < decode_ahead; a++)
-                k[a] = i0 + a * step < count ? decode_load<W>(key(i0 + a * step), lane, HS) : Vec<8>{};
-            #pragma unroll
-            for (int a = 0; a < decode_ahead; a++)
-                #pragma unroll
-                for (int h = 0; h < H; h++) {
-                    if (h >= heads) break;
-                    float product = 0;
-                    for (int i = 0; i < 8; i++) product = fmaf(x[h][i], k[a][i], product);
-                    for (int offset = at.lanes / 2; offset > 0; offset /= 2)
-                        product += __shfl_xor_sync(~0u, product, offset);
-                    if (lane == 0 && i0 + a * step < count) score[h * decode_part + i0 + a * step] = product * at.scale;
-                }
-        }
+            for (int h = 0; h < H; h++) {
+                if (h >= heads) break;
+                float product = 0;
+                for (int j = 0; j < 8; j++) product = fmaf(x[h][j], k[j], product);
+                for (int offset = at.lanes / 2; offset > 0; offset /= 2)
+                    product += __shfl_xor_sync(~0u, product, offset);
+                if (lane == 0 && i < count) score[h * decode_part + i] = product * at.scale;
+            }
+        });
         __syncthreads();
 
         // A warp owns a head: its scores become weights.
@@ -103,20 +111,14 @@ attention_decode_kernel(float* sums, DecodeSum* found, T* keys, T* values, const
 
         // The weighted sum of the values: over the lanes' keys, then over the warp's, then over the block's.
         Vec<8> sum[H] = {};
-        for (int i0 = mine; i0 - mine < count; i0 += decode_ahead * step) {
-            Vec<8> v[decode_ahead];
+        decode_rows<W>(value, mine, step, count, lane, HS, [&](int i, const Vec<8>& v) {
             #pragma unroll
-            for (int a = 0; a < decode_ahead; a++)
-                v[a] = i0 + a * step < count ? decode_load<W>(value(i0 + a * step), lane, HS) : Vec<8>{};
-            #pragma unroll
-            for (int a = 0; a < decode_ahead; a++)
-                #pragma unroll
-                for (int h = 0; h < H; h++) {
-                    if (h >= heads) break;
-                    const float weight = i0 + a * step < count ? score[h * decode_part + i0 + a * step] : 0;
-                    for (int i = 0; i < 8; i++) sum[h][i] = fmaf(weight, v[a][i], sum[h][i]);
-                }
-        }
+            for (int h = 0; h < H; h++) {
+                if (h >= heads) break;
+                const float weight = i < count ? score[h * decode_part + i] : 0;
+                for (int j = 0; j < 8; j++) sum[h][j] = fmaf(weight, v[j], sum[h][j]);
+            }
+        });
         #pragma unroll
         for (int h = 0; h < H; h++) {
             if (h >= heads) break;

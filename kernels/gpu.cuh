@@ -3,6 +3,8 @@
 #include <cuda_bf16.h>
 #include <cuda_profiler_api.h>
 #include <cuda_runtime.h>
+#include <map>
+#include <typeindex>
 #include "../host/device.h"
 #include "cuda_error.cuh"
 #include "timeline.cuh"
@@ -130,11 +132,12 @@ public:
         return static_cast<U*>(state->workspace);
     }
 
-    // What launchers keep from call to call, made when it is first asked for; one type is enough so far.
+    // What launchers keep from call to call, one of each type, made when it is first asked for.
     template <class U>
     U& kept() const {
-        if (!state->kept) state->kept = std::make_shared<U>();
-        return *static_cast<U*>(state->kept.get());
+        std::shared_ptr<void>& it = state->kept[typeid(U)];
+        if (!it) it = std::make_shared<U>();
+        return *static_cast<U*>(it.get());
     }
 
 private:
@@ -153,14 +156,14 @@ private:
         cudaGraphExec_t ready = nullptr;
         const cudaError_t error = cudaGraphInstantiate(&ready, graph, 0);
         cudaGraphDestroy(graph);
-        CUDA(error);
+        check_cuda(error, "cudaGraphInstantiate");
         recording.graph.reset(ready, [](cudaGraphExec_t g) { cudaGraphExecDestroy(g); });
     }
 
     struct State {
         cudaStream_t stream = nullptr;
         std::vector<void*> blocks, host_blocks;
-        std::shared_ptr<void> kept;
+        std::map<std::type_index, std::shared_ptr<void>> kept;
         void* workspace = nullptr;
         size_t workspace_bytes = 0;
         Timeline* timeline = nullptr;

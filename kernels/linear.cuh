@@ -150,7 +150,7 @@ template <class T>
 void linear_backward_weight(float* d_weight, float* d_bias, const T* d_out, const T* inp, int N, int C, int OC,
                             Gpu<T> on) {
     const Across<T> a{d_out, OC, OC}, b{inp, C, C};
-    const auto add = [&] {
+    const auto product = [&] {
         if (linear_fits(C, OC, {d_weight, d_out, inp})) {
             if (linear_cublas(d_weight, a, b, N, LinearThen<T, float>{.add = on.into == Into::add ? d_weight : nullptr}, on)) return;
             if constexpr (std::is_same_v<T, bf16>) return linear_tensor_sum(d_weight, a, b, N, on);
@@ -159,7 +159,7 @@ void linear_backward_weight(float* d_weight, float* d_bias, const T* d_out, cons
             linear_product<W>(d_weight, a, b, static_cast<const T*>(nullptr), on.into, N, on);
         });
     };
-    add();
+    product();
     if (d_bias) by_width(OC, {d_out}, [&](auto W) { linear_bias<W>(d_bias, d_out, N, OC, on); });
 }
 

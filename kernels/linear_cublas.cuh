@@ -221,7 +221,10 @@ bool linear_cublas(Out* c, const A& a, const B& b, int K, const LinearThen<T, Ou
         plan.algorithm = small ? proposals.proposal[0].algo
                                : cublas_fastest(proposals, size_t(M) * N * sizeof(Out), run, on);
     }
+    Timeline* timeline = on.timeline();
+    if (timeline) timeline->begin("linear_cublas", on.stream);
     run(plan.algorithm, c);
+    if (timeline) timeline->end(on.stream);
     return true;
 }
 #endif

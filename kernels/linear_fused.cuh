@@ -32,7 +32,7 @@ template <class T>
 void linear_swiglu_forward(T* out, T* gate_up, const T* inp, const T* weight, const T* bias, int N, int C, int F,
                            Gpu<T> on) {
     if constexpr (std::is_same_v<T, bf16>)
-        if (linear_fits(C, F, {out, gate_up, inp, weight, bias}) && !uses_cublas(on)) {
+        if (linear_fits(C, F, {out, gate_up, inp, weight, bias}) && (N <= linear_few || !uses_cublas(on))) {
             const LinearOperand<T, Along::k, RowsInTurns> turns{weight, C, 2 * F, {F}};
             return linear_tensor(LinearSwiglu{out, gate_up, bias, F}, AlongK<T>{inp, C, N}, turns, C, on);
         }

@@ -29,5 +29,13 @@ command_line) printf '%s\n' train --model gpt2 --layers 3 --lr=1e-3 --steps 5 --
 questions)
     echo '{"ctx":"a b","endings":["c","d e"],"label":1}' | put lines
     { little 20240522 1 1 26; zeros 1008; printf '\377\377\032\0\0\0\001\0\002\0\002\0a\0b\0\001\0c\0\002\0d\0e\0'; } | put llmc ;;
+run_log)
+    printf '%s\n' '{"run":{"steps":3,"batch":2},"model":{"L":1},"parameters":9,"ideal_loss":0.4}' \
+        '{"step":1,"loss":1.5,"loss_hex":"0x1.8p+0","lr":0.1,"grad_norm":null,"tokens":32,"ms":1.5,"tokens_per_s":9}' \
+        '{"step":1,"val_loss":1.5,"seconds":2}' '{"step":1,"sample":"a b"}' | put run ;;
+event_file) printf '\011\0\0\0\0\0\0\0\0\020\003' | put event ;;
+prompts)
+    printf 'a b\n\nc\r\n' | put lines
+    printf '{"prompt":"a b"}\n"c"\n' | put json ;;
 esac
 for file in "$(dirname "$0")/seeds/$target"_*; do [ ! -e "$file" ] || cp "$file" "$folder/seed_$(basename "$file")"; done
