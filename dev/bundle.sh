@@ -32,10 +32,11 @@ fi
 
 programs=$1
 rm -rf bundle
-mkdir -p bundle/dev/oracle
+mkdir -p bundle/dev/oracle bundle/dev/data
 cp "$programs/train_gpt" "$programs/test_gpt" bundle/
 cp dev/gpu_check.sh dev/profile.sh bundle/dev/
 cp -r dev/oracle/*.safetensors dev/oracle/models dev/oracle/*.json bundle/dev/oracle/
+cp dev/data/*.sh bundle/dev/data/
 cat >bundle/README <<'TEXT'
 gpt.cu, ready to run on x86-64 Linux with an NVIDIA driver, on GPUs from Ampere (sm_80) on.
 

@@ -10,11 +10,6 @@
 #include "tokenize.h"
 #include "train.h"
 
-void print_piece(const std::string& text) {
-    if (std::fwrite(text.data(), 1, text.size(), stdout) != text.size() || std::fflush(stdout) != 0)
-        throw Error(Exit::io, "stdout", "cannot write", "is the reader gone or the disk full?");
-}
-
 namespace {
 Exit plan(const Options& options) {
     Config base;

@@ -13,7 +13,4 @@ struct GpuFound {
 GpuFound find_gpu();
 Exit run_on_gpu(const Options& options);         // train, sample or eval
 
-// Writes a piece of text to stdout at once. Throws Error{io} if nobody can read it any more.
-void print_piece(const std::string& text);
-
 Exit run_command(const Options& options);        // what the command line asks for, where it asks for it

@@ -4,6 +4,7 @@
 #include <unistd.h>
 #include <cmath>
 #include <cstdio>
+#include "error.h"
 #include "terminal.h"
 #include "utf8.h"
 
@@ -27,6 +28,11 @@ std::string short_time(double seconds) {
     if (!std::isfinite(seconds)) return "?";
     const long s = long(seconds + 0.5);
     return s < 3600 ? fmt::format("{}:{:02}", s / 60, s % 60) : fmt::format("{}:{:02}:{:02}", s / 3600, s / 60 % 60, s % 60);
+}
+
+void print_piece(const std::string& text) {
+    if (std::fwrite(text.data(), 1, text.size(), stdout) != text.size() || std::fflush(stdout) != 0)
+        throw Error(Exit::io, "stdout", "cannot write", "is the reader gone or the disk full?");
 }
 
 Progress::Progress() : terminal(isatty(STDOUT_FILENO)), colour(wants_colour()) {}

@@ -13,6 +13,9 @@ std::string short_count(double n);        // 950, 31.2k, 4.51M, 1.20G
 std::string grouped(uint64_t n);          // 1,234,567
 std::string short_time(double seconds);   // 0:07, 12:34, 1:02:03
 
+// Writes a piece of text to stdout at once. Throws Error{io} if nobody can read it any more.
+void print_piece(const std::string& text);
+
 class Progress {
 public:
     Progress();

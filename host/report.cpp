@@ -34,7 +34,8 @@ td:first-child { color: var(--soft) } td, pre { overflow-wrap: anywhere }
 pre, code { font-family: ui-monospace, monospace; font-size: 13px } code { white-space: pre }
 pre { white-space: pre-wrap; background: var(--card); border: 1px solid var(--line); border-radius: 8px; padding: 12px 14px; margin: 8px 0 }
 summary { cursor: pointer; color: var(--soft) }
-.speed path { fill: none; stroke: var(--accent); stroke-width: 1.6; vector-effect: non-scaling-stroke }
+.speed .curve { fill: none; stroke: var(--accent); stroke-width: 1.6 } .speed .grid { stroke: var(--line) }
+.speed text { fill: var(--soft); font-size: 12px }
 .heads { display: flex; flex-wrap: wrap; gap: 10px; margin: 4px 0 16px } figure { margin: 0 }
 .map div { display: flex; border: 1px solid var(--line) } .map img { width: 104px; height: 104px; image-rendering: pixelated; display: block }
 .map ol, .map .close { display: none } figcaption { font-size: 12px; color: var(--soft) }
@@ -81,20 +82,33 @@ std::string cards(const Story& s) {
     return out + "</div>\n";
 }
 
+std::string speed_chart(const std::vector<Speed>& speeds, double most) {
+    constexpr double left = 64, right = 984, top = 10, bottom = 116;
+    const double first = speeds.front().step, steps = std::max(speeds.back().step - first, 1e-9);
+    const auto x = [&](double step) { return left + (right - left) * std::clamp((step - first) / steps, 0.0, 1.0); };
+    const auto y = [&](double rate) { return bottom - (bottom - top) * rate / std::max(most, 1e-9); };
+    std::string out = "<svg class=\"speed\" viewBox=\"0 0 1000 144\" width=\"1000\" height=\"144\">\n", path;
+    for (const double rate : {0.0, most / 2, most})
+        out += fmt::format("<path class=\"grid\" d=\"M{0:.0f} {1:.1f}H{2:.0f}\"/><text x=\"{3:.0f}\" y=\"{4:.1f}\" text-anchor=\"end\">{5}</text>\n",
+                           left, y(rate), right, left - 8, y(rate) + 4, short_count(rate));
+    for (const double part : {0.0, 0.5, 1.0})
+        out += fmt::format("<text x=\"{:.0f}\" y=\"{:.0f}\" text-anchor=\"middle\">{:.0f}</text>\n", left + part * (right - left), bottom + 20,
+                           first + part * steps);
+    const size_t n = speeds.size(), shown = std::min(n, most_speeds);
+    for (size_t i = 0; i < shown; i++) {
+        const Speed& speed = speeds[i * (n - 1) / (shown - 1)];
+        path += fmt::format("{}{:.1f} {:.1f}", i ? "L" : "M", x(speed.step), y(speed.tokens_per_s));
+    }
+    return out + "<path class=\"curve\" d=\"" + path + "\"/></svg>\n";
+}
+
 std::string speed_section(const Story& s) {
     if (s.speeds.size() < 2) return "";
     double most = 0;
     for (const Speed& speed : s.speeds) most = std::max(most, speed.tokens_per_s);
-    std::string path;
-    const size_t n = s.speeds.size(), shown = std::min(n, most_speeds);
-    for (size_t i = 0; i < shown; i++) {
-        const Speed& speed = s.speeds[i * n / shown];
-        path += fmt::format("{}{:.1f} {:.1f}", i ? "L" : "M", 1000.0 * double(i) / double(shown - 1), 98 - 94 * speed.tokens_per_s / std::max(most, 1e-9));
-    }
     const double mfu = s.speeds.back().mfu;
-    return fmt::format("<h2>Throughput</h2>\n<p>Tokens a second, step by step: median {}, most {}{}.</p>\n"
-                       "<svg class=\"speed\" viewBox=\"0 0 1000 100\" width=\"1000\" height=\"100\" preserveAspectRatio=\"none\"><path d=\"{}\"/></svg>\n",
-                       short_count(median_speed(s.speeds)), short_count(most), std::isfinite(mfu) ? fmt::format("; MFU at the end {:.1f}%", 100 * mfu) : "", path);
+    return fmt::format("<h2>Throughput</h2>\n<p>Tokens a second against steps: median {}, most {}{}.</p>\n{}", short_count(median_speed(s.speeds)),
+                       short_count(most), std::isfinite(mfu) ? fmt::format("; MFU at the end {:.1f}%", 100 * mfu) : "", speed_chart(s.speeds, most));
 }
 
 std::string memory_table(const Story& s) {
@@ -174,5 +188,5 @@ void write_report(const Options& options) {
     else insides = look_inside(directory, prompt, most_tokens);
     const std::string path = options.out.empty() ? run + "/report.html" : options.out;
     files::replace_file(path, report_page(story, insides, missing));
-    fmt::print("wrote {}: open it in a browser\n", path);
+    print_piece("wrote " + path + ": open it in a browser\n");
 }

@@ -8,6 +8,8 @@
 #include "files.h"
 #include "flag.h"
 #include "json.h"
+#include "json.h"
+#include "progress.h"
 #include "signals.h"
 
 namespace {
