@@ -8,6 +8,7 @@
 #include <regex>
 #include <set>
 #include "bench.h"
+#include "captured.h"
 #include "host/files.h"
 #include "host/flag.h"
 #include "host/plan.h"
@@ -220,9 +221,9 @@ Texts faults_of_quotes(const Page& page) {
         if (line.starts_with("```") || line.empty()) printed = "";
         if (line.starts_with("$ ./train_gpt plan")) {
             const Options options = parse(commands_of(line, "train_gpt").at(0));
-            testing::internal::CaptureStdout();
+            Captured output;
             run_plan(options, model_config(options));
-            printed = "\n" + testing::internal::GetCapturedStdout();
+            printed = "\n" + output.take();
         } else if (!printed.empty() && line != "..." && printed.find("\n" + line + "\n") == printed.npos) {
             faults.push_back(fmt::format("plan does not print: {}", line));
         }

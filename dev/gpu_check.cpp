@@ -6,6 +6,7 @@
 #include <map>
 #include "../host/json.h"
 #include "temporary.h"
+#include "text.h"
 
 namespace {
 namespace fs = std::filesystem;
@@ -71,8 +72,6 @@ struct gpu_check : testing::Test {
         if (!fs::exists("/bin/sh")) GTEST_SKIP() << "there is no shell";
     }
 };
-
-bool has(const std::string& text, const std::string& part) { return text.find(part) != text.npos; }
 
 TEST_F(gpu_check, all_is_well) {
     Machine machine;

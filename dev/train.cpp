@@ -212,7 +212,7 @@ TEST(train, a_signal_may_come_at_any_moment) {
 TEST(train, kernels_train_as_the_reference_does) {
     const GpuFound gpu = find_gpu();
     if (gpu.kind == GpuFound::Kind::none) GTEST_SKIP() << gpu.text;
-    const std::string device = gpu.kind == GpuFound::Kind::real ? "cuda" : "simt";
+    const std::string device = kernels_of(gpu);
     Temporary at;
     const fs::path text = write_text(at);
     ASSERT_EQ(run(small(at.path / "cpu", text, {"--device", "cpu", "--dropout", "0.1", "--steps", "10"})).code, Exit::done);
