@@ -150,7 +150,8 @@ bool is_flag(const std::string& word) { return word.starts_with("--") && word.si
 
 Texts faults_of_flags(const Page& page) {
     Texts faults;
-    for (const Texts& words : commands_of(page.text, "./train_gpt"))
+    const std::string text = std::regex_replace(page.text, std::regex(R"(\.py \./train_gpt)"), ".py");   // its argument
+    for (const Texts& words : commands_of(text, "./train_gpt"))
         if (!words.empty() && !words[0].starts_with('-') && !from_name<Command>(words[0]))
             faults.push_back(fmt::format("train_gpt has no command {}", words[0]));
     for (const Texts& words : commands_of(page.text, "train_gpt")) {
@@ -322,6 +323,7 @@ TEST(book, what_is_right_is_no_mistake) {
              "`train_gpt` alone, and `--dropout 0.1 --lr 3` too, `--gtest_filter`",
              "    ./test_gpt --gtest_filter='softmax*:book.m?stakes_are_found-book.x*'",
              "    ./test_gpt --bench --json x.json",
+             "`./train_gpt plot a`, `python dev/rivals/tokenizers_rate.py ./train_gpt FOLDER`",
              "```cpp\n// kernels/row.cuh\n  #pragma once\n#include \"common.cuh\"\n```",
              "$ ./train_gpt plan --model gpt2 --tied=false\ngpt2: 163,037,184 parameters\n\nno output",
          })
