@@ -76,7 +76,7 @@ KernelTime measure(const BenchRow& row) {
         measure_ours(time, row);
         if (row.cudnn && time.seconds > 0) measure_cudnn(time, row);
     } catch (const Error& error) {
-        time.left_out = error.what();
+        time.left_out = error.what(), time.failed = time.seconds == 0;
     }
     return time;
 }
@@ -113,9 +113,12 @@ double step_limit(const BenchModel& model, const Ceilings& gpu) {
 
 BENCH(kernels) {
     const std::optional<Ceilings>& gpu = ceilings();
+    size_t failed = 0;
     for (const BenchModel& model : bench_models()) {
         std::vector<KernelTime> times;
         for (const BenchRow& row : BenchRows(model.config, model.B).rows) times.push_back(gpu ? measure(row) : count(row));
         report_kernels(model.name, times, gpu);
+        failed += size_t(std::ranges::count_if(times, [](const KernelTime& t) { return t.failed; }));
     }
+    if (failed) throw Error(Exit::device, std::to_string(failed) + " rows", "failed", "the table says why");
 }
