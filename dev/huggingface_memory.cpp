@@ -21,9 +21,9 @@ template <class Work>
 uint64_t peak_of(Work work) {
     int ends[2];
     if (pipe(ends)) throw std::runtime_error("no pipe");
+    malloc_trim(0);                                   // or `work` takes, unseen, what earlier tests have freed
     const pid_t child = fork();
     if (child == 0) {
-        malloc_trim(0);                               // or `work` takes, unseen, what earlier tests have freed
         const uint64_t before = bytes_of("VmRSS");
         work();
         const uint64_t more = bytes_of("VmHWM") - before;
