@@ -15,21 +15,34 @@ std::string take_file(std::vector<std::string_view>& names) {
     return file;
 }
 
+Exit failed(const Benchmark& b, const char* why, Exit code) {
+    fmt::print(stderr, "error: {}: {}\n", b.name, why);
+    bench_json()["failed"][std::string(b.name)] = why;
+    return code;
+}
+
 int run(std::vector<std::string_view> names) {
     const std::string file = take_file(names);
     const auto wanted = [&](const Benchmark& b) {
         return names.empty() || std::ranges::any_of(names, [&](auto n) { return b.name.find(n) != b.name.npos; });
     };
     int count = 0;
+    Exit code = Exit::done;
     for (const Benchmark& b : benchmarks()) {
         if (!wanted(b)) continue;
         fmt::print("{}{}\n", count++ ? "\n" : "", b.name);
-        b.run();
+        try {                                          // the others run, and what was measured is written
+            b.run();
+        } catch (const Error& error) {
+            code = failed(b, error.what(), error.code);
+        } catch (const std::exception& error) {
+            code = failed(b, error.what(), Exit::internal);
+        }
         std::fflush(stdout);
     }
     if (count == 0) throw Error(Exit::usage, "--bench", "no benchmark has such a name", "without names it runs all");
     if (!file.empty()) files::replace_file(file, to_text(bench_json()));
-    return 0;
+    return int(code);
 }
 
 }  // namespace

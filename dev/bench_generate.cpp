@@ -2,7 +2,7 @@
 // the same run; and what the cache saves.      ./test_gpt --bench generate
 #include <fmt/core.h>
 #include "bench_generate.h"
-#include "bench_report.h"
+#include "bench_gpu.h"
 
 namespace {
 
@@ -69,7 +69,6 @@ void measure_cache(const char* name, const Config& c) {
 
 BENCH(generate_cpu) {
     const double bandwidth = read_bandwidth();
-    const auto with_context = [](Config c, int T) { return c.T = T, c; };
     fmt::print("{} threads read {:.1f} GB/s\n", omp_get_max_threads(), bandwidth / 1e9);
     fmt::print("{:<26} {:>5} {:>9} {:>10} {:>9} {:>10} {:>10}\n", "", "texts", "MB", "tokens/s", "ms", "limit ms", "of limit");
     measure("gpt2 (124M)", *find_preset("gpt2"), 1, bandwidth);

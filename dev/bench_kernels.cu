@@ -39,36 +39,47 @@ KernelTime count(const BenchRow& row) {
     return {row.kernel, row.shape, row.per_step, m.work};
 }
 
-KernelTime measure(const BenchRow& row) {
-    KernelTime time = count(row);
+void measure_ours(KernelTime& time, const BenchRow& row) {
     BenchMemory counted(nullptr);
     row.declare(counted);
     size_t free_bytes = 0, total = 0;
     CUDA(cudaMemGetInfo(&free_bytes, &total));
     if (double(counted.allocated) > 0.8 * double(free_bytes)) {
         time.left_out = "needs " + std::to_string(counted.allocated >> 20) + " MiB";
-        return time;
+        return;
     }
     Gpu<bf16> on;
     BenchMemory m(&on);
     const BenchLaunch work = row.declare(m);
     m.fill();
     time.seconds = GpuClock(on).median([&] { work(on); });
-    if (cublas_built && row.has_products()) {
-        on.gemm = Gemm::native;
-        time.rival = "cuBLAS", time.theirs = time.seconds;
-        time.ours = GpuClock(on).median([&] { work(on); });
-    } else if (row.cudnn) {
-        BenchMemory theirs(&on);
-        const BenchLaunch other = row.cudnn(theirs);
-        theirs.fill();
-        time.rival = "cuDNN", time.ours = time.seconds;
-        time.theirs = GpuClock(on).median([&] { other(on); });
-    }
-    return time;
+    if (!cublas_built || !row.has_products()) return;
+    on.gemm = Gemm::native;
+    time.ours = GpuClock(on).median([&] { work(on); });
+    time.rival = "cuBLAS", time.theirs = time.seconds;
+}
+
+void measure_cudnn(KernelTime& time, const BenchRow& row) {
+    Gpu<bf16> on;
+    BenchMemory m(&on);
+    const BenchLaunch other = row.cudnn(m);
+    m.fill();
+    time.theirs = GpuClock(on).median([&] { other(on); });
+    time.rival = "cuDNN", time.ours = time.seconds;
 }
 
 }  // namespace
+
+KernelTime measure(const BenchRow& row) {
+    KernelTime time = count(row);
+    try {                                              // whatever refuses one row, the others are timed
+        measure_ours(time, row);
+        if (row.cudnn && time.seconds > 0) measure_cudnn(time, row);
+    } catch (const Error& error) {
+        time.left_out = error.what(), time.failed = time.seconds == 0;
+    }
+    return time;
+}
 
 std::vector<BenchModel> bench_models() {
     return {{"gpt2", 64, *find_preset("gpt2")},
@@ -102,9 +113,12 @@ double step_limit(const BenchModel& model, const Ceilings& gpu) {
 
 BENCH(kernels) {
     const std::optional<Ceilings>& gpu = ceilings();
+    size_t failed = 0;
     for (const BenchModel& model : bench_models()) {
         std::vector<KernelTime> times;
         for (const BenchRow& row : BenchRows(model.config, model.B).rows) times.push_back(gpu ? measure(row) : count(row));
         report_kernels(model.name, times, gpu);
+        failed += size_t(std::ranges::count_if(times, [](const KernelTime& t) { return t.failed; }));
     }
+    if (failed) throw Error(Exit::device, std::to_string(failed) + " rows", "failed", "the table says why");
 }

@@ -6,6 +6,7 @@
 #include "../kernels/all.cuh"
 #include "bench_cudnn.cuh"
 #include "bench_memory.cuh"
+#include "bench_report.h"
 
 using BenchLaunch = std::function<void(const Gpu<bf16>&)>;
 struct BenchRow {
@@ -15,6 +16,8 @@ struct BenchRow {
     std::function<BenchLaunch(BenchMemory&)> cudnn = {};     // the same by cuDNN, where the build has it
     bool has_products() const { return kernel.find("linear") != kernel.npos; }
 };
+
+KernelTime measure(const BenchRow& row);               // what is refused is said in left_out
 
 class BenchRows {
 public:

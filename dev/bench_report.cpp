@@ -74,10 +74,11 @@ void measurements(const std::string& model, const std::vector<KernelTime>& rows,
             continue;
         }
         step += row.per_step * row.seconds;
-        fmt::print("{:>10.1f} {:>14} {:>7.0f}% {:>10} {:>12}  {}\n", row.seconds * 1e6, rate(row.work, row.seconds),
+        fmt::print("{:>10.1f} {:>14} {:>7.0f}% {:>10} {:>12}  {}{}\n", row.seconds * 1e6, rate(row.work, row.seconds),
                    100 * limit / row.seconds, peaks ? fmt::format("{:.1f}", prediction(row, *peaks) * 1e6) : "",
                    row.ours > 0 ? fmt::format("{:.0f}% {}", 100 * row.theirs / row.ours, row.rival) : "",
-                   bound(row.work, gpu.products, gpu.memory, exponentials));
+                   bound(row.work, gpu.products, gpu.memory, exponentials),
+                   row.left_out.empty() ? "" : "  (left out: " + row.left_out + ")");
     }
     fmt::print("a step of these rows: {:.1f} ms; their limit by this run's ceilings: {:.1f} ms\n", step * 1e3,
                limits * 1e3);

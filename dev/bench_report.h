@@ -17,6 +17,7 @@ struct KernelTime {
     std::string rival = {};                // whose kernel was timed beside ours, and the seconds of both
     double ours = 0, theirs = 0;
     std::string left_out = {};             // why
+    bool failed = false;                   // it is ours that was refused
 };
 
 Json& bench_json();                        // everything so far; --json writes it

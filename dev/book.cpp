@@ -2,16 +2,19 @@
 // exists, and what they quote of the source and of `plan` is there.      ./test_gpt --gtest_filter='book.*'
 #include <fmt/core.h>
 #include <gtest/gtest.h>
+#include <sys/wait.h>
 #include <algorithm>
 #include <filesystem>
 #include <fstream>
 #include <regex>
 #include <set>
 #include "bench.h"
+#include "captured.h"
 #include "host/files.h"
 #include "host/flag.h"
 #include "host/plan.h"
 #include "temporary.h"
+#include "text.h"
 
 namespace {
 namespace fs = std::filesystem;
@@ -147,6 +150,10 @@ bool is_flag(const std::string& word) { return word.starts_with("--") && word.si
 
 Texts faults_of_flags(const Page& page) {
     Texts faults;
+    const std::string text = std::regex_replace(page.text, std::regex(R"(\.py \./train_gpt)"), ".py");   // its argument
+    for (const Texts& words : commands_of(text, "./train_gpt"))
+        if (!words.empty() && !words[0].starts_with('-') && !from_name<Command>(words[0]))
+            faults.push_back(fmt::format("train_gpt has no command {}", words[0]));
     for (const Texts& words : commands_of(page.text, "train_gpt")) {
         const auto named = words.empty() ? std::nullopt : from_name<Command>(words[0]);
         const Command command = named.value_or(Command::train);
@@ -220,9 +227,9 @@ Texts faults_of_quotes(const Page& page) {
         if (line.starts_with("```") || line.empty()) printed = "";
         if (line.starts_with("$ ./train_gpt plan")) {
             const Options options = parse(commands_of(line, "train_gpt").at(0));
-            testing::internal::CaptureStdout();
+            Captured output;
             run_plan(options, model_config(options));
-            printed = "\n" + testing::internal::GetCapturedStdout();
+            printed = "\n" + output.take();
         } else if (!printed.empty() && line != "..." && printed.find("\n" + line + "\n") == printed.npos) {
             faults.push_back(fmt::format("plan does not print: {}", line));
         }
@@ -290,6 +297,7 @@ TEST(book, mistakes_are_found) {
         {"```\n./train_gpt --learning-rate 1\n```", "train_gpt train has no --learning-rate"},
         {"    ./train_gpt plan --model gpt2 \\\n        --lr 1 # --no", "train_gpt plan has no --lr"},
         {"`./train_gpt_simt sample --prompt '--x' --steps=3`", "train_gpt sample has no --steps"},
+        {"`./train_gpt_simt evla --data x` it", "train_gpt has no command evla"},
         {"with `--lr 1 --warmop 3` it", "nothing has a flag --warmop"},
         {"`./test_gpt_simt --gtest_filter='softmax.*:sotfmax.*'`", "no test matches sotfmax.*"},
         {"`./test_gpt --gtest_filter=softmax.golde`", "no test matches softmax.golde"},
@@ -315,10 +323,17 @@ TEST(book, what_is_right_is_no_mistake) {
              "`train_gpt` alone, and `--dropout 0.1 --lr 3` too, `--gtest_filter`",
              "    ./test_gpt --gtest_filter='softmax*:book.m?stakes_are_found-book.x*'",
              "    ./test_gpt --bench --json x.json",
+             "`./train_gpt plot a`, `python dev/rivals/tokenizers_rate.py ./train_gpt FOLDER`",
              "```cpp\n// kernels/row.cuh\n  #pragma once\n#include \"common.cuh\"\n```",
              "$ ./train_gpt plan --model gpt2 --tied=false\ngpt2: 163,037,184 parameters\n\nno output",
          })
         EXPECT_EQ(faults_in(text), Texts{}) << text;
+}
+
+TEST(book, readme_counts_the_mutants) {
+    if (!fs::exists("Makefile")) GTEST_SKIP() << "the sources are not here";
+    const int mutants = count("\n" + contents("dev/mutants/mutants.txt"), "\nmutant: ");
+    EXPECT_EQ(count(contents("README.md"), fmt::format("`dev/mutants/mutants.sh` plants {} bugs", mutants)), 1);
 }
 
 // dev/profile.sh runs what dev/doc/profiling.md writes out.
@@ -330,18 +345,25 @@ TEST(book, profiling_commands) {
         fs::permissions(tools.path / tool, fs::perms::owner_all);
     }
     const std::string page = std::regex_replace(contents("dev/doc/profiling.md"), std::regex(R"( \\\n +)"), " ");
-    for (const char* arguments : {"nsys", "ncu layernorm_backward"}) {
-        const std::string command = fmt::format("PATH={}:$PATH dev/profile.sh {}", tools.path.string(), arguments);
-        std::FILE* pipe = popen(command.c_str(), "r");
+    const auto run = [&](const std::string& command, int code) {
+        std::FILE* pipe = popen(fmt::format("PATH={}:$PATH; {}", tools.path.string(), command).c_str(), "r");
         std::string output;
         for (int c; (c = std::fgetc(pipe)) != EOF;) output += char(c);
-        EXPECT_EQ(pclose(pipe), 0);
+        EXPECT_EQ(WEXITSTATUS(pclose(pipe)), code) << command;
+        return output;
+    };
+    for (const char* arguments : {"nsys", "ncu layernorm_backward"}) {
+        std::string output = run(fmt::format("dev/profile.sh {}", arguments), 0);
         output = std::regex_replace(output, std::regex("--out [^ \n]+"), "--out DIR");
         const Texts ran = lines_of(output);
         ASSERT_EQ(ran.size(), 3u) << output;               // to record, to print; and nothing behind the last newline
         for (const std::string& line : {ran[0], ran[1]})
             EXPECT_TRUE(page.find("    " + line + "\n") != page.npos) << "not in dev/doc/profiling.md: " << line;
     }
+    const std::string elsewhere = run("cd dev && ./profile.sh nsys --data text", 0);       // paths are the caller's
+    const std::string program = fs::current_path().string() + "/train_gpt";
+    EXPECT_EQ(count(elsewhere, program + " train --device cuda --data text "), 1) << elsewhere;
+    EXPECT_TRUE(run("cd dev && ./profile.sh", 2).starts_with("Profiles steps of training"));
 }
 
 }  // namespace

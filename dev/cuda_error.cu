@@ -2,6 +2,7 @@
 #include "../kernels/common.cuh"
 #include <gtest/gtest.h>
 #include "expect_error.h"
+#include "text.h"
 
 template <int W, class T> __global__ void cuda_error_test_kernel(T*) {}
 __global__ void cuda_error_plain(int) {}
@@ -16,7 +17,6 @@ void run(dim3 grid, dim3 block, size_t shared_bytes) {
 void expect_refused(dim3 grid, dim3 block, size_t shared_bytes, std::initializer_list<std::string> words) {
     expect_error(Exit::device, words, [&] { run(grid, block, shared_bytes); });
 }
-bool has(const std::string& text, const std::string& part) { return text.find(part) != text.npos; }
 
 TEST(cuda_error, every_code_is_one_line_with_advice) {
     for (int code = 1; code < 1000; code++) {

@@ -5,6 +5,7 @@
 #include <cmath>
 #include "expect_error.h"
 #include "temporary.h"
+#include "text.h"
 
 namespace {
 
@@ -19,12 +20,6 @@ const std::string log_text = first + R"(
 std::string run_with(const Temporary& directory, const std::string& text) {
     overwrite(directory / "log.jsonl", text);
     return directory.path.string();
-}
-
-int count(const std::string& text, const std::string& what) {
-    int n = 0;
-    for (size_t at = 0; (at = text.find(what, at)) != std::string::npos; at++) n++;
-    return n;
 }
 
 }  // namespace

@@ -8,6 +8,7 @@
 #include "data_case.h"
 #include "expect_error.h"
 #include "golden.h"
+#include "run_case.h"
 #include "temporary.h"
 #include "toy_model.h"
 
@@ -17,9 +18,6 @@ const Json& golden_file() {
     static const Json all = read_json("dev/oracle/evaluating.json");
     return all;
 }
-
-// The device beside the CPU: the GPU, or its kernels on the CPU.
-std::string kernels() { return find_gpu().kind == GpuFound::Kind::real ? "cuda" : "simt"; }
 
 // A copy of one of the golden models, with a tokenizer of the golden alphabet's characters.
 std::string model_of(const Temporary& folder, const std::string& name) {
@@ -34,9 +32,9 @@ std::string model_of(const Temporary& folder, const std::string& name) {
 Json evaluated(std::vector<std::string> args) {
     args.insert(args.begin(), "eval");
     args.push_back("--json");
-    testing::internal::CaptureStdout();
+    Captured printed;
     run_command(parse(args));
-    return parse_json(testing::internal::GetCapturedStdout(), "eval --json");
+    return parse_json(printed.take(), "eval --json");
 }
 
 // One text is a file of its own; several are JSON lines.
@@ -75,8 +73,6 @@ std::string llmc_questions(const std::vector<Question>& questions) {
     return bytes.append(reinterpret_cast<const char*>(all.data()), 2 * all.size());
 }
 
-Answers answers_of(const std::vector<Question>& questions, const std::vector<double>& nats) { return count_answers(questions, nats); }
-
 }  // namespace
 
 // Every window by itself in transformers, float64; side by side in a batch here.
@@ -103,11 +99,13 @@ TEST(eval, texts_score_as_in_transformers) {
 }
 
 TEST(eval, the_kernels_say_the_same) {
+    const GpuFound gpu = find_gpu();
+    if (gpu.kind == GpuFound::Kind::none) GTEST_SKIP() << gpu.text;
     for (const Json& c : golden_file()["cases"]) {
         if (c["context"] != 7 || c["documents"].size() == 1) continue;
         const Temporary folder;
         const Json got = evaluated({"--model", model_of(folder, c["model"]), "--data", write_documents(folder, c["documents"]), "--context", "7",
-                                    "--stride", c["stride"].dump(), "--device", kernels(), "--batch", "3"});
+                                    "--stride", c["stride"].dump(), "--device", kernels_of(gpu), "--batch", "3"});
         EXPECT_NEAR(got["nats"].get<double>() / c["nats"].get<double>(), 1, 1e-5) << c;
     }
 }
@@ -119,7 +117,7 @@ TEST(eval, questions_score_as_in_transformers) {
         Evaluation e;
         open_evaluation(e, parse({"eval", "--model", model, "--multiple-choice", lines}));
         const std::vector<double> nats = wanted["nats"];
-        const Answers want = answers_of(e.questions, nats);
+        const Answers want = count_answers(e.questions, nats);
         const std::string bin = write(folder, "questions.bin", llmc_questions(e.questions));
         for (const std::string& file : {lines, bin}) {
             const Json got = evaluated({"--model", model, "--multiple-choice", file, "--device", "cpu"});
@@ -150,14 +148,14 @@ TEST(eval, three_ways_to_count_answers) {
     std::vector<double> nats;
     for (int i = 0; i < 3; i++) nats.insert(nats.end(), one.begin(), one.end());
     for (size_t right = 0; right < 3; right++) {
-        const Answers a = answers_of({all[right]}, one);
+        const Answers a = count_answers({all[right]}, one);
         EXPECT_EQ(a.acc, right == 0);
         EXPECT_EQ(a.acc_norm, right == 2);
         EXPECT_EQ(*a.acc_bytes, right == 1);
     }
-    EXPECT_EQ(answers_of(all, nats).acc, 1u);
+    EXPECT_EQ(count_answers(all, nats).acc, 1u);
     all[0].bytes.clear();
-    EXPECT_FALSE(answers_of(all, nats).acc_bytes);
+    EXPECT_FALSE(count_answers(all, nats).acc_bytes);
 }
 
 // The definition: target i is scored once, by a window that begins at a multiple of the stride and shows it enough.
@@ -216,9 +214,9 @@ TEST(eval, shards_score_as_their_texts) {
 TEST(eval, people_read_words) {
     const Temporary folder;
     const std::string model = model_of(folder, "gpt2");
-    testing::internal::CaptureStdout();
+    Captured printed;
     run_command(parse({"eval", "--model", model, "--data", write_documents(folder, {0}), "--multiple-choice", write_questions(folder), "--device", "cpu"}));
-    const std::string text = testing::internal::GetCapturedStdout();
+    const std::string text = printed.take();
     for (const char* part : {"loss           ", "perplexity     ", "bits per byte  ", "scored         157 tokens (", "of 1 document,", "acc_norm       ", "llm.c"})
         EXPECT_NE(text.find(part), text.npos) << text << part;
 }

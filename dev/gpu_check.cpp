@@ -2,15 +2,39 @@
 #include <gtest/gtest.h>
 #include <sys/wait.h>
 #include <cstdio>
+#include <cstring>
 #include <filesystem>
 #include <map>
+#include <regex>
+#include <set>
+#include "../host/commands.h"
 #include "../host/json.h"
 #include "temporary.h"
+#include "text.h"
 
 namespace {
 namespace fs = std::filesystem;
 
-// The folder of a bundle, and a bin/ that comes first on PATH. $FAIL lists what goes wrong.
+// Of the tests, as gtest writes it.
+std::string listing() {
+    Json suites = Json::array();
+    const auto suite = [&](const char* name, const std::vector<std::pair<std::string, std::string>>& tests) {
+        Json all = Json::array();
+        for (const auto& [test, file] : tests) all.push_back({{"name", test}, {"file", file}, {"line", 7}});
+        suites.push_back({{"name", name}, {"tests", tests.size()}, {"testsuite", all}});
+    };
+    suite("gpt_gpu", {{"gradients", "dev/gpt_gpu.cu"}});
+    suite("layernorm", {{"golden", "dev/layers.cpp"}, {"kernels", "dev/layernorm.cu"}});
+    suite("linear_new", {{"kernels", "dev/linear_new.cu"}, {"limit", "dev/linear_new.cu"}});
+    suite("cuda_error", {{"old_gpus", "dev/cuda_error.cu"}});
+    suite("files", {{"names", "dev/files.cpp"}});
+    suite("simt", {{"barriers", "dev/simt/test/block.cu"}});
+    const std::string text = Json{{"name", "AllTests"}, {"testsuites", suites}}.dump(2);
+    return std::regex_replace(text, std::regex("/"), "\\/");
+}
+
+// The folder of a bundle, a bin/ of programs that pretend, and the few real ones: PATH holds nothing else. $FAIL lists
+// what goes wrong.
 struct Machine {
     const Temporary at;
     std::string output;
@@ -19,12 +43,20 @@ struct Machine {
     Machine() {
         fs::create_directories(at.path / "dev");
         fs::create_directories(at.path / "bin");
+        fs::create_directories(at.path / "real");
+        for (const char* tool : {"awk", "base64", "basename", "cat", "cp", "cut", "date", "dirname", "grep", "head",
+                                 "mkdir", "mktemp", "mv", "nproc", "rm", "sed", "sh", "tail", "tee", "tr", "xargs"}) {
+            const fs::path usual = fs::path("/usr/bin") / tool, other = fs::path("/bin") / tool;
+            fs::create_symlink(fs::exists(usual) ? usual : other, at.path / "real" / tool);
+        }
         fs::copy("dev/gpu_check.sh", at.path / "dev/gpu_check.sh");
         script("test_gpt", R"(case "$1" in
             --gpu) fails gpu && { echo "no GPU: none was found"; exit 5; }; echo "NVIDIA H200" ;;
+            --gtest_list_tests) echo tests; cp listing.json "${3#--gtest_output=json:}" ;;
             --bench) echo "table of $2"; fails "$2" && exit 3; echo '{"rows": 7}' >"$4" ;;
             *) ! fails tests ;;
             esac)");
+        overwrite(at / "listing.json", listing());
         script("train_gpt", R"(while [ "$1" != --out ]; do shift; done
             fails train && { echo "error: GPU memory: there is not enough of it left; ..." >&2; exit 5; }
             mkdir -p "$2"
@@ -33,7 +65,9 @@ struct Machine {
             done >"$2/log.jsonl"
             echo '{"step":1,"val_loss":2.5,"ms":3.0}' >>"$2/log.jsonl")");
         script("bin/nvidia-smi", R"(case "$1" in *memory*) echo 141000 ;; *) echo 580.1 ;; esac)");
-        script("bin/compute-sanitizer", R"(fails "$2" && exit 9; exit 0)");
+        script("bin/compute-sanitizer", R"(case "$*" in
+            *filter=linear_new.*) fails "$2" && { echo "a race"; exit 9; } ;;
+            esac; exit 0)");
         script("bin/timeout", R"(shift 3
             case "$*" in *"--do run_tests"*) fails slow && exit 124 ;; esac
             exec "$@")");
@@ -44,7 +78,7 @@ struct Machine {
         fs::permissions(at.path / name, fs::perms::owner_all);
     }
     void run(const std::string& fail) {
-        const std::string command = "cd / && FAIL=" + fail + " PATH='" + (at / "bin") + "':/usr/bin:/bin '" +
+        const std::string command = "cd / && FAIL=" + fail + " PATH='" + (at / "bin") + ":" + (at / "real") + "' '" +
                                     (at / "dev/gpu_check.sh") + "' '" + (at / "results") + "' 2>&1";
         output.clear();
         FILE* pipe = popen(command.c_str(), "r");
@@ -72,8 +106,6 @@ struct gpu_check : testing::Test {
     }
 };
 
-bool has(const std::string& text, const std::string& part) { return text.find(part) != text.npos; }
-
 TEST_F(gpu_check, all_is_well) {
     Machine machine;
     machine.run("nothing");
@@ -82,6 +114,7 @@ TEST_F(gpu_check, all_is_well) {
     EXPECT_TRUE(has(machine.output, "NVIDIA H200, driver 580.1")) << machine.output;
     EXPECT_TRUE(has(machine.output, "table of kernels"));
     EXPECT_TRUE(has(machine.output, "11.00 ms a step, 186182 tokens/s, MFU 18.6% causal, 37.2% PaLM")) << machine.output;
+    EXPECT_EQ(count(machine.output, "clean: layernorm linear_new gpt_gpu\n"), 3) << machine.output;
     EXPECT_EQ(machine.stages().size(), 12u);
     for (const auto& [name, status] : machine.stages()) EXPECT_EQ(status, "passed") << name;
     const Json results = read_json(machine.at / "results/results.json");
@@ -98,12 +131,52 @@ TEST_F(gpu_check, stages_that_fail_are_named_and_the_others_run) {
                                          "racecheck; 6 stages passed"))
         << machine.output;
     EXPECT_TRUE(has(machine.output, "exit code 5; error: GPU memory: there is not enough")) << machine.output;
-    EXPECT_TRUE(has(machine.output, "FOUND ERRORS: layernorm")) << machine.output;
+    EXPECT_TRUE(has(machine.output, "clean: layernorm gpt_gpu; FOUND ERRORS: linear_new")) << machine.output;
     std::map<std::string, std::string> stages = machine.stages();
     EXPECT_EQ(stages.size(), 12u);
     EXPECT_EQ(stages["kernels"], "FAILED");
     EXPECT_EQ(stages["end_to_end_gpt2_xl"], "passed");
     EXPECT_EQ(stages["memcheck"], "passed");
+}
+
+TEST_F(gpu_check, nothing_of_an_earlier_run_is_reported) {
+    Machine machine;
+    overwrite(machine.at / "mine.json", "{}");
+    machine.run("nothing");
+    machine.run("kernels");
+    EXPECT_FALSE(read_json(machine.at / "results/results.json").contains("kernels"));
+    EXPECT_TRUE(fs::exists(machine.at.path / "results/step_profile.log"));
+    machine.run("gpu");
+    for (const char* name : {"step_profile.log", "step_profile.json", "end_to_end_gpt2.json"})
+        EXPECT_FALSE(fs::exists(machine.at.path / "results" / name)) << name;
+    EXPECT_TRUE(fs::exists(machine.at.path / "mine.json"));
+}
+
+// The suites that compute-sanitizer sees are those that gtest lists: of this very program.
+TEST_F(gpu_check, every_kernel_is_sanitized) {
+    const GpuFound gpu = find_gpu();
+    if (gpu.kind == GpuFound::Kind::none) GTEST_SKIP() << "the kernels' tests are not listed: " << gpu.text;
+    const Machine machine;
+    fs::remove(machine.at.path / "test_gpt");
+    fs::create_symlink(fs::read_symlink("/proc/self/exe"), machine.at.path / "test_gpt");
+    const std::string command = "'" + (machine.at / "dev/gpu_check.sh") + "' --do kernel_suites";
+    FILE* pipe = popen(command.c_str(), "r");
+    ASSERT_NE(pipe, nullptr);
+    std::multiset<std::string> listed, wanted;
+    char text[4096];
+    while (std::fgets(text, sizeof text, pipe)) listed.insert(std::string(text, std::strcspn(text, "\n")));
+    EXPECT_EQ(WEXITSTATUS(pclose(pipe)), 0);
+    const std::set<std::string> no_kernels = {"bench_test", "commands", "cuda_error", "profiling", "simt"};
+    const testing::UnitTest& all = *testing::UnitTest::GetInstance();
+    for (int s = 0; s < all.total_test_suite_count(); s++) {
+        const testing::TestSuite& suite = *all.GetTestSuite(s);
+        bool kernels = false;
+        for (int t = 0; t < suite.total_test_count(); t++)
+            kernels |= std::string_view(suite.GetTestInfo(t)->file()).ends_with(".cu");
+        if (kernels && !no_kernels.contains(suite.name())) wanted.insert(suite.name());
+    }
+    EXPECT_EQ(listed, wanted);
+    EXPECT_GT(wanted.size(), 25u);
 }
 
 TEST_F(gpu_check, a_stage_that_hangs_is_named) {

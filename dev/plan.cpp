@@ -7,6 +7,8 @@
 
 #include "../host/error.h"
 #include "../host/trainer.h"
+#include "captured.h"
+#include "text.h"
 
 namespace {
 
@@ -18,7 +20,6 @@ Plan plan_of(const std::string& name, int context = 0, Dtype dtype = Dtype::fp32
     return make_plan(c, 1, dtype, Recompute::none);
 }
 
-bool has(const std::string& text, const std::string& part) { return text.find(part) != std::string::npos; }
 
 TEST(plan, parameters_are_the_published_ones) {
     const std::pair<const char*, uint64_t> table[] = {
@@ -166,7 +167,7 @@ TEST(plan, remedies_fit_and_ask_for_no_more_than_they_must) {
 
 std::string run(const std::vector<std::string>& args, Exit expected) {
     const Options o = parse(args);
-    testing::internal::CaptureStdout();
+    Captured printed;
     Exit got = Exit::done;
     std::string message;
     try {
@@ -175,7 +176,7 @@ std::string run(const std::vector<std::string>& args, Exit expected) {
         got = e.code, message = e.what();
     }
     EXPECT_EQ(got, expected) << message;
-    return testing::internal::GetCapturedStdout() + message;
+    return printed.take() + message;
 }
 
 TEST(plan, command_says_whether_it_fits) {

@@ -5,9 +5,12 @@
 #   dev/profile.sh ncu KERNEL [FLAGS OF train_gpt...]      why one kernel takes its time: ncu.ncu-rep
 #
 # STEPS=10:12 chooses the steps. Without flags it trains GPT-2 124M in bf16 on the stories.
+# What train_gpt reads and nsys or ncu write is where you are.
 set -eu
-cd "$(dirname "$0")/.."
-usage() { sed -n 's/^# \{0,1\}//; 2,7p' "$0"; exit 2; }
+root=$(cd "$(dirname "$0")/.." && pwd -P)
+program=$root/train_gpt
+[ "$root" != "$(pwd -P)" ] || program=./train_gpt
+usage() { sed -n 's/^# \{0,1\}//; 2,8p' "$0"; exit 2; }
 [ $# -ge 1 ] || usage
 tool=$1
 shift
@@ -21,7 +24,7 @@ steps=${STEPS:-10:12}
 [ $# -gt 0 ] || set -- --model gpt2 --dtype bf16 --batch 16
 out=$(mktemp -d)
 trap 'rm -rf "$out"' EXIT
-set -- ./train_gpt train --device cuda "$@" --steps "${steps#*:}" --profile-steps "$steps" --eval-every 0 \
+set -- "$program" train --device cuda "$@" --steps "${steps#*:}" --profile-steps "$steps" --eval-every 0 \
     --sample-tokens 0 --out "$out/run"
 
 case $tool in

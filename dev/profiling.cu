@@ -1,6 +1,7 @@
 // What a profiler is told, and the timeline that needs none.      ./test_gpt --gtest_filter='profiling*'
 #include "../kernels/all.cuh"
 #include "../host/commands.h"
+#include "captured.h"
 #include "harness.h"
 #include "temporary.h"
 
@@ -36,9 +37,8 @@ uint64_t profiled(const std::string& window) {
     args.insert(args.end(), {"--eval-every", "0", "--sample-tokens", "0", "--val-fraction", "0.2"});
     if (!window.empty()) args.insert(args.end(), {"--profile-steps", window});
     const uint64_t before = simt::profiled_launches();
-    testing::internal::CaptureStdout();
+    const Captured quiet;
     run_command(parse(args));
-    testing::internal::GetCapturedStdout();
     return simt::profiled_launches() - before;
 }
 

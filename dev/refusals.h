@@ -4,6 +4,7 @@
 
 #include "../host/error.h"
 #include "../host/options.h"
+#include "text.h"
 
 using Args = std::vector<std::string>;
 
@@ -21,8 +22,6 @@ inline Args refusals(const Args& args) {
         return lines;
     }
 }
-
-inline bool has(const std::string& text, const std::string& part) { return text.find(part) != std::string::npos; }
 
 inline std::string words(const Args& args) {
     std::string all = "train_gpt";

@@ -9,36 +9,30 @@
 #include "../host/png.h"
 #include "../host/reference/sdpa.h"
 #include "../host/run.h"
+#include "captured.h"
 #include "expect_error.h"
 #include "temporary.h"
+#include "text.h"
 #include "toy_model.h"
 
 namespace {
 
 const std::string hostile = "</script><script>alert('1')</script><img src=x onerror=alert(2)>&amp;\"\x01";
 
-int count(const std::string& text, const std::string& what) {
-    int n = 0;
-    for (size_t at = 0; (at = text.find(what, at)) != std::string::npos; at++) n++;
-    return n;
-}
-
 // Runs a tiny training below `folder` and returns its directory.
 std::string trained(const Temporary& folder, const std::string& text) {
     overwrite(folder / "text.txt", text);
     const std::string out = folder / "run";
-    testing::internal::CaptureStdout();
+    const Captured quiet;
     run_command(parse({"--layers", "2", "--dim", "16", "--heads", "2", "--ffn", "32", "--context", "16", "--batch", "2", "--steps", "6", "--eval-every", "3",
                        "--sample-every", "2", "--sample-tokens", "12", "--device", "cpu", "--data", folder / "text.txt", "--out", out}));
-    testing::internal::GetCapturedStdout();
     return out;
 }
 
 std::string page_of(const std::string& run, std::vector<std::string> more = {}) {
     more.insert(more.begin(), {"report", run});
-    testing::internal::CaptureStdout();
+    const Captured quiet;
     EXPECT_EQ(run_command(parse(more)), Exit::done);
-    testing::internal::GetCapturedStdout();
     return files::read_file(run + "/report.html", 64 << 20);
 }
 

@@ -5,9 +5,13 @@
 #include <fstream>
 #include "../host/commands.h"
 #include "../host/signals.h"
+#include "captured.h"
 #include "temporary.h"
 
 namespace fs = std::filesystem;
+
+// The device beside the CPU: the GPU, or its kernels on the CPU. A machine may have neither.
+inline const char* kernels_of(const GpuFound& gpu) { return gpu.kind == GpuFound::Kind::real ? "cuda" : "simt"; }
 
 struct Outcome { Exit code; std::string out, error; };
 
@@ -15,16 +19,15 @@ struct Outcome { Exit code; std::string out, error; };
 inline Outcome run(const std::vector<std::string>& args) {
     Outcome o{Exit::internal, "", ""};
     stop_requested = false;
-    testing::internal::CaptureStdout();
-    testing::internal::CaptureStderr();
+    Captured out, error(Captured::Stream::error);
     try {
         o.code = run_command(parse(args));
-    } catch (const Error& error) {
-        o.code = error.code;
-        o.error = error.what();
+    } catch (const Error& e) {
+        o.code = e.code;
+        o.error = e.what();
     }
-    o.out = testing::internal::GetCapturedStdout();
-    o.error += testing::internal::GetCapturedStderr();
+    o.out = out.take();
+    o.error += error.take();
     return o;
 }
 

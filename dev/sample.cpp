@@ -7,6 +7,7 @@
 #include "expect_error.h"
 #include "refusals.h"
 #include "run_case.h"
+#include "text.h"
 
 namespace {
 
@@ -40,12 +41,6 @@ struct Input {
     explicit Input(const std::string& given) : text(given), before(std::cin.rdbuf(text.rdbuf())) { std::cin.clear(); }
     ~Input() { std::cin.rdbuf(before); }
 };
-
-int count(const std::string& text, const std::string& part) {
-    int n = 0;
-    for (size_t at = 0; (at = text.find(part, at)) != text.npos; at += part.size()) n++;
-    return n;
-}
 
 TEST(sample, tokenizer_that_lies_elsewhere) {
     const Trained trained;

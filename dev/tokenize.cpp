@@ -6,21 +6,12 @@
 #include "../host/shard_writer.h"
 #include "../host/token_source.h"
 #include "bpe_case.h"
+#include "captured.h"
 #include "expect_error.h"
 #include "refusals.h"
 #include "temporary.h"
 
 namespace {
-
-// What is written to stdout in its life.
-struct Output {
-    Output() { testing::internal::CaptureStdout(); }
-    ~Output() {
-        if (!taken) testing::internal::GetCapturedStdout();
-    }
-    std::string take() { return taken = true, testing::internal::GetCapturedStdout(); }
-    bool taken = false;
-};
 
 struct Case {
     Temporary folder;
@@ -30,7 +21,7 @@ struct Case {
     void run(Args flags) const {
         Args args = {"tokenize", "--tokenizer", tokenizer, "--out", folder / "out"};
         args.insert(args.end(), flags.begin(), flags.end());
-        const Output quiet;
+        const Captured quiet;
         tokenize(parse(args));
     }
     // The tokens of all shards.
@@ -60,7 +51,7 @@ std::vector<int> joined(const Tokenizer& tokenizer, const std::vector<std::strin
 }
 
 std::string output_of(const Args& args) {
-    Output output;
+    Captured output;
     tokenize(parse(args));
     return output.take();
 }

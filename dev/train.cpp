@@ -2,8 +2,10 @@
 #include <fmt/core.h>
 #include <gtest/gtest.h>
 #include <sys/wait.h>
+#include <cmath>
 #include <filesystem>
 #include <fstream>
+#include <set>
 #include "../host/bpe_train.h"
 #include "../host/commands.h"
 #include "../host/event_file.h"
@@ -66,7 +68,7 @@ TEST(train, resuming_after_any_step_gives_the_same_bits) {
     }
 }
 
-// Text that is unlike the training text gets worse from the first validation on.
+// Text that is unlike the training text soon gets worse; the log says when the run must stop.
 TEST(train, stops_early_and_a_resumed_run_stops_there_too) {
     Temporary at;
     const fs::path text = write_text(at), whole = at.path / "whole", other = at.path / "other.txt";
@@ -76,14 +78,24 @@ TEST(train, stops_early_and_a_resumed_run_stops_there_too) {
     ASSERT_EQ(first.code, Exit::done) << first.error;
     EXPECT_NE(first.out.find("early stop: no better validation loss than "), std::string::npos) << first.out;
     EXPECT_NE(first.out.find("in 3 validations"), std::string::npos) << first.out;
-    EXPECT_NE(first.out.find("\ndone: step 20, val loss "), std::string::npos) << first.out;
-    EXPECT_EQ(files::link_target((whole / "best").string()), "step_00000008");
-    const auto state = [](const fs::path& of) { return read_json((of / "step_00000020/state.json").string())["loop"]; };
-    for (const int step : {3, 4, 9, 12, 16, 19}) {
+    int best = 0, stop = 0, worse = 0;
+    double best_loss = INFINITY;
+    for (const Json& line : log_lines(whole)) {
+        if (!line.contains("val_loss") || worse == 3) continue;         // after the last comes one of all the text
+        const double loss = line["val_loss"];
+        stop = line["step"];
+        if (loss < best_loss) best = stop, best_loss = loss, worse = 0;
+        else worse++;
+    }
+    ASSERT_TRUE(worse == 3 && stop < 40) << "it does not get worse";
+    const auto name_of_step = [](int step) { return fmt::format("step_{:08}", step); };
+    EXPECT_NE(first.out.find(fmt::format("\ndone: step {}, val loss ", stop)), std::string::npos) << first.out;
+    EXPECT_EQ(files::link_target((whole / "best").string()), name_of_step(best));
+    const auto state = [&](const fs::path& of) { return read_json((of / name_of_step(stop) / "state.json").string())["loop"]; };
+    for (const int step : std::set{3, best, best + 1, best + 4, stop - 4, stop - 1}) {
         const fs::path cut = at.path / fmt::format("cut{}", step);
         fs::create_directory(cut);
-        const std::string name = fmt::format("step_{:08}", step);
-        fs::copy(whole / name, cut / name, fs::copy_options::recursive);
+        fs::copy(whole / name_of_step(step), cut / name_of_step(step), fs::copy_options::recursive);
         fs::copy(whole / "log.jsonl", cut / "log.jsonl");
         const Outcome o = run({"--resume", cut.string()});
         ASSERT_EQ(o.code, Exit::done) << o.error;
@@ -212,7 +224,7 @@ TEST(train, a_signal_may_come_at_any_moment) {
 TEST(train, kernels_train_as_the_reference_does) {
     const GpuFound gpu = find_gpu();
     if (gpu.kind == GpuFound::Kind::none) GTEST_SKIP() << gpu.text;
-    const std::string device = gpu.kind == GpuFound::Kind::real ? "cuda" : "simt";
+    const std::string device = kernels_of(gpu);
     Temporary at;
     const fs::path text = write_text(at);
     ASSERT_EQ(run(small(at.path / "cpu", text, {"--device", "cpu", "--dropout", "0.1", "--steps", "10"})).code, Exit::done);

@@ -2,8 +2,9 @@
 
     python3 dev/rivals/pytorch_gpu.py [eager|compile] [gpt2|gpt2-xl|qwen3-0.6b]...
 
-bf16 weights' copies by autocast, fp32 master weights, scaled_dot_product_attention, fused AdamW, clipping; random tokens;
-the median of 10 steps after 5."""
+autocast: weights, embedding, residual stream, norms' outputs and loss are fp32; each step casts the products' weights to
+bf16, and products and attention are bf16. scaled_dot_product_attention, fused AdamW, clipping; random tokens; the median
+of 10 steps after 5."""
 import statistics
 import sys
 import time
@@ -116,7 +117,8 @@ def measure(name, compiled):
         torch.cuda.synchronize()
         times.append(time.perf_counter() - start)
     step = statistics.median(times[5:])
-    print(f"{name:<12} {B} x {T} {'compile' if compiled else 'eager':<8} {step * 1e3:9.2f} ms {B * T / step:10.0f} tokens/s", flush=True)
+    print(f"{name:<12} {B} x {T} {'compile' if compiled else 'eager':<8} {step * 1e3:9.2f} ms {B * T / step:10.0f} tokens/s"
+          "  (autocast: fp32 weights, residual stream and norms)", flush=True)
 
 
 if __name__ == "__main__":
