@@ -63,8 +63,11 @@ SIMT_FLAGS := $(if $(filter address,$(SANITIZE)),-DSIMT_ASAN)$(if $(filter threa
 # Kernels for a GPU.
 CODE := $(if $(filter native,$(GPU_ARCH)),-arch=native,$(foreach a,$(GPU_ARCH),-gencode arch=compute_$(a),code=sm_$(a)) \
         -gencode arch=compute_$(firstword $(GPU_ARCH)),code=compute_$(firstword $(GPU_ARCH)))
-NVCC_FLAGS := $(COMMON) -lineinfo --expt-relaxed-constexpr -t 0 $(CODE) -Xcompiler -march=$(ARCH),-fopenmp,-Wno-unknown-pragmas \
+NVCC_FLAGS := $(COMMON) --expt-relaxed-constexpr -t 0 $(CODE) -Xcompiler -march=$(ARCH),-fopenmp,-Wno-unknown-pragmas \
               $(if $(filter 1,$(WERROR)),-Werror all-warnings) $(if $(PORTABLE),--compress-mode=size)
+
+# Source lines for profilers and compute-sanitizer. In the tests of a bundle they would be half of it.
+LINES = $(if $(and $(PORTABLE),$(filter dev/%,$<)),,-lineinfo)
 
 HOST := $(patsubst %.cpp,$(BUILD)/%.o,$(wildcard host/*.cpp host/reference/*.cpp))
 TESTS := $(patsubst %.cpp,$(BUILD)/%.o,$(wildcard dev/*.cpp))
@@ -146,7 +149,7 @@ $(BUILD)/simt/%.o: %.cu | setup
 
 $(BUILD)/cuda/%.o: %.cu | setup
 	@mkdir -p $(@D)
-	$(NVCC) $(NVCC_FLAGS) -c -o $@ $<
+	$(NVCC) $(NVCC_FLAGS) $(LINES) -c -o $@ $<
 
 $(BUILD)/%.o: %.cpp | setup
 	@mkdir -p $(@D)
