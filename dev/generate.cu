@@ -40,13 +40,12 @@ std::vector<int> some_tokens(int n, int V, unsigned seed) {
     return tokens;
 }
 
-// With the cache and without, some ten tensors a block are rounded, and the embedding, the last norm and the logits; each
-// is of sums over C. next_logits are floats of any device.
+// In fp32 the agreement that dev/doc/generation.md promises. In bf16, with the cache and without, some ten tensors a block are rounded,
+// and the embedding, the last norm and the logits. next_logits are floats of any device.
 template <class Real>
 double logits_tolerance(const Config& c) {
     if (std::is_same_v<Real, double>) return tolerance<float>(0);
-    const int tensors = 2 * (10 * c.L + 3);
-    return tolerance<float>(double(tensors) * c.C) + Rounded{tensors}.tolerance<Real>();
+    return std::is_same_v<Real, float> ? 1e-5 : Rounded{2 * (10 * c.L + 3)}.tolerance<Real>();
 }
 
 // Three sequences of different lengths read the same number of further tokens, one by one.
