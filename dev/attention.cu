@@ -24,7 +24,7 @@ struct Shape { int B, T, NH, NKV, HS; };
 
 template <class T>
 void check_attention(const Shape& s, Mask mask, float dropout) {
-    const auto [B, TT, NH, NKV, HS] = s;
+    const int B = s.B, TT = s.T, NH = s.NH, NKV = s.NKV, HS = s.HS;
     Case<T> c(
         "attention",
         {{"B", B}, {"T", TT}, {"NH", NH}, {"NKV", NKV}, {"HS", HS}, {"mask", long(mask)}, {"dropout", dropout > 0}});

@@ -9,7 +9,7 @@ struct Shape { int S, NH, NKV, HS; };
 
 template <class T>
 void check_decode(const Shape& s, const std::vector<int>& positions, double spread = 1) {
-    const auto [S, NH, NKV, HS] = s;
+    const int S = s.S, NH = s.NH, NKV = s.NKV, HS = s.HS;
     const int B = int(positions.size());
     Case<T> c("attention_decode", {{"B", B}, {"S", S}, {"NH", NH}, {"NKV", NKV}, {"HS", HS}, {"longest", std::ranges::max(positions)}});
     const size_t cached = size_t(B) * NKV * S * HS;
@@ -95,7 +95,7 @@ TEST(attention_decode, alone) {
 
 template <class T>
 void check_keep(int TT, const Shape& s) {
-    const auto [S, NH, NKV, HS] = s;
+    const int S = s.S, NH = s.NH, NKV = s.NKV, HS = s.HS;
     Case<T> c("attention_keep", {{"T", TT}, {"S", S}, {"NH", NH}, {"NKV", NKV}, {"HS", HS}});
     auto qkv = c.template random<T>("qkv", size_t(TT) * (NH + 2 * NKV) * HS);
     auto keys = c.template random<T>("keys", size_t(NKV) * S * HS), values = c.template random<T>("values", size_t(NKV) * S * HS);

@@ -266,7 +266,7 @@ void BenchRows::optimizer() {
         float *norm = m.out<float>(1), *x = m.in<float>(size);
         return [=](On on) { global_norm(norm, x, size, on); };
     });
-    add("adamw", shape, 1, [=, this](M& m) -> BenchLaunch {
+    add("adamw", shape, 1, [=](M& m) -> BenchLaunch {
         bf16* weight = m.out<bf16>(size);
         float *master = m.update<float>(size), *first = m.update<float>(size),
               *second = m.update<float>(size, {.low = 0, .high = 1}), *d_weight = m.in<float>(size),
