@@ -149,7 +149,8 @@ TEST(bench_test, predictions) {
     EXPECT_NEAR(step_limit(bench_models().at(0), h200), 0.076, 0.002);
     EXPECT_EQ(find_peaks("NVIDIA H100 PCIe")->products, 756e12);
     EXPECT_EQ(find_peaks("NVIDIA H100 80GB HBM3")->memory, 3.35e12);
-    EXPECT_EQ(find_peaks("CPU, 2 threads, fp32"), nullptr);
+    for (const char* other : {"CPU, 2 threads, fp32", "NVIDIA RTX A1000", "NVIDIA GH200 480GB", "NVIDIA GeForce RTX 4090 Laptop GPU"})
+        EXPECT_EQ(find_peaks(other), nullptr) << other;
     const Work half{.bytes = 4.8e12 * 0.9 / 2, .products = 1, .exponentials = 1};
     EXPECT_DOUBLE_EQ(predicted_seconds(half, *find_peaks("NVIDIA H200")), 0.5);
 }

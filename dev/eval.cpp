@@ -206,6 +206,9 @@ TEST(eval, shards_score_as_their_texts) {
     for (const char* what : {"tokens", "bytes", "documents", "nats"}) EXPECT_EQ(shards[what], text[what]) << what;
     const std::string without_header = write(folder, "plain.bin", {reinterpret_cast<const char*>(plain.data()), plain.size() * 2});
     EXPECT_EQ(with({"--data", without_header, "--token-type", "uint16", "--separator", "none"})["tokens"], plain.size() - 1);
+    expect_error(Exit::input, {"plain.bin", "another tokenizer"}, [&] {
+        with({"--data", folder / "shards/*.bin", without_header, "--token-type", "uint16"});
+    });
     std::filesystem::remove(model + "/tokenizer.json");
     EXPECT_EQ(with({"--data", folder / "shards/*.bin"})["bytes"], text["bytes"]);        // the shards' own tokenizer
     EXPECT_TRUE(with({"--data", without_header, "--token-type", "uint16"})["bits_per_byte"].is_null());

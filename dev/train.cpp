@@ -73,7 +73,8 @@ TEST(train, stops_early_and_a_resumed_run_stops_there_too) {
     Temporary at;
     const fs::path text = write_text(at), whole = at.path / "whole", other = at.path / "other.txt";
     overwrite(other.string(), std::string(40, 'Z') + std::string(40, '#'));
-    const std::vector<std::string> more{"--steps", "40", "--val", other.string(), "--early-stop", "3", "--save-every", "1", "--keep", "100", "--tensorboard"};
+    const std::vector<std::string> more{"--steps", "40", "--val", other.string(), "--early-stop", "3", "--save-every", "1", "--keep", "100",
+                                        "--sample-every", "4", "--tensorboard"};
     const Outcome first = run(small(whole, text, more));
     ASSERT_EQ(first.code, Exit::done) << first.error;
     EXPECT_NE(first.out.find("early stop: no better validation loss than "), std::string::npos) << first.out;
@@ -88,6 +89,12 @@ TEST(train, stops_early_and_a_resumed_run_stops_there_too) {
         else worse++;
     }
     ASSERT_TRUE(worse == 3 && stop < 40) << "it does not get worse";
+    std::set<int> sampled;                                             // also where it stops, once
+    for (const Json& line : log_lines(whole)) {
+        const bool new_one = !line.contains("sample") || sampled.insert(line["step"].get<int>()).second;
+        EXPECT_TRUE(new_one) << line;
+    }
+    EXPECT_TRUE(sampled.contains(stop));
     const auto name_of_step = [](int step) { return fmt::format("step_{:08}", step); };
     EXPECT_NE(first.out.find(fmt::format("\ndone: step {}, val loss ", stop)), std::string::npos) << first.out;
     EXPECT_EQ(files::link_target((whole / "best").string()), name_of_step(best));
@@ -327,7 +334,10 @@ TEST(train, never_writes_over_a_run) {
         EXPECT_EQ(run(small(out, text, {"--overwrite"})).code, Exit::locked);
     }
     std::ofstream(out / "notes.txt") << "mine";
+    const fs::path theirs = out / "events.out.tfevents.1.somebody";
+    overwrite(theirs.string(), "");
     EXPECT_EQ(run(small(out, text, {"--steps", "3", "--overwrite"})).code, Exit::done);
+    EXPECT_TRUE(fs::exists(theirs));
     EXPECT_TRUE(fs::exists(out / "notes.txt"));
     EXPECT_FALSE(fs::exists(out / "step_00000008"));
     const Outcome other = run({"--resume", out.string(), "--seed", "99"});
