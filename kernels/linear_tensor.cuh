@@ -38,14 +38,14 @@ struct LinearTile {
             tensor_copy<Tile, k, threads>(tile, x.data + size_t(k0) * x.ld + first, x.ld, k_end - k0, x.outers - first);
     }
     // Fragments of rows first .. first + 15 of a, at k0.
-    static __device__ void load_a(uint32_t (&a)[4], const bf16* tile, int first, int k0) {
-        const TensorLane<Tile, along_k ? Pieces::down : Pieces::across> lane;
+    using LaneA = TensorLane<Tile, along_k ? Pieces::down : Pieces::across>;
+    static __device__ void load_a(uint32_t (&a)[4], const LaneA& lane, const bf16* tile, int first, int k0) {
         if constexpr (along_k) ldmatrix(a, lane.at(tile, first, k0));
         else ldmatrix_transposed(a, lane.at(tile, k0, first));
     }
     // Of columns first .. first + 15 of b: those of the first 8, then of the others.
-    static __device__ void load_b(uint32_t (&b)[4], const bf16* tile, int first, int k0) {
-        const TensorLane<Tile, along_k ? Pieces::across : Pieces::down> lane;
+    using LaneB = TensorLane<Tile, along_k ? Pieces::across : Pieces::down>;
+    static __device__ void load_b(uint32_t (&b)[4], const LaneB& lane, const bf16* tile, int first, int k0) {
         if constexpr (along_k) ldmatrix(b, lane.at(tile, first, k0));
         else ldmatrix_transposed(b, lane.at(tile, k0, first));
     }
@@ -76,37 +76,46 @@ linear_tensor_kernel(Epilogue epilogue, A a, B b, int K, int k_of_block) {
               n_warp = warp % Shape::across * 8 * J;
     const int k_begin = blockIdx.y * k_of_block, k_end = std::min(k_begin + k_of_block, K);
     const int steps = ceil_div(k_end - k_begin, k_step);
-    const auto copy_step = [&](int step) {  // an empty group where there is nothing left
-        if (step < steps) {
-            bf16* tile = ring + step % stages * Shape::stage;
-            TileA::template copy<Shape::threads>(tile, a, m0, k_begin + step * k_step, k_end);
-            TileB::template copy<Shape::threads>(tile + Shape::m * k_step, b, n0, k_begin + step * k_step, k_end);
-        }
+    const auto copy_step = [&](int step, int slot) {           // zeros where there is nothing left
+        bf16* tile = ring + slot * Shape::stage;
+        TileA::template copy<Shape::threads>(tile, a, m0, k_begin + step * k_step, k_end);
+        TileB::template copy<Shape::threads>(tile + Shape::m * k_step, b, n0, k_begin + step * k_step, k_end);
         copy_async_commit();
     };
-
-    const bool outside = m0 + m_warp >= a.outers || n0 + n_warp >= b.outers;    // the whole warp's part of c
-    for (int step = 0; step < stages - 1; step++) copy_step(step);
-    float sum[I][J][4] = {};
-    for (int step = 0; step < steps; step++) {
-        copy_async_wait<stages - 2>();
-        __syncthreads();                                       // this step's tiles are here; all are done with the last
-        copy_step(step + stages - 1);                          // into the last step's place
-        if (outside) continue;
-        const bf16 *a_tile = ring + step % stages * Shape::stage, *b_tile = a_tile + Shape::m * k_step;
+    uint32_t x[2][I][4], y[2][J / 2][4];                       // fragments of these 16 k, and of the next
+    const typename TileA::LaneA lane_a;
+    const typename TileB::LaneB lane_b;
+    const auto load_fragments = [&](int which, int slot, int k) {
+        const bf16 *a_tile = ring + slot * Shape::stage, *b_tile = a_tile + Shape::m * k_step;
         #pragma unroll
-        for (int k = 0; k < k_step; k += 16) {
-            uint32_t x[I][4];
+        for (int i = 0; i < I; i++) TileA::load_a(x[which][i], lane_a, a_tile, m_warp + 16 * i, k);
+        #pragma unroll
+        for (int j = 0; j < J / 2; j++) TileB::load_b(y[which][j], lane_b, b_tile, n_warp + 16 * j, k);
+    };
+
+    // The last 16 k of a step are multiplied while the next step's first fragments are on their way.
+    for (int step = 0; step < stages - 1; step++) copy_step(step, step);
+    copy_async_wait<stages - 2>();
+    __syncthreads();
+    load_fragments(0, 0, 0);
+    float sum[I][J][4] = {};
+    for (int step = 0; step < steps; step += stages)
+        #pragma unroll
+        for (int slot = 0; slot < stages; slot++) {
+            if (step + slot >= steps) break;
             #pragma unroll
-            for (int i = 0; i < I; i++) TileA::load_a(x[i], a_tile, m_warp + 16 * i, k);
-            #pragma unroll
-            for (int j = 0; j < J; j += 2) {
-                uint32_t y[4];
-                TileB::load_b(y, b_tile, n_warp + 8 * j, k);
-                tensor_multiply(sum, x, y, j);
+            for (int k = 0; k < k_step; k += 16) {
+                const bool last = k + 16 == k_step;
+                if (last) {
+                    copy_async_wait<stages - 2>();
+                    __syncthreads();                           // the next tiles are here; all have read these
+                }
+                load_fragments((k / 16 + 1) % 2, last ? (slot + 1) % stages : slot, last ? 0 : k + 16);
+                if (k == 0) copy_step(step + slot + stages - 1, (slot + stages - 1) % stages);  // where the last were
+                #pragma unroll
+                for (int j = 0; j < J; j += 2) tensor_multiply(sum, x[k / 16 % 2], y[k / 16 % 2][j / 2], j);
             }
         }
-    }
 
     // 16 rows at a time through the warp's own part of shared memory, then vector by vector.
     copy_async_wait<0>();
