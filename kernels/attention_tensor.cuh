@@ -17,7 +17,7 @@ struct AttentionTensor {
     static_assert(Tile::conflict_free() && Tile::one_to_one());
     static constexpr int warp_rows = 32, I = warp_rows / 16, rows = 128, threads = rows;
     // Sums, scores and queries share 255 registers: the wider the heads, the less of the others.
-    static constexpr int keys = HS <= 96 ? 64 : 32, blocks = 2;
+    static constexpr int keys = HS <= 96 ? 64 : 48, blocks = 2;
     static constexpr bool keeps_queries = HS <= 80;
     static constexpr size_t bytes = (rows + 2 * 2 * keys) * HS * sizeof(bf16);
     static_assert(blocks_by_shared(80, bytes) >= blocks && blocks_by_shared(90, bytes) >= blocks && bytes <= 99 << 10);

@@ -149,9 +149,9 @@ attention_tensor_key_kernel(bf16* d_qkv, const float* delta, const bf16* d_out, 
     const int s0 = blockIdx.x * keys, kv = blockIdx.y, b = blockIdx.z, group = at.NH / at.NKV, s_warp = s0 + warp_row;
     const auto first_key = [&](int t) { return first ? first[at.token(b, std::min(t, at.T - 1))] : 0; };
     const int t_end = attention_last_reader(first, at, b, std::min(s0 + keys, at.T) - 1);
-    const int tiles = ceil_div(t_end - s0, queries), steps = group * tiles;
-    const auto copy_step = [&](int step) {
-        const int h = kv * group + step / tiles, t0 = s0 + step % tiles * queries, turn = step % 2;
+    // From here on queries miss the warp's first keys.
+    const int t_missing = attention_last_reader(first, at, b, std::min(s_warp, at.T - 1));
+    const auto copy_tile = [&](int h, int t0, int turn) {
         bf16* pair = pairs + turn * Shape::pair;
         tensor_copy<Tile, queries, threads>(pair, qkv + at.query(b, t0, h), at.row(), at.T - t0);
         tensor_copy<Tile, queries, threads>(pair + queries * HS, d_out + at.out(b, t0, h), at.out_row(), at.T - t0);
@@ -166,21 +166,23 @@ attention_tensor_key_kernel(bf16* d_qkv, const float* delta, const bf16* d_out, 
 
     tensor_copy<Tile, keys, threads>(k, qkv + at.key(b, kv) + size_t(s0) * at.row(), at.row(), at.T - s0);
     tensor_copy<Tile, keys, threads>(v, qkv + at.value(b, kv) + size_t(s0) * at.row(), at.row(), at.T - s0);
-    copy_step(0);
+    int h = kv * group, t0 = s0, turn = 0;
+    copy_tile(h, t0, turn);
     float d_key[I][HS / 8][4] = {}, d_value[I][HS / 8][4] = {};
-    for (int step = 0; step < steps; step++) {
-        const int t0 = s0 + step % tiles * queries;
-        const bf16 *q = pairs + step % 2 * Shape::pair, *d_o = q + queries * HS;
-        const float* row = statistics + step % 2 * 2 * queries + 2 * quad;
+    for (int h_next, t_next; h < (kv + 1) * group; h = h_next, t0 = t_next, turn ^= 1) {
+        const bf16 *q = pairs + turn * Shape::pair, *d_o = q + queries * HS;
+        const float* row = statistics + turn * 2 * queries + 2 * quad;
+        const bool more = t0 + queries < t_end;                // of this head
+        h_next = more ? h : h + 1, t_next = more ? t0 + queries : s0;
         copy_async_wait<0>();
         __syncthreads();                                       // these queries are here; all are done with the last
-        if (step + 1 < steps) copy_step(step + 1);
+        if (h_next < (kv + 1) * group) copy_tile(h_next, t_next, turn ^ 1);
         if (t0 + queries <= s_warp) continue;                  // the last query sees none of the warp's keys
 
         // Probabilities. Queries beyond T are zeros, as are their d_out, lse and delta: they add nothing.
         float prob[I][queries / 8][4], d_score[I][queries / 8][4];
         tensor_dots<Tile>(prob, [&](uint32_t (&a)[I][4], int c) { tensor_rows<Tile>(a, k, warp_row, c); }, q);
-        if (t0 < s_warp + Shape::warp_rows - 1 || first_key(t0 + queries - 1) > s_warp)
+        if (t0 < s_warp + Shape::warp_rows - 1 || t0 + queries > t_missing)
             attention_mask_keys(prob, first_key, s_warp, t0);
         #pragma unroll
         for (int j = 0; j < queries / 8; j++) for (int c = 0; c < 4; c++) {
