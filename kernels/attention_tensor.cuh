@@ -102,32 +102,26 @@ attention_tensor_forward_kernel(bf16* out, float* lse, const bf16* qkv, const in
     };
 
     const int s_begin = first_key(t0) / keys * keys, latest = first_key(t_warp + Shape::warp_rows - 1);
+    TensorRows<Tile, I, Shape::keeps_queries> query(q, warp_row);
     tensor_copy<Tile, rows, threads>(q, qkv + at.query(b, t0, h), at.row(), at.T - t0);
+    copy_async_commit();
     copy_pair(pairs, s_begin);
+    copy_async_wait<1>();
+    __syncthreads();                                           // the queries are here
+    query.load();
 
     float top[I][2], total[I][2] = {}, sum[I][HS / 8][4] = {};
     of_rows<I>([&](int i, int half) { top[i][half] = -INFINITY; });
-    uint32_t kept[Shape::keeps_queries ? HS / 16 : 1][I][4];
     int turn = 0;
     for (int s0 = s_begin; s0 < t_end; s0 += keys, turn ^= 1) {
         const bf16* k = pairs + turn * 2 * keys * HS;
         copy_async_wait<0>();
         __syncthreads();                                       // these keys are here; all are done with the last
         if (s0 + keys < t_end) copy_pair(pairs + (turn ^ 1) * 2 * keys * HS, s0 + keys);
-        if constexpr (Shape::keeps_queries) {
-            if (s0 == s_begin) {
-                #pragma unroll
-                for (int c = 0; c < HS / 16; c++) tensor_rows<Tile>(kept[c], q, warp_row, c);
-            }
-        }
         if (s0 >= t_warp + Shape::warp_rows) continue;         // the warp's last query sees none of them
 
         float score[I][keys / 8][4];
-        tensor_dots<Tile>(score, [&](uint32_t (&a)[I][4], int c) {
-            if constexpr (Shape::keeps_queries)
-                for (int i = 0; i < I; i++) for (int r = 0; r < 4; r++) a[i][r] = kept[c][i][r];
-            else tensor_rows<Tile>(a, q, warp_row, c);
-        }, k);
+        tensor_dots(score, query, k);
         if (s0 + keys > t_warp + 1 || s0 < latest) attention_mask(score, first_key, t_warp, s0);
         attention_softmax(score, sum, top, total, scale * log2_of_e);
         tensor_weighted_rows<Tile>(sum, score, k + keys * HS);

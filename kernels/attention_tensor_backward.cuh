@@ -11,6 +11,7 @@ template <int HS>
 struct AttentionTensorQuery {
     using Tile = TensorTile<HS>;
     static constexpr int warp_rows = 32, I = warp_rows / 16, rows = 128, keys = 32, threads = rows, blocks = 2;
+    static constexpr bool keeps_queries = HS <= 80, keeps_d_out = HS <= 64;        // in registers
     static constexpr size_t bytes = (2 * rows + 2 * 2 * keys) * HS * sizeof(bf16) + 2 * rows * sizeof(float);
     static_assert(2 * 2 * keys >= rows, "the keys' and values' tiles hold `out` at first");
     static_assert(blocks_by_shared(80, bytes) >= 1 && blocks_by_shared(90, bytes) >= blocks && bytes <= 99 << 10);
@@ -65,6 +66,9 @@ attention_tensor_query_kernel(bf16* d_qkv, float* delta, const bf16* d_out, cons
 
     const int s_begin = first_key(t0) / keys * keys, latest = first_key(t_warp + Shape::warp_rows - 1);
     copy_pair(pairs, s_begin);
+    TensorRows<Tile, I, Shape::keeps_queries> query(q, warp_row);
+    TensorRows<Tile, I, Shape::keeps_d_out> d_out_rows(d_o, warp_row);
+    query.load(), d_out_rows.load();
     float d_query[I][HS / 8][4] = {};
     int turn = 0;
     for (int s0 = s_begin; s0 < t_end; s0 += keys, turn ^= 1) {
@@ -75,9 +79,8 @@ attention_tensor_query_kernel(bf16* d_qkv, float* delta, const bf16* d_out, cons
         if (s0 >= t_warp + Shape::warp_rows) continue;         // the warp's last query sees none of them
 
         float score[I][keys / 8][4], d_prob[I][keys / 8][4];
-        tensor_dots<Tile>(score, [&](uint32_t (&a)[I][4], int c) { tensor_rows<Tile>(a, q, warp_row, c); }, k);
-        tensor_dots<Tile>(d_prob, [&](uint32_t (&a)[I][4], int c) { tensor_rows<Tile>(a, d_o, warp_row, c); },
-                          k + keys * HS);
+        tensor_dots(score, query, k);
+        tensor_dots(d_prob, d_out_rows, k + keys * HS);
         if (s0 + keys > t_warp + 1 || s0 < latest) attention_mask(score, first_key, t_warp, s0);
         of_rows<I>([&](int i, int half) {
             const int row = warp_row + 16 * i + 8 * half + g;
@@ -97,12 +100,14 @@ attention_tensor_query_kernel(bf16* d_qkv, float* delta, const bf16* d_out, cons
 template <int HS>
 struct AttentionTensorKey {
     using Tile = TensorTile<HS>;
-    static constexpr int keys = 128;
-    // Two sums of HS channels a key: wide heads leave a warp room for 16 keys, and for few queries at a time.
-    static constexpr int I = HS == 64 ? 2 : 1, warp_rows = 16 * I, threads = keys / warp_rows * warp_size;
-    static constexpr int queries = HS == 80 || HS == 96 ? 64 : 32, blocks = HS == 64 ? 2 : 1;
-    static constexpr int pair = 2 * queries * HS;              // elements of the queries' and the d_outs' tile
-    static constexpr size_t bytes = (2 * keys * HS + 2 * pair) * sizeof(bf16) + 2 * 2 * queries * sizeof(float);
+    // Two sums of HS channels a key: wide heads leave a warp room for 16 keys only. But these stay in registers, too, and
+    // their tiles give way to the queries'.
+    static constexpr bool keeps = HS > 64;
+    static constexpr int I = keeps ? 1 : 2, warp_rows = 16 * I, keys = 4 * warp_rows, threads = 128, blocks = 2;
+    static constexpr int queries = 32, pair = 2 * queries * HS;                 // elements of queries and their d_outs
+    static constexpr int own = 2 * keys * HS, first_pair = keeps ? 0 : own;     // of keys and values
+    static constexpr size_t statistics = std::max(own, first_pair + 2 * pair) * sizeof(bf16),   // where they begin
+                            bytes = statistics + 2 * 2 * queries * sizeof(float);
     static_assert(blocks_by_shared(80, bytes) >= blocks && blocks_by_shared(90, bytes) >= blocks && bytes <= 99 << 10);
 };
 
@@ -142,8 +147,8 @@ attention_tensor_key_kernel(bf16* d_qkv, const float* delta, const bf16* d_out, 
     using Shape = AttentionTensorKey<HS>;
     using Tile = typename Shape::Tile;
     constexpr int I = Shape::I, keys = Shape::keys, queries = Shape::queries, threads = Shape::threads;
-    bf16 *k = dynamic_shared<bf16>(), *v = k + keys * HS, *pairs = v + keys * HS;       // queries, d_outs; twice
-    float* statistics = reinterpret_cast<float*>(pairs + 2 * Shape::pair);              // their lse, delta; twice
+    bf16 *k = dynamic_shared<bf16>(), *v = k + keys * HS, *pairs = k + Shape::first_pair;   // queries, d_outs; twice
+    float* statistics = reinterpret_cast<float*>(reinterpret_cast<char*>(k) + Shape::statistics);   // lse, delta; twice
     const int warp_row = threadIdx.x / warp_size * Shape::warp_rows, quad = threadIdx.x % 4;
     // The first keys have the most queries.
     const int s0 = blockIdx.x * keys, kv = blockIdx.y, b = blockIdx.z, group = at.NH / at.NKV, s_warp = s0 + warp_row;
@@ -166,6 +171,14 @@ attention_tensor_key_kernel(bf16* d_qkv, const float* delta, const bf16* d_out, 
 
     tensor_copy<Tile, keys, threads>(k, qkv + at.key(b, kv) + size_t(s0) * at.row(), at.row(), at.T - s0);
     tensor_copy<Tile, keys, threads>(v, qkv + at.value(b, kv) + size_t(s0) * at.row(), at.row(), at.T - s0);
+    TensorRows<Tile, I, Shape::keeps> key(k, warp_row), value(v, warp_row);
+    if constexpr (Shape::keeps) {
+        copy_async_commit();
+        copy_async_wait<0>();
+        __syncthreads();                                       // keys and values are here
+        key.load(), value.load();
+        __syncthreads();                                       // their place is free
+    }
     int h = kv * group, t0 = s0, turn = 0;
     copy_tile(h, t0, turn);
     float d_key[I][HS / 8][4] = {}, d_value[I][HS / 8][4] = {};
@@ -181,7 +194,7 @@ attention_tensor_key_kernel(bf16* d_qkv, const float* delta, const bf16* d_out, 
 
         // Probabilities. Queries beyond T are zeros, as are their d_out, lse and delta: they add nothing.
         float prob[I][queries / 8][4], d_score[I][queries / 8][4];
-        tensor_dots<Tile>(prob, [&](uint32_t (&a)[I][4], int c) { tensor_rows<Tile>(a, k, warp_row, c); }, q);
+        tensor_dots(prob, key, q);
         if (t0 < s_warp + Shape::warp_rows - 1 || t0 + queries > t_missing)
             attention_mask_keys(prob, first_key, s_warp, t0);
         #pragma unroll
@@ -193,7 +206,7 @@ attention_tensor_key_kernel(bf16* d_qkv, const float* delta, const bf16* d_out, 
         tensor_weighted_rows<Tile>(d_value, prob, d_o);
 
         // Gradients of the scores, but for the scale.
-        tensor_dots<Tile>(d_score, [&](uint32_t (&a)[I][4], int c) { tensor_rows<Tile>(a, v, warp_row, c); }, d_o);
+        tensor_dots(d_score, value, d_o);
         #pragma unroll
         for (int j = 0; j < queries / 8; j++) for (int c = 0; c < 4; c++) {
             const float dot = row[queries + 8 * j + c % 2];
@@ -201,6 +214,7 @@ attention_tensor_key_kernel(bf16* d_qkv, const float* delta, const bf16* d_out, 
         }
         tensor_weighted_rows<Tile>(d_key, d_score, q);
     }
+    if constexpr (Shape::keeps) __syncthreads();               // all are done with the last queries
     bf16* to = d_qkv + at.key(b, kv) + size_t(s_warp) * at.row();
     tensor_store<Tile>(to, at.row(), at.T - s_warp, k + warp_row * HS, d_key, [&](int, int) { return scale; });
     tensor_store<Tile>(to + at.NKV * HS, at.row(), at.T - s_warp, v + warp_row * HS, d_value,

@@ -101,22 +101,43 @@ __device__ void tensor_multiply(float (&sum)[I][J][4], const uint32_t (&a)[I][4]
     }
 }
 
-// Fragments of a tile's rows row0 .. row0 + 16 I at its columns 16 k ...: the left side of a product.
-template <class Tile, int I>
-__device__ void tensor_rows(uint32_t (&a)[I][4], const bf16* tile, int row0, int k) {
-    const TensorLane<Tile, Pieces::down> lane;
-    #pragma unroll
-    for (int i = 0; i < I; i++) ldmatrix(a[i], lane.at(tile, row0 + 16 * i, 16 * k));
-}
+// The left side of a product: rows row0 .. row0 + 16 I of a tile. Gives the fragments of columns 16 k ..., from registers
+// if they are kept there since load().
+template <class Tile, int I, bool kept = false>
+class TensorRows {
+    using Lane = TensorLane<Tile, Pieces::down>;
+    const bf16* tile;
+    int row0;
+    uint32_t all[kept ? Tile::columns / 16 : 1][I][4];
+    Lane once;
 
-// sum[i][j] = a's rows . rows 8 j ... of tile b. rows_of_a(a, k) gives the fragments of columns 16 k ....
-template <class Tile, int I, int J, class Rows>
-__device__ void tensor_dots(float (&sum)[I][J][4], Rows rows_of_a, const bf16* b) {
+    __device__ void read(uint32_t (&a)[I][4], int k) const {
+        const Lane lane = Tile::columns > 64 ? Lane() : once;  // wide rows: no register to spare between products
+        #pragma unroll
+        for (int i = 0; i < I; i++) ldmatrix(a[i], lane.at(tile, row0 + 16 * i, 16 * k));
+    }
+
+public:
+    __device__ TensorRows(const bf16* tile, int row0) : tile(tile), row0(row0) {}
+    __device__ void load() {
+        if constexpr (kept)
+            #pragma unroll
+            for (int k = 0; k < Tile::columns / 16; k++) read(all[k], k);
+    }
+    __device__ void operator()(uint32_t (&a)[I][4], int k) const {
+        if constexpr (!kept) read(a, k);
+        else for (int i = 0; i < I; i++) for (int r = 0; r < 4; r++) a[i][r] = all[k][i][r];
+    }
+};
+
+// sum[i][j] = a's rows . rows 8 j ... of tile b.
+template <class Tile, int I, int J, bool kept>
+__device__ void tensor_dots(float (&sum)[I][J][4], const TensorRows<Tile, I, kept>& rows_of_a, const bf16* b) {
     const TensorLane<Tile, Pieces::across> lane;
     #pragma unroll
     for (int i = 0; i < I; i++) for (int j = 0; j < J; j++) for (int c = 0; c < 4; c++) sum[i][j][c] = 0;
     // All at once, but for the widest rows: there the compiler would load so far ahead that registers run out.
-    [[maybe_unused]] constexpr int at_once = Tile::columns >= 128 ? 4 : Tile::columns / 16;
+    [[maybe_unused]] constexpr int at_once = Tile::columns >= 128 && !kept ? 4 : Tile::columns / 16;
     #pragma unroll at_once
     for (int k = 0; k < Tile::columns / 16; k++) {
         uint32_t a[I][4];
