@@ -82,6 +82,9 @@ constexpr int flat_block = 256;
 template <int W> dim3 flat_grid(size_t n) { return unsigned(ceil_div(n, size_t(flat_block) * W)); }
 template <int W> __device__ size_t flat_index() { return (size_t(blockIdx.x) * flat_block + threadIdx.x) * W; }
 
+// exp without the care that results below 2^-126 would need: they become 0.
+__device__ inline float exp_approximate(float x) { return exp2_approximate(x * 1.4426950408889634f); }
+
 // 0 where exp overflows.
 __device__ inline float sigmoid_of(float x) { return __fdividef(1, 1 + __expf(-x)); }
 

@@ -33,8 +33,11 @@ __global__ void cross_entropy_forward_kernel(float* loss, float* lse, const T* l
 // The gradient of columns v .. v + W - 1 of a row from their logits. scale: d_loss, or 0 where the target is ignored.
 template <int W>
 __device__ Vec<W> cross_entropy_gradient(Vec<W> x, int v, float lse, int target, float scale, int V) {
-    for (int i = 0; i < W; i++)
-        x[i] = v + i < V ? scale * (__expf(x[i] - lse) - (v + i == target ? 1.0f : 0.0f)) : 0.0f;
+    for (int i = 0; i < W; i++) x[i] = scale * exp_approximate(x[i] - lse);
+    if (v <= target && target < v + W)
+        for (int i = 0; i < W; i++) if (v + i == target) x[i] -= scale;
+    if (v + W > V)
+        for (int i = 0; i < W; i++) if (v + i >= V) x[i] = 0;
     return x;
 }
 

@@ -12,22 +12,39 @@
 
 constexpr int cross_entropy_fused_block = 1024;
 
-// Columns below `kept`, a multiple of 8, stay in shared memory.
+// Starts to copy the vectors first, first + step, ... below `end`.
+template <int W, class T>
+__device__ void cross_entropy_copy(T* to, const T* from, int first, int end, int step) {
+    for (int v = first; v < end; v += step)
+        if constexpr (W == 1) to[v] = from[v];
+        else
+            for (int i = 0; i < W; i += 16 / sizeof(T)) copy_async<16>(to + v + i, from + v + i);
+    copy_async_commit();
+}
+
+// Columns below `kept`, a multiple of 8, stay in shared memory. They are all on their way there before the first is
+// looked at, in two halves; a thread reads what it copied itself.
 template <int W, class T>
 __global__ void __launch_bounds__(cross_entropy_fused_block)
     cross_entropy_fused_kernel(float* loss, float* lse, T* logits, const float* d_loss, const int* target, int V, int P,
                                int kept) {
-    const int step = blockDim.x * W;
+    const int step = blockDim.x * W, first = threadIdx.x * W, second_half = first + kept / 2 / step * step;
     T* row = dynamic_shared<T>();
     const size_t n = gridDim.x - 1 - blockIdx.x;
     T* x = logits + n * P;
+    const int rest = first + round_up(std::max(kept - first, 0), step);            // what does not fit begins here
+    const auto prefetch_rest = [&] { for (int v = rest; v < P; v += step) prefetch_l2(x + v); };
 
     SoftmaxSum mine;
-    for (int v = threadIdx.x * W; v < P; v += step) {
-        const Vec<W> part = load<W>(x + v);
-        if (v < kept) store<W>(row + v, part);
-        mine.add(part, V - v);
+    cross_entropy_copy<W>(row, x, first, std::min(second_half, kept), step);
+    cross_entropy_copy<W>(row, x, second_half, kept, step);
+    prefetch_rest();
+    copy_async_wait<1>();
+    for (int v = first; v < P; v += step) {
+        if (v == second_half) copy_async_wait<0>();
+        mine.add(v < kept ? load<W>(row + v) : load<W>(x + v), V - v);
     }
+    prefetch_rest();
     const int wanted = target[n];
     const float at_target = wanted == ignored_target ? 0 : float(x[wanted]);       // before anyone overwrites it
     const SoftmaxSum sum = softmax_block_sum(mine);
@@ -37,19 +54,18 @@ __global__ void __launch_bounds__(cross_entropy_fused_block)
         loss[n] = wanted == ignored_target ? 0 : log_sum - at_target;
     }
 
-    // A thread reads back from shared memory what it stored itself.
     const float scale = wanted == ignored_target ? 0 : *d_loss;
-    for (int v = threadIdx.x * W; v < P; v += step) {
+    for (int v = first; v < P; v += step) {
         const Vec<W> part = v < kept ? load<W>(row + v) : load<W>(x + v);
         store<W>(x + v, cross_entropy_gradient(part, v, log_sum, wanted, scale, V));
     }
 }
 
-// Elements of a row that fit in the shared memory of a block beside the static kind.
+// Elements of a row that fit in the shared memory of a block beside the static kind, where a multiprocessor has two
+// blocks: while one reads, the other writes.
 template <class T>
 int cross_entropy_kept(int P, const Gpu<T>& on) {
-    // Beside the static kind.
-    const int reserved = 2048, most = (on.shared_limit - reserved) / 16 * 16 / int(sizeof(T));
+    const int reserved = 2048, most = (on.shared_limit / 2 - reserved) / 16 * 16 / int(sizeof(T));
     return std::min(round_up(P, 8), most);
 }
 

@@ -204,3 +204,12 @@ void launch(void (*kernel)(P...), dim3 grid, dim3 block, size_t shared_bytes, co
     if (code != cudaSuccess) throw launch_error(code, address, grid, block, shared_bytes);
     if (timeline) timeline->end(on.stream);
 }
+
+// Blocks of the kernel that the GPU runs at the same time. A kernel whose blocks walk over the work takes as many: one
+// more would begin when most of the others are done.
+template <class T, class... P>
+int resident_blocks(void (*kernel)(P...), dim3 block, size_t shared_bytes, const Gpu<T>& on) {
+    int of_one = 0;
+    CUDA(cudaOccupancyMaxActiveBlocksPerMultiprocessor(&of_one, kernel, int(block.x * block.y * block.z), shared_bytes));
+    return std::max(of_one, 1) * on.sm_count;
+}

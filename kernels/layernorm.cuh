@@ -58,6 +58,12 @@ layernorm_backward_kernel(T* d_inp, float* partial, const T* d_out, const T* inp
         Vec<W> norm[K], g[K];
         load_row(norm, inp + row, C);
         load_row(g, d_out + row, C);
+        // The registers are full: what comes next waits in the L2 cache.
+        prefetch_row<W, K>(d_inp + row, C);
+        if (const int next = n + gridDim.x * blockDim.y; next < N) {
+            prefetch_row<W, K>(inp + size_t(next) * C, C);
+            prefetch_row<W, K>(d_out + size_t(next) * C, C);
+        }
 
         // Both means of the row, and its share of the gains' gradients.
         Vec<2> sums = {};
@@ -104,9 +110,11 @@ void layernorm_backward(T* d_inp, float* d_weight, float* d_bias, const T* d_out
                         const float* mean, const float* rstd, int N, int C, Gpu<T> on) {
     by_row("layernorm", C, {d_inp, d_out, inp, weight}, [&](auto W, auto K) {
         const dim3 block = row_block<W, K>(C);
-        const int blocks = row_blocks(N, block, on);
+        const auto kernel = layernorm_backward_kernel<W, K, T>;
+        const size_t shared = row_shared(block, C);
+        const int blocks = row_blocks(kernel, N, block, shared, on);
         float* partial = on.template scratch<float>(2 * size_t(blocks) * C);
-        launch(layernorm_backward_kernel<W, K, T>, blocks, block, row_shared(block, C), on, d_inp, partial, d_out, inp,
+        launch(kernel, blocks, block, shared, on, d_inp, partial, d_out, inp,
                weight, mean, rstd, N, C);
         column_sum(d_weight, partial, blocks, C, on);
         if (d_bias) column_sum(d_bias, partial + size_t(blocks) * C, blocks, C, on);

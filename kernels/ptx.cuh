@@ -105,6 +105,9 @@ __device__ inline uint4 load_once(const uint4* p) {
     return v;
 }
 
+// Starts to bring the line that holds p to the L2 cache. No register waits for it.
+__device__ inline void prefetch_l2(const void* p) { asm volatile("prefetch.global.L2 [%0];" ::"l"(p)); }
+
 // ---- Hopper and later ----
 #if !defined(__CUDA_ARCH__) || __CUDA_ARCH__ >= 900
 

@@ -42,6 +42,13 @@ __device__ void store_row(T* row, const Vec<W> (&x)[K], int C) {
         if (row_channel<W>(k) < C) store<W>(row + row_channel<W>(k), x[k]);
 }
 
+// Brings a row to the L2 cache ahead of its time.
+template <int W, int K, class T>
+__device__ void prefetch_row(const T* row, int C) {
+    #pragma unroll
+    for (int k = 0; k < K; k++) if (row_channel<W>(k) < C) prefetch_l2(row + row_channel<W>(k));
+}
+
 // The sums over the team of M values at once; all its threads must call.
 template <int M>
 __device__ Vec<M> row_sum(Vec<M> x) {
@@ -67,8 +74,8 @@ __device__ void store_row_sum(float* out, const Vec<W> (&x)[K], int C) {
 }
 inline size_t row_shared(dim3 block, int C) { return block.y == 1 ? 0 : block.y * size_t(C) * sizeof(float); }
 
-// Blocks for kernels that walk over rows and leave a share of a sum each: enough to hide latency, few enough to add up.
-template <class T>
-int row_blocks(int N, dim3 block, const Gpu<T>& on) {
-    return std::min<int>(ceil_div(N, int(block.y)), 4 * on.sm_count);
+// Blocks for a kernel that walks over rows and leaves a share of a sum each.
+template <class T, class... P>
+int row_blocks(void (*kernel)(P...), int N, dim3 block, size_t shared_bytes, const Gpu<T>& on) {
+    return std::min(ceil_div(N, int(block.y)), resident_blocks(kernel, block, shared_bytes, on));
 }

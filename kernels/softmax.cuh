@@ -12,13 +12,13 @@ constexpr int softmax_block = 512;
 struct SoftmaxSum {
     float max = -INFINITY, sum = 0;
     template <int W>
-    __device__ void add(const Vec<W>& x, int count) {          // the first `count` of x
+    __device__ void add(Vec<W> x, int count) {                 // the first `count` of x
+        if (count < W) for (int i = 0; i < W; i++) if (i >= count) x[i] = -INFINITY;
         float top = max;
-        for (int i = 0; i < W; i++) if (i < count) top = fmaxf(top, x[i]);
-        if (top == -INFINITY) return;
-        sum *= __expf(max - top);
-        for (int i = 0; i < W; i++) if (i < count) sum += __expf(x[i] - top);
-        max = top;
+        for (int i = 0; i < W; i++) top = fmaxf(top, x[i]);
+        if (top > max) sum *= exp_approximate(max - top), max = top;
+        if (max == -INFINITY) return;
+        for (int i = 0; i < W; i++) sum += exp_approximate(x[i] - max);
     }
 };
 
