@@ -112,18 +112,17 @@ void BenchRows::qk_norm() {
             };
         });
         add(name + "_backward", sizes, both == rope_too ? c.L : 0, [=, this](M& m) -> BenchLaunch {
-            bf16* d_inp = m.out<bf16>(wide);
+            bf16* d = m.update<bf16>(wide, {.touched = heads * c.HS});        // values pass through
             float *d_q = m.update<float>(c.HS), *d_k = m.update<float>(c.HS);
-            bf16 *d_out = m.in<bf16>(wide), *inp = m.in<bf16>(wide, {.touched = heads * c.HS}),   // values pass through
-                 *q = m.in<bf16>(c.HS), *k = m.in<bf16>(c.HS);
+            bf16 *inp = m.in<bf16>(wide, {.touched = heads * c.HS}), *q = m.in<bf16>(c.HS), *k = m.in<bf16>(c.HS);
             float* rstd = m.in<float>(heads, positive);
             int* position = both ? positions(m) : nullptr;
             float *cos = both ? m.in<float>(table) : nullptr, *sin = both ? m.in<float>(table) : nullptr;
             return [=, this](On on) {
                 if (both)
-                    qk_norm_rope_backward(d_inp, d_q, d_k, d_out, inp, q, k, rstd, position, cos, sin, c.rope_pairs,
+                    qk_norm_rope_backward(d, d_q, d_k, d, inp, q, k, rstd, position, cos, sin, c.rope_pairs,
                                           N, c.NH, c.NKV, c.HS, on);
-                else qk_norm_backward(d_inp, d_q, d_k, d_out, inp, q, k, rstd, N, c.NH, c.NKV, c.HS, on);
+                else qk_norm_backward(d, d_q, d_k, d, inp, q, k, rstd, N, c.NH, c.NKV, c.HS, on);
             };
         });
     }

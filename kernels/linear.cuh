@@ -88,11 +88,15 @@ __global__ void linear_bias_kernel(float* partial, const T* d_out, int N, int OC
     __shared__ __align__(16) float sums[linear_bias_rows][warp_size * W];
     const int o = (blockIdx.x * warp_size + threadIdx.x) * W;
     Vec<W> sum = {};
-    if (o < OC)
-        for (int n = blockIdx.y * linear_bias_rows + threadIdx.y; n < N; n += gridDim.y * linear_bias_rows) {
-            const Vec<W> x = load<W>(d_out + size_t(n) * OC + o);
-            for (int i = 0; i < W; i++) sum[i] += x[i];
-        }
+    constexpr int ahead = 4;                                   // rows on their way at once
+    const int step = gridDim.y * linear_bias_rows;
+    for (int n = blockIdx.y * linear_bias_rows + threadIdx.y; n < N && o < OC; n += ahead * step) {
+        Vec<W> x[ahead];
+        #pragma unroll
+        for (int u = 0; u < ahead; u++)
+            x[u] = n + u * step < N ? load<W>(d_out + size_t(n + u * step) * OC + o) : Vec<W>{};
+        for (int u = 0; u < ahead; u++) for (int i = 0; i < W; i++) sum[i] += x[u][i];
+    }
     store<W>(&sums[threadIdx.y][threadIdx.x * W], sum);
     __syncthreads();
     if (threadIdx.y > 0 || o >= OC) return;
@@ -103,11 +107,12 @@ __global__ void linear_bias_kernel(float* partial, const T* d_out, int N, int OC
 
 template <int W, class T>
 void linear_bias(float* d_bias, const T* d_out, int N, int OC, const Gpu<T>& on) {
+    const auto kernel = linear_bias_kernel<W, T>;
+    const dim3 block(warp_size, linear_bias_rows);
     const int across = ceil_div(OC, warp_size * W),
-              down = std::min(ceil_div(N, linear_bias_rows), ceil_div(8 * on.sm_count, across));
+              down = std::clamp(resident_blocks(kernel, block, 0, on) / across, 1, ceil_div(N, linear_bias_rows));
     float* partial = on.template scratch<float>(size_t(down) * OC);
-    launch(linear_bias_kernel<W, T>, dim3(across, down), dim3(warp_size, linear_bias_rows), 0, on, partial, d_out, N,
-           OC);
+    launch(kernel, dim3(across, down), block, 0, on, partial, d_out, N, OC);
     column_sum(d_bias, partial, down, OC, on);
 }
 

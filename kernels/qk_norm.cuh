@@ -8,6 +8,7 @@
 // A team owns a head: a power of two of lanes of a warp with a vector each (K vectors where W = 1); a warp holds
 // several. Heads of all tokens are rows of one tensor, and a block's teams walk over them side by side.
 #pragma once
+#include <numeric>
 #include "../host/reference/qk_norm.h"
 #include "common.cuh"
 
@@ -37,23 +38,36 @@ __device__ float qk_norm_scale(const Vec<W> (&x)[K], float eps, int team, int HS
     return rsqrtf(qk_norm_team_sum(squares, team) / HS + eps);
 }
 
-// d becomes d_inp, where x is inp, and the gain's gradient is added to d_q_weight or d_k_weight; d of a value stays.
-// All lanes of the warp must call, whatever their heads are: the sum is theirs together.
+// d becomes d_inp, where x is inp and w the gain, whose gradient is added to d_w. All lanes of the warp must call: the
+// sums of its teams are done together.
 template <int W, int K>
-__device__ void qk_norm_gradient(Vec<W> (&d)[K], Vec<W> (&d_q_weight)[K], Vec<W> (&d_k_weight)[K], const Vec<W> (&x)[K],
-                                 const Vec<W> (&w_q)[K], const Vec<W> (&w_k)[K], float rstd, QkNormHead head, int team,
-                                 int HS) {
+__device__ void qk_norm_gradient(Vec<W> (&d)[K], Vec<W> (&d_w)[K], const Vec<W> (&x)[K], const Vec<W> (&w)[K],
+                                 float rstd, int team, int HS) {
     float dot = 0;
     for (int k = 0; k < K; k++)
         for (int i = 0; i < W; i++) {
-            const float share = d[k][i] * x[k][i] * rstd;
-            if (head == QkNormHead::query) d_q_weight[k][i] += share, d[k][i] *= w_q[k][i];
-            if (head == QkNormHead::key) d_k_weight[k][i] += share, d[k][i] *= w_k[k][i];
+            d_w[k][i] += d[k][i] * x[k][i] * rstd;
+            d[k][i] *= w[k][i];
             dot += d[k][i] * x[k][i];
         }
     const float mean = qk_norm_team_sum(dot, team) * rstd / HS;
-    if (head == QkNormHead::value) return;
     for (int k = 0; k < K; k++) for (int i = 0; i < W; i++) d[k][i] = rstd * (d[k][i] - x[k][i] * rstd * mean);
+}
+
+// Backward's teams walk over the tokens with one head each, which takes a whole number of teams per head: row is the
+// first of the team, `stride` the way to the next.
+struct QkNormWalk {
+    int row, stride, h;
+    __device__ QkNormWalk(int team, int heads) {
+        const int teams = qk_norm_block / team;
+        row = blockIdx.x * teams + threadIdx.x / team, stride = gridDim.x * teams, h = row % heads;
+    }
+};
+template <class T, class... P>
+int qk_norm_blocks(void (*kernel)(P...), int N, int heads, int team, const Gpu<T>& on) {
+    const int teams = qk_norm_block / team, unit = heads / std::gcd(heads, teams);
+    const int most = std::max(resident_blocks(kernel, qk_norm_block, 0, on) / unit * unit, unit);
+    return std::min(round_up(ceil_div(N * heads, teams), unit), most);
 }
 
 // Vector k of a head, and its place in it, for member `lane` of a team; zeros beyond HS.
@@ -101,14 +115,15 @@ __device__ inline float* qk_norm_rows() {
     return rows;
 }
 
-// out[c] = the sum over the block's teams, in order, for the channels c of a head; `put(row)` writes the team's own to
-// a row.
+// out[c] = the sum over the block's teams with this kind of head, in order, for the channels c of a head; `put(row)`
+// writes the team's own to a row.
 template <class Put>
-__device__ void qk_norm_store_sum(float* out, int team, int HS, Put put) {
+__device__ void qk_norm_store_sum(float* out, bool of_this_kind, int team, int HS, Put put) {
     float* rows = qk_norm_rows();
-    const int teams = qk_norm_block / team;
+    const int teams = qk_norm_block / team, own = threadIdx.x / team * HS;
     __syncthreads();                                           // the last call's readers are done
-    put(rows + threadIdx.x / team * HS);
+    if (of_this_kind) put(rows + own);
+    else for (int c = threadIdx.x % team; c < HS; c += team) rows[own + c] = 0;
     __syncthreads();
     for (int c = threadIdx.x; c < HS; c += qk_norm_block) {
         float total = 0;
@@ -122,25 +137,34 @@ template <int W, int K, class T>
 __global__ void qk_norm_backward_kernel(T* d_inp, float* partial, const T* d_out, const T* inp, const T* q_weight,
                                         const T* k_weight, const float* rstd, int N, int NH, int NKV, int HS,
                                         int team) {
-    const int lane = threadIdx.x % team, heads = NH + 2 * NKV, teams = qk_norm_block / team;
-    Vec<W> d_q_weight[K] = {}, d_k_weight[K] = {}, w_q[K], w_k[K];
-    qk_norm_load(w_q, q_weight, lane, team, HS);
-    qk_norm_load(w_k, k_weight, lane, team, HS);
-    // Teams of a warp stay together: the shuffles need them all, also where a row is a value or beyond the last.
-    for (int first = blockIdx.x * teams; first < N * heads; first += gridDim.x * teams) {
-        const int row = first + threadIdx.x / team, h = row % heads;
-        const bool active = row < N * heads, normed = active && h < NH + NKV;
+    const int lane = threadIdx.x % team, heads = NH + 2 * NKV, rows = N * heads;
+    const QkNormWalk walk(team, heads);
+    const QkNormHead head = qk_norm_head(walk.h, NH, NKV);
+    const bool normed = head != QkNormHead::value;
+    Vec<W> d_weight[K] = {}, w[K] = {};
+    if (normed) qk_norm_load(w, head == QkNormHead::query ? q_weight : k_weight, lane, team, HS);
+    // Teams of a warp stay together: the shuffles need them all, also where a row is beyond the last.
+    for (int row = walk.row; row - int(threadIdx.x) / team < rows; row += walk.stride) {
+        const bool inside = row < rows;
+        const size_t at = size_t(row) * HS;
         Vec<W> d[K] = {}, x[K] = {};
-        if (active) qk_norm_load(d, d_out + size_t(row) * HS, lane, team, HS);
-        if (normed) qk_norm_load(x, inp + size_t(row) * HS, lane, team, HS);
-        const float scale = normed ? rstd[size_t(row / heads) * (NH + NKV) + h] : 0;
-        const QkNormHead head = active ? qk_norm_head(h, NH, NKV) : QkNormHead::value;
-        qk_norm_gradient(d, d_q_weight, d_k_weight, x, w_q, w_k, scale, head, team, HS);
-        if (active) qk_norm_store(d_inp + size_t(row) * HS, d, lane, team, HS);
+        if (inside && !normed && d_inp != d_out) {
+            qk_norm_load(d, d_out + at, lane, team, HS);
+            qk_norm_store(d_inp + at, d, lane, team, HS);
+        }
+        float scale = 0;
+        if (inside && normed) {
+            qk_norm_load(d, d_out + at, lane, team, HS);
+            qk_norm_load(x, inp + at, lane, team, HS);
+            scale = rstd[size_t(row / heads) * (NH + NKV) + walk.h];
+        }
+        qk_norm_gradient(d, d_weight, x, w, scale, team, HS);
+        if (inside && normed) qk_norm_store(d_inp + at, d, lane, team, HS);
     }
     float *q_share = partial + size_t(blockIdx.x) * HS, *k_share = q_share + size_t(gridDim.x) * HS;
-    qk_norm_store_sum(q_share, team, HS, [&](float* to) { qk_norm_store(to, d_q_weight, lane, team, HS); });
-    qk_norm_store_sum(k_share, team, HS, [&](float* to) { qk_norm_store(to, d_k_weight, lane, team, HS); });
+    const auto put = [&](float* to) { qk_norm_store(to, d_weight, lane, team, HS); };
+    qk_norm_store_sum(q_share, head == QkNormHead::query, team, HS, put);
+    qk_norm_store_sum(k_share, head == QkNormHead::key, team, HS, put);
 }
 
 // Calls `then` with W, K and the team's size.
@@ -168,9 +192,10 @@ template <class T>
 void qk_norm_backward(T* d_inp, float* d_q_weight, float* d_k_weight, const T* d_out, const T* inp, const T* q_weight,
                       const T* k_weight, const float* rstd, int N, int NH, int NKV, int HS, Gpu<T> on) {
     by_head("qk_norm", N, NH + 2 * NKV, HS, {d_inp, d_out, inp, q_weight, k_weight}, [&](auto W, auto K, int team) {
-        const int blocks = std::min(ceil_div(N * (NH + 2 * NKV), qk_norm_block / team), 8 * on.sm_count);
+        const auto kernel = qk_norm_backward_kernel<W, K, T>;
+        const int blocks = qk_norm_blocks(kernel, N, NH + 2 * NKV, team, on);
         float* partial = on.template scratch<float>(2 * size_t(blocks) * HS);
-        launch(qk_norm_backward_kernel<W, K, T>, blocks, qk_norm_block, 0, on, d_inp, partial, d_out, inp, q_weight,
+        launch(kernel, blocks, qk_norm_block, 0, on, d_inp, partial, d_out, inp, q_weight,
                k_weight, rstd, N, NH, NKV, HS, team);
         column_sum(d_q_weight, partial, blocks, HS, on);
         column_sum(d_k_weight, partial + size_t(blocks) * HS, blocks, HS, on);

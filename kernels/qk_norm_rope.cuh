@@ -78,29 +78,40 @@ __global__ void qk_norm_rope_backward_kernel(T* d_inp, float* partial, const T* 
                                              const T* k_weight, const float* rstd, const int* position,
                                              const float* cos, const float* sin, int N, int NH,
                                              int NKV, int HS, int team) {
-    const int lane = threadIdx.x % team, heads = NH + 2 * NKV, teams = qk_norm_block / team;
-    QkNormRopePart<W, K, pairs> d_q_weight, d_k_weight, w_q, w_k;
-    w_q.get(q_weight, lane, team, HS);
-    w_k.get(k_weight, lane, team, HS);
-    for (int first = blockIdx.x * teams; first < N * heads; first += gridDim.x * teams) {
-        const int row = first + threadIdx.x / team, h = row % heads, n = row / heads;
-        const bool active = row < N * heads, normed = active && h < NH + NKV;
+    const int lane = threadIdx.x % team, heads = NH + 2 * NKV, rows = N * heads;
+    const QkNormWalk walk(team, heads);
+    const QkNormHead head = qk_norm_head(walk.h, NH, NKV);
+    const bool normed = head != QkNormHead::value;
+    QkNormRopePart<W, K, pairs> d_weight, w;
+    if (normed) w.get(head == QkNormHead::query ? q_weight : k_weight, lane, team, HS);
+    for (int row = walk.row; row - int(threadIdx.x) / team < rows; row += walk.stride) {
+        const int n = row / heads;
+        const bool inside = row < rows;
+        const size_t at = size_t(row) * HS;
         QkNormRopePart<W, K, pairs> d, x;
-        if (active) d.get(d_out + size_t(row) * HS, lane, team, HS);
-        float scale = 0;
-        if (normed) {
-            const size_t angles = size_t(position[n]) * (HS / 2);
-            d.rotate(cos + angles, sin + angles, -1, lane, team, HS);
-            x.get(inp + size_t(row) * HS, lane, team, HS);
-            scale = rstd[size_t(n) * (NH + NKV) + h];
+        if (inside && !normed && d_inp != d_out) {
+            d.get(d_out + at, lane, team, HS);
+            d.put(d_inp + at, lane, team, HS);
         }
-        const QkNormHead head = active ? qk_norm_head(h, NH, NKV) : QkNormHead::value;
-        qk_norm_gradient(d.v, d_q_weight.v, d_k_weight.v, x.v, w_q.v, w_k.v, scale, head, team, HS);
-        if (active) d.put(d_inp + size_t(row) * HS, lane, team, HS);
+        float scale = 0;
+        if (inside && normed) {
+            d.get(d_out + at, lane, team, HS);
+            x.get(inp + at, lane, team, HS);
+            if (const size_t channel = lane * 2 * W; row + walk.stride < rows && int(channel) < HS) {
+                prefetch_l2(d_out + at + size_t(walk.stride) * HS + channel);
+                prefetch_l2(inp + at + size_t(walk.stride) * HS + channel);
+            }
+            const size_t angles = size_t(position[n]) * (HS / 2);
+            scale = rstd[size_t(n) * (NH + NKV) + walk.h];
+            d.rotate(cos + angles, sin + angles, -1, lane, team, HS);
+        }
+        qk_norm_gradient(d.v, d_weight.v, x.v, w.v, scale, team, HS);
+        if (inside && normed) d.put(d_inp + at, lane, team, HS);
     }
     float *q_share = partial + size_t(blockIdx.x) * HS, *k_share = q_share + size_t(gridDim.x) * HS;
-    qk_norm_store_sum(q_share, team, HS, [&](float* to) { d_q_weight.put(to, lane, team, HS); });
-    qk_norm_store_sum(k_share, team, HS, [&](float* to) { d_k_weight.put(to, lane, team, HS); });
+    const auto put = [&](float* to) { d_weight.put(to, lane, team, HS); };
+    qk_norm_store_sum(q_share, head == QkNormHead::query, team, HS, put);
+    qk_norm_store_sum(k_share, head == QkNormHead::key, team, HS, put);
 }
 
 // Calls `then` with W, K and the team's size.
@@ -133,9 +144,10 @@ void qk_norm_rope_backward(T* d_inp, float* d_q_weight, float* d_k_weight, const
                            Gpu<T> on) {
     by_paired_head(N, NH + 2 * NKV, HS, pairs, {d_inp, d_out, inp, q_weight, k_weight, cos, sin},
                    [&](auto W, auto K, auto which, int team) {
-                       const int blocks = std::min(ceil_div(N * (NH + 2 * NKV), qk_norm_block / team), 8 * on.sm_count);
+                       const auto kernel = qk_norm_rope_backward_kernel<W, K, which, T>;
+                       const int blocks = qk_norm_blocks(kernel, N, NH + 2 * NKV, team, on);
                        float* partial = on.template scratch<float>(2 * size_t(blocks) * HS);
-                       launch(qk_norm_rope_backward_kernel<W, K, which, T>, blocks, qk_norm_block, 0, on, d_inp,
+                       launch(kernel, blocks, qk_norm_block, 0, on, d_inp,
                               partial, d_out, inp, q_weight, k_weight, rstd, position, cos, sin, N, NH, NKV, HS, team);
                        column_sum(d_q_weight, partial, blocks, HS, on);
                        column_sum(d_k_weight, partial + size_t(blocks) * HS, blocks, HS, on);
