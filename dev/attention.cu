@@ -61,7 +61,7 @@ TEST(attention, causal) {
 }
 
 TEST(attention, first) {
-    for (const Shape& s : {shapes[1], shapes[2], shapes[3], shapes[6]})
+    for (const Shape& s : {shapes[1], shapes[2], shapes[3], shapes[5], shapes[6]})
         for (Mask mask : {Mask::documents, Mask::window}) {
             check_attention<float>(s, mask, 0);
             check_attention<bf16>(s, mask, 0);

@@ -12,8 +12,9 @@ __device__ inline float gelu_2u(float x) { return float(2 * gelu_scale) * (x + f
 
 __device__ inline float gelu_of(float x) { return x * sigmoid_of(gelu_2u(x)); }
 __device__ inline float gelu_slope(float x) {
-    const float u2 = gelu_2u(x), s = sigmoid_of(u2), d_u2 = float(2 * gelu_scale) * (1 + float(3 * gelu_cubic) * x * x);
-    return s + x * s * sigmoid_of(-u2) * d_u2;
+    constexpr float most = 80;                                 // exp(80) and its inverse are numbers yet
+    const float e = exp_approximate(fminf(-gelu_2u(x), most)), s = __fdividef(1, 1 + e);
+    return s + x * s * (e * s) * (float(2 * gelu_scale) * (1 + float(3 * gelu_cubic) * x * x));    // e s = 1 - s
 }
 
 template <int W, class T>

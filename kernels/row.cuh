@@ -45,8 +45,9 @@ __device__ void store_row(T* row, const Vec<W> (&x)[K], int C) {
 // Brings a row to the L2 cache ahead of its time.
 template <int W, int K, class T>
 __device__ void prefetch_row(const T* row, int C) {
-    #pragma unroll
-    for (int k = 0; k < K; k++) if (row_channel<W>(k) < C) prefetch_l2(row + row_channel<W>(k));
+    if constexpr (W > 1)
+        #pragma unroll
+        for (int k = 0; k < K; k++) if (row_channel<W>(k) < C) prefetch_l2(row + row_channel<W>(k));
 }
 
 // The sums over the team of M values at once; all its threads must call.
