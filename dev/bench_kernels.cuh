@@ -32,6 +32,7 @@ public:
         cross_entropy();
         for (const Linear& l : linears()) linear(l);
         if (fused) linear_with_activation();
+        ladder();
         optimizer();
     }
     std::vector<BenchRow> rows;
@@ -79,5 +80,6 @@ private:
     void cross_entropy();
     void linear(const Linear& l);
     void linear_with_activation();
+    void ladder();
     void optimizer();
 };

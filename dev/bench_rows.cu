@@ -254,6 +254,26 @@ void BenchRows::linear_with_activation() {
     });
 }
 
+// The steps of dev/doc/gemm.md that are kernels of their own, at one shape.
+void BenchRows::ladder() {
+    const auto rung = [&](const std::string& name, auto product) {
+        add("ladder " + name, {{"N", N}, {"C", c.C}, {"OC", qkv}}, 0, [=, this](M& m) -> BenchLaunch {
+            bf16 *y = m.out<bf16>(size_t(N) * qkv), *x = m.in<bf16>(n), *w = m.in<bf16>(size_t(qkv) * c.C);
+            m.products(2.0 * N * c.C * qkv);
+            return [=, this](On on) { product(y, AlongK<bf16>{x, c.C, N}, AlongK<bf16>{w, c.C, qkv}, c.C, qkv, on); };
+        });
+    };
+    rung("2, no tensor cores", [](bf16* y, AlongK<bf16> a, AlongK<bf16> b, int K, int, On on) {
+        linear_product<8>(y, a, b, static_cast<const bf16*>(nullptr), Into::assign, K, on);
+    });
+    rung("5, 128 x 128", [](bf16* y, AlongK<bf16> a, AlongK<bf16> b, int K, int OC, On on) {
+        linear_tensor_by<LinearTensor<2, 2>>(LinearOut{y, nullptr, nullptr, nullptr, OC}, a, b, K, on);
+    });
+    rung("6, 128 x 256", [](bf16* y, AlongK<bf16> a, AlongK<bf16> b, int K, int OC, On on) {
+        linear_tensor_by<LinearTensor<2, 4>>(LinearOut{y, nullptr, nullptr, nullptr, OC}, a, b, K, on);
+    });
+}
+
 void BenchRows::optimizer() {
     const Gpt<Cpu<float>> tables(c, N, Recompute::none, {});       // its layout only: nothing is allocated
     const size_t size = tables.weights.size;

@@ -181,15 +181,18 @@ void by_linear_tile(int M, int N, int sm_count, Then then) {
     else then(Square{}, square);
 }
 
+template <class Shape, class A, class B, class Epilogue>
+void linear_tensor_by(const Epilogue& epilogue, const A& a, const B& b, int K, const Gpu<bf16>& on) {
+    launch(linear_tensor_kernel<Shape, A, B, Epilogue>, ceil_div(a.outers, Shape::m) * ceil_div(b.outers, Shape::n),
+           Shape::threads, Shape::bytes, on, epilogue, a, b, K, K);
+}
+
 template <class A, class B, class Epilogue>
 void linear_tensor(const Epilogue& epilogue, const A& a, const B& b, int K, const Gpu<bf16>& on) {
     if constexpr (A::along == Along::k && B::along == Along::k)
         if (a.outers <= linear_few) return linear_few_product(epilogue, a.data, b, a.outers, K, on);
-    by_linear_tile(a.outers, b.outers, on.sm_count, [&](auto shape, int tiles) {
-        using Shape = decltype(shape);
-        launch(linear_tensor_kernel<Shape, A, B, Epilogue>, tiles, Shape::threads, Shape::bytes, on, epilogue, a, b, K,
-               K);
-    });
+    by_linear_tile(a.outers, b.outers, on.sm_count,
+                   [&](auto shape, int) { linear_tensor_by<decltype(shape)>(epilogue, a, b, K, on); });
 }
 
 // c += a . b, or =
