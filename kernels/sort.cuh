@@ -25,15 +25,21 @@ __device__ unsigned sort_peers(int digit, bool active) {
 // `order` null: the keys as they lie.
 template <int bits, class Place>
 __device__ void sort_walk(const int* key, const int* order, int n, int shift, Place place) {
-    const int begin = blockIdx.x * sort_tile;
-    for (int first = begin; first < std::min(begin + sort_tile, n); first += warp_size) {
-        const int i = first + threadIdx.x;
-        const bool active = i < n;
-        const int at = active ? (order ? order[i] : i) : 0;
-        const int digit = active ? key[at] >> shift & ((1 << bits) - 1) : 0;
-        const unsigned peers = sort_peers<bits>(digit, active);
-        place(at, digit, peers);
-        __syncwarp();                                          // the leaders' additions, before the next 32 look
+    constexpr int ahead = 8;                                   // keys of a lane that are on their way at once
+    static_assert(sort_tile % (ahead * warp_size) == 0);
+    const int begin = blockIdx.x * sort_tile, end = std::min(begin + sort_tile, n);
+    for (int first = begin + threadIdx.x; first - int(threadIdx.x) < end; first += ahead * warp_size) {
+        int at[ahead], digit[ahead];
+        const auto active = [&](int u) { return first + u * warp_size < n; };
+        #pragma unroll
+        for (int u = 0; u < ahead; u++) at[u] = active(u) ? (order ? order[first + u * warp_size] : first + u * warp_size) : 0;
+        #pragma unroll
+        for (int u = 0; u < ahead; u++) digit[u] = active(u) ? key[at[u]] >> shift & ((1 << bits) - 1) : 0;
+        #pragma unroll
+        for (int u = 0; u < ahead; u++) {
+            place(at[u], digit[u], sort_peers<bits>(digit[u], active(u)));
+            __syncwarp();                                      // the leaders' additions, before the next 32 look
+        }
     }
 }
 __device__ inline bool sort_leads(unsigned peers) { return __ffs(peers) - 1 == int(threadIdx.x); }
