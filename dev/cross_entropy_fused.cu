@@ -29,4 +29,32 @@ TEST(cross_entropy_fused, kernels) {
     }
 }
 
+// A thread that sees nothing but NaN must not hide it from the others' sum.
+template <class T>
+void check_nan(int V) {
+    const Gpu<T> on;
+    std::vector<T> row(V, T(1.0f));
+    for (int v = 8; v < 16; v++) row[v] = T(NAN);
+    const float one = 1;
+    const int target = 0;
+    T* logits = on.template allocate<T>(V);
+    float *loss = on.template allocate<float>(1), *lse = on.template allocate<float>(1),
+          *d_loss = on.template allocate<float>(1);
+    int* wanted = on.template allocate<int>(1);
+    on.upload(logits, row.data(), V), on.upload(d_loss, &one, 1), on.upload(wanted, &target, 1);
+    float got[2];
+    cross_entropy_forward(loss, lse, logits, wanted, 1, V, V, on);
+    on.download(&got[0], loss, 1);
+    cross_entropy_fused(loss, lse, logits, d_loss, wanted, 1, V, V, on);
+    on.download(&got[1], loss, 1);
+    EXPECT_TRUE(std::isnan(got[0]) && std::isnan(got[1])) << V << ": " << got[0] << ' ' << got[1];
+}
+
+TEST(cross_entropy_fused, nan_shows) {
+    for (int V : {64, 67}) {
+        check_nan<float>(V);
+        check_nan<bf16>(V);
+    }
+}
+
 }  // namespace

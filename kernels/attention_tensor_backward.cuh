@@ -100,8 +100,8 @@ attention_tensor_query_kernel(bf16* d_qkv, float* delta, const bf16* d_out, cons
 template <int HS>
 struct AttentionTensorKey {
     using Tile = TensorTile<HS>;
-    // Two sums of HS channels a key: wide heads leave a warp room for 16 keys only. But these stay in registers, too, and
-    // their tiles give way to the queries'.
+    // Two sums of HS channels a key: wide heads leave a warp room for 16 keys only. But these stay in registers, too,
+    // and their tiles give way to the queries'.
     static constexpr bool keeps = HS > 64;
     static constexpr int I = keeps ? 1 : 2, warp_rows = 16 * I, keys = 4 * warp_rows, threads = 128, blocks = 2;
     static constexpr int queries = 32, pair = 2 * queries * HS;                 // elements of queries and their d_outs

@@ -4,8 +4,8 @@
 //   logits (N,P), in: logits, out: d_logits   target (N)   loss, lse (N)
 //
 // A block owns a row and keeps as much of it as fits in shared memory between the pass that sums and the pass that
-// writes: GPT-2's whole row in bf16 takes 100 KB. Rows go from last to first: the product that follows starts at the
-// first, and finds it in the cache.
+// writes: GPT-2's whole row in bf16 takes 100 KB. What does not fit is read twice. Rows go from last to first: the
+// product that follows starts at the first, and finds it in the cache.
 #pragma once
 #include "../host/reference/cross_entropy_fused.h"
 #include "cross_entropy.cuh"
@@ -22,7 +22,7 @@ __device__ void cross_entropy_copy(T* to, const T* from, int first, int end, int
     copy_async_commit();
 }
 
-// Columns below `kept`, a multiple of 8, stay in shared memory. They are all on their way there before the first is
+// Columns below `kept`, a multiple of W, stay in shared memory. They are all on their way there before the first is
 // looked at, in two halves; a thread reads what it copied itself.
 template <int W, class T>
 __global__ void __launch_bounds__(cross_entropy_fused_block)
@@ -33,18 +33,16 @@ __global__ void __launch_bounds__(cross_entropy_fused_block)
     const size_t n = gridDim.x - 1 - blockIdx.x;
     T* x = logits + n * P;
     const int rest = first + round_up(std::max(kept - first, 0), step);            // what does not fit begins here
-    const auto prefetch_rest = [&] { for (int v = rest; v < P; v += step) prefetch_l2(x + v); };
 
     SoftmaxSum mine;
     cross_entropy_copy<W>(row, x, first, std::min(second_half, kept), step);
     cross_entropy_copy<W>(row, x, second_half, kept, step);
-    prefetch_rest();
+    for (int v = rest; v < P; v += step) prefetch_line(x + v);
     copy_async_wait<1>();
     for (int v = first; v < P; v += step) {
         if (v == second_half) copy_async_wait<0>();
         mine.add(v < kept ? load<W>(row + v) : load<W>(x + v), V - v);
     }
-    prefetch_rest();
     const int wanted = target[n];
     const float at_target = wanted == ignored_target ? 0 : float(x[wanted]);       // before anyone overwrites it
     const SoftmaxSum sum = softmax_block_sum(mine);
@@ -61,12 +59,14 @@ __global__ void __launch_bounds__(cross_entropy_fused_block)
     }
 }
 
-// Elements of a row that fit in the shared memory of a block beside the static kind, where a multiprocessor has two
-// blocks: while one reads, the other writes.
+// Elements of a row that a block keeps. Where half of a multiprocessor's shared memory holds all, two blocks do: while
+// one reads, the other writes. `reserved`: the static kind, and what the system takes.
 template <class T>
 int cross_entropy_kept(int P, const Gpu<T>& on) {
-    const int reserved = 2048, most = (on.shared_limit / 2 - reserved) / 16 * 16 / int(sizeof(T));
-    return std::min(round_up(P, 8), most);
+    const auto elements = [](int bytes) { return bytes / 32 * 32 / int(sizeof(T)); };
+    constexpr int reserved = 2048;
+    const int half = elements(on.shared_limit / 2 - reserved);
+    return std::min(P, P <= half ? half : elements(on.shared_limit - reserved));
 }
 
 template <class T>
@@ -74,7 +74,7 @@ void cross_entropy_fused(float* loss, float* lse, T* logits, const float* d_loss
                          int P, Gpu<T> on) {
     const int kept = cross_entropy_kept(P, on);
     by_width(P, {logits}, [&](auto W) {
-        launch(cross_entropy_fused_kernel<W, T>, N, cross_entropy_threads(P, W, cross_entropy_fused_block), kept * sizeof(T), on, loss, lse,
-               logits, d_loss, target, V, P, kept);
+        launch(cross_entropy_fused_kernel<W, T>, N, cross_entropy_threads(P, W, cross_entropy_fused_block),
+               kept * sizeof(T), on, loss, lse, logits, d_loss, target, V, P, kept);
     });
 }

@@ -12,8 +12,8 @@ __device__ inline float gelu_2u(float x) { return float(2 * gelu_scale) * (x + f
 
 __device__ inline float gelu_of(float x) { return x * sigmoid_of(gelu_2u(x)); }
 __device__ inline float gelu_slope(float x) {
-    constexpr float most = 80;                                 // exp(80) and its inverse are numbers yet
-    const float e = exp_approximate(fminf(-gelu_2u(x), most)), s = __fdividef(1, 1 + e);
+    if (x < -9) return 0;                                      // it is below 1e-26, and exp may overflow
+    const float e = exp_approximate(-gelu_2u(x)), s = __fdividef(1, 1 + e);
     return s + x * s * (e * s) * (float(2 * gelu_scale) * (1 + float(3 * gelu_cubic) * x * x));    // e s = 1 - s
 }
 

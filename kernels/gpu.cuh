@@ -183,6 +183,13 @@ private:
     std::shared_ptr<State> state = std::make_shared<State>();
 };
 
+// Lets a kernel have so much dynamic shared memory: above 48 KiB it must ask.
+template <class... P>
+void allow_shared(void (*kernel)(P...), size_t bytes) {
+    if (bytes > 48 * 1024)
+        CUDA(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, int(bytes)));
+}
+
 // Runs kernel(args...) on grid x block threads, in the order of `on`. A grid of no blocks is no work.
 template <class T, class... P, class... A>
 void launch(void (*kernel)(P...), dim3 grid, dim3 block, size_t shared_bytes, const Gpu<T>& on, A... args) {
@@ -190,9 +197,7 @@ void launch(void (*kernel)(P...), dim3 grid, dim3 block, size_t shared_bytes, co
     if (size_t(grid.x) * grid.y * grid.z == 0) return;
     const void* const address = reinterpret_cast<const void*>(kernel);
     check_launch(address, grid, block, shared_bytes, on.shared_limit);
-    constexpr size_t without_asking = 48 * 1024;     // above it a kernel must opt in
-    if (shared_bytes > without_asking)
-        CUDA(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, int(shared_bytes)));
+    allow_shared(kernel, shared_bytes);
     cudaLaunchConfig_t config = {};
     config.gridDim = grid;
     config.blockDim = block;
@@ -209,7 +214,9 @@ void launch(void (*kernel)(P...), dim3 grid, dim3 block, size_t shared_bytes, co
 // more would begin when most of the others are done.
 template <class T, class... P>
 int resident_blocks(void (*kernel)(P...), dim3 block, size_t shared_bytes, const Gpu<T>& on) {
+    allow_shared(kernel, shared_bytes);
     int of_one = 0;
-    CUDA(cudaOccupancyMaxActiveBlocksPerMultiprocessor(&of_one, kernel, int(block.x * block.y * block.z), shared_bytes));
+    const int threads = int(block.x * block.y * block.z);
+    CUDA(cudaOccupancyMaxActiveBlocksPerMultiprocessor(&of_one, kernel, threads, shared_bytes));
     return std::max(of_one, 1) * on.sm_count;
 }

@@ -110,7 +110,7 @@ void linear_bias(float* d_bias, const T* d_out, int N, int OC, const Gpu<T>& on)
     const auto kernel = linear_bias_kernel<W, T>;
     const dim3 block(warp_size, linear_bias_rows);
     const int across = ceil_div(OC, warp_size * W),
-              down = std::clamp(resident_blocks(kernel, block, 0, on) / across, 1, ceil_div(N, linear_bias_rows));
+              down = std::max(1, std::min(resident_blocks(kernel, block, 0, on) / across, ceil_div(N, linear_bias_rows)));
     float* partial = on.template scratch<float>(size_t(down) * OC);
     launch(kernel, dim3(across, down), block, 0, on, partial, d_out, N, OC);
     column_sum(d_bias, partial, down, OC, on);

@@ -93,7 +93,8 @@ linear_tensor_kernel(Epilogue epilogue, A a, B b, int K, int k_of_block) {
         for (int j = 0; j < J / 2; j++) TileB::load_b(y[which][j], lane_b, b_tile, n_warp + 16 * j, k);
     };
 
-    // The last 16 k of a step are multiplied while the next step's first fragments are on their way.
+    // The last 16 k of a step are multiplied while the next step's first fragments are on their way. Copies go where the
+    // last step's tiles were.
     for (int step = 0; step < stages - 1; step++) copy_step(step, step);
     copy_async_wait<stages - 2>();
     __syncthreads();
@@ -111,7 +112,7 @@ linear_tensor_kernel(Epilogue epilogue, A a, B b, int K, int k_of_block) {
                     __syncthreads();                           // the next tiles are here; all have read these
                 }
                 load_fragments((k / 16 + 1) % 2, last ? (slot + 1) % stages : slot, last ? 0 : k + 16);
-                if (k == 0) copy_step(step + slot + stages - 1, (slot + stages - 1) % stages);  // where the last were
+                if (k == 0) copy_step(step + slot + stages - 1, (slot + stages - 1) % stages);
                 #pragma unroll
                 for (int j = 0; j < J; j += 2) tensor_multiply(sum, x[k / 16 % 2], y[k / 16 % 2][j / 2], j);
             }
@@ -205,7 +206,8 @@ void linear_tensor_sum(float* c, const A& a, const B& b, int K, const Gpu<bf16>&
         const size_t n = size_t(a.outers) * b.outers;
         float* partial = parts > 1 ? on.template scratch<float>(parts * n) : nullptr;
         launch(linear_tensor_kernel<Shape, A, B, LinearSum>, dim3(tiles, ceil_div(K, k_of_block)), Shape::threads,
-               Shape::bytes, on, LinearSum{partial ? partial : c, partial ? n : 0, on.into, b.outers}, a, b, K, k_of_block);
+               Shape::bytes, on, LinearSum{partial ? partial : c, partial ? n : 0, on.into, b.outers}, a, b, K,
+               k_of_block);
         if (partial)
             launch(linear_partials_kernel<8>, flat_grid<8>(n), flat_block, 0, on, c, partial, on.into, n,
                    ceil_div(K, k_of_block));

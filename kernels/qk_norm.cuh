@@ -6,7 +6,7 @@
 //   inp, out (N,NH+2*NKV,HS)   q_weight, k_weight (HS)   rstd (N,NH+NKV)   d_inp may be d_out
 //
 // A team owns a head: a power of two of lanes of a warp with a vector each (K vectors where W = 1); a warp holds
-// several. Heads of all tokens are rows of one tensor, and a block's teams walk over them side by side.
+// several. Heads of all tokens are rows of one tensor.
 #pragma once
 #include <numeric>
 #include "../host/reference/qk_norm.h"
@@ -54,20 +54,23 @@ __device__ void qk_norm_gradient(Vec<W> (&d)[K], Vec<W> (&d_w)[K], const Vec<W> 
     for (int k = 0; k < K; k++) for (int i = 0; i < W; i++) d[k][i] = rstd * (d[k][i] - x[k][i] * rstd * mean);
 }
 
-// Backward's teams walk over the tokens with one head each, which takes a whole number of teams per head: row is the
-// first of the team, `stride` the way to the next.
+// Backward's teams walk over the tokens, `tokens` at a time, with one head each. In place, values are left alone: then
+// only the `walked` heads in front have teams. They stay together, as the shuffles need all of a warp: those of one
+// block begin and end at the same time, also beyond the last token.
 struct QkNormWalk {
-    int row, stride, h;
-    __device__ QkNormWalk(int team, int heads) {
-        const int teams = qk_norm_block / team;
-        row = blockIdx.x * teams + threadIdx.x / team, stride = gridDim.x * teams, h = row % heads;
+    int n, h, tokens, turns;
+    __device__ QkNormWalk(int team, int walked, int N) {
+        const int teams = qk_norm_block / team, index = blockIdx.x * teams + threadIdx.x / team;
+        n = index / walked, h = index % walked, tokens = gridDim.x * teams / walked;
+        turns = ceil_div(N, tokens);
     }
 };
+// The grid's teams are a multiple of the heads.
 template <class T, class... P>
-int qk_norm_blocks(void (*kernel)(P...), int N, int heads, int team, const Gpu<T>& on) {
-    const int teams = qk_norm_block / team, unit = heads / std::gcd(heads, teams);
+int qk_norm_blocks(void (*kernel)(P...), int N, int walked, int team, const Gpu<T>& on) {
+    const int teams = qk_norm_block / team, unit = walked / std::gcd(walked, teams);
     const int most = std::max(resident_blocks(kernel, qk_norm_block, 0, on) / unit * unit, unit);
-    return std::min(round_up(ceil_div(N * heads, teams), unit), most);
+    return std::min(round_up(ceil_div(N * walked, teams), unit), most);
 }
 
 // Vector k of a head, and its place in it, for member `lane` of a team; zeros beyond HS.
@@ -136,19 +139,19 @@ __device__ void qk_norm_store_sum(float* out, bool of_this_kind, int team, int H
 template <int W, int K, class T>
 __global__ void qk_norm_backward_kernel(T* d_inp, float* partial, const T* d_out, const T* inp, const T* q_weight,
                                         const T* k_weight, const float* rstd, int N, int NH, int NKV, int HS,
-                                        int team) {
-    const int lane = threadIdx.x % team, heads = NH + 2 * NKV, rows = N * heads;
-    const QkNormWalk walk(team, heads);
-    const QkNormHead head = qk_norm_head(walk.h, NH, NKV);
+                                        int team, int walked) {
+    const int lane = threadIdx.x % team, heads = NH + 2 * NKV;
+    QkNormWalk walk(team, walked, N);
+    const int h = walk.h;
+    const QkNormHead head = qk_norm_head(h, NH, NKV);
     const bool normed = head != QkNormHead::value;
     Vec<W> d_weight[K] = {}, w[K] = {};
     if (normed) qk_norm_load(w, head == QkNormHead::query ? q_weight : k_weight, lane, team, HS);
-    // Teams of a warp stay together: the shuffles need them all, also where a row is beyond the last.
-    for (int row = walk.row; row - int(threadIdx.x) / team < rows; row += walk.stride) {
-        const bool inside = row < rows;
-        const size_t at = size_t(row) * HS;
+    for (int turn = 0; turn < walk.turns; turn++, walk.n += walk.tokens) {
+        const bool inside = walk.n < N;
+        const size_t at = (size_t(walk.n) * heads + h) * HS;
         Vec<W> d[K] = {}, x[K] = {};
-        if (inside && !normed && d_inp != d_out) {
+        if (inside && !normed) {
             qk_norm_load(d, d_out + at, lane, team, HS);
             qk_norm_store(d_inp + at, d, lane, team, HS);
         }
@@ -156,7 +159,7 @@ __global__ void qk_norm_backward_kernel(T* d_inp, float* partial, const T* d_out
         if (inside && normed) {
             qk_norm_load(d, d_out + at, lane, team, HS);
             qk_norm_load(x, inp + at, lane, team, HS);
-            scale = rstd[size_t(row / heads) * (NH + NKV) + walk.h];
+            scale = rstd[size_t(walk.n) * (NH + NKV) + h];
         }
         qk_norm_gradient(d, d_weight, x, w, scale, team, HS);
         if (inside && normed) qk_norm_store(d_inp + at, d, lane, team, HS);
@@ -193,10 +196,10 @@ void qk_norm_backward(T* d_inp, float* d_q_weight, float* d_k_weight, const T* d
                       const T* k_weight, const float* rstd, int N, int NH, int NKV, int HS, Gpu<T> on) {
     by_head("qk_norm", N, NH + 2 * NKV, HS, {d_inp, d_out, inp, q_weight, k_weight}, [&](auto W, auto K, int team) {
         const auto kernel = qk_norm_backward_kernel<W, K, T>;
-        const int blocks = qk_norm_blocks(kernel, N, NH + 2 * NKV, team, on);
+        const int walked = NH + (d_inp == d_out ? 1 : 2) * NKV, blocks = qk_norm_blocks(kernel, N, walked, team, on);
         float* partial = on.template scratch<float>(2 * size_t(blocks) * HS);
         launch(kernel, blocks, qk_norm_block, 0, on, d_inp, partial, d_out, inp, q_weight,
-               k_weight, rstd, N, NH, NKV, HS, team);
+               k_weight, rstd, N, NH, NKV, HS, team, walked);
         column_sum(d_q_weight, partial, blocks, HS, on);
         column_sum(d_k_weight, partial + size_t(blocks) * HS, blocks, HS, on);
     });

@@ -77,19 +77,19 @@ template <int W, int K, RopePairs pairs, class T>
 __global__ void qk_norm_rope_backward_kernel(T* d_inp, float* partial, const T* d_out, const T* inp, const T* q_weight,
                                              const T* k_weight, const float* rstd, const int* position,
                                              const float* cos, const float* sin, int N, int NH,
-                                             int NKV, int HS, int team) {
-    const int lane = threadIdx.x % team, heads = NH + 2 * NKV, rows = N * heads;
-    const QkNormWalk walk(team, heads);
-    const QkNormHead head = qk_norm_head(walk.h, NH, NKV);
+                                             int NKV, int HS, int team, int walked) {
+    const int lane = threadIdx.x % team, heads = NH + 2 * NKV;
+    QkNormWalk walk(team, walked, N);
+    const int h = walk.h;
+    const QkNormHead head = qk_norm_head(h, NH, NKV);
     const bool normed = head != QkNormHead::value;
     QkNormRopePart<W, K, pairs> d_weight, w;
     if (normed) w.get(head == QkNormHead::query ? q_weight : k_weight, lane, team, HS);
-    for (int row = walk.row; row - int(threadIdx.x) / team < rows; row += walk.stride) {
-        const int n = row / heads;
-        const bool inside = row < rows;
-        const size_t at = size_t(row) * HS;
+    for (int turn = 0; turn < walk.turns; turn++, walk.n += walk.tokens) {
+        const bool inside = walk.n < N;
+        const size_t at = (size_t(walk.n) * heads + h) * HS, next = size_t(walk.tokens) * heads * HS;
         QkNormRopePart<W, K, pairs> d, x;
-        if (inside && !normed && d_inp != d_out) {
+        if (inside && !normed) {
             d.get(d_out + at, lane, team, HS);
             d.put(d_inp + at, lane, team, HS);
         }
@@ -97,12 +97,12 @@ __global__ void qk_norm_rope_backward_kernel(T* d_inp, float* partial, const T* 
         if (inside && normed) {
             d.get(d_out + at, lane, team, HS);
             x.get(inp + at, lane, team, HS);
-            if (const size_t channel = lane * 2 * W; row + walk.stride < rows && int(channel) < HS) {
-                prefetch_l2(d_out + at + size_t(walk.stride) * HS + channel);
-                prefetch_l2(inp + at + size_t(walk.stride) * HS + channel);
+            if (const int channel = 2 * W * lane; walk.n + walk.tokens < N && channel < HS) {   // a lane has 2 W
+                prefetch_line(d_out + at + next + channel);
+                prefetch_line(inp + at + next + channel);
             }
-            const size_t angles = size_t(position[n]) * (HS / 2);
-            scale = rstd[size_t(n) * (NH + NKV) + walk.h];
+            const size_t angles = size_t(position[walk.n]) * (HS / 2);
+            scale = rstd[size_t(walk.n) * (NH + NKV) + h];
             d.rotate(cos + angles, sin + angles, -1, lane, team, HS);
         }
         qk_norm_gradient(d.v, d_weight.v, x.v, w.v, scale, team, HS);
@@ -145,10 +145,11 @@ void qk_norm_rope_backward(T* d_inp, float* d_q_weight, float* d_k_weight, const
     by_paired_head(N, NH + 2 * NKV, HS, pairs, {d_inp, d_out, inp, q_weight, k_weight, cos, sin},
                    [&](auto W, auto K, auto which, int team) {
                        const auto kernel = qk_norm_rope_backward_kernel<W, K, which, T>;
-                       const int blocks = qk_norm_blocks(kernel, N, NH + 2 * NKV, team, on);
+                       const int walked = NH + (d_inp == d_out ? 1 : 2) * NKV,
+                                 blocks = qk_norm_blocks(kernel, N, walked, team, on);
                        float* partial = on.template scratch<float>(2 * size_t(blocks) * HS);
-                       launch(kernel, blocks, qk_norm_block, 0, on, d_inp,
-                              partial, d_out, inp, q_weight, k_weight, rstd, position, cos, sin, N, NH, NKV, HS, team);
+                       launch(kernel, blocks, qk_norm_block, 0, on, d_inp, partial, d_out, inp, q_weight, k_weight,
+                              rstd, position, cos, sin, N, NH, NKV, HS, team, walked);
                        column_sum(d_q_weight, partial, blocks, HS, on);
                        column_sum(d_k_weight, partial + size_t(blocks) * HS, blocks, HS, on);
                    });

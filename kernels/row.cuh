@@ -47,7 +47,7 @@ template <int W, int K, class T>
 __device__ void prefetch_row(const T* row, int C) {
     if constexpr (W > 1)
         #pragma unroll
-        for (int k = 0; k < K; k++) if (row_channel<W>(k) < C) prefetch_l2(row + row_channel<W>(k));
+        for (int k = 0; k < K; k++) if (row_channel<W>(k) < C) prefetch_line(row + row_channel<W>(k));
 }
 
 // The sums over the team of M values at once; all its threads must call.

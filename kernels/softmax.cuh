@@ -17,15 +17,15 @@ struct SoftmaxSum {
         float top = max;
         for (int i = 0; i < W; i++) top = fmaxf(top, x[i]);
         if (top > max) sum *= exp_approximate(max - top), max = top;
-        if (max == -INFINITY) return;
-        for (int i = 0; i < W; i++) sum += exp_approximate(x[i] - max);
+        const float base = max == -INFINITY ? 0 : max;         // nothing but -inf and NaN yet, and NaN must show
+        for (int i = 0; i < W; i++) sum += exp_approximate(x[i] - base);
     }
 };
 
 // Of the threads' parts together; every thread of the block must call, and gets it.
 __device__ inline SoftmaxSum softmax_block_sum(const SoftmaxSum& mine) {
     const float max = block_max(mine.max);
-    return {max, block_sum(mine.max == -INFINITY ? 0 : mine.sum * __expf(mine.max - max))};
+    return {max, block_sum(mine.max == max ? mine.sum : mine.sum * exp_approximate(mine.max - max))};
 }
 
 template <int W, class T>

@@ -32,7 +32,10 @@ __device__ void sort_walk(const int* key, const int* order, int n, int shift, Pl
         int at[ahead], digit[ahead];
         const auto active = [&](int u) { return first + u * warp_size < n; };
         #pragma unroll
-        for (int u = 0; u < ahead; u++) at[u] = active(u) ? (order ? order[first + u * warp_size] : first + u * warp_size) : 0;
+        for (int u = 0; u < ahead; u++) {
+            const int i = first + u * warp_size;
+            at[u] = !active(u) ? 0 : order ? order[i] : i;
+        }
         #pragma unroll
         for (int u = 0; u < ahead; u++) digit[u] = active(u) ? key[at[u]] >> shift & ((1 << bits) - 1) : 0;
         #pragma unroll

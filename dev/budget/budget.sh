@@ -22,7 +22,9 @@ for arch in ${*:-sm_80 sm_90a}; do
     # name, instructions, local, double, atomics, accesses, wide ones
     "$work/sass" "$work/$arch.cubin" | sort >"$work/counts"
     # name, share of time in which the tensor cores work
-    case $arch in sm_90*) "$work/pipeline" "$work/$arch.cubin" | sort ;; esac >"$work/shares"
+    : >"$work/shares"
+    case $arch in sm_90*) "$work/pipeline" "$work/$arch.cubin" >"$work/shares" ;; esac
+    sort -o "$work/shares" "$work/shares"
     join "$work/registers" "$work/counts" | join -a 1 -e - -o auto - "$work/shares" >"$work/joined"
     cut -d' ' -f1 "$work/joined" | c++filt | sed 's/([A-Za-z]*)\([0-9]\)/\1/g; s/(.*//; s/^void //; s/ //g' | paste -d' ' - "$work/joined" | cut -d' ' -f1,3- >"$work/kernels"
     awk -v arch="$arch" '

@@ -1,6 +1,6 @@
 // Reads a cubin without a disassembler. From sm_80 on an instruction has 16 bytes, its opcode in the lowest 12 bits; of
-// these the lowest 9 say what it does, the others where its operands come from. What stands where was found by compiling
-// one-line kernels with nvcc 13.
+// these the lowest 9 say what it does, the others where its operands come from. What stands where was found by
+// compiling one-line kernels with nvcc 13.
 #pragma once
 #include <cstdint>
 #include <cstring>

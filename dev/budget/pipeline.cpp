@@ -1,15 +1,14 @@
-// How busy the main loop of every tensor-core kernel keeps the tensor cores of a Hopper multiprocessor, by a model of it:
-// the share of time in which they work, as far as instructions, shared memory and barriers allow. What comes from memory is
-// taken to be there in time.
+// How busy the main loop of every tensor-core kernel keeps the tensor cores of a Hopper multiprocessor, by a model of
+// it: the share of time in which they work, as far as instructions, shared memory and barriers allow. What comes from
+// memory is taken to be there in time.
 //
 //   pipeline FILE.cubin   prints, one line a kernel with such a loop: mangled name, share in per cent
 //
-// The compiler writes into every instruction how many cycles its warp pauses after it and which of six scoreboards it sets
-// or waits for (Jia et al. 2018). So a loop can be replayed: four schedulers issue an instruction a cycle from warps that are
-// ready, pipes take a new instruction every so many cycles, shared memory moves 128 bytes a cycle. Two numbers are taken from
-// measurements: mma.sync reaches 0.62 of the tensor cores' peak (Luo et al. 2024), which is an m16n8k16 every 6.4 cycles
-// and is what 100% means here; ldmatrix takes 31 cycles. Replaying FlashAttention-2's loops at 1.7 GHz gave 380 (forward),
-// 302 (backward, 128 channels), 303 and 281 TFLOP/s (64 channels); published for an H100: 370, 322, 324 and 291.
+// The compiler writes into every instruction how many cycles its warp pauses after it and which of six scoreboards it
+// sets or waits for (Jia et al. 2018). So a loop can be replayed: four schedulers issue an instruction a cycle from warps
+// that are ready, pipes take a new instruction every so many cycles, shared memory moves 128 bytes a cycle. Two numbers
+// are taken from measurements: mma.sync reaches 0.62 of the tensor cores' peak (Luo et al. 2024), which is an m16n8k16
+// every 6.4 cycles and is what 100% means here; ldmatrix takes 31 cycles. dev/doc/profiling.md says how far to trust it.
 #include <algorithm>
 #include <array>
 #include <iostream>
@@ -37,19 +36,20 @@ Op decode(const Instruction& i) {
           int(control >> 11 & 63), 0, 18};
     const auto shared = [&](int moves, int latency) { op.pipe = Pipe::shared, op.moves = moves, op.latency = latency; };
     switch (what) {
-        case 0x03c: op.pipe = Pipe::tensor, op.product = true, op.latency = 33; break;                // HMMA
-        case 0x020: case 0x021: case 0x023: case 0x035: op.pipe = Pipe::fma; break;                   // FMUL FADD FFMA HFMA2
-        case 0x024: case 0x025: case 0x027: op.pipe = Pipe::multiply; break;                          // IMAD
-        case 0x104: case 0x105: case 0x106: case 0x108: op.pipe = Pipe::special, op.latency = 20; break;  // conversions, MUFU
-        case 0x03b: shared(4, 31); break;                                                             // LDSM, four 8 x 8
-        case 0x184: shared(multiplier(i), 27); break;                                                 // LDS
-        case 0x188: case 0x1ae: case 0x186: shared(multiplier(i), 20); break;                         // STS, LDGSTS, STG
-        case 0x181: shared(multiplier(i), 500); break;                                                // LDG
-        case 0x189: shared(1, 23); break;                                                             // SHFL
-        case 0x11d: op.pipe = Pipe::control, op.barrier = true; break;                                // BAR
+        case 0x03c: op.pipe = Pipe::tensor, op.product = true, op.latency = 33; break;     // HMMA
+        case 0x020: case 0x021: case 0x023: case 0x035: op.pipe = Pipe::fma; break;        // FMUL FADD FFMA HFMA2
+        case 0x024: case 0x025: case 0x027: op.pipe = Pipe::multiply; break;               // IMAD
+        case 0x104: case 0x105: case 0x106: case 0x108:                                    // conversions, MUFU
+            op.pipe = Pipe::special, op.latency = 20; break;
+        case 0x03b: shared(4, 31); break;                                                  // LDSM, as if four 8 x 8
+        case 0x184: shared(multiplier(i), 27); break;                                      // LDS
+        case 0x188: case 0x1ae: case 0x186: shared(multiplier(i), 20); break;              // STS, LDGSTS, STG
+        case 0x181: shared(multiplier(i), 500); break;                                     // LDG
+        case 0x189: shared(1, 23); break;                                                  // SHFL
+        case 0x11d: op.pipe = Pipe::control, op.barrier = true; break;                     // BAR
         case 0x118: case 0x11a: case 0x141: case 0x142: case 0x145: case 0x147: case 0x148: case 0x1af:
             op.pipe = Pipe::control; break;        // NOP, DEPBAR, BSYNC, BREAK, BSSY, BRA, WARPSYNC, LDGDEPBAR
-        case 0x0ca: case 0x119: case 0x182: case 0x1c3: op.pipe = Pipe::uniform; break;               // R2UR, S2R, LDC, S2UR
+        case 0x0ca: case 0x119: case 0x182: case 0x1c3: op.pipe = Pipe::uniform; break;    // R2UR, S2R, LDC, S2UR
         default: if (what >= 0x080 && what < 0x100) op.pipe = Pipe::uniform;
     }
     return op;
@@ -93,6 +93,7 @@ std::vector<Op> one_turn(const std::vector<Instruction>& code, const Loop& loop)
         return false;
     };
     for (long at = loop.begin;; at++) {
+        if (at >= long(code.size())) throw std::runtime_error("a loop's path leaves the kernel");
         ops.push_back(decode(code[at]));
         if (at == loop.end) return ops;
         if (ops.size() > 100000) throw std::runtime_error("a loop has no end");
@@ -102,7 +103,7 @@ std::vector<Op> one_turn(const std::vector<Instruction>& code, const Loop& loop)
         if (to <= at) {
             repeated[at] = !repeated[at];
             if (repeated[at]) at = to - 1;
-        } else if (always(code[at]) || (to <= loop.end && !wanted(at + 1, to))) {
+        } else if (to <= loop.end && (always(code[at]) || !wanted(at + 1, to))) {
             at = to - 1;
         }
     }
@@ -192,7 +193,7 @@ public:
 
 void print_share(const KernelCode& kernel) {
     const Loop loop = main_loop(kernel.instructions);
-    if (!loop.products || kernel.threads % 128) return;
+    if (!loop.products || !kernel.threads || kernel.threads % 128) return;     // whole warps for every scheduler
     constexpr int resident_threads = 256;                      // with up to 255 registers each
     const int of_block = kernel.threads / 32, blocks = std::max(1, resident_threads / kernel.threads);
     const std::vector<Op> ops = one_turn(kernel.instructions, loop);
