@@ -93,8 +93,8 @@ linear_tensor_kernel(Epilogue epilogue, A a, B b, int K, int k_of_block) {
         for (int j = 0; j < J / 2; j++) TileB::load_b(y[which][j], lane_b, b_tile, n_warp + 16 * j, k);
     };
 
-    // The last 16 k of a step are multiplied while the next step's first fragments are on their way. Copies go where the
-    // last step's tiles were.
+    // The last 16 k of a step are multiplied while the next step's first fragments are on their way. Copies go where
+    // the last step's tiles were.
     for (int step = 0; step < stages - 1; step++) copy_step(step, step);
     copy_async_wait<stages - 2>();
     __syncthreads();

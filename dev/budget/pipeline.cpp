@@ -5,10 +5,11 @@
 //   pipeline FILE.cubin   prints, one line a kernel with such a loop: mangled name, share in per cent
 //
 // The compiler writes into every instruction how many cycles its warp pauses after it and which of six scoreboards it
-// sets or waits for (Jia et al. 2018). So a loop can be replayed: four schedulers issue an instruction a cycle from warps
-// that are ready, pipes take a new instruction every so many cycles, shared memory moves 128 bytes a cycle. Two numbers
-// are taken from measurements: mma.sync reaches 0.62 of the tensor cores' peak (Luo et al. 2024), which is an m16n8k16
-// every 6.4 cycles and is what 100% means here; ldmatrix takes 31 cycles. dev/doc/profiling.md says how far to trust it.
+// sets or waits for (Jia et al. 2018). So a loop can be replayed: four schedulers issue an instruction a cycle from
+// warps that are ready, pipes take a new instruction every so many cycles, shared memory moves 128 bytes a cycle. Two
+// numbers are taken from measurements: mma.sync reaches 0.62 of the tensor cores' peak (Luo et al. 2024), which is an
+// m16n8k16 every 6.4 cycles and is what 100% means here; ldmatrix takes 31 cycles. dev/doc/profiling.md says how far to
+// trust it.
 #include <algorithm>
 #include <array>
 #include <iostream>
@@ -18,7 +19,7 @@ namespace {
 
 enum class Pipe { tensor, fma, multiply, integer, special, uniform, shared, control };
 constexpr int pipes = 8, scoreboards = 6, schedulers = 4;
-constexpr std::array<double, pipes> interval = {6.4, 1, 2, 2, 8, 2, 2, 0};    // cycles between two instructions of a pipe
+constexpr std::array<double, pipes> interval = {6.4, 1, 2, 2, 8, 2, 2, 0};    // cycles from one instruction to the next
 
 // An instruction as the model sees it.
 struct Op {
@@ -55,7 +56,7 @@ Op decode(const Instruction& i) {
     return op;
 }
 
-// ------------------------------------------------------------------------------------------------------- the loop's path
+// ----------------------------------------------------------------------------------------------------- the loop's path
 
 constexpr unsigned branch = 0x147, copy = 0x1ae;
 bool always(const Instruction& i) { return (i.low >> 12 & 15) == 7; }          // its predicate is "true"
@@ -109,7 +110,7 @@ std::vector<Op> one_turn(const std::vector<Instruction>& code, const Loop& loop)
     }
 }
 
-// --------------------------------------------------------------------------------------------------- the multiprocessor
+// -------------------------------------------------------------------------------------------------- the multiprocessor
 
 class Multiprocessor {
     struct Warp {
@@ -158,7 +159,8 @@ class Multiprocessor {
         if (++arrived[w.block] < of_block) return;
         arrived[w.block] = 0;
         for (Warp& other : warps)
-            if (other.block == w.block) other.waiting = false, other.ready = std::max(other.ready, now + barrier_latency);
+            if (other.block == w.block)
+                other.waiting = false, other.ready = std::max(other.ready, now + barrier_latency);
     }
     // The warp that issued last goes on if it can; otherwise the oldest.
     void cycle(int scheduler, long now) {

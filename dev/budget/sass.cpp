@@ -1,8 +1,8 @@
 // Counts of every kernel's machine instructions.
 //
 //   sass FILE.cubin   prints, one line a kernel: mangled name, instructions, local memory accesses, double arithmetic,
-//                        float atomics and reductions, global loads and stores, those of 128 bits, products of tensor cores (HMMA),
-//                        ldmatrix (LDSM), cp.async (LDGSTS)
+//                     float atomics and reductions, global loads and stores, those of 128 bits, products of tensor
+//                     cores (HMMA), ldmatrix (LDSM), cp.async (LDGSTS)
 #include <array>
 #include <iostream>
 #include "cubin.h"
