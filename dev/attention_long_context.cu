@@ -5,19 +5,17 @@
 
 namespace {
 
-constexpr int HS = 64;
-
 // All queries are the same vector q, and all gradients of outputs the same vector g. A key j then has one weight
 // w_j = exp(q k_j / sqrt(HS)) for all queries, and everything is made of running sums over what a query or key sees:
 //
 //   S_t = sum of w_j,  out_t = sum of w_j v_j / S_t,  D_t = g out_t,  dS_tj = w_j (g v_j - D_t) / S_t
 //   dq_t = sum over j of dS_tj k_j / sqrt(HS)     dk_j = sum over t of dS_tj q / sqrt(HS)     dv_j = sum over t of w_j / S_t g
 struct LongCase {
-    int TT;
+    int TT, HS;
     std::vector<bf16> query, gradient, qkv;                    // (HS), (HS), (T,3,HS)
     std::vector<int> first;                                    // (T)
 
-    LongCase(int TT, int visible) : TT(TT) {
+    LongCase(int TT, int HS, int visible) : TT(TT), HS(HS) {
         std::mt19937 random(4);
         std::normal_distribution<float> normal;
         const auto vector = [&] {
@@ -38,7 +36,7 @@ struct LongCase {
 
 double dot(const std::vector<bf16>& x, auto y) {               // y(i)
     double sum = 0;
-    for (int i = 0; i < HS; i++) sum += double(float(x[i])) * y(i);
+    for (size_t i = 0; i < x.size(); i++) sum += double(float(x[i])) * y(int(i));
     return sum;
 }
 
@@ -62,7 +60,7 @@ struct Wanted {
 };
 
 Wanted wanted(const LongCase& c) {
-    const int TT = c.TT;
+    const int TT = c.TT, HS = c.HS;
     const double scale = 1 / std::sqrt(double(HS));
     std::vector<double> w(TT), gv(TT), S(TT), D(TT);
     for (int t = 0; t < TT; t++) {
@@ -96,8 +94,8 @@ Wanted wanted(const LongCase& c) {
     return want;
 }
 
-void check(int TT, int visible) {
-    const LongCase c(TT, visible);
+void check(int TT, int HS, int visible) {
+    const LongCase c(TT, HS, visible);
     const Wanted want = wanted(c);
     const Gpu<bf16> on;
     const auto upload = [&](const auto& host) {
@@ -125,14 +123,18 @@ void check(int TT, int visible) {
     EXPECT_EQ(mismatch(download(d_qkv, want.d_qkv.size()).data(), want.d_qkv.data(), want.d_qkv.size(), allowed, HS), "");
 }
 
-TEST(attention_long_context, window) { check(16384, 300); }
+// The two ways in which the kernels keep keys.
+TEST(attention_long_context, window) {
+    check(16384, 64, 300);
+    check(16384, 128, 300);
+}
 
 TEST(attention_long_context, all) {
     cudaDeviceProp device;
     CUDA(cudaGetDeviceProperties(&device, 0));
     const bool simulated = std::string(device.name).starts_with("simt");   // which needs minutes for 16k
     const int TT = simulated ? 2048 : 16384;
-    check(TT, TT);
+    for (int HS : {64, 128}) check(TT, HS, TT);
 }
 
 }  // namespace
