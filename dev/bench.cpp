@@ -23,8 +23,13 @@ Exit failed(const Benchmark& b, const char* why, Exit code) {
 
 int run(std::vector<std::string_view> names) {
     const std::string file = take_file(names);
+    // A benchmark's own name means it alone; any other text, all whose names contain it.
+    const auto means = [](std::string_view text, const Benchmark& b) {
+        const bool exact = std::ranges::any_of(benchmarks(), [&](const Benchmark& other) { return other.name == text; });
+        return exact ? b.name == text : b.name.find(text) != b.name.npos;
+    };
     const auto wanted = [&](const Benchmark& b) {
-        return names.empty() || std::ranges::any_of(names, [&](auto n) { return b.name.find(n) != b.name.npos; });
+        return names.empty() || std::ranges::any_of(names, [&](auto text) { return means(text, b); });
     };
     int count = 0;
     Exit code = Exit::done;

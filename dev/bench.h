@@ -1,4 +1,5 @@
-// Benchmarks: ./test_gpt --bench [NAME...] runs those whose name contains one of the names, all without one.
+// Benchmarks: ./test_gpt --bench [NAME...] runs those of these names, or whose name contains
+// one that is no benchmark's own; all without one.
 #pragma once
 #include <algorithm>
 #include <chrono>
@@ -37,5 +38,5 @@ std::vector<double> shortest(int rounds, Work... work) {
     return best;
 }
 
-// Runs those whose name contains one of the names, all without one; the process's exit status.
+// Runs those of these names, or whose name contains one that is no benchmark's own, all without one; the process's exit status.
 int run_benchmarks(const std::vector<std::string_view>& names);

@@ -2,6 +2,7 @@
 #pragma once
 #include <optional>
 #include "../kernels/common.cuh"
+#include "gpu_state.h"
 
 // Reading leaves nothing behind that the work under the clock would have to write back, as clearing would.
 template <class U>
@@ -26,22 +27,35 @@ public:
 
     enum class Cache { cold, warm };
 
-    // The median of several runs after a first one, in seconds: as many as fit in `budget` seconds, 5 to 50. What takes
-    // longer than all of that is run once.
+    struct Reading { double seconds; GpuState gpu; };
+
+    // The median of several runs: as many as fit in `budget` seconds, 5 to 50. What takes longer than all of that is
+    // timed once. A run before them is not timed: it loads libraries and code, chooses algorithms, and may allocate.
     template <class Work>
-    double median(Work work, Cache state = Cache::cold, double budget = 0.3) const {
-        const double first = timed(work, state);
-        if (first > budget) return first;
+    Reading median(Work work, Cache state = Cache::cold, double budget = 0.15) const {
+        work();
+        on.synchronize();
         const double once = timed(work, state);
+        if (once > budget) return {once, state_during(work, once)};
         const int count = int(std::clamp(budget / std::max(once, 1e-6), 5.0, 50.0));
         std::vector<double> times;
         for (int i = 0; i < count; i++) times.push_back(timed(work, state));
         std::ranges::nth_element(times, times.begin() + count / 2);
-        return times[count / 2];
+        return {times[count / 2], state_during(work, times[count / 2])};
     }
 
 private:
     size_t cold_floats() const { return size_t(2) * cache_bytes / sizeof(float); }
+
+    // Asked while the work goes on, long enough for the answer to be about it.
+    template <class Work>
+    GpuState state_during(Work& work, double seconds) const {
+        const int count = int(std::clamp(0.02 / std::max(seconds, 1e-6), 1.0, 200.0));
+        for (int i = 0; i < count; i++) work();
+        const GpuState state = gpu_state(on.bus_id());
+        on.synchronize();
+        return state;
+    }
 
     template <class Work>
     double timed(Work& work, Cache state) const {

@@ -15,7 +15,7 @@ const std::optional<Ceilings>& ceilings();
 EndToEnd train_end_to_end(const BenchModel& model, double budget);   // seconds to spend on it, if steps are shorter
 
 // A step's kernels one by one, and the step as it is without that.
-struct StepProfile { std::vector<StepShare> shares; double seconds; };
+struct StepProfile { std::vector<StepShare> shares; double seconds; GpuState state = {}; };
 StepProfile profile_step(const BenchModel& model);
 
 // Seconds below which no step of the model can be, if its kernels ran one after another.

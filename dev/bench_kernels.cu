@@ -19,18 +19,21 @@ Ceilings measure_ceilings(const std::string& name) {
     const size_t copied = size_t(1) << 29;
     bf16 *to = m.out<bf16>(copied), *from = m.in<bf16>(copied);
     m.fill();
-    const double copy = clock.median([&] {
+    const GpuClock::Reading copy = clock.median([&] {
         CUDA(cudaMemcpyAsync(to, from, copied * sizeof(bf16), cudaMemcpyDeviceToDevice, on.stream));
     });
     const auto product = [&](int n) {
         const size_t size = size_t(n) * n;
         const bf16* none = nullptr;
-        const double seconds =
-            clock.median([&] { linear_forward(to, from, from + size, none, n, n, n, on); }, GpuClock::Cache::warm, 0.5);
-        return 2.0 * n * n * n / seconds;
+        return clock.median([&] { linear_forward(to, from, from + size, none, n, n, n, on); }, GpuClock::Cache::warm, 0.5);
     };
-    const double small = product(4096);
-    return {name, 2.0 * copied * sizeof(bf16) / copy, small > 5e13 ? std::max(small, product(8192)) : small};
+    const auto rate = [](int n, const GpuClock::Reading& r) { return 2.0 * n * n * n / r.seconds; };
+    const GpuClock::Reading small = product(4096);
+    Ceilings reached{name, 2.0 * copied * sizeof(bf16) / copy.seconds, rate(4096, small), small.gpu};
+    if (reached.products < 5e13) return reached;
+    const GpuClock::Reading large = product(8192);
+    if (rate(8192, large) > reached.products) reached.products = rate(8192, large), reached.state = large.gpu;
+    return reached;
 }
 
 KernelTime count(const BenchRow& row) {
@@ -52,10 +55,11 @@ void measure_ours(KernelTime& time, const BenchRow& row) {
     BenchMemory m(&on);
     const BenchLaunch work = row.declare(m);
     m.fill();
-    time.seconds = GpuClock(on).median([&] { work(on); });
+    const GpuClock::Reading chosen = GpuClock(on).median([&] { work(on); });
+    time.seconds = chosen.seconds, time.state = chosen.gpu;
     if (!cublas_built || !row.has_products()) return;
     on.gemm = Gemm::native;
-    time.ours = GpuClock(on).median([&] { work(on); });
+    time.ours = GpuClock(on).median([&] { work(on); }).seconds;
     time.rival = "cuBLAS", time.theirs = time.seconds;
 }
 
@@ -64,7 +68,7 @@ void measure_cudnn(KernelTime& time, const BenchRow& row) {
     BenchMemory m(&on);
     const BenchLaunch other = row.cudnn(m);
     m.fill();
-    time.theirs = GpuClock(on).median([&] { other(on); });
+    time.theirs = GpuClock(on).median([&] { other(on); }).seconds;
     time.rival = "cuDNN", time.ours = time.seconds;
 }
 

@@ -24,6 +24,10 @@ std::vector<const Peaks*> named() {
     return {find_peaks("NVIDIA H200"), find_peaks("NVIDIA H100 80GB HBM3"), find_peaks("NVIDIA A100-SXM4-80GB")};
 }
 
+void add_state(Json& json, const GpuState& state) {
+    if (state.sm_mhz) json["sm_mhz"] = state.sm_mhz, json["watts"] = state.watts, json["held_back"] = state.held_back;
+}
+
 double prediction(const KernelTime& row, const Peaks& p) { return predicted_seconds(row.work, p); }
 
 Json to_json(const std::string& model, const KernelTime& row) {
@@ -31,6 +35,7 @@ Json to_json(const std::string& model, const KernelTime& row) {
                  {"per_step", row.per_step}, {"bytes", row.work.bytes}, {"products", row.work.products},
                  {"exponentials", row.work.exponentials}};
     if (row.seconds > 0) json["us"] = row.seconds * 1e6;
+    add_state(json, row.state);
     if (row.ours > 0) json["beside"] = {{"library", row.rival}, {"ours_us", row.ours * 1e6}, {"theirs_us", row.theirs * 1e6}};
     if (!row.left_out.empty()) json["left_out"] = row.left_out;
     for (const Peaks* p : named()) json["predicted_us"][p->name] = prediction(row, *p) * 1e6;
@@ -61,8 +66,8 @@ void predictions(const std::string& model, const std::vector<KernelTime>& rows) 
 
 void measurements(const std::string& model, const std::vector<KernelTime>& rows, const Ceilings& gpu) {
     const Peaks* peaks = find_peaks(gpu.gpu);
-    fmt::print("{:<28} {:<40} {:>5} {:>10} {:>14} {:>8} {:>10} {:>12}  {}\n", model, "", "times", "us", "rate",
-               "of limit", "predicted", "ours is", "bound");
+    fmt::print("{:<28} {:<40} {:>5} {:>10} {:>14} {:>8} {:>10} {:>12}  {:<8}  {}\n", model, "", "times", "us",
+               "rate", "of limit", "predicted", "ours is", "bound", "clock and power");
     double step = 0, limits = 0;
     for (const KernelTime& row : rows) {
         const double exponentials = peaks ? peaks->exponentials : 1e30;
@@ -74,10 +79,10 @@ void measurements(const std::string& model, const std::vector<KernelTime>& rows,
             continue;
         }
         step += row.per_step * row.seconds;
-        fmt::print("{:>10.1f} {:>14} {:>7.0f}% {:>10} {:>12}  {}{}\n", row.seconds * 1e6, rate(row.work, row.seconds),
+        fmt::print("{:>10.1f} {:>14} {:>7.0f}% {:>10} {:>12}  {:<8}  {}{}\n", row.seconds * 1e6, rate(row.work, row.seconds),
                    100 * limit / row.seconds, peaks ? fmt::format("{:.1f}", prediction(row, *peaks) * 1e6) : "",
                    row.ours > 0 ? fmt::format("{:.0f}% {}", 100 * row.theirs / row.ours, row.rival) : "",
-                   bound(row.work, gpu.products, gpu.memory, exponentials),
+                   bound(row.work, gpu.products, gpu.memory, exponentials), to_text(row.state),
                    row.left_out.empty() ? "" : "  (left out: " + row.left_out + ")");
     }
     fmt::print("a step of these rows: {:.1f} ms; their limit by this run's ceilings: {:.1f} ms\n", step * 1e3,
@@ -88,13 +93,14 @@ void measurements(const std::string& model, const std::vector<KernelTime>& rows,
 
 void report_ceilings(const Ceilings& gpu) {
     bench_json()["ceilings"] = {{"gpu", gpu.gpu}, {"copy_bytes_per_s", gpu.memory}, {"products_per_s", gpu.products}};
+    add_state(bench_json()["ceilings"], gpu.state);
     const Peaks* p = find_peaks(gpu.gpu);
     const auto share = [&](double x, double peak) {
         return p ? fmt::format(" ({:.0f}% of the data sheet)", 100 * x / peak) : "";
     };
-    fmt::print("{}: copies {:.2f} TB/s{}, bf16 products {:.0f} TFLOP/s{}; the ceilings of what follows\n", gpu.gpu,
+    fmt::print("{}: copies {:.2f} TB/s{}, bf16 products {:.0f} TFLOP/s{} at {}; the ceilings of what follows\n", gpu.gpu,
                gpu.memory * 1e-12, share(gpu.memory, p ? p->memory : 1), gpu.products * 1e-12,
-               share(gpu.products, p ? p->products : 1));
+               share(gpu.products, p ? p->products : 1), gpu.state.sm_mhz ? to_text(gpu.state) : "an unknown clock");
 }
 
 void report_kernels(const std::string& model, const std::vector<KernelTime>& rows, const std::optional<Ceilings>& gpu) {
@@ -102,13 +108,16 @@ void report_kernels(const std::string& model, const std::vector<KernelTime>& row
     fmt::print("\n");
     if (gpu) measurements(model, rows, *gpu);
     else predictions(model, rows);
+    std::fflush(stdout);
 }
 
-void report_step(const std::string& model, const std::vector<StepShare>& shares, double step, double limit) {
+void report_step(const std::string& model, const std::vector<StepShare>& shares, double step, double limit,
+                 const GpuState& state) {
     const double busy = std::accumulate(shares.begin(), shares.end(), 0.0,
                                         [](double sum, const StepShare& s) { return sum + s.seconds; });
     Json json = {{"model", model}, {"step_ms", step * 1e3}, {"kernels_ms", busy * 1e3}, {"limit_ms", limit * 1e3}};
-    fmt::print("\n{}: {:.2f} ms a step\n{:<34} {:>6} {:>10} {:>7}\n", model, step * 1e3, "kernels of", "times", "ms", "");
+    add_state(json, state);
+    fmt::print("\n{}: {:.2f} ms a step  {}\n{:<34} {:>6} {:>10} {:>7}\n", model, step * 1e3, to_text(state), "kernels of", "times", "ms", "");
     for (const StepShare& s : shares) {
         fmt::print("{:<34} {:>6} {:>10.3f} {:>6.1f}%\n", s.name, s.count, s.seconds * 1e3, 100 * s.seconds / step);
         json["shares"].push_back({{"name", s.name}, {"count", s.count}, {"ms", s.seconds * 1e3}});
@@ -137,7 +146,8 @@ void report_end_to_end(const EndToEnd& row, const std::optional<Ceilings>& gpu) 
         };
         if (p) mfu("the data sheet", p->products);
         if (gpu) mfu("measured products", gpu->products);
-        fmt::print("{}\n", row.note.empty() ? "" : "  (" + row.note + ")");
+        add_state(json, row.state);
+        fmt::print("  {}{}\n", to_text(row.state), row.note.empty() ? "" : "  (" + row.note + ")");
     }
     bench_json()["end_to_end"].push_back(json);
 }

@@ -4,7 +4,10 @@
 #include <fstream>
 #include <regex>
 #include <set>
+#include <thread>
+#include "../host/commands.h"
 #include "bench.h"
+#include "bench_clock.cuh"
 #include "bench_gpu.h"
 #include "bench_kernels.cuh"
 #include "captured.h"
@@ -245,6 +248,41 @@ TEST(bench_test, a_benchmark_that_fails_loses_no_other) {
     EXPECT_EQ(written["failed"]["bench_test_fails"], "GPU: it fell off");
     benchmarks().erase(benchmarks().end() - 3, benchmarks().end());
     bench_json().erase("bench_test"), bench_json().erase("failed");
+}
+
+// A benchmark's own name is not also part of another's.
+TEST(bench_test, an_exact_name_means_one_benchmark) {
+    static std::string ran;
+    benchmarks().push_back({"bench_test_name", [] { ran += "name "; }});
+    benchmarks().push_back({"bench_test_name_longer", [] { ran += "longer "; }});
+    const Captured out;
+    EXPECT_EQ(run_benchmarks({"bench_test_name"}), 0);
+    EXPECT_EQ(ran, "name ");
+    EXPECT_EQ(run_benchmarks({"bench_test_nam"}), 0);
+    EXPECT_EQ(ran, "name name longer ");
+    benchmarks().erase(benchmarks().end() - 2, benchmarks().end());
+}
+
+// What is done once, the first time, is not measured.
+TEST(bench_test, the_first_run_is_not_timed) {
+    const Gpu<bf16> on;
+    const GpuClock clock(on);
+    int runs = 0;
+    const auto work = [&] {
+        if (!runs++) std::this_thread::sleep_for(std::chrono::milliseconds(300));
+    };
+    EXPECT_LT(clock.median(work, GpuClock::Cache::warm, 0.001).seconds, 0.2);
+    EXPECT_GE(runs, 3);
+}
+
+TEST(bench_test, clock_and_power_stand_beside_figures) {
+    EXPECT_EQ(to_text(GpuState{}), "");
+    EXPECT_EQ(to_text(GpuState{.sm_mhz = 1755, .watts = 611.6}), "1755 MHz 612 W");
+    EXPECT_EQ(to_text(GpuState{.sm_mhz = 1380, .watts = 699, .held_back = true}), "1380 MHz 699 W held back");
+    EXPECT_EQ(gpu_state("no GPU is there").sm_mhz, 0);
+    if (find_gpu().kind == GpuFound::Kind::real) {
+        EXPECT_GT(gpu_state(Gpu<bf16>().bus_id()).sm_mhz, 0);
+    }
 }
 
 TEST(bench_test, end_to_end) {

@@ -21,10 +21,21 @@ HostBatch random_batch(const BenchModel& model) {
     return batch;
 }
 
-void step(Training& trainer, const HostBatch& batch) {
+void submit(Training& trainer, const HostBatch& batch) {
     trainer.accumulate(batch, batch.target.size(), {}, 0);
     trainer.step({1e-4f, 0.9f, 0.95f, 1e-8f, 1.0f, 0.1f, 0.05f});
+}
+void step(Training& trainer, const HostBatch& batch) {
+    submit(trainer, batch);
     trainer.model.on.synchronize();
+}
+
+// Asked in the midst of a step.
+GpuState state_during_step(Training& trainer, const HostBatch& batch) {
+    submit(trainer, batch);
+    const GpuState state = gpu_state(trainer.model.on.bus_id());
+    trainer.model.on.synchronize();
+    return state;
 }
 
 // Halves the batch until it fits; 0: not even one sequence does.
@@ -69,6 +80,7 @@ EndToEnd train_end_to_end(const BenchModel& wanted, double budget) {
             spent += seconds([&] { step(trainer, batch); });
     }
     row.tokens_per_second = double(model.B) * T * steps / spent;
+    row.state = state_during_step(trainer, batch);
     return row;
 }
 
@@ -80,13 +92,14 @@ StepProfile profile_step(const BenchModel& model) {
     std::vector<double> times;
     for (int i = 0; i < 5; i++) times.push_back(seconds([&] { step(trainer, batch); }));
     std::ranges::nth_element(times, times.begin() + 2);
+    const GpuState state = state_during_step(trainer, batch);
     Timeline timeline;
     const Gpu<bf16>& on = trainer.model.on;
     on.watch(&timeline);
     step(trainer, batch);
     on.watch(nullptr);
     const double empty = empty_seconds(on);
-    StepProfile profile{{}, times[2]};
+    StepProfile profile{{}, times[2], state};
     for (const Timeline::Total& t : timeline.totals())
         profile.shares.push_back({t.name, t.count, std::max(0.0, t.milliseconds * 1e-3 - t.count * empty)});
     return profile;
@@ -99,7 +112,7 @@ BENCH(step_profile) {
     if (model.B == 0) return;
     const StepProfile profile = profile_step(model);
     report_step(model.name + " " + std::to_string(model.B) + " x " + std::to_string(model.config.T), profile.shares,
-                profile.seconds, step_limit(model, *ceilings()));
+                profile.seconds, step_limit(model, *ceilings()), profile.state);
 }
 
 static void end_to_end(int model) {

@@ -45,7 +45,7 @@ struct Machine {
         fs::create_directories(at.path / "bin");
         fs::create_directories(at.path / "real");
         for (const char* tool : {"awk", "base64", "basename", "cat", "cp", "cut", "date", "dirname", "grep", "head",
-                                 "mkdir", "mktemp", "mv", "nproc", "rm", "sed", "sh", "tail", "tee", "tr", "xargs"}) {
+                                 "mkdir", "mktemp", "mv", "nproc", "rm", "sed", "sh", "tail", "tar", "tee", "tr", "xargs"}) {
             const fs::path usual = fs::path("/usr/bin") / tool, other = fs::path("/bin") / tool;
             fs::create_symlink(fs::exists(usual) ? usual : other, at.path / "real" / tool);
         }
@@ -66,11 +66,19 @@ struct Machine {
             echo '{"step":1,"val_loss":2.5,"ms":3.0}' >>"$2/log.jsonl")");
         script("bin/nvidia-smi", R"(case "$1" in *memory*) echo 141000 ;; *) echo 580.1 ;; esac)");
         script("bin/compute-sanitizer", R"(case "$*" in
-            *filter=linear_new.*) fails "$2" && { echo "a race"; exit 9; } ;;
+            *filter=linear_new.*) fails "$2" && { cat report; exit 9; } ;;
             esac; exit 0)");
+        report("linear_new_kernel<8>(float *)");
         script("bin/timeout", R"(shift 3
             case "$*" in *"--do run_tests"*) fails slow && exit 124 ;; esac
             exec "$@")");
+    }
+    // What the sanitizer says of a kernel.
+    void report(const std::string& kernel) const {
+        overwrite(at / "report", "========= COMPUTE-SANITIZER\n" + (kernel.empty() ? "" :
+                  "========= Uninitialized __global__ memory read of size 4 bytes\n"
+                  "=========     at " + kernel + "+0x120 in linear_new.cuh:17\n") +
+                  "========= ERROR SUMMARY: 1 error\n");
     }
     void script(const std::string& name, const std::string& body) const {
         const std::string fails = "fails() { case \",$FAIL,\" in *\",$1,\"*) return 0 ;; *) return 1 ;; esac; }\n";
@@ -110,16 +118,18 @@ TEST_F(gpu_check, all_is_well) {
     Machine machine;
     machine.run("nothing");
     EXPECT_EQ(machine.code, 0) << machine.output;
-    EXPECT_TRUE(has(machine.last_line(), "gpu_check: passed, 12 stages")) << machine.output;
+    EXPECT_TRUE(has(machine.last_line(), "gpu_check: passed, 14 stages")) << machine.output;
     EXPECT_TRUE(has(machine.output, "NVIDIA H200, driver 580.1")) << machine.output;
     EXPECT_TRUE(has(machine.output, "table of kernels"));
     EXPECT_TRUE(has(machine.output, "11.00 ms a step, 186182 tokens/s, MFU 18.6% causal, 37.2% PaLM")) << machine.output;
-    EXPECT_EQ(count(machine.output, "clean: layernorm linear_new gpt_gpu\n"), 3) << machine.output;
-    EXPECT_EQ(machine.stages().size(), 12u);
+    // The suites that a tool may have no time for are others for each.
+    for (const char* suites : {"layernorm linear_new gpt_gpu", "linear_new gpt_gpu layernorm", "gpt_gpu layernorm linear_new"})
+        EXPECT_EQ(count(machine.output, std::string("clean: ") + suites + "\n"), 1) << machine.output;
+    EXPECT_EQ(machine.stages().size(), 14u);
     for (const auto& [name, status] : machine.stages()) EXPECT_EQ(status, "passed") << name;
     const Json results = read_json(machine.at / "results/results.json");
     EXPECT_EQ(results.at("gpu"), "NVIDIA H200");
-    for (const char* bench : {"kernels", "step_profile", "end_to_end_gpt2", "end_to_end_gpt2_xl", "end_to_end_qwen3"})
+    for (const char* bench : {"kernels", "step_profile", "end_to_end_gpt2", "end_to_end_gpt2_xl", "end_to_end_qwen3", "generate_gpu"})
         EXPECT_EQ(results.at(bench).at("rows"), 7) << bench;
 }
 
@@ -127,13 +137,13 @@ TEST_F(gpu_check, stages_that_fail_are_named_and_the_others_run) {
     Machine machine;
     machine.run("tests,racecheck,kernels,train");
     EXPECT_EQ(machine.code, 1) << machine.output;
-    EXPECT_TRUE(has(machine.last_line(), "gpu_check: FAILED: tests, train_tiny, train_tiny_bf16, train_gpt2, kernels, "
-                                         "racecheck; 6 stages passed"))
+    EXPECT_TRUE(has(machine.last_line(), "gpu_check: FAILED: tests, train_tiny, train_tiny_bf16, kernels, train_gpt2, "
+                                         "racecheck; 8 stages passed"))
         << machine.output;
     EXPECT_TRUE(has(machine.output, "exit code 5; error: GPU memory: there is not enough")) << machine.output;
     EXPECT_TRUE(has(machine.output, "clean: layernorm gpt_gpu; FOUND ERRORS: linear_new")) << machine.output;
     std::map<std::string, std::string> stages = machine.stages();
-    EXPECT_EQ(stages.size(), 12u);
+    EXPECT_EQ(stages.size(), 14u);
     EXPECT_EQ(stages["kernels"], "FAILED");
     EXPECT_EQ(stages["end_to_end_gpt2_xl"], "passed");
     EXPECT_EQ(stages["memcheck"], "passed");
@@ -159,7 +169,8 @@ TEST_F(gpu_check, every_kernel_is_sanitized) {
     const Machine machine;
     fs::remove(machine.at.path / "test_gpt");
     fs::create_symlink(fs::read_symlink("/proc/self/exe"), machine.at.path / "test_gpt");
-    const std::string command = "'" + (machine.at / "dev/gpu_check.sh") + "' --do kernel_suites";
+    // As in a share of the tests, which this may be.
+    const std::string command = "GTEST_TOTAL_SHARDS=3 GTEST_SHARD_INDEX=1 '" + (machine.at / "dev/gpu_check.sh") + "' --do kernel_suites";
     FILE* pipe = popen(command.c_str(), "r");
     ASSERT_NE(pipe, nullptr);
     std::multiset<std::string> listed, wanted;
@@ -179,11 +190,52 @@ TEST_F(gpu_check, every_kernel_is_sanitized) {
     EXPECT_GT(wanted.size(), 25u);
 }
 
+// What a sanitizer says of a closed library's kernels is no fault of ours; what it says without naming a kernel may be.
+TEST_F(gpu_check, alarms_of_closed_libraries_are_known_by_the_kernels_names) {
+    Machine machine;
+    for (const char* closed : {"nvjet_hsh_128x256_64x4_1x2_h_bz_TNT", "void cublasLt::splitKreduce_kernel<32, 16, int>(int)"}) {
+        machine.report(closed);
+        machine.run("initcheck");
+        EXPECT_EQ(machine.stages()["initcheck"], "passed") << closed << machine.output;
+    }
+    overwrite(machine.at / "report", "========= Program hit cudaErrorInvalidValue (error 1) on CUDA API call to cudaMemcpyAsync\n");
+    machine.run("initcheck");
+    EXPECT_EQ(machine.stages()["initcheck"], "FAILED") << machine.output;
+}
+
+TEST_F(gpu_check, what_was_found_is_one_file_after_every_stage) {
+    Machine machine;
+    machine.run("nothing");
+    fs::create_directories(machine.at.path / "unpacked");
+    const std::string tar = "tar -C '" + (machine.at / "unpacked") + "' -xf '" + (machine.at / "results.tar") + "'";
+    ASSERT_EQ(std::system(tar.c_str()), 0);
+    for (const auto& entry : fs::directory_iterator(machine.at.path / "results"))
+        EXPECT_TRUE(fs::exists(machine.at.path / "unpacked/results" / entry.path().filename())) << entry.path();
+    machine.script("test_gpt", R"(case "$1" in
+        --gpu) echo "NVIDIA H200" ;;
+        --bench) kill -9 $(cut -d' ' -f4 /proc/$PPID/stat) ;;      # the first of them ends the script
+        esac)");
+    machine.run("nothing");
+    ASSERT_EQ(std::system(tar.c_str()), 0);
+    const Json stages = read_json(machine.at / "unpacked/results/results.json").at("stages");
+    EXPECT_EQ(stages.back().at("name"), "train_tiny_bf16");
+}
+
+// GPUs that share the host's memory, and virtual ones, have none of their own to tell.
+TEST_F(gpu_check, memory_that_the_driver_does_not_say) {
+    Machine machine;
+    machine.script("bin/nvidia-smi", R"(case "$1" in *memory*) echo "[N/A]" ;; *) echo 580.1 ;; esac)");
+    machine.run("nothing");
+    EXPECT_EQ(machine.code, 0) << machine.output;
+    EXPECT_EQ(count(machine.output, "Illegal number"), 0) << machine.output;
+    EXPECT_TRUE(has(machine.output, "11.00 ms a step, 372364 tokens/s")) << machine.output;      // 4 sequences of 1024
+}
+
 TEST_F(gpu_check, a_stage_that_hangs_is_named) {
     Machine machine;
     machine.run("slow");
     EXPECT_EQ(machine.code, 1);
-    EXPECT_TRUE(has(machine.last_line(), "FAILED: tests; 11 stages passed")) << machine.output;
+    EXPECT_TRUE(has(machine.last_line(), "FAILED: tests; 13 stages passed")) << machine.output;
     EXPECT_EQ(machine.stages()["tests"], "TIMEOUT");
 }
 

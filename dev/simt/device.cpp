@@ -44,6 +44,14 @@ cudaError_t cudaGetDeviceProperties(cudaDeviceProp* p, int device) {
     return cudaSuccess;
 }
 
+cudaError_t cudaDeviceGetPCIBusId(char* name, int length, int device) {
+    constexpr char nowhere[] = "0000:00:00.0";                      // no GPU has it
+    if (device != 0) return remember(cudaErrorInvalidDevice);
+    if (length < int(sizeof nowhere)) return remember(cudaErrorInvalidValue);
+    std::strcpy(name, nowhere);
+    return cudaSuccess;
+}
+
 cudaError_t cudaDeviceGetAttribute(int* value, cudaDeviceAttr attribute, int device) {
     cudaDeviceProp p;
     if (const cudaError_t error = cudaGetDeviceProperties(&p, device)) return error;
