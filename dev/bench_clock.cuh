@@ -13,6 +13,12 @@ __global__ void bench_read_kernel(U* sum, const U* from, size_t n) {
     if (x == U(1234.5)) *sum = x;                      // never, but the compiler cannot know
 }
 
+inline GpuState gpu_state_now() {
+    char bus_id[32];
+    CUDA(cudaDeviceGetPCIBusId(bus_id, sizeof bus_id, 0));
+    return gpu_state(bus_id);
+}
+
 class GpuClock {
 public:
     explicit GpuClock(const Gpu<bf16>& on) : on(on) {
@@ -52,7 +58,7 @@ private:
     GpuState state_during(Work& work, double seconds) const {
         const int count = int(std::clamp(0.02 / std::max(seconds, 1e-6), 1.0, 200.0));
         for (int i = 0; i < count; i++) work();
-        const GpuState state = gpu_state(on.bus_id());
+        const GpuState state = gpu_state_now();
         on.synchronize();
         return state;
     }

@@ -4,6 +4,7 @@
 #include "../host/plan.h"
 #include "../host/trainer.h"
 #include "bench.h"
+#include "bench_clock.cuh"
 #include "bench_gpu.h"
 
 namespace {
@@ -33,7 +34,7 @@ void step(Training& trainer, const HostBatch& batch) {
 // Asked in the midst of a step.
 GpuState state_during_step(Training& trainer, const HostBatch& batch) {
     submit(trainer, batch);
-    const GpuState state = gpu_state(trainer.model.on.bus_id());
+    const GpuState state = gpu_state_now();
     trainer.model.on.synchronize();
     return state;
 }

@@ -33,7 +33,7 @@ public:
     Gemm gemm = Gemm::automatic;
     Into into = Into::add;
 
-    explicit Gpu(int device = 0) : device(device) {
+    explicit Gpu(int device = 0) {
         const auto attribute = [=](cudaDeviceAttr which) {
             int value = 0;
             CUDA(cudaDeviceGetAttribute(&value, which, device));
@@ -51,13 +51,6 @@ public:
         shared_limit = attribute(cudaDevAttrMaxSharedMemoryPerBlockOptin);
         CUDA(cudaStreamCreate(&state->stream));
         stream = state->stream;
-    }
-
-    // Where the GPU is, as the driver's tools name it.
-    std::string bus_id() const {
-        char name[32];
-        CUDA(cudaDeviceGetPCIBusId(name, sizeof name, device));
-        return name;
     }
 
     // n zeros, 256-byte aligned; they live as long as any copy of this device. Throws Error{device} without memory.
@@ -148,8 +141,6 @@ public:
     }
 
 private:
-    int device;
-
     template <class Work>
     void record(Recording& recording, Work work) const {
         cudaGraph_t graph = nullptr;
