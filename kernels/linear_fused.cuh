@@ -18,11 +18,11 @@ template <class T>
 void linear_gelu_forward(T* out, T* before, const T* inp, const T* weight, const T* bias, int N, int C, int OC,
                          Gpu<T> on) {
     const AlongK<T> a{inp, C, N}, b{weight, C, OC};
-    if (linear_fits(C, OC, {out, before, inp, weight, bias})) {
-        if (linear_cublas(out, a, b, C, LinearThen<T, T>{.bias = bias, .before = before}, on)) return;
-        if constexpr (std::is_same_v<T, bf16>)
+    if constexpr (std::is_same_v<T, bf16>)                     // its GELU is good to 2^-11 only (tanh.approx)
+        if (linear_fits(C, OC, {out, before, inp, weight, bias})) {
+            if (linear_cublas(out, a, b, C, LinearThen<T, T>{.bias = bias, .before = before}, on)) return;
             return linear_tensor(LinearOut{out, before, bias, nullptr, OC}, a, b, C, on);
-    }
+        }
     linear_forward(before, inp, weight, bias, N, C, OC, on);
     gelu_forward(out, before, size_t(N) * OC, on);
 }
@@ -61,10 +61,11 @@ void gelu_linear_backward(T* d_before, float* d_weight, float* d_bias, const T* 
     linear_backward_weight(d_weight, d_bias, d_out, inp, N, C, OC, on);
     const AlongK<T> a{d_out, OC, N};
     const Across<T> b{weight, C, C};
-    if (linear_fits(C, OC, {d_before, d_out, before, weight})) {
-        if (linear_cublas(d_before, a, b, OC, LinearThen<T, T>{.slope_of = before}, on)) return;
-        if constexpr (std::is_same_v<T, bf16>) return linear_tensor(LinearGradient{d_before, before, C}, a, b, OC, on);
-    }
+    if constexpr (std::is_same_v<T, bf16>)
+        if (linear_fits(C, OC, {d_before, d_out, before, weight})) {
+            if (linear_cublas(d_before, a, b, OC, LinearThen<T, T>{.slope_of = before}, on)) return;
+            return linear_tensor(LinearGradient{d_before, before, C}, a, b, OC, on);
+        }
     linear_backward_input(d_before, d_out, weight, N, C, OC, on);
     gelu_backward(d_before, d_before, before, size_t(N) * C, on);
 }
