@@ -194,6 +194,7 @@ std::vector<std::pair<std::string, int>> launches_of(const BenchRow& row, const 
     if (name == "attention_forward") return {{"attention_tensor_forward", 1}};
     if (name == "attention_backward") return {{"attention_tensor_query", 1}, {"attention_tensor_key", 1}};
     if (name.starts_with("linear") && name.ends_with("forward")) return {{"linear_few", 1}};
+    if (name == "swiglu_linear_backward" && cublas_built) return {{"swiglu_backward", 1}};     // behind cuBLAS's product
     if (name.ends_with("linear_backward")) return {{"linear_tensor", 2}};
     return {{name, 1}};
 }
