@@ -122,7 +122,7 @@ TEST(linear, wide_tile) {
                 launch(linear_tensor_kernel<Shape, decltype(a), decltype(b), decltype(epilogue)>, tiles, Shape::threads,
                        Shape::bytes, on, epilogue, a, b, K, K);
             };
-            product(LinearOut{out(on), nullptr, nullptr, nullptr, OC}, AlongK<bf16>{inp(on), C, N},
+            product(LinearOut{out(on), nullptr, nullptr, OC}, AlongK<bf16>{inp(on), C, N},
                     AlongK<bf16>{weight(on), C, OC}, C);
             product(LinearGradient{d_inp(on), nullptr, C}, AlongK<bf16>{d_out(on), OC, N},
                     Across<bf16>{weight(on), C, C}, OC);

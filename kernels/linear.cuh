@@ -130,7 +130,7 @@ void linear_forward(T* out, const T* inp, const T* weight, const T* bias, int N,
     if (linear_fits(C, OC, {out, inp, weight, bias})) {
         if (linear_cublas(out, a, b, C, LinearThen<T, T>{.bias = bias}, on)) return;
         if constexpr (std::is_same_v<T, bf16>)
-            return linear_tensor(LinearOut{out, nullptr, bias, nullptr, OC}, a, b, C, on);
+            return linear_tensor(LinearOut{out, nullptr, bias, OC}, a, b, C, on);
     }
     if (N <= linear_few) return linear_dots(out, inp, weight, bias, N, C, OC, on);
     by_width(std::gcd(C, OC), {out, inp, weight, bias},

@@ -4,11 +4,11 @@
 #include "gelu.cuh"
 #include "swiglu.cuh"
 
-// out = x + bias + residual, or with `before`:  before = x + bias, out = gelu(before).
+// out = x + bias, or with `before`:  before = x + bias, out = gelu(before).
 struct LinearOut {
     static constexpr int vectors = 1;
     bf16 *out, *before;
-    const bf16 *bias, *residual;
+    const bf16* bias;
     int N;
     __device__ void finish(Vec<8> x, int m, int n) const {
         const size_t at = size_t(m) * N + n;
@@ -17,7 +17,6 @@ struct LinearOut {
             store<8>(before + at, x);
             for (int i = 0; i < 8; i++) x[i] = gelu_of(float(bf16(x[i])));
         }
-        if (residual) add(x, residual + at);
         store<8>(out + at, x);
     }
     static __device__ void add(Vec<8>& x, const bf16* p) {

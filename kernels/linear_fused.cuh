@@ -3,7 +3,6 @@
 //
 //   linear_gelu      before = inp . weight^T + bias      out = gelu(before)
 //   linear_swiglu    gate_up = inp . weight^T + bias     out = silu(gate) * up       weight (2F,C)   gate_up (N,2F)
-//   linear_residual  out = residual + inp . weight^T + bias
 //
 //   gelu_linear_backward, swiglu_linear_backward: linear_backward of a layer whose input inp (N,C) is an activation's
 //   output, up to the activation's own input: d_before (N,C) of before (N,C), d_gate_up (N,2C) of gate_up (N,2C).
@@ -11,7 +10,6 @@
 #include "../host/reference/linear_fused.h"
 #include "gelu.cuh"
 #include "linear.cuh"
-#include "residual.cuh"
 #include "swiglu.cuh"
 
 template <class T>
@@ -21,7 +19,7 @@ void linear_gelu_forward(T* out, T* before, const T* inp, const T* weight, const
     if constexpr (std::is_same_v<T, bf16>)                     // its GELU is good to 2^-11 only (tanh.approx)
         if (linear_fits(C, OC, {out, before, inp, weight, bias})) {
             if (linear_cublas(out, a, b, C, LinearThen<T, T>{.bias = bias, .before = before}, on)) return;
-            return linear_tensor(LinearOut{out, before, bias, nullptr, OC}, a, b, C, on);
+            return linear_tensor(LinearOut{out, before, bias, OC}, a, b, C, on);
         }
     linear_forward(before, inp, weight, bias, N, C, OC, on);
     gelu_forward(out, before, size_t(N) * OC, on);
@@ -38,21 +36,6 @@ void linear_swiglu_forward(T* out, T* gate_up, const T* inp, const T* weight, co
         }
     linear_forward(gate_up, inp, weight, bias, N, C, 2 * F, on);
     swiglu_forward(out, gate_up, N, F, on);
-}
-
-// out may be residual.
-template <class T>
-void linear_residual_forward(T* out, const T* residual, const T* inp, const T* weight, const T* bias, int N, int C,
-                             int OC, Gpu<T> on) {
-    const AlongK<T> a{inp, C, N}, b{weight, C, OC};
-    if (linear_fits(C, OC, {out, residual, inp, weight, bias})) {
-        if (linear_cublas(out, a, b, C, LinearThen<T, T>{.bias = bias, .add = residual}, on)) return;
-        if constexpr (std::is_same_v<T, bf16>)
-            return linear_tensor(LinearOut{out, nullptr, bias, residual, OC}, a, b, C, on);
-    }
-    T* product = linear_scratch(size_t(N) * OC, on);
-    linear_forward(product, inp, weight, bias, N, C, OC, on);
-    residual_forward(out, residual, product, size_t(N) * OC, on);
 }
 
 template <class T>

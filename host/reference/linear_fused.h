@@ -3,7 +3,6 @@
 #pragma once
 #include "gelu.h"
 #include "linear.h"
-#include "residual.h"
 #include "swiglu.h"
 
 template <class T>
@@ -18,14 +17,6 @@ void linear_swiglu_forward(T* out, T* gate_up, const T* inp, const T* weight, co
                            Cpu<T> on) {
     linear_forward(gate_up, inp, weight, bias, N, C, 2 * F, on);
     swiglu_forward(out, gate_up, N, F, on);
-}
-
-template <class T>
-void linear_residual_forward(T* out, const T* residual, const T* inp, const T* weight, const T* bias, int N, int C,
-                             int OC, Cpu<T> on) {
-    std::vector<T> product(size_t(N) * OC);
-    linear_forward(product.data(), inp, weight, bias, N, C, OC, on);
-    residual_forward(out, residual, product.data(), product.size(), on);
 }
 
 template <class T>
