@@ -98,9 +98,9 @@ $(PROGRAM)test_gpt_simt: $(BUILD)/simt/test_gpt.o $(KERNELS:%.cu=$(BUILD)/simt/%
 	$(CXX) $(FLAGS) $(SANITIZER_LINK) -o $@ $^ -lgtest -lboost_context $(LIBS)
 
 ifneq ($(NVCC),)
-# cuBLASLt where the toolkit has it: kernels/gpu.cuh looks for the same header.
-TOOLKIT := $(abspath $(dir $(lastword $(NVCC)))..)
-CUDA_LIBS := $(LIBS) $(if $(wildcard $(TOOLKIT)/include/cublasLt.h),-lcublasLt -Xlinker -rpath$(comma)$(TOOLKIT)/lib64) $(CUDNN_LIBS)
+# Where a program looks last for cuBLASLt, which it loads when it runs.
+NVCC_FLAGS += -DGPT_TOOLKIT='"$(abspath $(dir $(lastword $(NVCC)))..)"'
+CUDA_LIBS := $(LIBS) $(CUDNN_LIBS)
 
 $(PROGRAM)train_gpt: $(BUILD)/cuda/train_gpt.o $(KERNELS:%.cu=$(BUILD)/cuda/%.o) $(HOST)
 	$(NVCC) $(CODE) $(OPENMP) -o $@ $^ $(CUDA_LIBS)

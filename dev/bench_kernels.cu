@@ -57,7 +57,7 @@ void measure_ours(KernelTime& time, const BenchRow& row) {
     m.fill();
     const GpuClock::Reading chosen = GpuClock(on).median([&] { work(on); });
     time.seconds = chosen.seconds, time.state = chosen.gpu;
-    if (!cublas_built || !row.has_products()) return;
+    if (!uses_cublas(on) || !row.has_products()) return;
     on.gemm = Gemm::native;
     time.ours = GpuClock(on).median([&] { work(on); }).seconds;
     time.rival = "cuBLAS", time.theirs = time.seconds;

@@ -47,10 +47,11 @@ gpt.cu, ready to run on x86-64 Linux with an NVIDIA driver, on GPUs from Ampere 
     ./test_gpt                       every test;  ./test_gpt --bench  every benchmark
     dev/profile.sh                   profiles training with Nsight Systems or Nsight Compute
 
-Run them in this folder. If a CUDA library is not found, put its folder on LD_LIBRARY_PATH.
+Run them in this folder. They use cuBLASLt if they find it where LD_LIBRARY_PATH or the system's loader looks, or in
+the folder that GPT_CUBLASLT names (PyTorch's wheels have it in nvidia/cu13/lib), and say so if they do not.
 TEXT
 size=$(du -sm bundle | cut -f1)
-foreign=$(for p in bundle/train_gpt bundle/test_gpt; do outside $p; done | sort -u | grep -Ev '^lib(cuda|cublas|cublasLt|nccl|cudnn.*)\.so' || true)
+foreign=$(for p in bundle/train_gpt bundle/test_gpt; do outside $p; done | sort -u | grep -Ev '^lib(cuda|nccl|cudnn.*)\.so' || true)
 [ -z "$foreign" ] || { echo "error: bundle: needs $foreign, which a machine may not have" >&2; exit 1; }
 [ "$size" -le 60 ] || { echo "error: bundle: $size MiB are more than 60" >&2; exit 1; }
 cuda=$(for p in bundle/train_gpt bundle/test_gpt; do outside $p; done | sort -u | tr '\n' ' ')

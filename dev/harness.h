@@ -14,6 +14,7 @@
 #include <random>
 #include <string>
 #include <vector>
+#include "../kernels/cublaslt.cuh"
 #include "../kernels/gpu.cuh"
 #include "tolerance.h"
 #if __has_include(<simt/simt.h>)
@@ -59,9 +60,9 @@ struct Tensor {
 
 struct Size { const char* name; long value; };
 
-// The ways of doing matrix products that this build has.
+// The ways of doing matrix products that there are here.
 inline std::vector<Gemm> gemms() {
-    if (cublas_built) return {Gemm::native, Gemm::cublas};
+    if (installed_cublas().table) return {Gemm::native, Gemm::cublas};
     return {Gemm::native};
 }
 

@@ -10,7 +10,7 @@
 #include <vector>
 #include "error.h"
 
-// Whose matrix products a GPU uses: cuBLAS's, ours, or cuBLAS's where the program was built with it.
+// Whose matrix products a GPU uses: cuBLAS's, ours, or cuBLAS's where the program finds it.
 enum class Gemm { automatic, cublas, native };
 
 // What gradients of weights do to what is there, also where a layer's equations say +=: those of a step's first

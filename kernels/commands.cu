@@ -24,12 +24,13 @@ namespace {
 template <class T>
 Exit run(const Options& options, const std::string& dtype) {
     Gpu<T> gpu;
-    gpu.gemm = options.gemm;
-    if (options.gemm == Gemm::cublas && !cublas_built)
-        throw Error(Exit::device, "--gemm cublas", "this build has no cuBLAS", "--gemm native needs none");
+    const GpuFound found = find_gpu();
+    gpu.gemm = settle_gemm(options.gemm, installed_cublas, [&](const std::string& line) {
+        if (found.kind == GpuFound::Kind::real) std::fprintf(stderr, "warning: %s\n", line.c_str());
+    });
     if (options.command == Command::sample) return sample(options, gpu);
     if (options.command == Command::eval) return eval(options, gpu);
-    return train(options, gpu, find_gpu().text + ", " + std::to_string(gpu.sm_count) + " multiprocessors, " + dtype);
+    return train(options, gpu, found.text + ", " + std::to_string(gpu.sm_count) + " multiprocessors, " + dtype);
 }
 }  // namespace
 

@@ -11,13 +11,7 @@
 #include "uploads.cuh"
 
 using bf16 = __nv_bfloat16;
-
-#if defined(__CUDACC__) && __has_include(<cublasLt.h>)
-#define GPT_CUBLAS
-constexpr bool cublas_built = true;
-#else
-constexpr bool cublas_built = false;
-#endif
+struct CublasLt;                                // cublaslt.cuh
 
 template <class T>
 class Gpu {
@@ -30,7 +24,9 @@ public:
     cudaStream_t stream = nullptr;              // everything runs in its order
     int sm_count = 0;
     int shared_limit = 0;                       // bytes a block may have
+    int capability = 0;                         // times ten
     Gemm gemm = Gemm::automatic;
+    const CublasLt* cublas = nullptr;           // null: the machine's
     Into into = Into::add;
 
     explicit Gpu(int device = 0) {
@@ -43,8 +39,7 @@ public:
         CUDA(cudaGetDeviceCount(&count));
         if (device >= count) throw cuda_error(cudaErrorNoDevice, "");
         CUDA(cudaSetDevice(device));
-        const int capability =
-            10 * attribute(cudaDevAttrComputeCapabilityMajor) + attribute(cudaDevAttrComputeCapabilityMinor);
+        capability = 10 * attribute(cudaDevAttrComputeCapabilityMajor) + attribute(cudaDevAttrComputeCapabilityMinor);
         const std::string reason = too_old(capability);
         if (!reason.empty()) throw Error(Exit::device, "GPU", reason, "--device cpu trains without it");
         sm_count = attribute(cudaDevAttrMultiProcessorCount);
@@ -133,10 +128,10 @@ public:
     }
 
     // What launchers keep from call to call, one of each type, made when it is first asked for.
-    template <class U>
-    U& kept() const {
+    template <class U, class... A>
+    U& kept(const A&... made_of) const {
         std::shared_ptr<void>& it = state->kept[typeid(U)];
-        if (!it) it = std::make_shared<U>();
+        if (!it) it = std::make_shared<U>(made_of...);
         return *static_cast<U*>(it.get());
     }
 

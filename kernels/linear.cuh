@@ -128,7 +128,7 @@ template <class T>
 void linear_forward(T* out, const T* inp, const T* weight, const T* bias, int N, int C, int OC, Gpu<T> on) {
     const AlongK<T> a{inp, C, N}, b{weight, C, OC};
     if (linear_fits(C, OC, {out, inp, weight, bias})) {
-        if (linear_cublas(out, a, b, C, LinearThen<T, T>{.bias = bias}, on)) return;
+        if (linear_cublas(out, a, b, C, LinearThen<T>{.bias = bias}, on)) return;
         if constexpr (std::is_same_v<T, bf16>)
             return linear_tensor(LinearOut{out, nullptr, bias, OC}, a, b, C, on);
     }
@@ -142,7 +142,7 @@ void linear_backward_input(T* d_inp, const T* d_out, const T* weight, int N, int
     const AlongK<T> a{d_out, OC, N};
     const Across<T> b{weight, C, C};
     if (linear_fits(C, OC, {d_inp, d_out, weight})) {
-        if (linear_cublas(d_inp, a, b, OC, LinearThen<T, T>{}, on)) return;
+        if (linear_cublas(d_inp, a, b, OC, LinearThen<T>{}, on)) return;
         if constexpr (std::is_same_v<T, bf16>) return linear_tensor(LinearGradient{d_inp, nullptr, C}, a, b, OC, on);
     }
     by_width(std::gcd(C, OC), {d_inp, d_out, weight}, [&](auto W) {
@@ -157,7 +157,7 @@ void linear_backward_weight(float* d_weight, float* d_bias, const T* d_out, cons
     const Across<T> a{d_out, OC, OC}, b{inp, C, C};
     const auto product = [&] {
         if (linear_fits(C, OC, {d_weight, d_out, inp})) {
-            if (linear_cublas(d_weight, a, b, N, LinearThen<T, float>{.add = on.into == Into::add ? d_weight : nullptr}, on)) return;
+            if (linear_cublas(d_weight, a, b, N, LinearThen<T>{.into = on.into}, on)) return;
             if constexpr (std::is_same_v<T, bf16>) return linear_tensor_sum(d_weight, a, b, N, on);
         }
         by_width(std::gcd(C, OC), {d_weight, d_out, inp}, [&](auto W) {

@@ -1,235 +1,223 @@
-// The products of linear.cuh through cuBLASLt, in builds by nvcc that find it: c (M,N) = a . b over k, with what its
-// epilogues can add. cuBLASLt counts columns first: its D = A B is our c transposed, its A our b, its B our a.
+// The products of linear.cuh through cuBLASLt, where there is one: c (M,N) = a . b over k, with what its epilogues can
+// add. cuBLASLt counts columns first: its D = A B is our c transposed, its A our b, its B our a.
 //
 // A product's description and algorithm are kept per shape. Of cuBLASLt's first proposals the fastest is taken,
-// measured once, among those that give the bits of the first: timing may not change results. Not run on a GPU yet.
+// measured once, among those that give the bits of the first: timing may not change results. What it refuses, our own
+// kernels do.
 #pragma once
-#include "../host/reference/linear.h"
-#include "linear_operand.cuh"
-#ifdef GPT_CUBLAS
-#include <cublasLt.h>
-#include <algorithm>
+#include <array>
 #include <map>
 #include <tuple>
-#endif
+#include "../host/reference/linear.h"
+#include "cublaslt.cuh"
+#include "linear_operand.cuh"
+#include "linear_time.cuh"
 
 // What follows a product, in the fields that are not null:  before = product + bias, c = gelu(before);  or with
-// slope_of, c = product * gelu'(slope_of);  else c = product + bias + add, where add may be c.
-template <class T, class Out>
+// slope_of, c = product * gelu'(slope_of);  else c = product + bias, added to c where it adds.
+template <class T>
 struct LinearThen {
     const T* bias = nullptr;
     T* before = nullptr;
     const T* slope_of = nullptr;
-    const Out* add = nullptr;
+    Into into = Into::assign;
 };
 
-#ifndef GPT_CUBLAS
-constexpr size_t cublas_workspace = 0;
-template <class Out, class A, class B, class T>
-bool linear_cublas(Out*, const A&, const B&, int, const LinearThen<T, Out>&, const Gpu<T>&) { return false; }
-#else
 constexpr size_t cublas_workspace = size_t(32) << 20;          // what cuBLAS's documentation advises for Hopper
 
-inline void check_cublas(cublasStatus_t status, const char* call) {
-    if (status == CUBLAS_STATUS_SUCCESS) return;
-    throw Error(Exit::device, "cuBLAS", std::string("`") + call + "` failed, " + cublasLtGetStatusString(status),
+// True if it is done, false if cuBLASLt refuses to do it.
+inline bool cublas_accepts(const CublasLt& lt, CublasStatus status, const char* call) {
+    using enum CublasStatus;
+    if (status == success) return true;
+    if (status == invalid_value || status == not_supported || status == arch_mismatch) return false;
+    throw Error(Exit::device, "cuBLAS", std::string("`") + call + "` failed, " + lt.status_text(status),
                 "--gemm native does without it");
 }
-#define CUBLAS(call) check_cublas(call, #call)
+#define CUBLAS(call) cublas_accepts(lt, lt.call, #call)
 
-struct CublasProduct {
+struct CublasShape {
     int M, N, K;
     Along a, b;
-    cudaDataType storage, out;
-    cublasLtEpilogue_t epilogue;
-    bool adds, in_place;                                       // add is not null; and is c
-    bool operator<(const CublasProduct& other) const { return fields() < other.fields(); }
+    CublasType storage, out;
+    CublasEpilogue epilogue;
+    Into into;
+    bool operator<(const CublasShape& other) const { return fields() < other.fields(); }
 
 private:
-    std::tuple<int, int, int, Along, Along, cudaDataType, cudaDataType, cublasLtEpilogue_t, bool, bool> fields() const {
-        return {M, N, K, a, b, storage, out, epilogue, adds, in_place};
+    std::tuple<int, int, int, Along, Along, CublasType, CublasType, CublasEpilogue, Into> fields() const {
+        return {M, N, K, a, b, storage, out, epilogue, into};
     }
 };
 
-struct CublasPlan {
-    cublasLtMatmulDesc_t product = nullptr;
-    cublasLtMatrixLayout_t a = nullptr, b = nullptr, c = nullptr;
-    cublasLtMatmulAlgo_t algorithm{};
-    enum class State { unknown, chosen, refused } state = State::unknown;
+// A product of a shape as cuBLASLt describes it, and, once it is known, how it is done. Without proposals it is refused.
+class CublasPlan {
+    template <class Handle> using Owner = std::unique_ptr<std::remove_pointer_t<Handle>, CublasStatus (*)(Handle)>;
+    const CublasLt& lt;
+    Owner<CublasProduct> product{nullptr, lt.product_destroy};
+    Owner<CublasLayout> a{nullptr, lt.layout_destroy}, b{nullptr, lt.layout_destroy}, c{nullptr, lt.layout_destroy};
+
+public:
+    std::vector<CublasAlgorithm> algorithms;                   // the first is taken; the others where that one fails
+
+    CublasPlan(const CublasLt& lt, CublasHandle handle, const CublasShape& p) : lt(lt) {
+        // cuBLASLt's A is b as columns of k (to be transposed if b lies along k); its B is a.
+        const auto op = [](bool transposed) { return transposed ? CublasOp::transpose : CublasOp::none; };
+        const auto layout = [&](Owner<CublasLayout>& owner, CublasType type, int rows, int columns, bool transposed) {
+            if (transposed) std::swap(rows, columns);
+            CublasLayout made = nullptr;
+            const bool done = CUBLAS(layout_create(&made, type, uint64_t(rows), uint64_t(columns), rows));
+            return owner.reset(made), done;
+        };
+        CublasProduct made = nullptr;                          // fp32 stays fp32: no TF32
+        const bool described = CUBLAS(product_create(&made, cublas_compute_fp32, CublasType::fp32));
+        product.reset(made);
+        if (described && set(CublasSetting::op_a, op(p.b == Along::k)) && set(CublasSetting::op_b, op(p.a != Along::k)) &&
+            set(CublasSetting::epilogue, p.epilogue) && layout(a, p.storage, p.N, p.K, p.b == Along::k) &&
+            layout(b, p.storage, p.K, p.M, p.a == Along::outer) && layout(c, p.out, p.N, p.M, false))
+            propose(handle);
+    }
+
+    template <class Value> bool set(CublasSetting what, const Value& value) {
+        return CUBLAS(product_set(product.get(), what, &value, sizeof value));
+    }
+    template <class T> bool set(const LinearThen<T>& then, int N) {
+        const T* aux = then.slope_of ? then.slope_of : then.before;
+        return (!then.bias || set(CublasSetting::bias, then.bias)) &&
+               (!aux || (set(CublasSetting::aux, aux) && set(CublasSetting::aux_ld, int64_t(N))));
+    }
+    CublasStatus multiply(CublasHandle handle, const CublasAlgorithm& algorithm, void* out, const void* x,
+                          const void* y, Into into, void* workspace, cudaStream_t stream) const {
+        const float one = 1, old = into == Into::add;
+        return lt.multiply(handle, product.get(), &one, y, a.get(), x, b.get(), &old, out, c.get(), out, c.get(),
+                           &algorithm, workspace, cublas_workspace, stream);
+    }
+
+private:
+    // Best first by cuBLASLt's own judgement. None of them adds in an order that changes.
+    void propose(CublasHandle handle) {
+        CublasPreference made = nullptr;
+        if (!CUBLAS(preference_create(&made))) return;
+        const Owner<CublasPreference> wish(made, lt.preference_destroy);
+        const auto set = [&](CublasWish what, const auto& value) {
+            return CUBLAS(preference_set(wish.get(), what, &value, sizeof value));
+        };
+        constexpr uint32_t alignment = 16;
+        if (!set(CublasWish::workspace, cublas_workspace) || !set(CublasWish::reduction_schemes, cublas_reduce_in_fp32)) return;
+        for (CublasWish what : {CublasWish::alignment_a, CublasWish::alignment_b, CublasWish::alignment_c,
+                                CublasWish::alignment_d})
+            if (!set(what, alignment)) return;
+        std::array<CublasProposal, 8> all{};
+        int count = 0;
+        if (!CUBLAS(propose(handle, product.get(), a.get(), b.get(), c.get(), c.get(), wish.get(), int(all.size()),
+                            all.data(), &count))) return;
+        for (int i = 0; i < count; i++)
+            if (all[i].status == CublasStatus::success) algorithms.push_back(all[i].algorithm);
+    }
 };
 
 // Of one device.
 class CublasPlans {
+    const CublasLt& lt;
+    std::map<CublasShape, CublasPlan> plans;
+
 public:
-    cublasLtHandle_t handle = nullptr;
+    CublasHandle handle = nullptr;
 
-    CublasPlans() { CUBLAS(cublasLtCreate(&handle)); }
+    explicit CublasPlans(const CublasLt& lt) : lt(lt) {
+        if (!CUBLAS(create(&handle))) throw Error(Exit::device, "cuBLAS", "it refuses this GPU", "--gemm native does without it");
+    }
     CublasPlans(const CublasPlans&) = delete;
-    ~CublasPlans() {
-        for (auto& [key, p] : plans) {
-            for (cublasLtMatrixLayout_t layout : {p.a, p.b, p.c}) cublasLtMatrixLayoutDestroy(layout);
-            cublasLtMatmulDescDestroy(p.product);
-        }
-        cublasLtDestroy(handle);
-    }
+    ~CublasPlans() { lt.destroy(handle); }
 
-    CublasPlan& of(const CublasProduct& p) {
-        CublasPlan& plan = plans[p];
-        if (plan.product) return plan;
-        // cuBLASLt's A is b as columns of k (to be transposed if b lies along k); its B is a.
-        const cublasOperation_t first = p.b == Along::k ? CUBLAS_OP_T : CUBLAS_OP_N,
-                                second = p.a == Along::k ? CUBLAS_OP_N : CUBLAS_OP_T;
-        CUBLAS(cublasLtMatmulDescCreate(&plan.product, CUBLAS_COMPUTE_32F, CUDA_R_32F));   // fp32 stays fp32: no TF32
-        set(plan, CUBLASLT_MATMUL_DESC_TRANSA, first);
-        set(plan, CUBLASLT_MATMUL_DESC_TRANSB, second);
-        set(plan, CUBLASLT_MATMUL_DESC_EPILOGUE, p.epilogue);
-        const auto layout = [](cublasLtMatrixLayout_t& l, cudaDataType type, int rows, int columns, bool transposed) {
-            if (transposed) std::swap(rows, columns);
-            CUBLAS(cublasLtMatrixLayoutCreate(&l, type, uint64_t(rows), uint64_t(columns), rows));
-        };
-        layout(plan.a, p.storage, p.N, p.K, p.b == Along::k);
-        layout(plan.b, p.storage, p.K, p.M, p.a == Along::outer);
-        layout(plan.c, p.out, p.N, p.M, false);
-        return plan;
+    // A new one is kept when choose(plan), which may throw, is done with it.
+    template <class Choose>
+    CublasPlan& of(const CublasShape& shape, Choose choose) {
+        if (const auto found = plans.find(shape); found != plans.end()) return found->second;
+        CublasPlan plan(lt, handle, shape);
+        if (!plan.algorithms.empty()) choose(plan);
+        return plans.emplace(shape, std::move(plan)).first->second;
     }
-
-    template <class Value> static void set(CublasPlan& plan, cublasLtMatmulDescAttributes_t what, const Value& value) {
-        CUBLAS(cublasLtMatmulDescSetAttribute(plan.product, what, &value, sizeof value));
-    }
-
-private:
-    std::map<CublasProduct, CublasPlan> plans;
 };
 
-template <int block>
-__global__ void cublas_differs_kernel(int* differs, const uint32_t* x, const uint32_t* y, size_t words) {
-    for (size_t i = size_t(blockIdx.x) * block + threadIdx.x; i < words; i += size_t(gridDim.x) * block)
-        if (x[i] != y[i]) *differs = 1;                        // whoever is last: all write the same
-}
-
-// Algorithms for a plan, best first by cuBLASLt's own judgement; none where it cannot do this one. None of them adds in
-// an order that changes.
-struct CublasProposals {
-    cublasLtMatmulHeuristicResult_t proposal[8];
-    int count = 0;
-};
-inline CublasProposals cublas_proposals(const CublasPlans& plans, const CublasPlan& plan) {
-    constexpr uint32_t alignment = 16, schemes = CUBLASLT_REDUCTION_SCHEME_COMPUTE_TYPE;
-    cublasLtMatmulPreference_t wish = nullptr;
-    CUBLAS(cublasLtMatmulPreferenceCreate(&wish));
-    const auto set = [&](cublasLtMatmulPreferenceAttributes_t what, const auto& value) {
-        CUBLAS(cublasLtMatmulPreferenceSetAttribute(wish, what, &value, sizeof value));
-    };
-    set(CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES, cublas_workspace);
-    set(CUBLASLT_MATMUL_PREF_REDUCTION_SCHEME_MASK, schemes);
-    for (auto what : {CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES,
-                      CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_C_BYTES, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES})
-        set(what, alignment);
-    CublasProposals found;
-    const int most = int(std::size(found.proposal));
-    const cublasStatus_t status =
-        cublasLtMatmulAlgoGetHeuristic(plans.handle, plan.product, plan.a, plan.b, plan.c, plan.c, wish, most,
-                                       found.proposal, &found.count);
-    cublasLtMatmulPreferenceDestroy(wish);
-    if (status == CUBLAS_STATUS_NOT_SUPPORTED) return {};
-    CUBLAS(status);
-    const auto end = std::remove_if(found.proposal, found.proposal + found.count,
-                                    [](const auto& one) { return one.state != CUBLAS_STATUS_SUCCESS; });
-    found.count = int(end - found.proposal);
-    return found;
-}
-
-// The fastest of the proposals with the first one's bits. run(algorithm, output) does the product. Without memory for
-// two outputs, or while a graph is recorded, the first itself: the bits are the same.
-template <class T, class Run>
-cublasLtMatmulAlgo_t cublas_fastest(const CublasProposals& from, size_t bytes, Run run, const Gpu<T>& on) {
-    constexpr int repeats = 5, block = 256;
-    cudaStreamCaptureStatus recording;
-    CUDA(cudaStreamIsCapturing(on.stream, &recording));
-    if (recording != cudaStreamCaptureStatusNone || from.count == 1) return from.proposal[0].algo;
-    void* memory = nullptr;
-    if (cudaMalloc(&memory, 2 * bytes + 256) != cudaSuccess) {
-        cudaGetLastError();                                    // it is not remembered against a later call
-        return from.proposal[0].algo;
-    }
-    const std::shared_ptr<void> owner(memory, [](void* p) { cudaFree(p); });
-    char *want = static_cast<char*>(memory), *got = want + bytes;
-    int* differs = reinterpret_cast<int*>(want + 2 * bytes);
-    cudaEvent_t begin, end;
-    CUDA(cudaEventCreate(&begin));
-    CUDA(cudaEventCreate(&end));
-    int best = 0;
+// Puts the fastest algorithm with the bits of the first that works before the others; those that fail leave. Runs on
+// numbers of its own: of zeros every order gives the same bits. Without memory for it the order stays as it is: the bits
+// are the same. run(algorithm, out, a, b) does the product.
+template <class Out, class T, class Run>
+void choose_algorithm(std::vector<CublasAlgorithm>& all, size_t c, size_t a, size_t b, Run run, const Gpu<T>& on) {
+    const LinearTrial<T, Out> trial(c, a, b, on);
+    if (!trial.fits()) return;
+    std::vector<CublasAlgorithm> working;
+    size_t best = 0;
     float least = INFINITY;
-    on.zero(want, 2 * bytes + 256);                            // what is added to, where the product adds
-    run(from.proposal[0].algo, want);
-    for (int i = 0; i < from.count; i++) {
-        on.zero(got, bytes + 256);
-        run(from.proposal[i].algo, got);
-        launch(cublas_differs_kernel<block>, 4 * on.sm_count, block, 0, on, differs, reinterpret_cast<uint32_t*>(want),
-               reinterpret_cast<uint32_t*>(got), bytes / 4);
-        int other_bits = 0;
-        on.download(&other_bits, differs, 1);
-        if (other_bits) continue;
-        CUDA(cudaEventRecord(begin, on.stream));
-        for (int r = 0; r < repeats; r++) run(from.proposal[i].algo, got);
-        CUDA(cudaEventRecord(end, on.stream));
-        CUDA(cudaEventSynchronize(end));
-        float time = 0;
-        CUDA(cudaEventElapsedTime(&time, begin, end));
-        if (time < least) least = time, best = i;
+    for (const CublasAlgorithm& algorithm : all) {
+        const auto once = [&](Out* out) { return run(algorithm, out, trial.a, trial.b) == CublasStatus::success; };
+        trial.clear(working.empty() ? trial.want : trial.got);
+        if (!once(working.empty() ? trial.want : trial.got)) continue;
+        working.push_back(algorithm);
+        if (working.size() > 1 && !trial.same()) continue;
+        const float time = seconds_of([&] { once(trial.got); }, on);
+        if (time < least) least = time, best = working.size() - 1;
     }
-    cudaEventDestroy(begin);
-    cudaEventDestroy(end);
-    return from.proposal[best].algo;
+    if (best < working.size()) std::swap(working[0], working[best]);
+    all = std::move(working);
+}
+
+template <class T> const CublasLt* cublas_of(const Gpu<T>& on) {
+    if (on.gemm == Gemm::native) return nullptr;
+    return on.cublas ? on.cublas : installed_cublas().table.get();
 }
 
 // False, and nothing is done, where cuBLAS is not to be used, or cannot do it.
 template <class Out, class A, class B, class T>
-bool linear_cublas(Out* c, const A& a, const B& b, int K, const LinearThen<T, Out>& then, const Gpu<T>& on) {
-    if (on.gemm == Gemm::native) return false;
+bool linear_cublas(Out* c, const A& a, const B& b, int K, const LinearThen<T>& then, const Gpu<T>& on) {
+    const CublasLt* lt = cublas_of(on);
+    if (!lt) return false;
     if constexpr (A::along == Along::k && B::along == Along::k)
         if (a.outers <= linear_few) return false;              // linear_few.cuh gives a row the same bits in any batch
-    constexpr auto type = [](auto* p) { return std::is_same_v<decltype(p), const float*> ? CUDA_R_32F : CUDA_R_16BF; };
-    const auto epilogue = then.slope_of              ? CUBLASLT_EPILOGUE_DGELU
-                          : then.before && then.bias ? CUBLASLT_EPILOGUE_GELU_AUX_BIAS
-                          : then.before              ? CUBLASLT_EPILOGUE_GELU_AUX
-                          : then.bias                ? CUBLASLT_EPILOGUE_BIAS
-                                                     : CUBLASLT_EPILOGUE_DEFAULT;
-    const int M = a.outers, N = b.outers;
-    CublasPlans& plans = on.template kept<CublasPlans>();
-    CublasPlan& plan = plans.of({M, N, K, A::along, B::along, type(static_cast<const T*>(nullptr)),
-                                 type(static_cast<const Out*>(nullptr)), epilogue, then.add != nullptr, then.add == c});
-    if (plan.state == CublasPlan::State::refused) return false;
-    if (then.bias) plans.set(plan, CUBLASLT_MATMUL_DESC_BIAS_POINTER, then.bias);
-    if (const T* aux = then.slope_of ? then.slope_of : then.before) {
-        plans.set(plan, CUBLASLT_MATMUL_DESC_EPILOGUE_AUX_POINTER, aux);
-        plans.set(plan, CUBLASLT_MATMUL_DESC_EPILOGUE_AUX_LD, int64_t(N));
-    }
-
-    const float one = 1, zero = 0;
-    char* workspace = on.template scratch<char>(cublas_workspace);
-    const auto run = [&](const cublasLtMatmulAlgo_t& algorithm, void* out) {
-        const void* add = then.add && then.add != c ? static_cast<const void*>(then.add) : out;
-        CUBLAS(cublasLtMatmul(plans.handle, plan.product, &one, b.data, plan.a, a.data, plan.b, then.add ? &one : &zero,
-                              add, plan.c, out, plan.c, &algorithm, workspace, cublas_workspace, on.stream));
+    constexpr auto type = [](auto* p) {
+        return std::is_same_v<decltype(p), float*> ? CublasType::fp32 : CublasType::bf16;
     };
-    if (plan.state == CublasPlan::State::unknown) {
-        const CublasProposals proposals = cublas_proposals(plans, plan);
-        plan.state = proposals.count ? CublasPlan::State::chosen : CublasPlan::State::refused;
-        if (!proposals.count) return false;
-        const bool small = double(M) * N * K < 0x1p31;         // a sample's, of another length every time: not worth it
-        plan.algorithm = small ? proposals.proposal[0].algo
-                               : cublas_fastest(proposals, size_t(M) * N * sizeof(Out), run, on);
-    }
+    const auto epilogue = then.slope_of              ? CublasEpilogue::dgelu
+                          : then.before && then.bias ? CublasEpilogue::gelu_aux_bias
+                          : then.before              ? CublasEpilogue::gelu_aux
+                          : then.bias                ? CublasEpilogue::bias
+                                                     : CublasEpilogue::none;
+    const int M = a.outers, N = b.outers;
+    char* workspace = on.template scratch<char>(cublas_workspace);
+    CublasPlans& plans = on.template kept<CublasPlans>(*lt);
+    const CublasShape shape{M, N, K, A::along, B::along, type(static_cast<T*>(nullptr)), type(c), epilogue, then.into};
+    CublasPlan& plan = plans.of(shape, [&](CublasPlan& made) {
+        if (!made.set(then, N)) return made.algorithms.clear();
+        if (linear_worth_timing(M, N, K, on))
+            choose_algorithm<Out>(made.algorithms, size_t(M) * N, size_t(M) * K, size_t(N) * K,
+                                  [&](const CublasAlgorithm& algorithm, Out* out, const T* x, const T* y) {
+                return made.multiply(plans.handle, algorithm, out, x, y, then.into, workspace, on.stream);
+            }, on);
+    });
+    if (plan.algorithms.empty() || !plan.set(then, N)) return false;
     Timeline* timeline = on.timeline();
     if (timeline) timeline->begin("linear_cublas", on.stream);
-    run(plan.algorithm, c);
+    while (!plan.algorithms.empty() && plan.multiply(plans.handle, plan.algorithms[0], c, a.data, b.data, then.into,
+                                                     workspace, on.stream) != CublasStatus::success)
+        plan.algorithms.erase(plan.algorithms.begin());
     if (timeline) timeline->end(on.stream);
-    return true;
+    return !plan.algorithms.empty();
 }
-#endif
 
-template <class T> bool uses_cublas(const Gpu<T>& on) { return cublas_built && on.gemm != Gemm::native; }
+template <class T> bool uses_cublas(const Gpu<T>& on) { return cublas_of(on); }
+
+// On 9.0 to 10.x cuBLAS has tensor-core instructions that our products do not use. How both compare is a rule, never
+// measured while the program runs, as they give different bits.
+template <class T> bool cublas_is_ahead(const Gpu<T>& on) { return on.capability >= 90 && on.capability < 110; }
+
+// cuBLAS's GELU is faster in one kernel with the product there, slower elsewhere. bf16 only: it is good to 2^-11.
+template <class T> bool cublas_fuses_gelu(const Gpu<T>& on) { return uses_cublas(on) && cublas_is_ahead(on); }
+
+// cuBLAS knows no SwiGLU. Is our product with it faster than cuBLAS's and a kernel behind it, which costs 4 bytes of
+// memory traffic more? Ours takes longer for each of its `flops` between them, as long as so many bytes.
+template <class T> bool linear_fuses_swiglu(int flops, const Gpu<T>& on) {
+    return !uses_cublas(on) || flops * (cublas_is_ahead(on) ? 3.5e-3 : 1e-3) < 4;
+}
 
 // n elements of scratch memory that stay good across a product: cuBLAS works in front of them.
 template <class T>

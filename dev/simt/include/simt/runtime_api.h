@@ -8,6 +8,8 @@
 #include <utility>
 #include "vector_types.h"
 
+#define CUDART_VERSION 13000
+
 // name, number, what cudaGetErrorString says
 #define SIMT_ERRORS(row)                                                                  \
     row(cudaSuccess, 0, "no error")                                                       \
