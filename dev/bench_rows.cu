@@ -267,10 +267,10 @@ void BenchRows::ladder() {
         linear_product<8>(y, a, b, static_cast<const bf16*>(nullptr), Into::assign, K, on);
     });
     rung("5, 128 x 128", [](bf16* y, AlongK<bf16> a, AlongK<bf16> b, int K, int OC, On on) {
-        linear_tensor_by<LinearTensor<2, 2>>(LinearOut{y, nullptr, nullptr, OC}, a, b, K, on);
+        linear_tensor_by<LinearTensor<2, 2>>(LinearOut{y, nullptr, OC}, a, b, K, on);
     });
     rung("6, 128 x 256", [](bf16* y, AlongK<bf16> a, AlongK<bf16> b, int K, int OC, On on) {
-        linear_tensor_by<LinearTensor<2, 4>>(LinearOut{y, nullptr, nullptr, OC}, a, b, K, on);
+        linear_tensor_by<LinearTensor<2, 4>>(LinearOut{y, nullptr, OC}, a, b, K, on);
     });
 }
 

@@ -122,9 +122,9 @@ TEST(linear, wide_tile) {
                 launch(linear_tensor_kernel<Shape, decltype(a), decltype(b), decltype(epilogue)>, tiles, Shape::threads,
                        Shape::bytes, on, epilogue, a, b, K, K);
             };
-            product(LinearOut{out(on), nullptr, nullptr, OC}, AlongK<bf16>{inp(on), C, N},
+            product(LinearOut{out(on), nullptr, OC}, AlongK<bf16>{inp(on), C, N},
                     AlongK<bf16>{weight(on), C, OC}, C);
-            product(LinearGradient{d_inp(on), nullptr, C}, AlongK<bf16>{d_out(on), OC, N},
+            product(LinearGradient{d_inp(on), C}, AlongK<bf16>{d_out(on), OC, N},
                     Across<bf16>{weight(on), C, C}, OC);
             product(LinearSum{d_weight(on), 0, on.into, C}, Across<bf16>{d_out(on), OC, OC}, Across<bf16>{inp(on), C, C}, N);
         } else {

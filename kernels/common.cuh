@@ -91,7 +91,7 @@ template <int W> __device__ size_t flat_index() { return (size_t(blockIdx.x) * f
 __device__ inline float exp_approximate(float x) { return exp2_approximate(x * 1.4426950408889634f); }
 
 // 0 where exp overflows.
-__device__ inline float sigmoid_of(float x) { return __fdividef(1, 1 + __expf(-x)); }
+__device__ inline float sigmoid_of(float x) { return reciprocal_approximate(1 + exp_approximate(-x)); }
 
 // ---------------------------------------------------------------------------------------------------------------- sums
 // Of a fixed order: the same bits on every run. Every thread of the warp (the block) must call, and gets the result.

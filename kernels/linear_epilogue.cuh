@@ -1,27 +1,60 @@
-// What a product's sums become before they are written: finish() gets one or two vectors of 8 neighbours of row m, from
-// column n on, and the layer's other tensors come along. A null pointer leaves its step out.
+// What a product's sums become before they are written. For 8 neighbours of row m, from column n on (or 16: `vectors`),
+// column(n) and row(m, n) start to bring what belongs to them from the layer's other tensors, as it lies in memory and
+// without a branch, as early as the caller likes; write() does the rest. Outputs are no inputs: a product may be
+// repeated.
 #pragma once
 #include "gelu.cuh"
 #include "swiglu.cuh"
 
-// out = x + bias, or with `before`:  before = x + bias, out = gelu(before).
+// 8 bf16, or 8 zeros.
+struct Bf16Vector {
+    uint4 bits;
+    static __device__ Bf16Vector of(const bf16* p, bool inside) {
+        return {inside ? *reinterpret_cast<const uint4*>(p) : uint4{}};
+    }
+    __device__ Vec<8> floats() const { return load<8>(reinterpret_cast<const bf16*>(&bits)); }
+};
+struct NoOperand {};
+__device__ inline Vec<8> rounded(Vec<8> x) {
+    for (int i = 0; i < 8; i++) x[i] = float(bf16(x[i]));
+    return x;
+}
+__device__ inline Vec<8> plus(Vec<8> x, const Vec<8>& y) {
+    for (int i = 0; i < 8; i++) x[i] += y[i];
+    return x;
+}
+
+// out = x + bias; bias may be null, as in the next two.
 struct LinearOut {
+    static constexpr int vectors = 1;
+    bf16* out;
+    const bf16* bias;
+    int N;
+    using Column = Bf16Vector;
+    using Row = NoOperand;
+    __device__ Column column(int n, bool inside) const { return Bf16Vector::of(bias + n, inside && bias); }
+    __device__ Row row(int, int, bool) const { return {}; }
+    __device__ void write(const Vec<8>& x, const Column& add, const Row&, int m, int n) const {
+        store<8>(out + size_t(m) * N + n, plus(x, add.floats()));
+    }
+};
+
+// before = x + bias, out = gelu(before)
+struct LinearGelu {
     static constexpr int vectors = 1;
     bf16 *out, *before;
     const bf16* bias;
     int N;
-    __device__ void finish(Vec<8> x, int m, int n) const {
+    using Column = Bf16Vector;
+    using Row = NoOperand;
+    __device__ Column column(int n, bool inside) const { return Bf16Vector::of(bias + n, inside && bias); }
+    __device__ Row row(int, int, bool) const { return {}; }
+    __device__ void write(Vec<8> x, const Column& add, const Row&, int m, int n) const {
         const size_t at = size_t(m) * N + n;
-        if (bias) add(x, bias + n);
-        if (before) {
-            store<8>(before + at, x);
-            for (int i = 0; i < 8; i++) x[i] = gelu_of(float(bf16(x[i])));
-        }
+        x = rounded(plus(x, add.floats()));
+        store<8>(before + at, x);
+        for (int i = 0; i < 8; i++) x[i] = gelu_of(x[i]);
         store<8>(out + at, x);
-    }
-    static __device__ void add(Vec<8>& x, const bf16* p) {
-        const Vec<8> y = load<8>(p);
-        for (int i = 0; i < 8; i++) x[i] += y[i];
     }
 };
 
@@ -31,47 +64,76 @@ struct LinearSwiglu {
     bf16 *out, *gate_up;
     const bf16* bias;
     int F;
-    __device__ void finish(const Vec<16>& x, int m, int n) const {
+    struct Column { Bf16Vector gate, up; };
+    using Row = NoOperand;
+    __device__ Column column(int n, bool inside) const {
+        const bf16* p = bias + n / 2;
+        return {Bf16Vector::of(p, inside && bias), Bf16Vector::of(p + F, inside && bias)};
+    }
+    __device__ Row row(int, int, bool) const { return {}; }
+    __device__ void write(const Vec<16>& x, const Column& add, const Row&, int m, int n) const {
         const int f = n / 2;
-        bf16* row = gate_up + size_t(m) * 2 * F + f;
+        bf16* to = gate_up + size_t(m) * 2 * F + f;
         Vec<8> gate, up;
         for (int i = 0; i < 8; i++) gate[i] = x[i], up[i] = x[8 + i];
-        if (bias) LinearOut::add(gate, bias + f), LinearOut::add(up, bias + F + f);
-        store<8>(row, gate);
-        store<8>(row + F, up);
-        for (int i = 0; i < 8; i++) up[i] = swiglu_of(float(bf16(gate[i])), float(bf16(up[i])));
+        gate = rounded(plus(gate, add.gate.floats())), up = rounded(plus(up, add.up.floats()));
+        store<8>(to, gate);
+        store<8>(to + F, up);
+        for (int i = 0; i < 8; i++) up[i] = swiglu_of(gate[i], up[i]);
         store<8>(out + size_t(m) * F + f, up);
     }
 };
 
-// d_inp = x, or with `before`, the input of the GELU whose output the product had as its own: d_inp = x gelu'(before).
+// d_inp = x
 struct LinearGradient {
     static constexpr int vectors = 1;
     bf16* d_inp;
-    const bf16* before;
     int N;
-    __device__ void finish(Vec<8> x, int m, int n) const {
-        const size_t at = size_t(m) * N + n;
-        if (before) {
-            const Vec<8> y = load<8>(before + at);
-            for (int i = 0; i < 8; i++) x[i] *= gelu_slope(y[i]);
-        }
-        store<8>(d_inp + at, x);
+    using Column = NoOperand;
+    using Row = NoOperand;
+    __device__ Column column(int, bool) const { return {}; }
+    __device__ Row row(int, int, bool) const { return {}; }
+    __device__ void write(const Vec<8>& x, const Column&, const Row&, int m, int n) const {
+        store<8>(d_inp + size_t(m) * N + n, x);
     }
 };
 
-// The same after SwiGLU: [d_gate | d_up] from gate_up = [gate | up].
+// The gradient of the input of the GELU whose output the product had as its own: d_before = x gelu'(before).
+struct LinearGeluGradient {
+    static constexpr int vectors = 1;
+    bf16* d_before;
+    const bf16* before;
+    int N;
+    using Column = NoOperand;
+    using Row = Bf16Vector;
+    __device__ Column column(int, bool) const { return {}; }
+    __device__ Row row(int m, int n, bool inside) const { return Bf16Vector::of(before + size_t(m) * N + n, inside); }
+    __device__ void write(Vec<8> x, const Column&, const Row& of, int m, int n) const {
+        const Vec<8> y = of.floats();
+        for (int i = 0; i < 8; i++) x[i] *= gelu_slope(y[i]);
+        store<8>(d_before + size_t(m) * N + n, x);
+    }
+};
+
+// The same of SwiGLU: [d_gate | d_up] from gate_up = [gate | up].
 struct LinearSwigluGradient {
     static constexpr int vectors = 1;
     bf16* d_gate_up;
     const bf16* gate_up;
     int F;
-    __device__ void finish(Vec<8> x, int m, int n) const {
-        const size_t at = size_t(m) * 2 * F + n;
-        Vec<8> gate = load<8>(gate_up + at), up = load<8>(gate_up + at + F);
+    using Column = NoOperand;
+    struct Row { Bf16Vector gate, up; };
+    __device__ Column column(int, bool) const { return {}; }
+    __device__ Row row(int m, int n, bool inside) const {
+        const bf16* p = gate_up + size_t(m) * 2 * F + n;
+        return {Bf16Vector::of(p, inside), Bf16Vector::of(p + F, inside)};
+    }
+    __device__ void write(const Vec<8>& x, const Column&, const Row& of, int m, int n) const {
+        Vec<8> gate = of.gate.floats(), up = of.up.floats();
         for (int i = 0; i < 8; i++) swiglu_slope(gate[i], up[i], x[i]);
-        store<8>(d_gate_up + at, gate);
-        store<8>(d_gate_up + at + F, up);
+        bf16* to = d_gate_up + size_t(m) * 2 * F + n;
+        store<8>(to, gate);
+        store<8>(to + F, up);
     }
 };
 
@@ -82,12 +144,21 @@ struct LinearSum {
     size_t part;
     Into into;
     int N;
-    __device__ void finish(Vec<8> x, int m, int n) const {
-        float* to = c + blockIdx.y * part + size_t(m) * N + n;
-        if (!part && into == Into::add) {
-            const Vec<8> old = load<8>(to);
-            for (int i = 0; i < 8; i++) x[i] += old[i];
-        }
-        store<8>(to, x);
+    using Column = NoOperand;
+    struct Row { float4 low, high; };
+    __device__ Column column(int, bool) const { return {}; }
+    __device__ Row row(int m, int n, bool inside) const {
+        const float4* old = reinterpret_cast<const float4*>(c + size_t(m) * N + n);
+        const bool adds = inside && !part && into == Into::add;
+        return {adds ? old[0] : float4{}, adds ? old[1] : float4{}};
+    }
+    __device__ void write(const Vec<8>& x, const Column&, const Row& old, int m, int n) const {
+        const float4 &l = old.low, &h = old.high;
+        store<8>(c + blockIdx.y * part + size_t(m) * N + n, plus(x, {l.x, l.y, l.z, l.w, h.x, h.y, h.z, h.w}));
     }
 };
+
+template <class Epilogue>
+__device__ void linear_finish(const Epilogue& epilogue, const Vec<8 * Epilogue::vectors>& x, int m, int n) {
+    epilogue.write(x, epilogue.column(n, true), epilogue.row(m, n, true), m, n);
+}

@@ -67,7 +67,7 @@ linear_few_kernel(Epilogue epilogue, const bf16* inp, Weight weight, int N, int 
         const Vec<width> part = load<width>(&sums[w][n][column]);
         for (int i = 0; i < width; i++) all[i] += part[i];
     }
-    epilogue.finish(all, n, o0 + column);
+    linear_finish(epilogue, all, n, o0 + column);
 }
 
 template <class Weight, class Epilogue>

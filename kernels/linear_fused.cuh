@@ -20,7 +20,7 @@ void linear_gelu_forward(T* out, T* before, const T* inp, const T* weight, const
         if (linear_fits(C, OC, {out, before, inp, weight, bias})) {
             const LinearThen<T> then{.bias = bias, .before = before};
             if (cublas_fuses_gelu(on) && linear_cublas(out, a, b, C, then, on)) return;
-            if (N <= linear_few || !uses_cublas(on)) return linear_tensor(LinearOut{out, before, bias, OC}, a, b, C, on);
+            if (N <= linear_few || !uses_cublas(on)) return linear_tensor(LinearGelu{out, before, bias, OC}, a, b, C, on);
         }
     linear_forward(before, inp, weight, bias, N, C, OC, on);
     gelu_forward(out, before, size_t(N) * OC, on);
@@ -47,7 +47,7 @@ void gelu_linear_backward(T* d_before, float* d_weight, float* d_bias, const T* 
     if constexpr (std::is_same_v<T, bf16>)
         if (linear_fits(C, OC, {d_before, d_out, before, weight})) {
             if (cublas_fuses_gelu(on) && linear_cublas(d_before, a, b, OC, LinearThen<T>{.slope_of = before}, on)) return;
-            if (!uses_cublas(on)) return linear_tensor(LinearGradient{d_before, before, C}, a, b, OC, on);
+            if (!uses_cublas(on)) return linear_tensor(LinearGeluGradient{d_before, before, C}, a, b, OC, on);
         }
     linear_backward_input(d_before, d_out, weight, N, C, OC, on);
     gelu_backward(d_before, d_before, before, size_t(N) * C, on);

@@ -17,8 +17,10 @@ struct LinearTensor {
     static constexpr int m = 16 * I * warps_m, n = 8 * J * warps_n, blocks = 8 / warps;
     static constexpr int stage = (m + n) * k;  // elements
     static constexpr size_t bytes = stages * stage * sizeof(bf16);
-    static constexpr int pitch = 8 * J + 8;  // of sums in shared memory: rows begin 8 banks apart
-    static_assert(warps * 16 * pitch * sizeof(float) <= bytes);
+    // A warp's sums in shared memory: the low halves of a row's vectors of 8, then the high ones. Rows begin 8 banks
+    // apart, the halves 4, so that neither those who write two neighbours nor those who read vectors share a bank.
+    static constexpr int high = 4 * J + 4, pitch = high + 4 * J + 4;
+    static_assert(pitch % 32 == 8 && high % 32 == 4 && warps * 16 * pitch * sizeof(float) <= bytes);
     static_assert(blocks_by_shared(80, bytes) >= 1 && blocks_by_shared(90, bytes) >= blocks && bytes <= 99 << 10);
 };
 
@@ -118,24 +120,43 @@ linear_tensor_kernel(Epilogue epilogue, A a, B b, int K, int k_of_block) {
             }
         }
 
-    // 16 rows at a time through the warp's own part of shared memory, then vector by vector.
+    // 16 rows at a time through the warp's own part of shared memory, then vector by vector. What an epilogue reads is
+    // on its way 16 rows ahead.
+    constexpr int vectors = Epilogue::vectors, per_row = J / vectors, at_once = warp_size / per_row, groups = 16 / at_once;
+    const int row0 = lane / per_row, vector = lane % per_row * vectors, n = n0 + n_warp + 8 * vector;
+    const auto row_of = [&](int i, int u) { return m0 + m_warp + 16 * i + u * at_once + row0; };
+    const auto inside = [&](int m) { return m < a.outers && n < b.outers; };
+    typename Epilogue::Row operands[2][groups];
+    const auto load_operands = [&](int i) {
+        #pragma unroll
+        for (int u = 0; u < groups; u++)
+            operands[i % 2][u] = epilogue.row(row_of(i, u), n, inside(row_of(i, u)));
+    };
+    const typename Epilogue::Column column = epilogue.column(n, n < b.outers);
+    load_operands(0);
     copy_async_wait<0>();
     __syncthreads();  // nobody reads or fills the ring any more
     float* rows = reinterpret_cast<float*>(ring) + warp * 16 * Shape::pitch;
-    constexpr int width = 8 * Epilogue::vectors, per_row = 8 * J / width;
     #pragma unroll
     for (int i = 0; i < I; i++) {
+        float* pair = rows + lane / 4 * Shape::pitch + lane % 4 / 2 * Shape::high + lane % 2 * 2;
         #pragma unroll
         for (int j = 0; j < J; j++)
             for (int half = 0; half < 2; half++)
-                *reinterpret_cast<float2*>(rows + (lane / 4 + 8 * half) * Shape::pitch + 8 * j + lane % 4 * 2) =
+                *reinterpret_cast<float2*>(pair + 8 * half * Shape::pitch + 4 * j) =
                     float2{sum[i][j][2 * half], sum[i][j][2 * half + 1]};
+        if (i + 1 < I) load_operands(i + 1);
         __syncwarp();
         #pragma unroll
-        for (int u = 0; u < 16 * per_row; u += warp_size) {
-            const int row = (u + lane) / per_row, column = (u + lane) % per_row * width;
-            const int m = m0 + m_warp + 16 * i + row, n = n0 + n_warp + column;
-            if (m < a.outers && n < b.outers) epilogue.finish(load<width>(rows + row * Shape::pitch + column), m, n);
+        for (int u = 0; u < groups; u++) {
+            const float* row = rows + (u * at_once + row0) * Shape::pitch + 4 * vector;
+            Vec<8 * vectors> x;
+            #pragma unroll
+            for (int v = 0; v < 2 * vectors; v++) {
+                const Vec<4> part = load<4>(row + v / 2 * 4 + v % 2 * Shape::high);
+                for (int k = 0; k < 4; k++) x[4 * v + k] = part[k];
+            }
+            if (inside(row_of(i, u))) epilogue.write(x, column, operands[i % 2][u], row_of(i, u), n);
         }
         __syncwarp();  // the rows are read before the next are written
     }

@@ -103,6 +103,10 @@ inline void named_barrier_sync(int id, int threads, SIMT_HERE) {
 inline void named_barrier_arrive(int id, int threads, SIMT_HERE) { simt::barrier_arrive(id, threads, at); }
 
 inline float exp2_approximate(float x) { return exp2f(x); }
+inline float reciprocal_approximate(float x) {
+    const float y = 1 / x;
+    return y > -0x1p-126f && y < 0x1p-126f ? 0 : y;
+}
 inline uint32_t pack_bf16(float low, float high) { return simt_bf16_bits(low) | uint32_t(simt_bf16_bits(high)) << 16; }
 inline unsigned opaque(unsigned x) { return x; }
 inline void prefetch_l2(const void* p) { (void)*static_cast<const volatile char*>(p); }   // must be there
