@@ -106,50 +106,77 @@ TEST(linear, rows_alone) {
     }
 }
 
-// The wide tile, which small products do not get by themselves, in all orientations, over several steps of its ring.
-TEST(linear, wide_tile) {
+// Both tiles, in all orientations, over several steps of their rings: right, and of the same bits, as the faster is taken.
+// Of a sum that is split, too.
+TEST(linear, both_tiles) {
     const int N = 140, C = 264, OC = 160;
-    Case<bf16> c("linear wide", {{"N", N}, {"C", C}, {"OC", OC}});
-    auto inp = c.random<bf16>("inp", size_t(N) * C), weight = c.random<bf16>("weight", size_t(OC) * C);
-    auto d_out = c.random<bf16>("d_out", size_t(N) * OC);
-    auto out = c.fresh<bf16>("out", size_t(N) * OC), d_inp = c.fresh<bf16>("d_inp", size_t(N) * C);
-    auto d_weight = c.random<float>("d_weight", size_t(OC) * C);
-    c.run([&](auto on) {
-        if constexpr (std::is_same_v<decltype(on), Gpu<bf16>>) {
-            const auto product = [&](auto epilogue, auto a, auto b, int K) {
-                using Shape = LinearTensor<2, 4>;
-                const int tiles = ceil_div(a.outers, Shape::m) * ceil_div(b.outers, Shape::n);
-                launch(linear_tensor_kernel<Shape, decltype(a), decltype(b), decltype(epilogue)>, tiles, Shape::threads,
-                       Shape::bytes, on, epilogue, a, b, K, K);
-            };
-            product(LinearOut{out(on), nullptr, OC}, AlongK<bf16>{inp(on), C, N},
-                    AlongK<bf16>{weight(on), C, OC}, C);
-            product(LinearGradient{d_inp(on), C}, AlongK<bf16>{d_out(on), OC, N},
-                    Across<bf16>{weight(on), C, C}, OC);
-            product(LinearSum{d_weight(on), 0, on.into, C}, Across<bf16>{d_out(on), OC, OC}, Across<bf16>{inp(on), C, C}, N);
-        } else {
-            double* none = nullptr;
-            linear_forward(out(on), inp(on), weight(on), none, N, C, OC, on);
-            linear_backward(d_inp(on), d_weight(on), none, d_out(on), inp(on), weight(on), N, C, OC, on);
-        }
-    });
-    c.expect(out, C);
-    c.expect(d_inp, OC);
-    c.expect(d_weight, N);
+    std::vector<std::vector<float>> bits[2];
+    for (const bool wide : {false, true}) {
+        Case<bf16> c("linear tile", {{"N", N}, {"C", C}, {"OC", OC}, {"wide", wide}});
+        auto inp = c.random<bf16>("inp", size_t(N) * C), weight = c.random<bf16>("weight", size_t(OC) * C);
+        auto d_out = c.random<bf16>("d_out", size_t(N) * OC);
+        auto out = c.fresh<bf16>("out", size_t(N) * OC), d_inp = c.fresh<bf16>("d_inp", size_t(N) * C);
+        auto d_weight = c.random<float>("d_weight", size_t(OC) * C), parts = c.fresh<float>("parts", size_t(3) * OC * C);
+        c.run([&](auto on) {
+            if constexpr (std::is_same_v<decltype(on), Gpu<bf16>>) {
+                const auto product = [&](auto epilogue, auto a, auto b, int K, int k_of_block) {
+                    with_linear_tile(wide, [&]<class Shape>(Shape) {
+                        launch(linear_tensor_kernel<Shape, decltype(a), decltype(b), decltype(epilogue)>,
+                               dim3(linear_tiles<Shape>(a.outers, b.outers), ceil_div(K, k_of_block)), Shape::threads,
+                               Shape::bytes, on, epilogue, a, b, K, k_of_block);
+                    });
+                };
+                product(LinearOut{out(on), nullptr, OC}, AlongK<bf16>{inp(on), C, N}, AlongK<bf16>{weight(on), C, OC}, C, C);
+                product(LinearGradient{d_inp(on), C}, AlongK<bf16>{d_out(on), OC, N}, Across<bf16>{weight(on), C, C}, OC, OC);
+                const Across<bf16> a{d_out(on), OC, OC}, b{inp(on), C, C};
+                product(LinearSum{d_weight(on), 0, on.into, C}, a, b, N, N);
+                product(LinearSum{parts(on), size_t(OC) * C, on.into, C}, a, b, N, 64);
+            } else {
+                double* none = nullptr;
+                linear_forward(out(on), inp(on), weight(on), none, N, C, OC, on);
+                linear_backward(d_inp(on), d_weight(on), none, d_out(on), inp(on), weight(on), N, C, OC, on);
+            }
+        });
+        c.expect(out, C);
+        c.expect(d_inp, OC);
+        c.expect(d_weight, N);
+        const auto keep = [&](auto t) {
+            std::vector<std::remove_pointer_t<decltype(t.device)>> got(t.n);
+            c.gpu.download(got.data(), t.device, t.n);
+            bits[wide].emplace_back(got.begin(), got.end());
+        };
+        keep(out), keep(d_inp), keep(d_weight), keep(parts);
+    }
+    EXPECT_EQ(bits[0], bits[1]);
+}
+
+// The faster tile is taken, whichever it is, and measured once per shape and kind.
+TEST(linear, tiles_are_measured_once) {
+    const Gpu<bf16> on;
+    const size_t n = 20000;
+    uint32_t* x = on.allocate<uint32_t>(n);
+    int runs = 0;
+    const auto measured = [&](std::type_index kind, int N, bool wide_is_fast) {
+        return linear_faster(kind, 64, N, 64, [&]<class Shape>(Shape) {
+            runs++;
+            const bool fast = std::is_same_v<Shape, LinearWide> == wide_is_fast;
+            for (int i = 0; i < (fast ? 1 : 20); i++) on.zero(x, n);
+        }, on);
+    };
+    EXPECT_TRUE(measured(typeid(int), 8, true));
+    EXPECT_FALSE(measured(typeid(int), 16, false));
+    EXPECT_FALSE(measured(typeid(float), 8, false));
+    const int once = runs;
+    EXPECT_TRUE(measured(typeid(int), 8, false));
+    EXPECT_EQ(runs, once);
 }
 
 // The tile's choice and the splitting, at the sizes of GPT-2 124M (64 x 1024 tokens) on 132 multiprocessors.
 TEST(linear, plans) {
-    const auto tile_width = [](int M, int N) {
-        int width = 0;
-        by_linear_tile(M, N, 132, [&](auto shape, int) { width = shape.n; });
-        return width;
-    };
-    EXPECT_EQ(tile_width(65536, 2304), 256);
-    EXPECT_EQ(tile_width(768, 768), 256);
-    EXPECT_EQ(tile_width(128, 132 * 2 * 128), 256);
-    EXPECT_EQ(tile_width(128, 133 * 128), 256);
-    EXPECT_EQ(tile_width(1280, 132 * 13 * 2), 256);
+    struct Row { int M, N; bool wide; };
+    for (auto [M, N, wide] : {Row{65536, 2304, true}, {768, 768, true}, {128, 132 * 2 * 128, true}, {128, 133 * 128, true},
+                              {1280, 132 * 13 * 2, true}})
+        EXPECT_EQ(linear_wide(M, N, 132), wide) << M << " " << N;
     EXPECT_EQ(linear_parts(18, 132, 65536), 7);            // 126 of 132 places
     EXPECT_EQ(linear_parts(1, 132, 300), 1);               // too short
     EXPECT_EQ(linear_parts(132 * 4, 132, 65536), 1);       // no idle place to fill

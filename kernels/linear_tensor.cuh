@@ -6,9 +6,12 @@
 // on whole vectors. Where c has too few tiles for the GPU, blocks share a tile by splitting k; their sums are added
 // in order of k.
 #pragma once
+#include <map>
+#include <tuple>
 #include "linear_epilogue.cuh"
 #include "linear_few.cuh"
 #include "linear_operand.cuh"
+#include "linear_time.cuh"
 
 template <int warps_m, int warps_n>
 struct LinearTensor {
@@ -192,45 +195,71 @@ inline int linear_parts(int tiles, int slots, int K) {
     return best;
 }
 
-// Calls `then` with the tile that keeps the GPU busiest. Wide ones need less of a and b.
+// Of the tiles the wide one needs less of a and b, the square one leaves less of the GPU idle; both add in the same order
+// of k, and so give the same bits.
+using LinearWide = LinearTensor<2, 4>;
+using LinearSquare = LinearTensor<2, 2>;
+template <class Shape> int linear_tiles(int M, int N) { return ceil_div(M, Shape::m) * ceil_div(N, Shape::n); }
 template <class Then>
-void by_linear_tile(int M, int N, int sm_count, Then then) {
-    using Wide = LinearTensor<2, 4>;
-    using Square = LinearTensor<2, 2>;
-    const int wide = ceil_div(M, Wide::m) * ceil_div(N, Wide::n),
-              square = ceil_div(M, Square::m) * ceil_div(N, Square::n);
-    if (ceil_div(wide, sm_count * Wide::blocks) <= ceil_div(square, sm_count * Square::blocks)) then(Wide{}, wide);
-    else then(Square{}, square);
+void with_linear_tile(bool wide, Then then) {
+    if (wide) then(LinearWide{});
+    else then(LinearSquare{});
+}
+
+// The one of fewer rounds of blocks, for products that are not measured.
+inline bool linear_wide(int M, int N, int sm_count) {
+    return ceil_div(linear_tiles<LinearWide>(M, N), sm_count * LinearWide::blocks) <=
+           ceil_div(linear_tiles<LinearSquare>(M, N), sm_count * LinearSquare::blocks);
+}
+
+// The faster one, measured once for every `kind` of product and shape. run(shape) does the product.
+struct LinearMeasured { std::map<std::tuple<std::type_index, int, int, int>, bool> wide; };
+template <class Run>
+bool linear_faster(std::type_index kind, int M, int N, int K, Run run, const Gpu<bf16>& on) {
+    auto& known = on.template kept<LinearMeasured>().wide;
+    const std::tuple key(kind, M, N, K);
+    if (const auto found = known.find(key); found != known.end()) return found->second;
+    const auto seconds = [&](auto shape) { return seconds_of([&] { run(shape); }, on); };
+    return known[key] = seconds(LinearWide{}) <= seconds(LinearSquare{});
 }
 
 template <class Shape, class A, class B, class Epilogue>
 void linear_tensor_by(const Epilogue& epilogue, const A& a, const B& b, int K, const Gpu<bf16>& on) {
-    launch(linear_tensor_kernel<Shape, A, B, Epilogue>, ceil_div(a.outers, Shape::m) * ceil_div(b.outers, Shape::n),
-           Shape::threads, Shape::bytes, on, epilogue, a, b, K, K);
+    launch(linear_tensor_kernel<Shape, A, B, Epilogue>, linear_tiles<Shape>(a.outers, b.outers), Shape::threads,
+           Shape::bytes, on, epilogue, a, b, K, K);
 }
 
 template <class A, class B, class Epilogue>
 void linear_tensor(const Epilogue& epilogue, const A& a, const B& b, int K, const Gpu<bf16>& on) {
+    const int M = a.outers, N = b.outers;
     if constexpr (A::along == Along::k && B::along == Along::k)
-        if (a.outers <= linear_few) return linear_few_product(epilogue, a.data, b, a.outers, K, on);
-    by_linear_tile(a.outers, b.outers, on.sm_count,
-                   [&](auto shape, int) { linear_tensor_by<decltype(shape)>(epilogue, a, b, K, on); });
+        if (M <= linear_few) return linear_few_product(epilogue, a.data, b, M, K, on);
+    const auto run = [&](auto shape) { linear_tensor_by<decltype(shape)>(epilogue, a, b, K, on); };
+    with_linear_tile(linear_worth_timing(M, N, K, on) ? linear_faster(typeid(linear_tensor<A, B, Epilogue>), M, N, K, run, on)
+                                                     : linear_wide(M, N, on.sm_count), run);
 }
 
-// c += a . b, or =
+// c += a . b, or =. Into how many parts k is split depends on the shape alone, as they determine the bits.
 template <class A, class B>
 void linear_tensor_sum(float* c, const A& a, const B& b, int K, const Gpu<bf16>& on) {
-    by_linear_tile(a.outers, b.outers, on.sm_count, [&](auto shape, int tiles) {
-        using Shape = decltype(shape);
-        const int parts = linear_parts(tiles, on.sm_count * Shape::blocks, K);
-        const int k_of_block = round_up(ceil_div(K, parts), Shape::k);
-        const size_t n = size_t(a.outers) * b.outers;
-        float* partial = parts > 1 ? on.template scratch<float>(parts * n) : nullptr;
-        launch(linear_tensor_kernel<Shape, A, B, LinearSum>, dim3(tiles, ceil_div(K, k_of_block)), Shape::threads,
-               Shape::bytes, on, LinearSum{partial ? partial : c, partial ? n : 0, on.into, b.outers}, a, b, K,
-               k_of_block);
-        if (partial)
-            launch(linear_partials_kernel<8>, flat_grid<8>(n), flat_block, 0, on, c, partial, on.into, n,
-                   ceil_div(K, k_of_block));
+    const int M = a.outers, N = b.outers;
+    const size_t n = size_t(M) * N;
+    const bool wide = linear_wide(M, N, on.sm_count);
+    int parts = 1;
+    with_linear_tile(wide, [&]<class Shape>(Shape) {
+        parts = linear_parts(linear_tiles<Shape>(M, N), on.sm_count * Shape::blocks, K);
     });
+    const int k_of_block = round_up(ceil_div(K, parts), LinearWide::k);
+    parts = ceil_div(K, k_of_block);
+    float* partial = parts > 1 ? on.template scratch<float>(parts * n) : nullptr;
+    const LinearSum sum{partial ? partial : c, partial ? n : 0, on.into, N};
+    const auto run = [&]<class Shape>(Shape) {
+        launch(linear_tensor_kernel<Shape, A, B, LinearSum>, dim3(linear_tiles<Shape>(M, N), parts), Shape::threads,
+               Shape::bytes, on, sum, a, b, K, k_of_block);
+    };
+    const bool repeatable = partial || on.into == Into::assign;
+    with_linear_tile(repeatable && linear_worth_timing(M, N, K, on)
+                         ? linear_faster(typeid(linear_tensor_sum<A, B>), M, N, K, run, on) : wide, run);
+    if (partial)
+        launch(linear_partials_kernel<8>, flat_grid<8>(n), flat_block, 0, on, c, partial, on.into, n, parts);
 }
