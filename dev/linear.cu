@@ -174,8 +174,9 @@ TEST(linear, tiles_are_measured_once) {
 // The tile's choice and the splitting, at the sizes of GPT-2 124M (64 x 1024 tokens) on 132 multiprocessors.
 TEST(linear, plans) {
     struct Row { int M, N; bool wide; };
-    for (auto [M, N, wide] : {Row{65536, 2304, true}, {768, 768, true}, {128, 132 * 2 * 128, true}, {128, 133 * 128, true},
-                              {1280, 132 * 13 * 2, true}})
+    const Row rows[] = {{65536, 2304, true}, {768, 768, true}, {128, 132 * 2 * 128, true}, {128, 133 * 128, true},
+                        {1280, 132 * 13 * 2, true}, {128 * 133, 128, false}};
+    for (auto [M, N, wide] : rows)
         EXPECT_EQ(linear_wide(M, N, 132), wide) << M << " " << N;
     EXPECT_EQ(linear_parts(18, 132, 65536), 7);            // 126 of 132 places
     EXPECT_EQ(linear_parts(1, 132, 300), 1);               // too short

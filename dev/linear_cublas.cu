@@ -85,7 +85,8 @@ TEST_F(linear_cublas, gelu) {
     EXPECT_EQ(fused_gelus(), 0);
     EXPECT_GT(count(CublasEpilogue::bias), 0);
     struct Row { int capability; bool fused; };
-    for (auto [capability, fused] : {Row{80, false}, {89, false}, {90, true}, {100, true}, {103, true}, {120, false}}) {
+    const Row rows[] = {{80, false}, {89, false}, {90, true}, {100, true}, {103, true}, {120, false}};
+    for (auto [capability, fused] : rows) {
         fake.calls.clear();
         check<bf16>(17, 16, 8, capability);
         EXPECT_EQ(fused_gelus(), fused ? 9 : 0) << capability;     // three, three times
@@ -97,8 +98,8 @@ TEST_F(linear_cublas, swiglu) {
     Gpu<bf16> on;
     on.cublas = &fake_cublas;
     struct Row { int capability, flops; bool fused; };
-    for (auto [capability, flops, fused] : {Row{90, 1024, true}, {90, 1280, false}, {100, 4096, false}, {80, 3072, true},
-                                            {80, 8192, false}, {120, 3072, true}}) {
+    const Row rows[] = {{90, 1024, true}, {90, 1280, false}, {100, 4096, false}, {80, 3072, true}, {80, 8192, false}, {120, 3072, true}};
+    for (auto [capability, flops, fused] : rows) {
         on.capability = capability;
         EXPECT_EQ(linear_fuses_swiglu(flops, on), fused) << capability << " " << flops;
     }
