@@ -117,6 +117,7 @@ double step_limit(const BenchModel& model, const Ceilings& gpu) {
 
 BENCH(kernels) {
     const std::optional<Ceilings>& gpu = ceilings();
+    if (gpu && !installed_cublas().table) std::printf("left out: cuBLAS (%s)\n", installed_cublas().reason.c_str());
     size_t failed = 0;
     for (const BenchModel& model : bench_models()) {
         std::vector<KernelTime> times;

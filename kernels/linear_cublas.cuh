@@ -214,7 +214,8 @@ template <class T> bool cublas_is_ahead(const Gpu<T>& on) { return on.capability
 template <class T> bool cublas_fuses_gelu(const Gpu<T>& on) { return uses_cublas(on) && cublas_is_ahead(on); }
 
 // cuBLAS knows no SwiGLU. Is our product with it faster than cuBLAS's and a kernel behind it, which costs 4 bytes of
-// memory traffic more? Ours takes longer for each of its `flops` between them, as long as so many bytes.
+// memory traffic more? For each of its `flops` between them ours takes longer, by the time of so many bytes (there as an
+// H100 measured it: dev/doc/gemm.md; elsewhere by guess).
 template <class T> bool linear_fuses_swiglu(int flops, const Gpu<T>& on) {
     return !uses_cublas(on) || flops * (cublas_is_ahead(on) ? 3.5e-3 : 1e-3) < 4;
 }
