@@ -65,8 +65,9 @@ GTEST := -l$(if $(PORTABLE),:libgtest.a,gtest)
 
 # Kernels for the CPU: compiled by the host compiler against dev/simt, which runs them and is never instrumented itself.
 SIMT_FLAGS := $(if $(filter address,$(SANITIZE)),-DSIMT_ASAN)$(if $(filter thread,$(SANITIZE)),-DSIMT_TSAN)
-# Kernels for a GPU.
-CODE = $(foreach a,$(GPU_ARCH),-gencode arch=compute_$(a:compute_%=%),code=$(if $(filter compute_%,$(a)),$(a),sm_$(a)))
+# Kernels for a GPU. In a bundle, those of the tests' own are compiled by the driver on Blackwell: they would be too much.
+ARCHS = $(if $(and $(PORTABLE),$(filter dev/%,$<)),$(filter-out 100 120,$(GPU_ARCH)),$(GPU_ARCH))
+CODE = $(foreach a,$(ARCHS),-gencode arch=compute_$(a:compute_%=%),code=$(if $(filter compute_%,$(a)),$(a),sm_$(a)))
 NVCC_FLAGS = $(COMMON) --expt-relaxed-constexpr -t 0 $(CODE) -Xcompiler -march=$(ARCH),-fopenmp,-Wno-unknown-pragmas \
               $(if $(filter 1,$(WERROR)),-Werror all-warnings) $(COMPRESS)
 
@@ -102,8 +103,10 @@ $(PROGRAM)test_gpt_simt: $(BUILD)/simt/test_gpt.o $(KERNELS:%.cu=$(BUILD)/simt/%
 	$(CXX) $(FLAGS) $(SANITIZER_LINK) -o $@ $^ -lgtest -lboost_context $(LIBS)
 
 ifneq ($(NVCC),)
-# cuBLASLt where the toolkit has it: kernels/gpu.cuh looks for the same header.
-CUDA_LIBS := $(LIBS) $(if $(wildcard $(TOOLKIT)/include/cublasLt.h),-lcublasLt -Xlinker -rpath$(comma)$(TOOLKIT)/lib64) $(CUDNN_LIBS)
+# cuBLASLt where nvcc finds it.
+CUBLAS = $(call once,CUBLAS,$(NVCC) -E -x cu -include cublasLt.h /dev/null >/dev/null 2>&1 && echo -DGPT_CUBLAS)
+NVCC_FLAGS += $(CUBLAS)
+CUDA_LIBS = $(LIBS) $(if $(CUBLAS),-lcublasLt -Xlinker -rpath$(comma)$(TOOLKIT)/lib64$(comma)-rpath$(comma)$(TOOLKIT)/lib) $(CUDNN_LIBS)
 
 $(PROGRAM)train_gpt: $(BUILD)/cuda/train_gpt.o $(KERNELS:%.cu=$(BUILD)/cuda/%.o) $(HOST)
 	$(NVCC) $(CODE) $(OPENMP) -o $@ $^ $(CUDA_LIBS)

@@ -43,8 +43,9 @@ cp -r dev/oracle/*.safetensors dev/oracle/models dev/oracle/*.json bundle/dev/or
 cp dev/data/*.sh bundle/dev/data/
 cat >bundle/README <<TEXT
 gpt.cu, ready to run on x86-64 Linux with an NVIDIA driver, on GPUs from Ampere (compute capability 8.0) on. Inside are
-kernels for $kernels. Machine code also runs on later GPUs of the same
-first number; for others the driver compiles the PTX, which takes minutes, once.
+kernels for $kernels. Machine code also runs on later GPUs
+of the same first number; for others the driver compiles the PTX, which takes minutes, once. Kernels that only tests
+have are PTX from 10.0 on.
 
     dev/gpu_check.sh                 checks everything and measures it, in less than 9 minutes
     ./train_gpt                      trains on the built-in stories

@@ -73,8 +73,8 @@ TEST_F(gpu_arch, of_this_machines_gpus) {
 
 TEST_F(gpu_arch, of_a_bundle) {
     Machine old("8.9", 0, cuda_12_4), current("", 0, cuda_13_0);
-    EXPECT_EQ(old.run("dev/gpu_arch.sh --portable nvcc 2>/dev/null"), "80 90a compute_90\n");
-    EXPECT_EQ(current.run("dev/gpu_arch.sh --portable nvcc 2>/dev/null"), "80 90a 100 120 compute_120\n");
+    EXPECT_EQ(old.run("dev/gpu_arch.sh --portable nvcc 2>/dev/null"), "80 90a compute_80\n");
+    EXPECT_EQ(current.run("dev/gpu_arch.sh --portable nvcc 2>/dev/null"), "80 90a 100 120 compute_80\n");
     EXPECT_EQ(current.run("dev/gpu_arch.sh --words 80 90a 120 compute_120"), "8.0, 9.0, 12.0, PTX from 12.0 on\n");
 }
 
@@ -92,11 +92,15 @@ TEST_F(gpu_arch, the_makefile_compiles_for_it) {
     EXPECT_TRUE(has(made, "wrapper nvcc " + flags + " ")) << made;                 // the link
     EXPECT_EQ(count(made, flags), count(made, "wrapper nvcc ")) << made;
     EXPECT_EQ(count(dry("train_gpt_simt"), "kernels for"), 0) << machine.output;
+    EXPECT_EQ(has(made, "-DGPT_CUBLAS"), has(made, "-lcublasLt")) << made;
     const std::string portable = dry("PORTABLE=1 bundle_folder");
     EXPECT_FALSE(has(portable, "compress-mode")) << portable;
-    EXPECT_TRUE(has(portable, "dev/bundle.sh " + (machine.at / "build") + " 80 90a compute_90\n")) << portable;
-    machine.script("nvcc", "case $1 in --help) echo '--compress-mode {default,size}' ;; *) echo compute_120 ;; esac");
-    EXPECT_TRUE(has(dry("PORTABLE=1 bundle_folder"), "--compress-mode=size")) << machine.output;
+    EXPECT_TRUE(has(portable, "dev/bundle.sh " + (machine.at / "build") + " 80 90a compute_80\n")) << portable;
+    machine.script("nvcc", "case $1 in --help) echo '--compress-mode {default,size}' ;; *) printf 'compute_100\\ncompute_120\\n' ;; esac");
+    const std::string current = dry("PORTABLE=1 bundle_folder");
+    EXPECT_TRUE(has(current, "--compress-mode=size")) << current;
+    EXPECT_EQ(has(current, "-DGPT_CUBLAS"), has(current, "-lcublasLt")) << current;
+    EXPECT_EQ(count(current, "code=sm_120"), 5) << current;        // three objects, two links; not the tests
 }
 
 }  // namespace

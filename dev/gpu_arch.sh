@@ -34,9 +34,9 @@ knows() { echo "$known" | grep -qx "$1"; }
 
 if [ "$portable" ]; then
     # Blackwell's two kinds run neither each other's machine code nor Hopper's.
-    newest=90 chosen="80 90a"
-    for arch in 100 120; do ! knows $arch || chosen="$chosen $arch" newest=$arch; done
-    chosen="$chosen compute_$newest" why="a bundle"
+    chosen="80 90a" why="a bundle"
+    for arch in 100 120; do ! knows $arch || chosen="$chosen $arch"; done
+    chosen="$chosen compute_80"
 else
     # A tool that cannot reach its driver says so where the numbers should be.
     capabilities=$(nvidia-smi --query-gpu=compute_cap --format=csv,noheader 2>/dev/null | tr -d ' \r' |

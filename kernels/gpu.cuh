@@ -13,8 +13,7 @@
 
 using bf16 = __nv_bfloat16;
 
-#if defined(__CUDACC__) && __has_include(<cublasLt.h>)
-#define GPT_CUBLAS
+#ifdef GPT_CUBLAS                               // the Makefile says so where nvcc finds cuBLASLt
 constexpr bool cublas_built = true;
 #else
 constexpr bool cublas_built = false;
