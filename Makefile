@@ -13,7 +13,7 @@
 #
 # Options:  DNNL=0         plain loops instead of oneDNN's matrix products on the CPU
 #           ARCH=...       -march of the CPU code (native)
-#           GPU_ARCH=...   architectures of the kernels, such as "80 90a" (this machine's GPU; without one, these two)
+#           GPU_ARCH=...   architectures of the kernels, such as "80 90a compute_90" (dev/gpu_arch.sh: this machine's GPUs)
 #           USE_CUDNN=1    cuDNN's attention is timed beside ours by `make bench`; CUDNN_INCLUDE and CUDNN_LIB name its folders,
 #                          and that of cudnn-frontend, where compilers do not look for them
 #           WERROR=1       warnings are errors
@@ -25,8 +25,11 @@ DNNL ?= 1
 BUILD ?= build
 CXX ?= g++
 NVCC ?= $(shell command -v nvcc || ls /usr/local/cuda/bin/nvcc 2>/dev/null)
-GPU := $(shell nvidia-smi -L 2>/dev/null | head -n 1)
-GPU_ARCH ?= $(if $(GPU),native,80 90a)
+TOOLKIT := $(abspath $(dir $(realpath $(shell command -v $(lastword $(NVCC)))))..)
+GPU := $(shell nvidia-smi -L 2>/dev/null | grep '^GPU ')
+# What a command prints. It runs once, when the variable is first needed.
+once = $(eval $(1) := $(shell $(2)))$($(1))
+GPU_ARCH ?= $(call once,GPU_ARCH,dev/gpu_arch.sh $(NVCC))
 # Sanitizers and DEBUG have a build folder of their own, with their programs in it.
 ifneq ($(SANITIZE)$(DEBUG),)
 BUILD := $(BUILD)/$(or $(SANITIZE),debug)
@@ -38,7 +41,9 @@ BUILD := $(BUILD)/portable
 PROGRAM := $(BUILD)/
 ARCH := x86-64-v3
 DNNL := 0
-GPU_ARCH := 80 90a
+GPU_ARCH = $(call once,GPU_ARCH,dev/gpu_arch.sh --portable $(NVCC))
+# A flag that nvcc has since CUDA 12.8.
+COMPRESS = $(call once,COMPRESS,$(NVCC) --help | grep -q -e --compress-mode && echo --compress-mode=size)
 endif
 
 # g++ 12 sees overlapping copies in std::string's operator+ where there are none (GCC bug 105651).
@@ -60,11 +65,11 @@ GTEST := -l$(if $(PORTABLE),:libgtest.a,gtest)
 
 # Kernels for the CPU: compiled by the host compiler against dev/simt, which runs them and is never instrumented itself.
 SIMT_FLAGS := $(if $(filter address,$(SANITIZE)),-DSIMT_ASAN)$(if $(filter thread,$(SANITIZE)),-DSIMT_TSAN)
-# Kernels for a GPU.
-CODE := $(if $(filter native,$(GPU_ARCH)),-arch=native,$(foreach a,$(GPU_ARCH),-gencode arch=compute_$(a),code=sm_$(a)) \
-        -gencode arch=compute_$(firstword $(GPU_ARCH)),code=compute_$(firstword $(GPU_ARCH)))
-NVCC_FLAGS := $(COMMON) --expt-relaxed-constexpr -t 0 $(CODE) -Xcompiler -march=$(ARCH),-fopenmp,-Wno-unknown-pragmas \
-              $(if $(filter 1,$(WERROR)),-Werror all-warnings) $(if $(PORTABLE),--compress-mode=size)
+# Kernels for a GPU. In a bundle, those of the tests' own are compiled by the driver on Blackwell: they would be too much.
+ARCHS = $(if $(and $(PORTABLE),$(filter dev/%,$<)),$(filter-out 100 120,$(GPU_ARCH)),$(GPU_ARCH))
+CODE = $(foreach a,$(ARCHS),-gencode arch=compute_$(a:compute_%=%),code=$(if $(filter compute_%,$(a)),$(a),sm_$(a)))
+NVCC_FLAGS = $(COMMON) --expt-relaxed-constexpr -t 0 $(CODE) -Xcompiler -march=$(ARCH),-fopenmp,-Wno-unknown-pragmas \
+              $(if $(filter 1,$(WERROR)),-Werror all-warnings) $(COMPRESS)
 
 # Source lines for profilers and compute-sanitizer. In the tests of a bundle they would be half of it.
 LINES = $(if $(and $(PORTABLE),$(filter dev/%,$<)),,-lineinfo)
@@ -87,7 +92,7 @@ FUZZ_HOST := $(patsubst %.cpp,$(BUILD)/fuzz/%.o,$(filter-out host/commands.cpp,$
 FUZZ_TARGETS := $(patsubst dev/fuzz/%.cpp,$(BUILD)/fuzz/%,$(wildcard dev/fuzz/*.cpp))
 SECONDS_EACH ?= 600
 
-.PHONY: all test bench bundle fuzz format clean setup fuzz_setup
+.PHONY: all test bench bundle bundle_folder fuzz format clean setup fuzz_setup
 .DELETE_ON_ERROR:
 all: $(PROGRAM)train_gpt $(PROGRAM)test_gpt
 
@@ -99,7 +104,7 @@ $(PROGRAM)test_gpt_simt: $(BUILD)/simt/test_gpt.o $(KERNELS:%.cu=$(BUILD)/simt/%
 
 ifneq ($(NVCC),)
 # Where a program looks last for cuBLASLt, which it loads when it runs.
-NVCC_FLAGS += -DGPT_TOOLKIT='"$(abspath $(dir $(lastword $(NVCC)))..)"'
+NVCC_FLAGS += -DGPT_TOOLKIT='"$(TOOLKIT)"'
 CUDA_LIBS := $(LIBS) $(CUDNN_LIBS)
 
 $(PROGRAM)train_gpt: $(BUILD)/cuda/train_gpt.o $(KERNELS:%.cu=$(BUILD)/cuda/%.o) $(HOST)
@@ -121,8 +126,10 @@ bench: $(PROGRAM)test_gpt
 
 bundle:
 	$(if $(NVCC),,$(error a bundle needs nvcc))
-	$(MAKE) PORTABLE=1 $(BUILD)/portable/train_gpt $(BUILD)/portable/test_gpt
-	dev/bundle.sh $(BUILD)/portable
+	$(MAKE) PORTABLE=1 bundle_folder
+
+bundle_folder: $(PROGRAM)train_gpt $(PROGRAM)test_gpt
+	dev/bundle.sh $(BUILD) $(GPU_ARCH)
 
 fuzz: $(FUZZ_TARGETS)
 	dev/fuzz/fuzz.sh $(SECONDS_EACH) $(BUILD)/fuzz $(notdir $(FUZZ_TARGETS))

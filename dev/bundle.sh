@@ -1,8 +1,8 @@
 #!/bin/sh
 # Makes bundle/, for a GPU machine where nothing can be built or installed: the portable programs, what their tests
-# read, and the scripts. Called by `make bundle`, with the folder of the programs.
+# read, and the scripts. Called by `make bundle`, with the folder of the programs and the architectures of their kernels.
 #
-#   dev/bundle.sh FOLDER         makes it, and checks that it is small and needs nothing but glibc and CUDA
+#   dev/bundle.sh FOLDER ARCH... makes it, and checks that it is small and needs nothing but glibc and CUDA
 #   dev/bundle.sh --trial        runs its CPU parts in a root that holds nothing else (needs root, or user namespaces)
 set -eu
 
@@ -33,14 +33,19 @@ if [ "$1" = --trial ]; then
 fi
 
 programs=$1
+shift
+kernels=$(dev/gpu_arch.sh --words "$@")
 rm -rf bundle
 mkdir -p bundle/dev/oracle bundle/dev/data
 cp "$programs/train_gpt" "$programs/test_gpt" bundle/
 cp dev/gpu_check.sh dev/profile.sh bundle/dev/
 cp -r dev/oracle/*.safetensors dev/oracle/models dev/oracle/*.json bundle/dev/oracle/
 cp dev/data/*.sh bundle/dev/data/
-cat >bundle/README <<'TEXT'
-gpt.cu, ready to run on x86-64 Linux with an NVIDIA driver, on GPUs from Ampere (sm_80) on.
+cat >bundle/README <<TEXT
+gpt.cu, ready to run on x86-64 Linux with an NVIDIA driver, on GPUs from Ampere (compute capability 8.0) on. Inside are
+kernels for $kernels. Machine code also runs on later GPUs
+of the same first number; for others the driver compiles the PTX, which takes minutes, once. Kernels that only tests
+have are PTX from 10.0 on.
 
     dev/gpu_check.sh                 checks everything and measures it, in less than 9 minutes
     ./train_gpt                      trains on the built-in stories
@@ -56,4 +61,4 @@ foreign=$(for p in bundle/train_gpt bundle/test_gpt; do outside $p; done | sort 
 [ "$size" -le 60 ] || { echo "error: bundle: $size MiB are more than 60" >&2; exit 1; }
 cuda=$(for p in bundle/train_gpt bundle/test_gpt; do outside $p; done | sort -u | tr '\n' ' ')
 needs=$(glibc bundle/train_gpt bundle/test_gpt)
-echo "bundle: $size MiB, needs $needs or newer, and of CUDA: ${cuda:-the driver alone}"
+echo "bundle: $size MiB, needs $needs or newer, and of CUDA: ${cuda:-the driver alone}; kernels for $kernels"

@@ -32,7 +32,7 @@ void check_cross_entropy(int N, int V, int P) {
 TEST(cross_entropy, kernels) {
     struct Shape { int N, V, P; };
     for (auto [N, V, P] :
-         {Shape{1, 1, 1}, {3, 8, 8}, {9, 65, 128}, {5, 257, 259}, {2, 5000, 5120}, {2, 50257, 50304}}) {
+         std::vector<Shape>{{1, 1, 1}, {3, 8, 8}, {9, 65, 128}, {5, 257, 259}, {2, 5000, 5120}, {2, 50257, 50304}}) {
         check_cross_entropy<float>(N, V, P);
         check_cross_entropy<bf16>(N, V, P);
     }

@@ -6,6 +6,11 @@
 
 template <int W, class T> __global__ void cuda_error_test_kernel(T*) {}
 __global__ void cuda_error_plain(int) {}
+__global__ void cuda_error_own_shared(int* out) {
+    __shared__ int own[1024];
+    own[threadIdx.x] = int(threadIdx.x);
+    if (out) *out = own[31 - threadIdx.x];
+}
 
 namespace {
 
@@ -65,6 +70,12 @@ TEST(cuda_error, launches_that_no_gpu_can_do) {
     expect_refused({1, 65536}, 32, 0, {"blocks along y"});
     expect_refused(1, {64, 32}, 0, {"2048 threads in a block"});
     expect_refused(1, 32, 1 << 20, {"cuda_error_test: needs 1048576 bytes of shared memory"});
+    const Gpu<float> on;                                          // a kernel's own shared memory counts
+    int* const none = nullptr;
+    launch(cuda_error_own_shared, 1, 32, on.shared_limit - 4096, on, none);
+    on.synchronize();
+    expect_error(Exit::device, {"cuda_error_own_shared: needs ", " bytes of shared memory in a block"},
+                 [&] { launch(cuda_error_own_shared, 1, 32, on.shared_limit - 4095, on, none); });
 }
 
 TEST(cuda_error, a_refused_launch_names_layer_and_sizes) {

@@ -42,12 +42,12 @@ void check_embedding(int B, int TT, int C, int V, Tokens tokens) {
 
 TEST(embedding, kernels) {
     struct Shape { int B, T, C, V; Tokens tokens; };
-    for (auto [B, T, C, V, tokens] : {Shape{1, 1, 1, 1, Tokens::any},
-                                      {3, 7, 72, 300, Tokens::any},
-                                      {2, 65, 33, 300, Tokens::few},
-                                      {70, 2, 8, 5, Tokens::one},
-                                      {2, 32, 16, 50257, Tokens::any},
-                                      {5, 130, 264, 65, Tokens::any}}) {
+    for (auto [B, T, C, V, tokens] : std::vector<Shape>{{1, 1, 1, 1, Tokens::any},
+                                                        {3, 7, 72, 300, Tokens::any},
+                                                        {2, 65, 33, 300, Tokens::few},
+                                                        {70, 2, 8, 5, Tokens::one},
+                                                        {2, 32, 16, 50257, Tokens::any},
+                                                        {5, 130, 264, 65, Tokens::any}}) {
         check_embedding<float>(B, T, C, V, tokens);
         check_embedding<bf16>(B, T, C, V, tokens);
     }

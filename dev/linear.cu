@@ -29,12 +29,12 @@ void check_linear(int N, int C, int OC, Bias has, Gemm gemm, Into into = Into::a
 
 TEST(linear, kernels) {
     struct Shape { int N, C, OC; Bias bias; };
-    for (auto [N, C, OC, bias] : {Shape{1, 1, 1, Bias::yes},
-                                  {7, 72, 40, Bias::yes},
-                                  {65, 33, 129, Bias::no},
-                                  {100, 64, 192, Bias::yes},
-                                  {3, 256, 1024, Bias::no},
-                                  {40, 768, 24, Bias::yes}}) {
+    for (auto [N, C, OC, bias] : std::vector<Shape>{{1, 1, 1, Bias::yes},
+                                                    {7, 72, 40, Bias::yes},
+                                                    {65, 33, 129, Bias::no},
+                                                    {100, 64, 192, Bias::yes},
+                                                    {3, 256, 1024, Bias::no},
+                                                    {40, 768, 24, Bias::yes}}) {
         for (const Gemm gemm : gemms()) {
             check_linear<float>(N, C, OC, bias, gemm);
             check_linear<bf16>(N, C, OC, bias, gemm);
@@ -45,7 +45,8 @@ TEST(linear, kernels) {
 // What the tensor cores do: around the edges of their tiles, and weights' gradients whose sum is split.
 TEST(linear, tensor) {
     struct Shape { int N, C, OC; };
-    for (auto [N, C, OC] : {Shape{17, 8, 8}, {128, 32, 128}, {129, 40, 264}, {31, 136, 8}, {2053, 8, 16}, {4100, 16, 8}})
+    for (auto [N, C, OC] :
+         std::vector<Shape>{{17, 8, 8}, {128, 32, 128}, {129, 40, 264}, {31, 136, 8}, {2053, 8, 16}, {4100, 16, 8}})
         for (const Gemm gemm : gemms()) check_linear<bf16>(N, C, OC, Bias::yes, gemm);
 }
 
@@ -61,7 +62,8 @@ TEST(linear, assigned_gradients) {
 // Few rows, as in generation: around the edges of a block's outputs and of the steps of its warps along k.
 TEST(linear, few_rows) {
     struct Shape { int N, C, OC; };
-    for (auto [N, C, OC] : {Shape{1, 8, 8}, {1, 33, 5}, {2, 1032, 24}, {8, 776, 40}, {9, 264, 72}, {linear_few, 2056, 16}})
+    for (auto [N, C, OC] :
+         std::vector<Shape>{{1, 8, 8}, {1, 33, 5}, {2, 1032, 24}, {8, 776, 40}, {9, 264, 72}, {linear_few, 2056, 16}})
         for (const Bias bias : {Bias::yes, Bias::no})
             for (const Gemm gemm : gemms()) {
                 check_linear<float>(N, C, OC, bias, gemm);

@@ -34,13 +34,14 @@ void check_qk_norm(int N, int NH, int NKV, int HS) {
 
 TEST(qk_norm, kernels) {
     struct Shape { int N, NH, NKV, HS; };
-    for (auto [N, NH, NKV, HS] : {Shape{1, 1, 1, 1},
-                                  {7, 3, 1, 6},
-                                  {33, 4, 2, 40},
-                                  {5, 8, 8, 64},
-                                  {90, 16, 8, 128}, {100, 4, 1, 128},
-                                  {3, 2, 1, 251},
-                                  {3, 2, 1, 256}}) {
+    for (auto [N, NH, NKV, HS] : std::vector<Shape>{{1, 1, 1, 1},
+                                                    {7, 3, 1, 6},
+                                                    {33, 4, 2, 40},
+                                                    {5, 8, 8, 64},
+                                                    {90, 16, 8, 128},
+                                                    {100, 4, 1, 128},
+                                                    {3, 2, 1, 251},
+                                                    {3, 2, 1, 256}}) {
         check_qk_norm<float>(N, NH, NKV, HS);
         check_qk_norm<bf16>(N, NH, NKV, HS);
     }

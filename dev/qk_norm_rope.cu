@@ -41,8 +41,13 @@ void check_qk_norm_rope(RopePairs pairs, int N, int NH, int NKV, int HS) {
 TEST(qk_norm_rope, kernels) {
     struct Shape { int N, NH, NKV, HS; };
     for (RopePairs pairs : {RopePairs::half, RopePairs::interleaved})
-        for (auto [N, NH, NKV, HS] :
-             {Shape{1, 1, 1, 2}, {7, 3, 1, 6}, {33, 4, 2, 48}, {90, 16, 8, 128}, {100, 4, 1, 128}, {3, 2, 1, 254}, {3, 2, 1, 256}}) {
+        for (auto [N, NH, NKV, HS] : std::vector<Shape>{{1, 1, 1, 2},
+                                                        {7, 3, 1, 6},
+                                                        {33, 4, 2, 48},
+                                                        {90, 16, 8, 128},
+                                                        {100, 4, 1, 128},
+                                                        {3, 2, 1, 254},
+                                                        {3, 2, 1, 256}}) {
             check_qk_norm_rope<float>(pairs, N, NH, NKV, HS);
             check_qk_norm_rope<bf16>(pairs, N, NH, NKV, HS);
         }

@@ -36,7 +36,7 @@ TEST(sampling, kernels) {
         check_sampling<float>(7, 65, 128, how, 3);
         check_sampling<bf16>(3, 257, 259, how, 3);
     }
-    for (auto [B, V, P] : {Shape{1, 1, 1}, {1, 5000, 5120}})
+    for (auto [B, V, P] : std::vector<Shape>{{1, 1, 1}, {1, 5000, 5120}})
         for (const Sampling& how : {hows[0], hows[6]}) {
             check_sampling<float>(B, V, P, how, 3);
             check_sampling<bf16>(B, V, P, how, 3);

@@ -36,7 +36,8 @@ void check_sdpa(int B, int TT, int S, int HS, int VS, Mask has) {
 
 TEST(sdpa, kernels) {
     struct Shape { int B, T, S, HS, VS; };
-    for (auto [B, T, S, HS, VS] : {Shape{1, 1, 1, 1, 1}, {2, 7, 9, 6, 5}, {3, 16, 40, 64, 64}, {1, 5, 300, 16, 130}}) {
+    for (auto [B, T, S, HS, VS] :
+         std::vector<Shape>{{1, 1, 1, 1, 1}, {2, 7, 9, 6, 5}, {3, 16, 40, 64, 64}, {1, 5, 300, 16, 130}}) {
         check_sdpa<float>(B, T, S, HS, VS, Mask::none);
         check_sdpa<float>(B, T, S, HS, VS, Mask::some);
         check_sdpa<bf16>(B, T, S, HS, VS, Mask::some);

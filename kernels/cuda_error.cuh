@@ -97,10 +97,12 @@ inline std::string layer_of(const void* kernel) {
 inline void check_launch(const void* kernel, dim3 grid, dim3 block, size_t shared_bytes, size_t shared_limit) {
     struct Limit { const char* what; size_t value, most; const char* hint; };
     const char* const fewer = "try a smaller --batch";
-    for (const Limit& l : {Limit{"blocks along x", grid.x, 0x7fffffff, fewer}, {"blocks along y", grid.y, 65535, fewer},
-                           {"blocks along z", grid.z, 65535, fewer},
-                           {"threads in a block", size_t(block.x) * block.y * block.z, 1024, "please report"},
-                           {"bytes of shared memory in a block", shared_bytes, shared_limit, "--dtype bf16 needs less"}})
+    const Limit limits[] = {{"blocks along x", grid.x, 0x7fffffff, fewer},
+                            {"blocks along y", grid.y, 65535, fewer},
+                            {"blocks along z", grid.z, 65535, fewer},
+                            {"threads in a block", size_t(block.x) * block.y * block.z, 1024, "please report"},
+                            {"bytes of shared memory in a block", shared_bytes, shared_limit, "--dtype bf16 needs less"}};
+    for (const Limit& l : limits)
         if (l.value > l.most)
             throw Error(Exit::device, layer_of(kernel), "needs " + std::to_string(l.value) + " " + l.what +
                         ", this GPU can do " + std::to_string(l.most), l.hint);

@@ -5,6 +5,7 @@
 #include <cuda_runtime.h>
 #include <map>
 #include <typeindex>
+#include <unordered_map>
 #include "../host/device.h"
 #include "cuda_error.cuh"
 #include "timeline.cuh"
@@ -135,6 +136,19 @@ public:
         return *static_cast<U*>(it.get());
     }
 
+    // Bytes of shared memory that a kernel and the functions it calls declare. When first asked, it also lets the kernel
+    // have all that a block can: if nobody did, it would get 48 KiB, and these bytes are among them.
+    template <class... P>
+    size_t own_shared(void (*kernel)(P...)) const {
+        const void* const address = reinterpret_cast<const void*>(kernel);
+        if (const auto known = state->own_shared.find(address); known != state->own_shared.end()) return known->second;
+        cudaFuncAttributes attributes = {};
+        CUDA(cudaFuncGetAttributes(&attributes, kernel));
+        const size_t own = attributes.sharedSizeBytes;
+        CUDA(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, shared_limit - int(own)));
+        return state->own_shared[address] = own;
+    }
+
 private:
     template <class Work>
     void record(Recording& recording, Work work) const {
@@ -159,6 +173,7 @@ private:
         cudaStream_t stream = nullptr;
         std::vector<void*> blocks, host_blocks;
         std::map<std::type_index, std::shared_ptr<void>> kept;
+        std::unordered_map<const void*, size_t> own_shared;
         void* workspace = nullptr;
         size_t workspace_bytes = 0;
         Timeline* timeline = nullptr;
@@ -178,21 +193,13 @@ private:
     std::shared_ptr<State> state = std::make_shared<State>();
 };
 
-// Lets a kernel have so much dynamic shared memory: above 48 KiB it must ask.
-template <class... P>
-void allow_shared(void (*kernel)(P...), size_t bytes) {
-    if (bytes > 48 * 1024)
-        CUDA(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, int(bytes)));
-}
-
 // Runs kernel(args...) on grid x block threads, in the order of `on`. A grid of no blocks is no work.
 template <class T, class... P, class... A>
 void launch(void (*kernel)(P...), dim3 grid, dim3 block, size_t shared_bytes, const Gpu<T>& on, A... args) {
     static_assert(sizeof...(P) == sizeof...(A), "one argument for every parameter of the kernel");
     if (size_t(grid.x) * grid.y * grid.z == 0) return;
     const void* const address = reinterpret_cast<const void*>(kernel);
-    check_launch(address, grid, block, shared_bytes, on.shared_limit);
-    allow_shared(kernel, shared_bytes);
+    check_launch(address, grid, block, on.own_shared(kernel) + shared_bytes, on.shared_limit);
     cudaLaunchConfig_t config = {};
     config.gridDim = grid;
     config.blockDim = block;
@@ -209,7 +216,7 @@ void launch(void (*kernel)(P...), dim3 grid, dim3 block, size_t shared_bytes, co
 // more would begin when most of the others are done.
 template <class T, class... P>
 int resident_blocks(void (*kernel)(P...), dim3 block, size_t shared_bytes, const Gpu<T>& on) {
-    allow_shared(kernel, shared_bytes);
+    on.own_shared(kernel);                      // may have shared_bytes now
     int of_one = 0;
     const int threads = int(block.x * block.y * block.z);
     CUDA(cudaOccupancyMaxActiveBlocksPerMultiprocessor(&of_one, kernel, threads, shared_bytes));

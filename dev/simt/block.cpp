@@ -53,6 +53,7 @@ void Block::run(const Launch& l, dim3 at, uint64_t number) {
     running = nullptr;
     if (!failure.error && living) failure = {719, "deadlock: no thread can go on" + describe_waiting()};
     if (!failure.error) failure.message = shared.damage(l);
+    shared.learn(l);
     if (!failure.message.empty() && !failure.error) failure.error = 700;
     if (failure.error) abandon_threads();
     launch = nullptr;

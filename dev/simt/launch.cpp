@@ -5,6 +5,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <mutex>
+#include <optional>
 #include <stdexcept>
 #include <string>
 #include <unordered_map>
@@ -19,18 +20,24 @@ namespace simt {
 namespace {
 
 struct Kernel {
+    const void* function = nullptr;
     std::string mangled, name;
-    size_t static_bytes = 0;
-    int dynamic_limit = int(static_shared_limit);   // cudaFuncSetAttribute raises it
+    size_t own_bytes = 0;
+    std::optional<size_t> asked;                    // by cudaFuncSetAttribute
+    size_t static_bytes() const { return own_bytes + called_shared_bytes(function); }
+    size_t dynamic_limit() const {
+        const size_t all = asked ? shared_limit : static_shared_limit, rest = all - std::min(static_bytes(), all);
+        return std::min(asked.value_or(rest), rest);
+    }
 };
 Kernel& kernel_of(const void* function) {
     static std::unordered_map<const void*, Kernel> kernels;
     Kernel& k = kernels[function];
     if (k.name.empty()) {
+        k.function = function;
         k.mangled = Symbols::mangled_name(function);
         k.name = Symbols::readable(k.mangled);
-        k.static_bytes = static_shared_bytes(k.mangled);
-        k.dynamic_limit -= int(std::min(k.static_bytes, static_shared_limit));
+        k.own_bytes = own_shared_bytes(k.mangled);
     }
     return k;
 }
@@ -59,7 +66,7 @@ cudaError_t check(const cudaLaunchConfig_t& config, const Kernel& kernel) {
     if (!g.x || !g.y || !g.z || !b.x || !b.y || !b.z) return cudaErrorInvalidConfiguration;
     if (g.x > 0x7fffffff || g.y > 65535 || g.z > 65535) return cudaErrorInvalidConfiguration;
     if (b.x > 1024 || b.y > 1024 || b.z > 64 || b.x * b.y * b.z > 1024) return cudaErrorInvalidConfiguration;
-    if (config.dynamicSmemBytes > size_t(kernel.dynamic_limit)) return cudaErrorInvalidValue;
+    if (config.dynamicSmemBytes > kernel.dynamic_limit()) return cudaErrorInvalidValue;
     return cudaSuccess;
 }
 
@@ -125,23 +132,30 @@ cudaError_t launch(const cudaLaunchConfig_t& config, const void* function, Call 
     const Kernel& kernel = kernel_of(function);
     if (const cudaError_t error = check(config, kernel)) return remember(error);
     Launch l{kernel.name, function, config.gridDim, config.blockDim, config.dynamicSmemBytes, order(), std::move(call), 0, 0};
-    return submit(config.stream, [l = std::move(l)] { return run_grid(l); });
+    return submit(config.stream, [l = std::move(l), kernel] {
+        const cudaError_t error = run_grid(l);
+        // What the functions that it calls declare is known only now: a GPU, which knows before, would not have started it.
+        if (error || l.shared_bytes <= kernel.dynamic_limit()) return error;
+        say(l.kernel + ": no GPU launches it with " + std::to_string(l.shared_bytes) + " bytes of dynamic shared memory beside " +
+            std::to_string(kernel.static_bytes()) + " static ones, " + (kernel.asked ? "by what it asked for" : "unless it asks first"));
+        return cudaErrorInvalidValue;
+    });
 }
 
 cudaError_t set_attribute(const void* function, cudaFuncAttribute attribute, int value) {
     if (attribute != cudaFuncAttributeMaxDynamicSharedMemorySize) return cudaSuccess;
     Kernel& k = kernel_of(function);
-    if (value < 0 || size_t(value) + k.static_bytes > shared_limit) return remember(cudaErrorInvalidValue);
-    k.dynamic_limit = value;
+    if (value < 0 || size_t(value) + k.static_bytes() > shared_limit) return remember(cudaErrorInvalidValue);
+    k.asked = size_t(value);
     return cudaSuccess;
 }
 
 cudaError_t get_attributes(cudaFuncAttributes* out, const void* function) {
     const Kernel& k = kernel_of(function);
     *out = {};
-    out->sharedSizeBytes = k.static_bytes;
+    out->sharedSizeBytes = k.static_bytes();
     out->maxThreadsPerBlock = 1024;
-    out->maxDynamicSharedSizeBytes = k.dynamic_limit;
+    out->maxDynamicSharedSizeBytes = int(k.dynamic_limit());
     out->ptxVersion = out->binaryVersion = 90;
     return cudaSuccess;
 }
@@ -152,7 +166,7 @@ const char* mangled_name(const void* function) { return kernel_of(function).mang
 
 cudaError_t blocks_per_multiprocessor(int* blocks, const void* function, int threads, size_t dynamic_bytes) {
     if (threads < 1 || threads > 1024) return remember(cudaErrorInvalidValue);
-    const size_t bytes = kernel_of(function).static_bytes + dynamic_bytes + 1024;
+    const size_t bytes = kernel_of(function).static_bytes() + dynamic_bytes + 1024;
     *blocks = int(std::min<size_t>({size_t(2048 / ((threads + 31) / 32 * 32)), 32, (shared_limit + 1024) / bytes}));
     return cudaSuccess;
 }

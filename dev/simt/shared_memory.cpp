@@ -1,5 +1,10 @@
 #include "shared_memory.h"
+#include <algorithm>
 #include <cstdint>
+#include <map>
+#include <mutex>
+#include <set>
+#include <utility>
 
 // What kernels declare as `extern __shared__ unsigned char dynamic_shared_memory[]`, with any type and alignment up to 1024.
 // The last bytes are a red zone even when a kernel asks for the most it may.
@@ -26,14 +31,24 @@ void fill(char* begin, size_t bytes, uint64_t pattern) {
     for (size_t i = bytes / 8 * 8; i < bytes; i++) reinterpret_cast<volatile char*>(begin)[i] = char(pattern >> (i % 8 * 8));
 }
 
+std::mutex called_mutex;
+std::map<const void*, std::set<const SharedVariable*>> called;
+
 }  // namespace
 
 bool is_shared(const void* p, unsigned bytes) { return SharedMemory::mine().contains(p, bytes); }
 
-size_t static_shared_bytes(const std::string& kernel) {
+size_t own_shared_bytes(const std::string& kernel) {
     size_t bytes = 0;
     for (const SharedVariable& v : Symbols::read().shared)
         if (v.belongs_to(kernel)) bytes += v.bytes;
+    return bytes;
+}
+
+size_t called_shared_bytes(const void* kernel) {
+    const std::lock_guard lock(called_mutex);
+    size_t bytes = 0;
+    for (const SharedVariable* v : called[kernel]) bytes += v->bytes;
     return bytes;
 }
 
@@ -59,7 +74,8 @@ void SharedMemory::choose(const Launch& l) {
     const Symbols& symbols = Symbols::read();
     const std::string kernel = Symbols::mangled_name(l.function);
     for (const SharedVariable& v : symbols.shared)
-        if (!v.of_kernel || v.belongs_to(kernel)) ranges.push_back({variables.begin + v.offset, v.bytes});
+        if (!v.of_kernel || v.belongs_to(kernel))
+            ranges.push_back({variables.begin + v.offset, v.bytes, v.belongs_to(kernel) ? nullptr : &v});
 }
 
 void SharedMemory::renew(const Launch& l) {
@@ -98,6 +114,14 @@ std::string SharedMemory::damage(const Launch& l) {
     if (at == end) return "";
     dynamic_bytes = ~size_t(0);   // renew the red zone
     return "wrote byte " + std::to_string(at) + " of dynamic shared memory, but asked for " + std::to_string(l.shared_bytes);
+}
+
+void SharedMemory::learn(const Launch& l) {
+    for (Range& r : ranges) {
+        if (!r.to_learn || std::all_of(r.begin, r.begin + r.bytes, [](char c) { return c == char(nan_pattern); })) continue;
+        const std::lock_guard lock(called_mutex);
+        called[l.function].insert(std::exchange(r.to_learn, nullptr));
+    }
 }
 
 }  // namespace simt

@@ -11,6 +11,16 @@ __global__ void big_kernel(float* out) {
     __syncthreads();
     out[threadIdx.x] = values[1023 - threadIdx.x];
 }
+__device__ float* values_of_a_function() {
+    __shared__ float values[256];
+    return values;
+}
+__global__ void calling_kernel(float* out) {
+    values_of_a_function()[threadIdx.x] = out[threadIdx.x];
+    __syncthreads();
+    out[threadIdx.x] = values_of_a_function()[255 - threadIdx.x];
+}
+__global__ void other_calling_kernel(float* out) { values_of_a_function()[threadIdx.x] = out[threadIdx.x]; }
 __global__ void diverge_kernel() {
     if (threadIdx.x < 32) __syncthreads();
     else
@@ -163,6 +173,26 @@ TEST(simt, launches_check_their_limits) {
     EXPECT_EQ(cudaGetLastError(), cudaErrorInvalidValue);
     EXPECT_EQ(cudaGetLastError(), cudaSuccess);
     EXPECT_STREQ(cudaGetErrorName(cudaErrorMemoryAllocation), "cudaErrorMemoryAllocation");
+}
+
+// Only a block that has run shows what the functions it called declare: then it is refused, and from then on before.
+TEST(simt, shared_memory_of_functions_counts) {
+    const Device<float> x(std::vector<float>(1024));
+    const auto most = [&](int bytes) { return cudaFuncSetAttribute(calling_kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, bytes); };
+    run(calling_kernel, 1, 256, 0, x);
+    run(calling_kernel, 1, 256, 47 * 1024, x);
+    EXPECT_EQ(start(calling_kernel, 1, 256, 47 * 1024 + 1, x), cudaErrorInvalidValue);
+    cudaFuncAttributes attributes;
+    EXPECT_EQ(cudaFuncGetAttributes(&attributes, calling_kernel), cudaSuccess);
+    EXPECT_EQ(attributes.sharedSizeBytes, 1024u);
+    EXPECT_EQ(most(227 * 1024), cudaErrorInvalidValue);
+    EXPECT_EQ(most(226 * 1024), cudaSuccess);
+    run(calling_kernel, 1, 256, 226 * 1024, x);
+    cudaGetLastError();
+    expect_says(failure_of(other_calling_kernel, 1, 256, 48 * 1024, x),
+                {"other_calling_kernel", "49152 bytes of dynamic shared memory beside 1024 static ones, unless it asks first"});
+    EXPECT_EQ(start(other_calling_kernel, 1, 256, 48 * 1024, x), cudaErrorInvalidValue);
+    cudaGetLastError();
 }
 
 TEST(simt, a_failed_kernel_spoils_everything_after_it) {
