@@ -38,13 +38,13 @@ __device__ float sampling_logit(uint32_t key) {
     return std::bit_cast<float>((bits ^ (bits >> 31 ? 0x80000000u : ~0u)) & of_bf16);
 }
 
-// What a logit weighs, beside the largest.
+// What a logit weighs beside the largest, and where in the bins that is: of what weighs something, before bin 999.
 struct SamplingScale {
     float max, per_temperature;
-    static constexpr float bins_per_nat = 36;                  // 2^-40, below which a mass is 0, is 27.7 nats: bin 998
+    static constexpr float bins_per_nat = 36;
     __device__ float nats(float x) const { return (x - max) * per_temperature; }
     __device__ Mass mass(float x) const { return Mass(expf(nats(x)) * 0x1p40f); }
-    __device__ int bin(float x) const { return int(fminf(nats(x) * -bins_per_nat, sampling_bins - 1)); }
+    __device__ float bin(float x) const { return nats(x) * -bins_per_nat; }
 };
 
 // x < 1 of a mass, rounded down.
@@ -98,11 +98,11 @@ struct SamplingHistogram {
     __device__ Mass mass() const { return Mass(high[threadIdx.x]) << 32 | low[threadIdx.x]; }     // of the thread's bin
 };
 
-// Calls each(v, x) for the logits begin <= v < end, of a thread in rising order; several vectors are on their way at
-// once.
+// Calls each(v, x) for the logits begin <= v < end, and for some v beyond them with an x of -infinity: there is no
+// branch. A thread's v rise. Several vectors are on their way at once.
 template <int W, class T, class Each>
 __device__ void sampling_walk(const T* row, int begin, int end, Each each) {
-    constexpr int ahead = W == 1 ? 4 : sizeof(T) == 2 ? 4 : 2, step = sampling_block * W;
+    constexpr int ahead = W == 1 ? 4 : 2, step = sampling_block * W;
     for (int first = begin + threadIdx.x * W; first < end; first += ahead * step) {
         Vec<W> x[ahead];
         #pragma unroll
@@ -111,7 +111,7 @@ __device__ void sampling_walk(const T* row, int begin, int end, Each each) {
         for (int u = 0; u < ahead; u++)
             #pragma unroll
             for (int i = 0; i < W; i++)
-                if (const int v = first + u * step + i; v < end) each(v, x[u][i]);
+                each(first + u * step + i, first + u * step + i < end ? x[u][i] : -INFINITY);
     }
 }
 
@@ -172,7 +172,7 @@ sampling_bins_kernel(SamplingScratch scratch, const T* logits, float per_tempera
     histogram.clear();
     __syncthreads();
     sampling_walk<W>(row, begin, std::min(begin + sampling_slice, V), [&](int, float x) {
-        if (const Mass mass = scale.mass(x)) histogram.add(scale.bin(x), mass);
+        if (const Mass mass = scale.mass(x)) histogram.add(int(scale.bin(x)), mass);
     });
     __syncthreads();
     const size_t mine = (size_t(b) * scratch.slices + slice) * sampling_bins + threadIdx.x;
@@ -254,7 +254,7 @@ sampling_pick_kernel(int* token, int* broken, SamplingScratch scratch, const T* 
     if (threadIdx.x == 0) token[b] = finite ? top : 0, broken[b] = !finite, listed = 0;
     if (how.temperature == 0 || !finite) return;
 
-    // Add up the slices' bins, and see which can matter: first to end.
+    // Add up the slices' bins, and see which can matter: first to end - 1.
     Mass mass = 0, count = 0;
     for (int s = 0; s < scratch.slices; s++) {
         const size_t mine = (size_t(b) * scratch.slices + s) * sampling_bins + threadIdx.x;
@@ -266,25 +266,26 @@ sampling_pick_kernel(int* token, int* broken, SamplingScratch scratch, const T* 
     const auto top_p = [&](Mass of) { return std::max(sampling_share(of, how.enough()), Mass(1)); };
     const auto drawn = [&](Mass of) { return sampling_share(of, u[b]) + 1; };
     const bool all = how.top_k <= 0 && how.top_p >= 1 && how.min_p <= 0;
-    int first = 0, end = sampling_bins - 1;
+    int first = 0, end = 0;
     Mass skipped = 0;                                          // what lies before them
     if (all) {                                                 // the draw is from the whole row: one bin holds it
         const SamplingFound found = sampling_find(masses.before, mass, drawn(masses.total), false);
-        first = end = found.bin, skipped = found.before;
+        first = found.bin, end = first + 1, skipped = found.before;
     } else if (how.top_k > 0) {
         const SamplingSums counts = sampling_scan(count);
-        end = sampling_find(counts.before, count, top_k(counts.total), false).bin;
+        end = sampling_find(counts.before, count, top_k(counts.total), false).bin + 1;
     } else if (how.top_p < 1) {
-        end = sampling_find(masses.before, mass, top_p(masses.total), false).bin;
-    } else {                                                   // and one more, as bins are rounded
-        end = int(fminf(-logf(how.least()) * SamplingScale::bins_per_nat + 1, sampling_bins - 1));
+        end = sampling_find(masses.before, mass, top_p(masses.total), false).bin + 1;
+    } else {                                                   // the bin of min_p, and one more, as it is rounded
+        end = int(fminf(-logf(how.least()) * SamplingScale::bins_per_nat + 2, sampling_bins));
     }
 
     // List what they hold.
     const SamplingOrder<T> order(V);
     Mass* const places = scratch.list + size_t(b) * V;
     sampling_walk<W>(row, 0, V, [&](int v, float x) {
-        if (const int bin = scale.bin(x); bin >= first && bin <= end) places[atomicAdd(&listed, 1)] = order.place(x, v);
+        const float bin = scale.bin(x);                        // int(bin) would take the time of all the rest
+        if (bin >= first && bin < end) places[atomicAdd(&listed, 1)] = order.place(x, v);
     });
     __syncthreads();
 
