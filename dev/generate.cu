@@ -1,6 +1,7 @@
 // Generation with the cache against generation without it, for every family.      ./test_gpt --gtest_filter='generate*'
 #include "../kernels/all.cuh"
 #include "../host/generator.h"
+#include "expect_error.h"
 #include "harness.h"
 #include "toy_model.h"
 
@@ -172,6 +173,37 @@ TEST(generate, ends) {
     generator.write(cut, [&](size_t, int) { return ++calls < 4; });
     EXPECT_EQ(calls, 4);
     EXPECT_EQ(cut[0].written + cut[1].written + cut[2].written, 4);
+}
+
+// Weights that are not finite: no token comes of them, and those before stay.
+template <class Device>
+void check_broken() {
+    using Real = typename Device::Real;
+    Config c = cases()[5].config;
+    Model<Device> model(c, 2);
+    std::vector<Text> texts{{{1, 2, 3}, 0}, {{4}, 7}};
+    const Generation how{.tokens = 5, .context = c.T};
+    Generator<Device> generator(model.gpt, how, 2, c.T);
+    const Row& last = model.gpt.weights.rows.back();
+    const std::vector<Real> nan(last.size(), Real(NAN));
+    int written = 0;
+    expect_error(Exit::numeric, {"token 3 of text 1", "logits are not finite"}, [&] {
+        generator.write(texts, [&](size_t, int) {
+            if (++written == 4) model.on.upload(model.gpt.w[last.slot], nan.data(), nan.size());
+            return true;
+        });
+    });
+    EXPECT_TRUE(written == 4 && texts[0].written == 2 && texts[1].written == 2);
+    const BatchBuffer<Device> buffer(c.T, model.on);
+    expect_error(Exit::numeric, {"token 3 of text 8", "logits are not finite"}, [&] {
+        generate(texts[1], how, [&](auto given) { return next_logits(model.gpt, buffer, given); });
+    });
+}
+
+TEST(generate, logits_that_are_no_numbers_end_it) {
+    check_broken<Cpu<float>>();
+    check_broken<Gpu<float>>();
+    check_broken<Gpu<bf16>>();
 }
 
 // The visible part of a text of n tokens whose document begins at `document`, with a context of 8, of 5, and of 1.

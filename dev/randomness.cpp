@@ -73,11 +73,12 @@ TEST(sampling, golden) {
             const auto logits = c.draw("logits", V, 4);
             std::vector<T> padded(draws * P, T(100));
             std::vector<float> u;
-            std::vector<int> token(draws);
+            std::vector<int> token(draws), broken(draws, 2);
             for (int b = 0; b < draws; b++) std::ranges::copy(logits, padded.begin() + b * P);
             for (const int x : c.integers("u", draws, 1 << 20)) u.push_back(float(x) * 0x1p-20f);
-            sampling_forward(token.data(), padded.data(), u.data(), settings[row], draws, V, P, on);
+            sampling_forward(token.data(), broken.data(), padded.data(), u.data(), settings[row], draws, V, P, on);
             c.expect("token", std::vector<T>(token.begin(), token.end()), 0);
+            EXPECT_EQ(broken, std::vector<int>(draws));
 
             // Just below 1 the last of the kept tokens comes: its rank is how many there are.
             const int last = sample_row(logits.data(), settings[row], 1 - 1e-9, V);

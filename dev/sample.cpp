@@ -98,6 +98,40 @@ TEST(sample, a_loop_of_prompts) {
     EXPECT_TRUE(text.starts_with(trained.text({"--interactive", "--cache=false"})));
 }
 
+// Makes weights huge, which multiply to infinities.
+void spoil(const std::string& run) {
+    std::fstream file(run + "/latest/model.safetensors", std::ios::in | std::ios::out | std::ios::binary);
+    uint64_t header = 0;
+    file.read(reinterpret_cast<char*>(&header), 8);
+    file.seekp(8 + std::streamoff(header));
+    for (int i = 0; i < 5000; i++) file.write("\x00\x00\x7f\x7f", 4);             // 3.4e38
+}
+
+TEST(sample, logits_that_are_no_numbers_end_it) {
+    const Trained trained;
+    spoil(trained.model);
+    for (const std::vector<std::string>& how : {std::vector<std::string>{}, {"--cache=false"}, {"--temperature", "0"}, {"--count", "3", "--top-p", "0.9"}}) {
+        std::vector<std::string> args{"--prompt", "the c"};
+        args.insert(args.end(), how.begin(), how.end());
+        const Outcome o = trained.sample(args);
+        EXPECT_EQ(o.code, Exit::numeric) << o.error;
+        EXPECT_TRUE(o.error.starts_with("token 1 of text 1: the model's logits are not finite; are its weights")) << o.error;
+        EXPECT_EQ(count(o.error, "\n"), 0);
+        EXPECT_EQ(o.out, "the c\n");
+    }
+}
+
+// In training a sample is something to look at: three bad losses end the run, as they would without it.
+TEST(sample, a_run_outlives_a_sample_that_cannot_be_drawn) {
+    const Trained trained;
+    spoil(trained.model);
+    const Outcome o = run({"--model", trained.model, "--data", trained.at / "text.txt", "--out", trained.at / "second", "--batch", "2",
+                           "--context", "16", "--steps", "9", "--sample-every", "1", "--sample-tokens", "4", "--device", "cpu"});
+    EXPECT_EQ(o.code, Exit::numeric) << o.error;
+    EXPECT_EQ(count(o.error, "warning: no sample after step 1: the model's logits are not finite\n"), 1) << o.error;
+    EXPECT_TRUE(has(o.error, "step 3") && has(o.error, "for the third time in a row")) << o.error;
+}
+
 // The model learns to end its documents.
 TEST(sample, stops_where_the_model_ends_a_text) {
     Temporary at;

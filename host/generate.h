@@ -5,6 +5,7 @@
 #include <functional>
 #include <span>
 #include <vector>
+#include "error.h"
 #include "reference/philox.h"
 #include "reference/repetition.h"
 #include "reference/sampling.h"
@@ -34,6 +35,12 @@ inline float draw(const Text& text, const Generation& how) {
     return uniform(philox({{uint32_t(text.written), text.index, 0, generation_counter}}, how.seed).w[0]);
 }
 
+// For a text whose next token cannot be drawn.
+inline Error not_finite(const Text& text) {
+    return {Exit::numeric, "token " + std::to_string(text.written + 1) + " of text " + std::to_string(text.index + 1),
+            "the model's logits are not finite", "are its weights whole, and none of them huge?"};
+}
+
 // What the model sees of a text that grows: its latest document. Of a document longer than the context it sees the half
 // context that is being written and the half before that, so that positions, and with them a cache, stay as they are
 // until half a context is full.
@@ -57,6 +64,7 @@ private:
 };
 
 // Extends the text, calling `each` on every new token, until that returns false. next_logits is given what is visible.
+// Throws Error{numeric} at logits that are no numbers.
 inline void generate(Text& text, const Generation& how, const std::function<std::vector<float>(std::span<const int>)>& next_logits,
                      const std::function<bool(int)>& each = {}) {
     View view(how);
@@ -70,6 +78,7 @@ inline void generate(Text& text, const Generation& how, const std::function<std:
             const int V = int(logits.size());
             repetition_forward(logits.data(), seen.data(), &text.tokens.back(), how.repetition_penalty, 1, V, V, Cpu<float>());
         }
+        if (is_broken(logits.data(), int(logits.size()))) throw not_finite(text);
         const int token = sample_row(logits.data(), how.sampling, draw(text, how), int(logits.size()));
         if (how.ends_at(token)) return;
         text.tokens.push_back(token);

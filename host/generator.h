@@ -21,17 +21,18 @@ public:
         REQUIRE(B >= 1 && B <= linear_few && B <= model.N_max && B <= model.head_rows && T <= how.context && how.context <= model.T);
         model.allocate_cache(B, T);
         inputs = on.template allocate<int>(2 * B);
-        picked = on.template allocate<int>(B);
+        picked = on.template allocate<int>(2 * B);
         uniforms = on.template allocate<float>(B);
         host_inputs = on.template allocate_host<int>(2 * B);
-        host_picked = on.template allocate_host<int>(B);
+        host_picked = on.template allocate_host<int>(2 * B);
         host_uniforms = on.template allocate_host<float>(B);
         if (how.repetition_penalty != 1) seen = on.template allocate<unsigned char>(size_t(B) * model.V);
         places.resize(B);
     }
 
     // Extends every text to its end, in their order as places become free. `each` gets every new token of a text, those of
-    // a text in order; where it returns false, all writing ends. `done` follows the last one.
+    // a text in order; where it returns false, all writing ends. `done` follows the last one. Throws Error{numeric} at
+    // logits that are no numbers.
     void write(std::span<Text> texts, const Each& each = {}, const Done& done = {}) {
         size_t next = 0;
         for (Place& place : places) place.text.reset();
@@ -46,7 +47,7 @@ public:
             read_prompts(texts);
             step(texts);
             for (int b = 0; b < B; b++)
-                if (places[b].text && !take(places[b], texts[*places[b].text], host_picked[b], each, done)) return;
+                if (places[b].text && !take(places[b], texts[*places[b].text], b, each, done)) return;
         }
     }
 
@@ -103,14 +104,16 @@ private:
             model.forward({B, 1, inputs, nullptr, inputs + B, nullptr, Cached::extend});
             Real* logits = model.x[model.logits];
             if (seen) repetition_forward(logits, seen, inputs, how.repetition_penalty, B, model.V, model.P, on);
-            sampling_forward(picked, logits, uniforms, how.sampling, B, model.V, model.P, on);
+            sampling_forward(picked, picked + B, logits, uniforms, how.sampling, B, model.V, model.P, on);
         });
-        on.download_async(host_picked, picked, B);
+        on.download_async(host_picked, picked, 2 * B);
         on.wait(on.mark());
     }
 
-    // The text's new token. False: writing ends.
-    bool take(Place& place, Text& text, int token, const Each& each, const Done& done) {
+    // The new token of the text in place b. False: writing ends.
+    bool take(Place& place, Text& text, int b, const Each& each, const Done& done) {
+        if (host_picked[B + b]) throw not_finite(text);
+        const int token = host_picked[b];
         place.read++;
         const bool ends = how.ends_at(token);
         bool go_on = true;
@@ -132,7 +135,7 @@ private:
     Device on;
     int B;
     BatchBuffer<Device> prompt;
-    int *inputs, *picked, *host_inputs, *host_picked;              // inputs (2,B): tokens, positions
+    int *inputs, *picked, *host_inputs, *host_picked;              // (2,B): tokens, positions; tokens, whether broken
     float *uniforms, *host_uniforms;
     unsigned char* seen = nullptr;                                 // (B,V)
     std::vector<Place> places;

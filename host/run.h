@@ -54,6 +54,7 @@ public:
     void report(const StepResult& step);                   // counts the step; throws Error{numeric} after 3 that were not finite
     bool report_validation(double loss, double seconds);   // true: the best so far
     void report_sample(const std::string& text);
+    void report_no_sample();                               // where logits are not finite: what to do about it, losses tell
 
     // Saves after state.step. A full disk costs a warning, and the run only the third time in a row.
     void save(const Layout& layout, const GetRow& weights, const std::vector<NamedRows>& optimizer, bool best);

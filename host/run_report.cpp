@@ -92,6 +92,10 @@ bool Run::report_validation(double loss, double seconds) {
     return best;
 }
 
+void Run::report_no_sample() {
+    fmt::print(stderr, "warning: no sample after step {}: the model's logits are not finite\n", state.step);
+}
+
 void Run::report_sample(const std::string& text) {
     progress.note(fmt::format("--- sample after step {} ---\n{}\n---", state.step, text));
     std::string whole = text;

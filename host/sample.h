@@ -56,8 +56,13 @@ public:
             printer.add(i, token);
             return !stop_requested;
         };
-        if (generator) generator->write(texts, each, [&](size_t i) { printer.end(i); });
-        else write_without_cache(texts, each, printer);
+        try {
+            if (generator) generator->write(texts, each, [&](size_t i) { printer.end(i); });
+            else write_without_cache(texts, each, printer);
+        } catch (const Error&) {
+            printer.finish();                                         // its line, before that of the error
+            throw;
+        }
         if (stop_requested) printer.finish();
     }
 

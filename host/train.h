@@ -83,7 +83,12 @@ void make_generator(std::optional<Generator<Device>>& generator, Trainer<Device>
 template <class Device>
 void sample(Generator<Device>& generator, Run& run) {
     std::vector<Text> text{{run.prompt_tokens(), uint32_t(run.state.step)}};
-    generator.write(text, [](size_t, int) { return !stop_requested; });
+    try {
+        generator.write(text, [](size_t, int) { return !stop_requested; });
+    } catch (const Error& error) {                                   // a text to look at must not cost the weights
+        if (error.code != Exit::numeric) throw;
+        return run.report_no_sample();
+    }
     if (!stop_requested) run.report_sample(run.text_of(text[0].tokens));
 }
 

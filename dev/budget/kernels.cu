@@ -43,7 +43,7 @@ void instantiate(const Gpu<T>& on) {
     rmsnorm_backward(x, f, x, x, x, f, 1, 1, on);
     rope_forward(x, i, f, f, half, 1, 1, 1, 2, on);
     rope_backward(x, i, f, f, half, 1, 1, 1, 2, on);
-    sampling_forward(i, x, f, {}, 1, 1, 1, on);
+    sampling_forward(i, i, x, f, {}, 1, 1, 1, on);
     sdpa_forward(x, x, x, x, x, static_cast<bool*>(nullptr), 1, 1, 1, 1, 1, on);
     sdpa_backward(x, x, x, x, x, x, x, x, 1, 1, 1, 1, 1, on);
     softmax_forward(x, x, 1, 1, on);

@@ -3,8 +3,9 @@
 //   temperature 0: the largest logit, the lowest id among equals. Else softmax(logits / temperature) restricted to the
 //   top_k largest, then to the fewest that reach probability top_p, then to those with min_p of the largest or more;
 //   token = the first, in order of falling probability (id breaks ties), whose running sum exceeds u * (what is left)
+//   A row with a NaN or whose largest is infinite is broken: token = 0
 //
-//   logits (B,P), columns V..P-1 padding   u (B) uniform in [0,1)   token (B)
+//   logits (B,P), columns V..P-1 padding   u (B) uniform in [0,1)   token, broken (B)
 #pragma once
 #include <algorithm>
 #include <cmath>
@@ -12,8 +13,29 @@
 #include <vector>
 #include "../device.h"
 
-struct Sampling { float temperature = 1, top_p = 1, min_p = 0; int top_k = 0; };    // top_k 0 = all
+struct Sampling {
+    float temperature = 1, top_p = 1, min_p = 0;
+    int top_k = 0;                                             // 0 = all
 
+    // Logits are floats, and 0.4 is none: what misses top_p or min_p by a millionth of it is not below it. Two of five
+    // equal tokens reach 0.4.
+    static constexpr float nearly = 1 - 0x1p-20f;
+    constexpr float enough() const { return top_p < 1 ? top_p * nearly : 1; }
+    constexpr float least() const { return min_p * nearly; }
+};
+
+template <class T>
+bool is_broken(const T* logits, int V) {
+    T largest = logits[0];
+    bool nan = false;
+    for (int v = 0; v < V; v++) {
+        largest = std::max(largest, logits[v]);
+        nan |= logits[v] != logits[v];
+    }
+    return nan || !std::isfinite(largest);
+}
+
+// Of a row that is not broken.
 template <class T>
 int sample_row(const T* logits, const Sampling& how, double u, int V) {
     const int top = int(std::max_element(logits, logits + V) - logits);        // the first of the largest
@@ -38,8 +60,8 @@ int sample_row(const T* logits, const Sampling& how, double u, int V) {
     else for (int v = 0; v < V; v++) sum += prob(v);
     if (how.top_p < 1 || how.min_p > 0) {
         int enough = 0;
-        for (double p; enough < count && (enough == 0 || kept < how.top_p * sum); enough++, kept += p)
-            if ((p = prob(ranked(enough))) < how.min_p && enough > 0) break;
+        for (double p; enough < count && (enough == 0 || kept < how.enough() * sum); enough++, kept += p)
+            if ((p = prob(ranked(enough))) < how.least() && enough > 0) break;
         count = enough;
     } else {
         kept = sum;
@@ -50,7 +72,11 @@ int sample_row(const T* logits, const Sampling& how, double u, int V) {
 }
 
 template <class T>
-void sampling_forward(int* token, const T* logits, const float* u, const Sampling& how, int B, int V, int P, Cpu<T>) {
+void sampling_forward(int* token, int* broken, const T* logits, const float* u, const Sampling& how, int B, int V, int P, Cpu<T>) {
     #pragma omp parallel for schedule(static)
-    for (int b = 0; b < B; b++) token[b] = sample_row(logits + size_t(b) * P, how, u[b], V);
+    for (int b = 0; b < B; b++) {
+        const T* row = logits + size_t(b) * P;
+        broken[b] = is_broken(row, V);
+        token[b] = broken[b] ? 0 : sample_row(row, how, u[b], V);
+    }
 }
