@@ -50,6 +50,33 @@ __device__ Vec<W> load(const T* p) {
     return out;
 }
 
+// W elements as they lie in memory. Many loads are on their way together only where no conversion stands between them,
+// least of all under a condition: then the compiler makes a branch of both, and waits in it. (dev/budget counts them.)
+template <int W, class T> struct Raw { uint4 words[W * sizeof(T) / 16]; };
+template <class T> struct Raw<1, T> { T value; };
+
+template <int W, class T>
+__device__ Raw<W, T> load_raw(const T* p) {
+    Raw<W, T> raw;
+    if constexpr (W == 1) {
+        raw.value = *p;
+    } else {
+        static_assert(W * sizeof(T) % 16 == 0);
+        #pragma unroll
+        for (size_t i = 0; i < W * sizeof(T) / 16; i++) raw.words[i] = load_words(p + i * (16 / sizeof(T)));
+    }
+    return raw;
+}
+template <int W, class T>
+__device__ Vec<W> floats(const Raw<W, T>& raw) {
+    T value[W];
+    std::memcpy(value, &raw, sizeof value);
+    Vec<W> out;
+    #pragma unroll
+    for (int i = 0; i < W; i++) out[i] = float(value[i]);
+    return out;
+}
+
 template <int W, class T>
 __device__ void store(T* p, const Vec<W>& x) {
     if constexpr (W == 1) {

@@ -13,10 +13,10 @@
 #include "../host/reference/layernorm.h"
 #include "row.cuh"
 
-// What follows once a thread has its part of the row.
+// What follows once a thread has its part of the row, of the gain and of the shift.
 template <int W, int K, class T>
-__device__ void layernorm_row(T* out, float* mean, float* rstd, Vec<W> (&x)[K], const T* weight, const T* bias,
-                              float eps, int C) {
+__device__ void layernorm_row(T* out, float* mean, float* rstd, Vec<W> (&x)[K], const Raw<W, T> (&weight)[K],
+                              const Raw<W, T> (&bias)[K], float eps, int C) {
     float sum = 0, squares = 0;
     for (int k = 0; k < K; k++) for (int i = 0; i < W; i++) sum += x[k][i];
     const float centre = row_sum(sum) / C;
@@ -26,12 +26,10 @@ __device__ void layernorm_row(T* out, float* mean, float* rstd, Vec<W> (&x)[K], 
     if (threadIdx.x == 0) *mean = centre, *rstd = scale;
 
     for (int k = 0; k < K; k++) {
-        const int c = row_channel<W>(k);
-        if (c >= C) continue;
-        const Vec<W> w = load<W>(weight + c), b = bias ? load<W>(bias + c) : Vec<W>{};
+        const Vec<W> w = floats(weight[k]), b = floats(bias[k]);
         for (int i = 0; i < W; i++) x[k][i] = x[k][i] * scale * w[i] + b[i];
-        store<W>(out + c, x[k]);
     }
+    store_row(out, x, C);
 }
 
 template <int W, int K, class T>
@@ -40,9 +38,13 @@ layernorm_forward_kernel(T* out, float* mean, float* rstd, const T* inp, const T
                                          int N, int C) {
     const int n = blockIdx.x * blockDim.y + threadIdx.y;
     if (n >= N) return;                                        // the whole team
+    Raw<W, T> inp_row[K], w[K], b[K];
+    load_row(inp_row, inp + size_t(n) * C, C);
+    load_row(w, weight, C);
+    load_row(b, bias, bias ? C : 0);
     Vec<W> x[K];
-    load_row(x, inp + size_t(n) * C, C);
-    layernorm_row(out + size_t(n) * C, mean + n, rstd + n, x, weight, bias, eps, C);
+    row_floats(x, inp_row);
+    layernorm_row(out + size_t(n) * C, mean + n, rstd + n, x, w, b, eps, C);
 }
 
 // A team walks over rows and keeps its share of d_weight and d_bias in registers; a block leaves its own in
@@ -58,18 +60,17 @@ layernorm_backward_kernel(T* d_inp, float* partial, const T* d_out, const T* inp
         Vec<W> norm[K], g[K];
         load_row(norm, inp + row, C);
         load_row(g, d_out + row, C);
+        const RowByTwos<W, K, T> gains(weight, C), before(d_inp + row, C);
         // The registers are full: what comes next waits in the L2 cache.
-        prefetch_row<W, K>(d_inp + row, C);
         if (const int next = n + gridDim.x * blockDim.y; next < N) {
             prefetch_row<W, K>(inp + size_t(next) * C, C);
             prefetch_row<W, K>(d_out + size_t(next) * C, C);
+            prefetch_row<W, K>(d_inp + size_t(next) * C, C);
         }
 
-        // Both means of the row, and its share of the gains' gradients.
+        // Both means of the row, and its share of the gains' gradients: nothing beyond the row, where g is 0.
         Vec<2> sums = {};
-        for (int k = 0; k < K; k++) {
-            if (row_channel<W>(k) >= C) continue;
-            const Vec<W> w = load<W>(weight + row_channel<W>(k));
+        gains.each([&](int k, const Vec<W>& w) {
             for (int i = 0; i < W; i++) {
                 norm[k][i] = (norm[k][i] - centre) * scale;
                 d_weight[k][i] += g[k][i] * norm[k][i];
@@ -78,17 +79,13 @@ layernorm_backward_kernel(T* d_inp, float* partial, const T* d_out, const T* inp
                 sums[0] += g[k][i];
                 sums[1] += g[k][i] * norm[k][i];
             }
-        }
+        });
         sums = row_sum(sums);
         const float mean_g = sums[0] / C, mean_g_norm = sums[1] / C;
-
-        for (int k = 0; k < K; k++) {
-            const int c = row_channel<W>(k);
-            if (c >= C) continue;
-            Vec<W> d = load<W>(d_inp + row + c);
+        before.each([&](int k, Vec<W> d) {
             for (int i = 0; i < W; i++) d[i] += scale * (g[k][i] - mean_g - norm[k][i] * mean_g_norm);
-            store<W>(d_inp + row + c, d);
-        }
+            if (const int c = row_channel<W>(k); c < C) store<W>(d_inp + row + c, d);
+        });
     }
     store_row_sum(partial + size_t(blockIdx.x) * C, d_weight, C);
     store_row_sum(partial + size_t(gridDim.x + blockIdx.x) * C, d_bias, C);

@@ -13,21 +13,19 @@
 #include "../host/reference/rmsnorm.h"
 #include "row.cuh"
 
-// What follows once a thread has its part of the row.
+// What follows once a thread has its part of the row, and of the gain.
 template <int W, int K, class T>
-__device__ void rmsnorm_row(T* out, float* rstd, Vec<W> (&x)[K], const T* weight, float eps, int C) {
+__device__ void rmsnorm_row(T* out, float* rstd, Vec<W> (&x)[K], const Raw<W, T> (&weight)[K], float eps, int C) {
     float squares = 0;
     for (int k = 0; k < K; k++) for (int i = 0; i < W; i++) squares += x[k][i] * x[k][i];
     const float scale = rsqrtf(row_sum(squares) / C + eps);
     if (threadIdx.x == 0) *rstd = scale;
 
     for (int k = 0; k < K; k++) {
-        const int c = row_channel<W>(k);
-        if (c >= C) continue;
-        const Vec<W> w = load<W>(weight + c);
+        const Vec<W> w = floats(weight[k]);
         for (int i = 0; i < W; i++) x[k][i] *= scale * w[i];
-        store<W>(out + c, x[k]);
     }
+    store_row(out, x, C);
 }
 
 template <int W, int K, class T>
@@ -35,9 +33,12 @@ __global__ void __launch_bounds__(row_threads)
 rmsnorm_forward_kernel(T* out, float* rstd, const T* inp, const T* weight, float eps, int N, int C) {
     const int n = blockIdx.x * blockDim.y + threadIdx.y;
     if (n >= N) return;                                        // the whole team
+    Raw<W, T> inp_row[K], w[K];
+    load_row(inp_row, inp + size_t(n) * C, C);
+    load_row(w, weight, C);
     Vec<W> x[K];
-    load_row(x, inp + size_t(n) * C, C);
-    rmsnorm_row(out + size_t(n) * C, rstd + n, x, weight, eps, C);
+    row_floats(x, inp_row);
+    rmsnorm_row(out + size_t(n) * C, rstd + n, x, w, eps, C);
 }
 
 // A team walks over rows and keeps its share of d_weight in registers; a block leaves its own in partial (gridDim.x,
@@ -50,36 +51,38 @@ rmsnorm_backward_kernel(T* d_inp, float* partial, const T* d_out, const T* inp, 
     for (int n = blockIdx.x * blockDim.y + threadIdx.y; n < N; n += gridDim.x * blockDim.y) {
         const size_t row = size_t(n) * C;
         const float scale = rstd[n];
-        Vec<W> norm[K], g[K];
-        load_row(norm, inp + row, C);
-        load_row(g, d_out + row, C);
+        Raw<W, T> inp_row[K], d_out_row[K], w[K], d_row[K];
+        load_row(inp_row, inp + row, C);
+        load_row(d_out_row, d_out + row, C);
+        load_row(w, weight, C);
         // The registers are full: what comes next waits in the L2 cache.
-        prefetch_row<W, K>(d_inp + row, C);
         if (const int next = n + gridDim.x * blockDim.y; next < N) {
             prefetch_row<W, K>(inp + size_t(next) * C, C);
             prefetch_row<W, K>(d_out + size_t(next) * C, C);
+            prefetch_row<W, K>(d_inp + size_t(next) * C, C);
         }
 
         float dot = 0;
+        Vec<W> norm[K], g[K];
         for (int k = 0; k < K; k++) {
-            if (row_channel<W>(k) >= C) continue;
-            const Vec<W> w = load<W>(weight + row_channel<W>(k));
+            norm[k] = floats(inp_row[k]), g[k] = floats(d_out_row[k]);
+            const Vec<W> gain = floats(w[k]);
             for (int i = 0; i < W; i++) {
                 norm[k][i] *= scale;
                 d_weight[k][i] += g[k][i] * norm[k][i];
-                g[k][i] *= w[i];
+                g[k][i] *= gain[i];
                 dot += g[k][i] * norm[k][i];
             }
         }
+        load_row(d_row, d_inp + row, C);
         const float mean = row_sum(dot) / C;
 
+        Vec<W> d[K];
         for (int k = 0; k < K; k++) {
-            const int c = row_channel<W>(k);
-            if (c >= C) continue;
-            Vec<W> d = load<W>(d_inp + row + c);
-            for (int i = 0; i < W; i++) d[i] += scale * (g[k][i] - norm[k][i] * mean);
-            store<W>(d_inp + row + c, d);
+            d[k] = floats(d_row[k]);
+            for (int i = 0; i < W; i++) d[k][i] += scale * (g[k][i] - norm[k][i] * mean);
         }
+        store_row(d_inp + row, d, C);
     }
     store_row_sum(partial + size_t(blockIdx.x) * C, d_weight, C);
 }
