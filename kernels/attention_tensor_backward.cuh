@@ -7,13 +7,14 @@
 #pragma once
 #include "attention_tensor.cuh"
 
-template <int HS>
+template <int HS, Heads heads>
 struct AttentionTensorQuery {
     using Tile = TensorTile<HS>;
     // The widest heads: see AttentionTensor.
     static constexpr int warp_rows = HS <= 128 ? 32 : 16, I = warp_rows / 16, rows = 128;
     static constexpr int threads = rows / warp_rows * warp_size, blocks = HS <= 128 ? 2 : 1;
-    static constexpr int keys = HS <= 128 ? 32 : 16, pairs = 2 * 2 * keys;         // rows of keys and values
+    static constexpr int keys = HS < 128 || (HS == 128 && heads == Heads::exact) ? 32 : 16;
+    static constexpr int pairs = 2 * 2 * keys;                 // rows of keys and values
     static constexpr bool keeps_queries = HS <= 80 || HS > 128, keeps_d_out = HS <= 64;        // in registers
     static constexpr bool queries_leave = HS > 128;            // their place to d_out
     static constexpr bool out_fits = pairs >= rows;            // where keys and values will be
@@ -36,10 +37,10 @@ __device__ float attention_tensor_delta(const bf16* d_o, Out out_vector) {
 }
 
 template <int HS, Heads heads>
-__global__ void __launch_bounds__(AttentionTensorQuery<HS>::threads, AttentionTensorQuery<HS>::blocks)
+__global__ void __launch_bounds__(AttentionTensorQuery<HS, heads>::threads, AttentionTensorQuery<HS, heads>::blocks)
 attention_tensor_query_kernel(bf16* d_qkv, float* delta, const bf16* d_out, const bf16* out, const float* lse,
                               const bf16* qkv, const int* first, Dropout drop, AttentionHead at, float scale) {
-    using Shape = AttentionTensorQuery<HS>;
+    using Shape = AttentionTensorQuery<HS, heads>;
     using Tile = typename Shape::Tile;
     constexpr int I = Shape::I, rows = Shape::rows, keys = Shape::keys, threads = Shape::threads;
     bf16 *q = dynamic_shared<bf16>(), *d_o = q + Shape::first_d_out * HS, *pairs = d_o + rows * HS;
@@ -379,7 +380,7 @@ inline bool attention_tensor_backward(bf16* d_qkv, float* delta, const bf16* d_o
                                       const bf16* qkv, const int* first, const Dropout& drop, const AttentionHead& at,
                                       const Gpu<bf16>& on) {
     return by_tensor_heads(at.HS, drop, [&](auto HS, auto heads) {
-        using Query = AttentionTensorQuery<HS>;
+        using Query = AttentionTensorQuery<HS, heads>;
         launch(attention_tensor_query_kernel<HS, heads>, dim3(ceil_div(at.T, Query::rows), at.NH, at.B), Query::threads,
                Query::bytes, on, d_qkv, delta, d_out, out, lse, qkv, first, drop, at, at.scale());
         if constexpr (heads == Heads::exact && HS <= 128) {
