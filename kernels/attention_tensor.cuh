@@ -1,4 +1,4 @@
-// Attention on tensor cores, forward, of bf16 and head sizes 64, 80, 96 and 128: the equations and shapes of
+// Attention on tensor cores, forward, of bf16 and head sizes that are multiples of 8: the equations and shapes of
 // attention.cuh.
 //
 // A block owns 128 queries of a head, a warp 32 of them and their sums; the block walks over the keys these may see.
@@ -6,20 +6,27 @@
 // and values are copied while these are worked on. first[t] must not fall within a sequence: documents and windows do
 // not.
 #pragma once
-#include "../host/reference/attention.h"
+#include "attention_dropout.cuh"
 #include "tensor.cuh"
 
 constexpr float log2_of_e = 1.4426950408889634f;
+
+// Which heads an instance of the kernels does: those of HS channels without dropout, or all of up to HS channels, with
+// dropout or not.
+enum class Heads { exact, any };
 
 template <int HS>
 struct AttentionTensor {
     using Tile = TensorTile<HS>;
     static_assert(Tile::conflict_free() && Tile::one_to_one());
-    static constexpr int warp_rows = 32, I = warp_rows / 16, rows = 128, threads = rows;
-    // Sums, scores and queries share 255 registers: the wider the heads, the less of the others.
-    static constexpr int keys = HS <= 96 ? 64 : 48, blocks = 2;
-    static constexpr bool keeps_queries = HS <= 80;
-    static constexpr size_t bytes = (rows + 2 * 2 * keys) * HS * sizeof(bf16);
+    // Sums, scores and queries share 255 registers: the wider the heads, the less of the others. The widest have a warp
+    // of 16 rows, and their queries stay in registers and leave their place to the keys.
+    static constexpr int warp_rows = HS <= 128 ? 32 : 16, I = warp_rows / 16, rows = 128;
+    static constexpr int threads = rows / warp_rows * warp_size, blocks = HS <= 128 ? 2 : 1;
+    static constexpr int keys = HS <= 96 ? 64 : HS <= 128 ? 48 : 16, pairs = 2 * 2 * keys;  // rows of keys and values
+    static constexpr bool keeps_queries = HS <= 80 || HS > 128, queries_leave = HS > 128;
+    static constexpr int first_pair = queries_leave ? 0 : rows;
+    static constexpr size_t bytes = std::max(rows, first_pair + pairs) * HS * sizeof(bf16);
     static_assert(blocks_by_shared(80, bytes) >= blocks && blocks_by_shared(90, bytes) >= blocks && bytes <= 99 << 10);
 };
 
@@ -81,34 +88,38 @@ __device__ void attention_softmax(float (&score)[I][J][4], float (&sum)[I][JO][4
     });
 }
 
-template <int HS>
+template <int HS, Heads heads>
 __global__ void __launch_bounds__(AttentionTensor<HS>::threads, AttentionTensor<HS>::blocks)
-attention_tensor_forward_kernel(bf16* out, float* lse, const bf16* qkv, const int* first, AttentionHead at,
-                                float scale) {
+attention_tensor_forward_kernel(bf16* out, float* lse, const bf16* qkv, const int* first, Dropout drop,
+                                AttentionHead at, float scale) {
     using Shape = AttentionTensor<HS>;
     using Tile = typename Shape::Tile;
     constexpr int I = Shape::I, rows = Shape::rows, keys = Shape::keys, threads = Shape::threads;
-    bf16 *q = dynamic_shared<bf16>(), *pairs = q + rows * HS;  // keys, values; keys, values
+    bf16 *q = dynamic_shared<bf16>(), *pairs = q + Shape::first_pair * HS;   // keys, values; twice
     const int warp_row = threadIdx.x / warp_size * Shape::warp_rows, g = threadIdx.x % warp_size / 4;
     // Longest rows first.
     const int t0 = (gridDim.x - 1 - blockIdx.x) * rows, h = blockIdx.y, b = blockIdx.z, kv = h * at.NKV / at.NH;
-    const int t_warp = t0 + warp_row, t_end = std::min(t0 + rows, at.T);
+    const int t_warp = t0 + warp_row, t_end = std::min(t0 + rows, at.T), columns = heads == Heads::exact ? HS : at.HS;
     const auto first_key = [&](int t) { return first ? first[at.token(b, std::min(t, at.T - 1))] : 0; };
     const auto copy_pair = [&](bf16* pair, int s0) {
         const bf16* key = qkv + at.key(b, kv) + size_t(s0) * at.row();
-        tensor_copy<Tile, keys, threads>(pair, key, at.row(), at.T - s0);
-        tensor_copy<Tile, keys, threads>(pair + keys * HS, key + at.NKV * HS, at.row(), at.T - s0);
+        tensor_copy<Tile, keys, threads>(pair, key, at.row(), at.T - s0, columns);
+        tensor_copy<Tile, keys, threads>(pair + keys * HS, key + at.NKV * columns, at.row(), at.T - s0, columns);
         copy_async_commit();
     };
 
     const int s_begin = first_key(t0) / keys * keys, latest = first_key(t_warp + Shape::warp_rows - 1);
     TensorRows<Tile, I, Shape::keeps_queries> query(q, warp_row);
-    tensor_copy<Tile, rows, threads>(q, qkv + at.query(b, t0, h), at.row(), at.T - t0);
+    tensor_copy<Tile, rows, threads>(q, qkv + at.query(b, t0, h), at.row(), at.T - t0, columns);
     copy_async_commit();
-    copy_pair(pairs, s_begin);
-    copy_async_wait<1>();
+    if constexpr (!Shape::queries_leave) copy_pair(pairs, s_begin);
+    copy_async_wait<Shape::queries_leave ? 0 : 1>();
     __syncthreads();                                           // the queries are here
     query.load();
+    if constexpr (Shape::queries_leave) {
+        __syncthreads();                                       // their place is free
+        copy_pair(pairs, s_begin);
+    }
 
     float top[I][2], total[I][2] = {}, sum[I][HS / 8][4] = {};
     of_rows<I>([&](int i, int half) { top[i][half] = -INFINITY; });
@@ -120,13 +131,18 @@ attention_tensor_forward_kernel(bf16* out, float* lse, const bf16* qkv, const in
         if (s0 + keys < t_end) copy_pair(pairs + (turn ^ 1) * 2 * keys * HS, s0 + keys);
         if (s0 >= t_warp + Shape::warp_rows) continue;         // the warp's last query sees none of them
 
+        [[maybe_unused]] AttentionKept<I> kept;
+        if constexpr (heads == Heads::any)
+            kept.template of_queries<keys / 8>(AttentionDropout(drop), at, b, h, t_warp, s0);
         float score[I][keys / 8][4];
         tensor_dots(score, query, k);
         if (s0 + keys > t_warp + 1 || s0 < latest) attention_mask(score, first_key, t_warp, s0);
         attention_softmax(score, sum, top, total, scale * log2_of_e);
-        tensor_weighted_rows<Tile>(sum, score, k + keys * HS);
+        if constexpr (heads == Heads::any) tensor_weighted_rows<Tile>(sum, score, k + keys * HS, kept);
+        else tensor_weighted_rows<Tile>(sum, score, k + keys * HS);
     }
 
+    if constexpr (Shape::queries_leave) __syncthreads();       // all are done with the last keys
     // Divide, write. The lanes of a row add up their shares.
     of_rows<I>([&](int i, int half) {
         float& all = total[i][half];
@@ -136,27 +152,37 @@ attention_tensor_forward_kernel(bf16* out, float* lse, const bf16* qkv, const in
         if (threadIdx.x % 4 == 0 && t < at.T) lse[at.lse(b, h, t)] = top[i][half] * scale + logf(all);
     });
     tensor_store<Tile>(out + at.out(b, t_warp, h), at.out_row(), at.T - t_warp, q + warp_row * HS, sum,
-                       [&](int i, int half) { return 1 / total[i][half]; });
+                       [&](int i, int half) { return 1 / (heads == Heads::exact ? total[i][half] : total[i][half] * (1 - drop.p)); },
+                       columns);
 }
 
-// Calls `then` with the head size if the tensor cores' kernels have it; says whether.
+// Calls `then` with the instance of the kernels that does these heads; says whether there is one.
 template <class Then>
-bool by_tensor_head_size(int HS, Then then) {
-    switch (HS) {
-        case 64: return then(std::integral_constant<int, 64>{}), true;
-        case 80: return then(std::integral_constant<int, 80>{}), true;
-        case 96: return then(std::integral_constant<int, 96>{}), true;
-        case 128: return then(std::integral_constant<int, 128>{}), true;
-        default: return false;
+bool by_tensor_heads(int HS, const Dropout& drop, Then then) {
+    const auto exact = [&](auto width) { return then(width, std::integral_constant<Heads, Heads::exact>{}), true; };
+    const auto any = [&](auto width) { return then(width, std::integral_constant<Heads, Heads::any>{}), true; };
+    if (HS % 8 || HS > 256) return false;                      // rows are copied in 16-byte pieces
+    if (drop.p == 0) switch (HS) {
+        case 32: return exact(std::integral_constant<int, 32>{});
+        case 48: return exact(std::integral_constant<int, 48>{});
+        case 64: return exact(std::integral_constant<int, 64>{});
+        case 80: return exact(std::integral_constant<int, 80>{});
+        case 96: return exact(std::integral_constant<int, 96>{});
+        case 128: return exact(std::integral_constant<int, 128>{});
+        case 256: return exact(std::integral_constant<int, 256>{});
     }
+    if (HS <= 32) return any(std::integral_constant<int, 32>{});
+    if (HS <= 64) return any(std::integral_constant<int, 64>{});
+    if (HS <= 128) return any(std::integral_constant<int, 128>{});
+    return any(std::integral_constant<int, 256>{});
 }
 
-// False, and nothing is done, for other head sizes.
-inline bool attention_tensor_forward(bf16* out, float* lse, const bf16* qkv, const int* first, const AttentionHead& at,
-                                     const Gpu<bf16>& on) {
-    return by_tensor_head_size(at.HS, [&](auto HS) {
+// False, and nothing is done, for head sizes that are no multiples of 8.
+inline bool attention_tensor_forward(bf16* out, float* lse, const bf16* qkv, const int* first, const Dropout& drop,
+                                     const AttentionHead& at, const Gpu<bf16>& on) {
+    return by_tensor_heads(at.HS, drop, [&](auto HS, auto heads) {
         using Shape = AttentionTensor<HS>;
-        launch(attention_tensor_forward_kernel<HS>, dim3(ceil_div(at.T, Shape::rows), at.NH, at.B), Shape::threads,
-               Shape::bytes, on, out, lse, qkv, first, at, at.scale());
+        launch(attention_tensor_forward_kernel<HS, heads>, dim3(ceil_div(at.T, Shape::rows), at.NH, at.B),
+               Shape::threads, Shape::bytes, on, out, lse, qkv, first, drop, at, at.scale());
     });
 }

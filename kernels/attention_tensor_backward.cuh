@@ -7,68 +7,93 @@
 #pragma once
 #include "attention_tensor.cuh"
 
-template <int HS>
+template <int HS, Heads heads>
 struct AttentionTensorQuery {
     using Tile = TensorTile<HS>;
-    static constexpr int warp_rows = 32, I = warp_rows / 16, rows = 128, keys = 32, threads = rows, blocks = 2;
-    static constexpr bool keeps_queries = HS <= 80, keeps_d_out = HS <= 64;        // in registers
-    static constexpr size_t bytes = (2 * rows + 2 * 2 * keys) * HS * sizeof(bf16) + 2 * rows * sizeof(float);
-    static_assert(2 * 2 * keys >= rows, "the keys' and values' tiles hold `out` at first");
+    // The widest heads: see AttentionTensor.
+    static constexpr int warp_rows = HS <= 128 ? 32 : 16, I = warp_rows / 16, rows = 128;
+    static constexpr int threads = rows / warp_rows * warp_size, blocks = HS <= 128 ? 2 : 1;
+    static constexpr int keys = HS < 128 || (HS == 128 && heads == Heads::exact) ? 32 : 16;
+    static constexpr int pairs = 2 * 2 * keys;                 // rows of keys and values
+    static constexpr bool keeps_queries = HS <= 80 || HS > 128, keeps_d_out = HS <= 64;        // in registers
+    static constexpr bool queries_leave = HS > 128;            // their place to d_out
+    static constexpr bool out_fits = pairs >= rows;            // where keys and values will be
+    static constexpr int first_d_out = queries_leave ? 0 : rows;                   // the row where they begin
+    static constexpr size_t statistics = (first_d_out + rows + pairs) * HS * sizeof(bf16),      // where they begin
+                            bytes = statistics + 2 * rows * sizeof(float);
     static_assert(blocks_by_shared(80, bytes) >= 1 && blocks_by_shared(90, bytes) >= blocks && bytes <= 99 << 10);
 };
 
-// delta[t] = d_out[t] . out[t]; a thread owns a row.
-template <class Tile>
-__device__ float attention_tensor_delta(const bf16* d_o, const bf16* o) {
+// delta[t] = d_out[t] . out[t]; a thread owns a row, of which out_vector(v) are out's channels from 8 v on.
+template <class Tile, class Out>
+__device__ float attention_tensor_delta(const bf16* d_o, Out out_vector) {
     float sum = 0;
     #pragma unroll
     for (int v = 0; v < Tile::vectors; v++) {
-        const Vec<8> x = load<8>(d_o + Tile::at(threadIdx.x, v)), y = load<8>(o + Tile::at(threadIdx.x, v));
+        const Vec<8> x = load<8>(d_o + Tile::at(threadIdx.x, v)), y = out_vector(v);
         for (int i = 0; i < 8; i++) sum += x[i] * y[i];
     }
     return sum;
 }
 
-template <int HS>
-__global__ void __launch_bounds__(AttentionTensorQuery<HS>::threads, AttentionTensorQuery<HS>::blocks)
+template <int HS, Heads heads>
+__global__ void __launch_bounds__(AttentionTensorQuery<HS, heads>::threads, AttentionTensorQuery<HS, heads>::blocks)
 attention_tensor_query_kernel(bf16* d_qkv, float* delta, const bf16* d_out, const bf16* out, const float* lse,
-                              const bf16* qkv, const int* first, AttentionHead at, float scale) {
-    using Shape = AttentionTensorQuery<HS>;
+                              const bf16* qkv, const int* first, Dropout drop, AttentionHead at, float scale) {
+    using Shape = AttentionTensorQuery<HS, heads>;
     using Tile = typename Shape::Tile;
     constexpr int I = Shape::I, rows = Shape::rows, keys = Shape::keys, threads = Shape::threads;
-    bf16 *q = dynamic_shared<bf16>(), *d_o = q + rows * HS, *pairs = d_o + rows * HS;
-    float *row_lse = reinterpret_cast<float*>(pairs + 2 * 2 * keys * HS), *row_delta = row_lse + rows;
-    const int lane = threadIdx.x % warp_size, warp_row = threadIdx.x - lane, g = lane / 4;
+    bf16 *q = dynamic_shared<bf16>(), *d_o = q + Shape::first_d_out * HS, *pairs = d_o + rows * HS;
+    float *row_lse = reinterpret_cast<float*>(pairs + Shape::pairs * HS), *row_delta = row_lse + rows;
+    const int lane = threadIdx.x % warp_size, g = lane / 4;
+    const int warp_row = int(threadIdx.x - lane) * Shape::warp_rows / warp_size;
     // Longest rows first.
     const int t0 = (gridDim.x - 1 - blockIdx.x) * rows, h = blockIdx.y, b = blockIdx.z, kv = h * at.NKV / at.NH;
-    const int t_warp = t0 + warp_row, t_end = std::min(t0 + rows, at.T);
+    const int t_warp = t0 + warp_row, t_end = std::min(t0 + rows, at.T), columns = heads == Heads::exact ? HS : at.HS;
     const auto first_key = [&](int t) { return first ? first[at.token(b, std::min(t, at.T - 1))] : 0; };
     const auto copy_pair = [&](bf16* pair, int s0) {
         const bf16* key = qkv + at.key(b, kv) + size_t(s0) * at.row();
-        tensor_copy<Tile, keys, threads>(pair, key, at.row(), at.T - s0);
-        tensor_copy<Tile, keys, threads>(pair + keys * HS, key + at.NKV * HS, at.row(), at.T - s0);
+        tensor_copy<Tile, keys, threads>(pair, key, at.row(), at.T - s0, columns);
+        tensor_copy<Tile, keys, threads>(pair + keys * HS, key + at.NKV * columns, at.row(), at.T - s0, columns);
         copy_async_commit();
     };
 
     // Queries and their d_out stay; out is needed once.
-    tensor_copy<Tile, rows, threads>(q, qkv + at.query(b, t0, h), at.row(), at.T - t0);
-    tensor_copy<Tile, rows, threads>(d_o, d_out + at.out(b, t0, h), at.out_row(), at.T - t0);
-    tensor_copy<Tile, rows, threads>(pairs, out + at.out(b, t0, h), at.out_row(), at.T - t0);
+    tensor_copy<Tile, rows, threads>(q, qkv + at.query(b, t0, h), at.row(), at.T - t0, columns);
+    [[maybe_unused]] TensorRows<Tile, I, Shape::keeps_queries> left(q, warp_row);
+    if constexpr (Shape::queries_leave) {
+        copy_async_commit();
+        copy_async_wait<0>();
+        __syncthreads();                                       // they are here
+        left.load();
+        __syncthreads();                                       // their place is free
+    }
+    tensor_copy<Tile, rows, threads>(d_o, d_out + at.out(b, t0, h), at.out_row(), at.T - t0, columns);
+    const bf16* out_rows = out + at.out(b, t0, h);
+    if constexpr (Shape::out_fits) tensor_copy<Tile, rows, threads>(pairs, out_rows, at.out_row(), at.T - t0, columns);
     copy_async_commit();
     copy_async_wait<0>();
     __syncthreads();
-    const bool inside = t0 + int(threadIdx.x) < at.T;
-    const size_t statistic = at.lse(b, h, t0 + threadIdx.x);
-    row_delta[threadIdx.x] = attention_tensor_delta<Tile>(d_o, pairs);
-    row_lse[threadIdx.x] = inside ? lse[statistic] * log2_of_e : 0;
-    if (inside) delta[statistic] = row_delta[threadIdx.x];
+    if (rows == threads || threadIdx.x < rows) {
+        const bool inside = t0 + int(threadIdx.x) < at.T;
+        const size_t statistic = at.lse(b, h, t0 + threadIdx.x);
+        const float dot = attention_tensor_delta<Tile>(d_o, [&](int v) {
+            if constexpr (Shape::out_fits) return load<8>(pairs + Tile::at(threadIdx.x, v));
+            else return inside && 8 * v < columns ? load<8>(out_rows + threadIdx.x * size_t(at.out_row()) + 8 * v) : Vec<8>{};
+        });
+        row_delta[threadIdx.x] = heads == Heads::exact ? dot : dot * (1 - drop.p);
+        row_lse[threadIdx.x] = inside ? lse[statistic] * log2_of_e : 0;
+        if (inside) delta[statistic] = dot;
+    }
     __syncthreads();                                           // out is done with
 
     const int s_begin = first_key(t0) / keys * keys, latest = first_key(t_warp + Shape::warp_rows - 1);
     copy_pair(pairs, s_begin);
     TensorRows<Tile, I, Shape::keeps_queries> query(q, warp_row);
     TensorRows<Tile, I, Shape::keeps_d_out> d_out_rows(d_o, warp_row);
-    query.load(), d_out_rows.load();
+    if constexpr (Shape::queries_leave) query = left;
+    else query.load();
+    d_out_rows.load();
     float d_query[I][HS / 8][4] = {};
     int turn = 0;
     for (int s0 = s_begin; s0 < t_end; s0 += keys, turn ^= 1) {
@@ -78,9 +103,13 @@ attention_tensor_query_kernel(bf16* d_qkv, float* delta, const bf16* d_out, cons
         if (s0 + keys < t_end) copy_pair(pairs + (turn ^ 1) * 2 * keys * HS, s0 + keys);
         if (s0 >= t_warp + Shape::warp_rows) continue;         // the warp's last query sees none of them
 
+        [[maybe_unused]] AttentionKept<I> kept;
+        if constexpr (heads == Heads::any)
+            kept.template of_queries<keys / 8>(AttentionDropout(drop), at, b, h, t_warp, s0);
         float score[I][keys / 8][4], d_prob[I][keys / 8][4];
         tensor_dots(score, query, k);
         tensor_dots(d_prob, d_out_rows, k + keys * HS);
+        if constexpr (heads == Heads::any) kept.of(d_prob);
         if (s0 + keys > t_warp + 1 || s0 < latest) attention_mask(score, first_key, t_warp, s0);
         of_rows<I>([&](int i, int half) {
             const int row = warp_row + 16 * i + 8 * half + g;
@@ -93,8 +122,10 @@ attention_tensor_query_kernel(bf16* d_qkv, float* delta, const bf16* d_out, cons
         });
         tensor_weighted_rows<Tile>(d_query, score, k);
     }
-    tensor_store<Tile>(d_qkv + at.query(b, t_warp, h), at.row(), at.T - t_warp, q + warp_row * HS, d_query,
-                       [&](int, int) { return scale; });
+    const float factor = heads == Heads::exact ? scale : scale / (1 - drop.p);
+    tensor_store<Tile>(d_qkv + at.query(b, t_warp, h), at.row(), at.T - t_warp,
+                       q + warp_row * HS, d_query, [&](int, int) { return factor; },
+                       columns);
 }
 
 template <int HS>
@@ -140,6 +171,24 @@ __device__ void attention_mask_keys(float (&score)[I][J][4], First first_key, in
         }
 }
 
+// Starts to copy queries from t0 on, their d_outs, and behind each other their lse and delta.
+template <class Shape>
+__device__ void attention_copy_queries(bf16* pair, float* statistics, const bf16* qkv, const bf16* d_out,
+                                       const float* lse, const float* delta, const AttentionHead& at, int b, int h,
+                                       int t0, int columns) {
+    using Tile = typename Shape::Tile;
+    constexpr int queries = Shape::queries, threads = Shape::threads;
+    tensor_copy<Tile, queries, threads>(pair, qkv + at.query(b, t0, h), at.row(), at.T - t0, columns);
+    tensor_copy<Tile, queries, threads>(pair + Shape::pair / 2, d_out + at.out(b, t0, h), at.out_row(), at.T - t0,
+                                        columns);
+    if (threadIdx.x < queries) {
+        const int t = t0 + threadIdx.x;
+        copy_async<4>(statistics + threadIdx.x, lse + at.lse(b, h, t), t < at.T ? 4 : 0);
+        copy_async<4>(statistics + queries + threadIdx.x, delta + at.lse(b, h, t), t < at.T ? 4 : 0);
+    }
+    copy_async_commit();
+}
+
 template <int HS>
 __global__ void __launch_bounds__(AttentionTensorKey<HS>::threads, AttentionTensorKey<HS>::blocks)
 attention_tensor_key_kernel(bf16* d_qkv, const float* delta, const bf16* d_out, const float* lse, const bf16* qkv,
@@ -157,16 +206,8 @@ attention_tensor_key_kernel(bf16* d_qkv, const float* delta, const bf16* d_out, 
     // From here on queries miss the warp's first keys.
     const int t_missing = attention_last_reader(first, at, b, std::min(s_warp, at.T - 1));
     const auto copy_tile = [&](int h, int t0, int turn) {
-        bf16* pair = pairs + turn * Shape::pair;
-        tensor_copy<Tile, queries, threads>(pair, qkv + at.query(b, t0, h), at.row(), at.T - t0);
-        tensor_copy<Tile, queries, threads>(pair + queries * HS, d_out + at.out(b, t0, h), at.out_row(), at.T - t0);
-        if (threadIdx.x < queries) {
-            const int t = t0 + threadIdx.x;
-            float* to = statistics + turn * 2 * queries + threadIdx.x;
-            copy_async<4>(to, lse + at.lse(b, h, t), t < at.T ? 4 : 0);
-            copy_async<4>(to + queries, delta + at.lse(b, h, t), t < at.T ? 4 : 0);
-        }
-        copy_async_commit();
+        attention_copy_queries<Shape>(pairs + turn * Shape::pair, statistics + turn * 2 * queries, qkv, d_out, lse,
+                                      delta, at, b, h, t0, HS);
     };
 
     tensor_copy<Tile, keys, threads>(k, qkv + at.key(b, kv) + size_t(s0) * at.row(), at.row(), at.T - s0);
@@ -221,15 +262,135 @@ attention_tensor_key_kernel(bf16* d_qkv, const float* delta, const bf16* d_out, 
                        [&](int, int) { return 1.0f; });
 }
 
-// False, and nothing is done, for other head sizes.
+// Two warps share the keys: where a warp's registers cannot hold both sums, or nothing beside them. One computes the
+// probabilities and sums d_k, the other computes d_prob and sums d_v; in between they exchange the two through shared
+// memory. Both lay them out alike, so that a lane's numbers are for the same lane of the other warp.
+template <int HS>
+struct AttentionTensorPaired {
+    using Tile = TensorTile<HS>;
+    static constexpr int I = HS <= 64 ? 2 : 1, warp_rows = 16 * I, warps = 8, keys = warps / 2 * warp_rows;
+    static constexpr int threads = warps * warp_size, blocks = 1;
+    static constexpr int queries = HS <= 32 ? 64 : 32, pair = 2 * queries * HS, J = queries / 8;
+    // Keys and values stay in registers, and their tiles give way to the queries'. Then what the warps exchange.
+    static constexpr size_t exchange = std::max(2 * keys * HS, 2 * pair) * sizeof(bf16),
+                            statistics = exchange + warps * I * J * warp_size * sizeof(float4),
+                            bytes = statistics + 2 * 2 * queries * sizeof(float);
+    static_assert(blocks_by_shared(80, bytes) >= blocks && blocks_by_shared(90, bytes) >= blocks && bytes <= 99 << 10);
+};
+
+template <int HS, Heads heads>
+__global__ void __launch_bounds__(AttentionTensorPaired<HS>::threads, AttentionTensorPaired<HS>::blocks)
+attention_tensor_paired_key_kernel(bf16* d_qkv, const float* delta, const bf16* d_out, const float* lse,
+                                   const bf16* qkv, const int* first, Dropout drop, AttentionHead at, float scale) {
+    using Shape = AttentionTensorPaired<HS>;
+    using Tile = typename Shape::Tile;
+    constexpr int I = Shape::I, J = Shape::J, keys = Shape::keys, queries = Shape::queries, threads = Shape::threads;
+    char* const shared = dynamic_shared<char>();
+    bf16* pairs = reinterpret_cast<bf16*>(shared);                               // queries, d_outs; twice
+    float* statistics = reinterpret_cast<float*>(shared + Shape::statistics);    // lse, delta; twice
+    const int warp = threadIdx.x / warp_size, couple = warp / 2, quad = threadIdx.x % 4;
+    // A scheduler has warps w and w + 4: one of each kind, as only the one of values has to do with dropout.
+    const bool of_values = (warp + warp / 4) % 2;                                // or of keys
+    const int warp_row = couple * Shape::warp_rows, columns = heads == Heads::exact ? HS : at.HS;
+    bf16* own = pairs + of_values * keys * HS + warp_row * HS;                   // the warp's rows, at first and last
+    const auto place = [&](int of_warp) {
+        return reinterpret_cast<float4*>(shared + Shape::exchange) + of_warp * I * J * warp_size + threadIdx.x % warp_size;
+    };
+    // The first keys have the most queries.
+    const int s0 = blockIdx.x * keys, kv = blockIdx.y, b = blockIdx.z, group = at.NH / at.NKV, s_warp = s0 + warp_row;
+    const auto first_key = [&](int t) { return first ? first[at.token(b, std::min(t, at.T - 1))] : 0; };
+    const int t_end = attention_last_reader(first, at, b, std::min(s0 + keys, at.T) - 1);
+    // From here on queries miss the warp's first keys.
+    const int t_missing = attention_last_reader(first, at, b, std::min(s_warp, at.T - 1));
+    const auto copy_tile = [&](int h, int t0, int turn) {
+        attention_copy_queries<Shape>(pairs + turn * Shape::pair, statistics + turn * 2 * queries, qkv, d_out, lse,
+                                      delta, at, b, h, t0, columns);
+    };
+
+    const bf16* key = qkv + at.key(b, kv) + size_t(s0) * at.row();
+    tensor_copy<Tile, keys, threads>(pairs, key, at.row(), at.T - s0, columns);
+    tensor_copy<Tile, keys, threads>(pairs + keys * HS, key + at.NKV * columns, at.row(), at.T - s0, columns);
+    copy_async_commit();
+    copy_async_wait<0>();
+    __syncthreads();                                           // keys and values are here
+    TensorRows<Tile, I, true> own_rows(own, 0);
+    own_rows.load();
+    __syncthreads();                                           // their place is free
+
+    int h = kv * group, t0 = s0, turn = 0;
+    copy_tile(h, t0, turn);
+    float sum[I][HS / 8][4] = {};
+    for (int h_next, t_next; h < (kv + 1) * group; h = h_next, t0 = t_next, turn ^= 1) {
+        const bf16* other_rows = pairs + turn * Shape::pair + of_values * queries * HS;      // queries or d_outs
+        const float* row = statistics + turn * 2 * queries + 2 * quad;
+        const bool more = t0 + queries < t_end;                // of this head
+        h_next = more ? h : h + 1, t_next = more ? t0 + queries : s0;
+        copy_async_wait<0>();
+        __syncthreads();                                       // these queries are here; all are done with the last
+        if (h_next < (kv + 1) * group) copy_tile(h_next, t_next, turn ^ 1);
+        if (t0 + queries <= s_warp) continue;                  // the last query sees none of the warp's keys
+
+        // Probabilities, of which values get the kept ones, or d_prob, of which the others are zeros. Queries beyond T
+        // are zeros, as are their d_out, lse and delta: they add nothing.
+        [[maybe_unused]] AttentionKept<I> kept;
+        if constexpr (heads == Heads::any) {
+            for (uint32_t& bits : kept.bits) bits = ~0u;
+            if (of_values) kept.template of_keys<J>(AttentionDropout(drop), at, b, h, s_warp, t0);
+        }
+        float x[I][J][4];
+        tensor_dots(x, own_rows, other_rows);
+        if (!of_values) {
+            if (t0 < s_warp + Shape::warp_rows - 1 || t0 + queries > t_missing)
+                attention_mask_keys(x, first_key, s_warp, t0);
+            #pragma unroll
+            for (int j = 0; j < J; j++) for (int c = 0; c < 4; c++) {
+                const float log_sum = row[8 * j + c % 2] * log2_of_e;
+                for (int i = 0; i < I; i++) x[i][j][c] = exp2_approximate(x[i][j][c] * (scale * log2_of_e) - log_sum);
+            }
+        } else if constexpr (heads == Heads::any) {
+            kept.of(x);
+        }
+        #pragma unroll
+        for (int i = 0; i < I; i++) for (int j = 0; j < J; j++)
+            place(warp)[(i * J + j) * warp_size] = float4{x[i][j][0], x[i][j][1], x[i][j][2], x[i][j][3]};
+        named_barrier_sync(1 + couple, 2 * warp_size);         // the other warp's are there
+
+        // Gradients of the scores, but for the scale; or probabilities.
+        #pragma unroll
+        for (int i = 0; i < I; i++) for (int j = 0; j < J; j++) {
+            const float4 other = place(warp ^ 1)[(i * J + j) * warp_size];
+            const float y[4] = {other.x, other.y, other.z, other.w};
+            for (int c = 0; c < 4; c++) {
+                const float dot = row[queries + 8 * j + c % 2] * (heads == Heads::exact ? 1 : 1 - drop.p);
+                x[i][j][c] = of_values ? y[c] : x[i][j][c] * (y[c] - dot);
+            }
+        }
+        if constexpr (heads == Heads::any) tensor_weighted_rows<Tile>(sum, x, other_rows, kept);
+        else tensor_weighted_rows<Tile>(sum, x, other_rows);
+    }
+    __syncthreads();                                           // all are done with the last queries
+    const float kept_factor = heads == Heads::exact ? 1 : 1 / (1 - drop.p);
+    const float factor = of_values ? kept_factor : scale * kept_factor;
+    bf16* to = d_qkv + (of_values ? at.value(b, kv) : at.key(b, kv)) + size_t(s_warp) * at.row();
+    tensor_store<Tile>(to, at.row(), at.T - s_warp, own, sum, [&](int, int) { return factor; }, columns);
+}
+
+// False, and nothing is done, for head sizes that are no multiples of 8.
 inline bool attention_tensor_backward(bf16* d_qkv, float* delta, const bf16* d_out, const bf16* out, const float* lse,
-                                      const bf16* qkv, const int* first, const AttentionHead& at, const Gpu<bf16>& on) {
-    return by_tensor_head_size(at.HS, [&](auto HS) {
-        using Query = AttentionTensorQuery<HS>;
-        using Key = AttentionTensorKey<HS>;
-        launch(attention_tensor_query_kernel<HS>, dim3(ceil_div(at.T, Query::rows), at.NH, at.B), Query::threads,
-               Query::bytes, on, d_qkv, delta, d_out, out, lse, qkv, first, at, at.scale());
-        launch(attention_tensor_key_kernel<HS>, dim3(ceil_div(at.T, Key::keys), at.NKV, at.B), Key::threads,
-               Key::bytes, on, d_qkv, delta, d_out, lse, qkv, first, at, at.scale());
+                                      const bf16* qkv, const int* first, const Dropout& drop, const AttentionHead& at,
+                                      const Gpu<bf16>& on) {
+    return by_tensor_heads(at.HS, drop, [&](auto HS, auto heads) {
+        using Query = AttentionTensorQuery<HS, heads>;
+        launch(attention_tensor_query_kernel<HS, heads>, dim3(ceil_div(at.T, Query::rows), at.NH, at.B), Query::threads,
+               Query::bytes, on, d_qkv, delta, d_out, out, lse, qkv, first, drop, at, at.scale());
+        if constexpr (heads == Heads::exact && HS <= 128) {
+            using Key = AttentionTensorKey<HS>;
+            launch(attention_tensor_key_kernel<HS>, dim3(ceil_div(at.T, Key::keys), at.NKV, at.B), Key::threads,
+                   Key::bytes, on, d_qkv, delta, d_out, lse, qkv, first, at, at.scale());
+        } else {
+            using Key = AttentionTensorPaired<HS>;
+            launch(attention_tensor_paired_key_kernel<HS, heads>, dim3(ceil_div(at.T, Key::keys), at.NKV, at.B),
+                   Key::threads, Key::bytes, on, d_qkv, delta, d_out, lse, qkv, first, drop, at, at.scale());
+        }
     });
 }

@@ -95,6 +95,20 @@ __device__ inline uint32_t pack_bf16(float low, float high) {
     return r;
 }
 
+// All 64 bits of a product. In C++ the compiler soon forgets that the factors have but 32, and multiplies by their upper halves.
+__device__ inline uint64_t multiply_wide(uint32_t x, uint32_t y) {
+    uint64_t product;
+    asm("mul.wide.u32 %0, %1, %2;" : "=l"(product) : "r"(x), "r"(y));
+    return product;
+}
+
+// Byte i of the result is a byte's upper bit, eight times: nibble i of `from`, 8 to 11, says of which of x, 0 to 3.
+__device__ inline uint32_t byte_signs(uint32_t x, unsigned from) {
+    uint32_t signs;
+    asm("prmt.b32 %0, %1, 0, %2;" : "=r"(signs) : "r"(x), "r"(from));
+    return signs;
+}
+
 // The same number, of which the compiler knows nothing: it cannot take apart what depends on it. Address arithmetic that ends
 // as `register + constant` then stays so, instead of growing a register per address.
 __device__ inline unsigned opaque(unsigned x) {

@@ -151,9 +151,14 @@ __device__ void tensor_dots(float (&sum)[I][J][4], const TensorRows<Tile, I, kep
     }
 }
 
-// sum += p . b: p (16 I, 8 K) as an earlier product left it, rounded here; b has 8 K rows.
-template <class Tile, int I, int K, int J>
-__device__ void tensor_weighted_rows(float (&sum)[I][J][4], const float (&p)[I][K][4], const bf16* b) {
+// sum += p . b: p (16 I, 8 K) as an earlier product left it, rounded here, and what `rounded` makes of two neighbours in a
+// register; b has 8 K rows.
+struct AsRounded {
+    __device__ uint32_t operator()(uint32_t pair, int, int, int) const { return pair; }
+};
+template <class Tile, int I, int K, int J, class Rounded = AsRounded>
+__device__ void tensor_weighted_rows(float (&sum)[I][J][4], const float (&p)[I][K][4], const bf16* b,
+                                     const Rounded& rounded = {}) {
     static_assert(8 * J == Tile::columns && K % 2 == 0);
     const TensorLane<Tile, Pieces::down> lane;
     #pragma unroll
@@ -161,7 +166,10 @@ __device__ void tensor_weighted_rows(float (&sum)[I][J][4], const float (&p)[I][
         uint32_t a[I][4];
         #pragma unroll
         for (int i = 0; i < I; i++)
-            for (int c = 0; c < 4; c++) a[i][c] = pack_bf16(p[i][k + c / 2][c % 2 * 2], p[i][k + c / 2][c % 2 * 2 + 1]);
+            for (int c = 0; c < 4; c++) {
+                const int j = k + c / 2, left = c % 2 * 2;
+                a[i][c] = rounded(pack_bf16(p[i][j][left], p[i][j][left + 1]), i, j, left);
+            }
         #pragma unroll
         for (int j = 0; j < J; j += 2) {
             uint32_t y[4];
@@ -172,10 +180,10 @@ __device__ void tensor_weighted_rows(float (&sum)[I][J][4], const float (&p)[I][
 }
 
 // A warp's sums, 16 I rows, times factor(i, half) of each row: to its rows of a tile, and from there, in whole
-// vectors, to the first `rows` rows of a matrix. Nobody else may use these rows of the tile.
+// vectors, to the first `rows` rows of a matrix of so many columns. Nobody else may use these rows of the tile.
 template <class Tile, int I, int J, class Factor>
 __device__ void tensor_store(bf16* to, size_t stride, int rows, bf16* tile, const float (&sum)[I][J][4],
-                             Factor factor) {
+                             Factor factor, int columns = Tile::columns) {
     const int lane = threadIdx.x % warp_size, g = lane / 4, t = lane % 4;
     __syncwarp();                                              // other lanes' ldmatrix of what was there are done
     #pragma unroll
@@ -191,7 +199,7 @@ __device__ void tensor_store(bf16* to, size_t stride, int rows, bf16* tile, cons
     __syncwarp();
     for (int place = lane; place < 16 * I * Tile::vectors; place += warp_size) {
         const int r = place / Tile::vectors, v = place % Tile::vectors;
-        if (r < rows)
+        if (r < rows && v * 8 < columns)
             *reinterpret_cast<uint4*>(to + r * stride + v * 8) = *reinterpret_cast<const uint4*>(tile + Tile::at(r, v));
     }
 }

@@ -108,6 +108,12 @@ inline float reciprocal_approximate(float x) {
     return y > -0x1p-126f && y < 0x1p-126f ? 0 : y;
 }
 inline uint32_t pack_bf16(float low, float high) { return simt_bf16_bits(low) | uint32_t(simt_bf16_bits(high)) << 16; }
+inline uint64_t multiply_wide(uint32_t x, uint32_t y) { return uint64_t(x) * y; }
+inline uint32_t byte_signs(uint32_t x, unsigned from) {
+    uint32_t signs = 0;
+    for (int i = 0; i < 4; i++) signs |= (x >> (8 * (from >> 4 * i & 3) + 7) & 1) * 0xffu << 8 * i;
+    return signs;
+}
 inline unsigned opaque(unsigned x) { return x; }
 inline void prefetch_l2(const void* p) { (void)*static_cast<const volatile char*>(p); }   // must be there
 inline uint4 load_words(const void* p) {
