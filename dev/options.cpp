@@ -176,6 +176,13 @@ TEST(options, the_command_line_wins_over_what_was_saved) {
     EXPECT_TRUE(o.out.empty() && !o.overwrite && o.resume == "");
     Options contradicting = parse({"--resume", "--min-lr", "0.0005", "--lr", "0.0006"});
     restore(contradicting, saved);
+    auto bf16 = saved;
+    bf16["dtype"] = "bf16";
+    for (const Args& args : {Args{"--resume"}, Args{"--resume", "--dtype", "auto"}}) {     // auto is what the run has
+        Options same = parse(args);
+        restore(same, bf16);
+        EXPECT_EQ(same.dtype, Dtype::bf16) << words(args);
+    }
     Options late = parse({"--resume", "--min-lr", "0.0005"});
     auto low = saved;
     low["lr"] = 0.0001;
