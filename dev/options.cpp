@@ -138,6 +138,7 @@ TEST(options, json_brings_every_flag_back) {
         else if (name == "data" || name == "val") args.insert(args.end(), {"--" + name, "a " + name, "[b]"});
         else if (name == "device") args.insert(args.end(), {"--device", "simt"});
         else if (name == "gemm") args.insert(args.end(), {"--gemm", "native"});
+        else if (name == "self-check") args.insert(args.end(), {"--self-check", "force"});
         else if (name == "dtype") args.insert(args.end(), {"--dtype", "bf16"});
         else if (name == "schedule") args.insert(args.end(), {"--schedule", "linear"});
         else if (name == "recompute") args.insert(args.end(), {"--recompute", "mlp"});

@@ -14,12 +14,14 @@
 
 enum class Command { train, sample, eval, plan, tokenize, plot, report };
 enum class Dtype { automatic, bf16, fp32 };
+enum class SelfCheckWhen { off, on, force };        // on: what was found is remembered (self_check.h)
 enum class DeviceKind { automatic, cuda, cpu, simt };
 
 template <> inline constexpr auto names_of<Command> = std::to_array({"train", "sample", "eval", "plan", "tokenize", "plot", "report"});
 template <> inline constexpr auto names_of<TextFormat> = std::to_array({"auto", "text", "jsonl"});
 template <> inline constexpr auto names_of<Dtype> = std::to_array({"auto", "bf16", "fp32"});
 template <> inline constexpr auto names_of<Gemm> = std::to_array({"auto", "cublas", "native"});
+template <> inline constexpr auto names_of<SelfCheckWhen> = std::to_array({"off", "on", "force"});
 template <> inline constexpr auto names_of<DeviceKind> = std::to_array({"auto", "cuda", "cpu", "simt"});
 template <> inline constexpr auto names_of<PlotAxis> = std::to_array({"steps", "tokens", "seconds"});
 template <> inline constexpr auto names_of<Schedule> = std::to_array({"cosine", "linear", "constant", "wsd"});
@@ -63,6 +65,7 @@ struct Options {
     Dtype dtype = Dtype::automatic;              // a run, and its checkpoints, have what dtype_on made of it
     DeviceKind device = DeviceKind::automatic;
     Gemm gemm = Gemm::automatic;
+    SelfCheckWhen self_check = SelfCheckWhen::on;
     Recompute recompute = Recompute::none;
     int threads = 0;                             // 0: all
     uint64_t seed = 0;

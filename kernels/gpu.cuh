@@ -6,6 +6,7 @@
 #include <map>
 #include <typeindex>
 #include "../host/device.h"
+#include "../host/self_check.h"
 #include "cuda_error.cuh"
 #include "timeline.cuh"
 #include "uploads.cuh"
@@ -32,6 +33,13 @@ public:
     int shared_limit = 0;                       // bytes a block may have
     Gemm gemm = Gemm::automatic;
     Into into = Into::add;
+
+    // Launchers take the plain kernels in the place of those that self_check.cuh found wrong on this GPU.
+    bool trusts(Kernels kernels) const { return !(distrusted >> unsigned(kernels) & 1); }
+    void distrust(Kernels kernels) {
+        distrusted |= 1u << unsigned(kernels);
+        if (kernels == Kernels::linear_cublas) gemm = Gemm::native;
+    }
 
     explicit Gpu(int device = 0) {
         const auto attribute = [=](cudaDeviceAttr which) {
@@ -141,6 +149,8 @@ public:
     }
 
 private:
+    unsigned distrusted = 0;                    // a bit for each of Kernels
+
     template <class Work>
     void record(Recording& recording, Work work) const {
         cudaGraph_t graph = nullptr;

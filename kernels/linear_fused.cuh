@@ -21,7 +21,7 @@ void linear_gelu_forward(T* out, T* before, const T* inp, const T* weight, const
     if (linear_fits(C, OC, {out, before, inp, weight, bias})) {
         if (linear_cublas(out, a, b, C, LinearThen<T, T>{.bias = bias, .before = before}, on)) return;
         if constexpr (std::is_same_v<T, bf16>)
-            return linear_tensor(LinearOut{out, before, bias, nullptr, OC}, a, b, C, on);
+            if (on.trusts(Kernels::linear_fused)) return linear_tensor(LinearOut{out, before, bias, nullptr, OC}, a, b, C, on);
     }
     linear_forward(before, inp, weight, bias, N, C, OC, on);
     gelu_forward(out, before, size_t(N) * OC, on);
@@ -32,7 +32,7 @@ template <class T>
 void linear_swiglu_forward(T* out, T* gate_up, const T* inp, const T* weight, const T* bias, int N, int C, int F,
                            Gpu<T> on) {
     if constexpr (std::is_same_v<T, bf16>)
-        if (linear_fits(C, F, {out, gate_up, inp, weight, bias}) && (N <= linear_few || !uses_cublas(on))) {
+        if (linear_fits(C, F, {out, gate_up, inp, weight, bias}) && (N <= linear_few || !uses_cublas(on)) && on.trusts(Kernels::linear_fused)) {
             const LinearOperand<T, Along::k, RowsInTurns> turns{weight, C, 2 * F, {F}};
             return linear_tensor(LinearSwiglu{out, gate_up, bias, F}, AlongK<T>{inp, C, N}, turns, C, on);
         }
@@ -48,7 +48,7 @@ void linear_residual_forward(T* out, const T* residual, const T* inp, const T* w
     if (linear_fits(C, OC, {out, residual, inp, weight, bias})) {
         if (linear_cublas(out, a, b, C, LinearThen<T, T>{.bias = bias, .add = residual}, on)) return;
         if constexpr (std::is_same_v<T, bf16>)
-            return linear_tensor(LinearOut{out, nullptr, bias, residual, OC}, a, b, C, on);
+            if (on.trusts(Kernels::linear_fused)) return linear_tensor(LinearOut{out, nullptr, bias, residual, OC}, a, b, C, on);
     }
     T* product = linear_scratch(size_t(N) * OC, on);
     linear_forward(product, inp, weight, bias, N, C, OC, on);
@@ -63,7 +63,8 @@ void gelu_linear_backward(T* d_before, float* d_weight, float* d_bias, const T* 
     const Across<T> b{weight, C, C};
     if (linear_fits(C, OC, {d_before, d_out, before, weight})) {
         if (linear_cublas(d_before, a, b, OC, LinearThen<T, T>{.slope_of = before}, on)) return;
-        if constexpr (std::is_same_v<T, bf16>) return linear_tensor(LinearGradient{d_before, before, C}, a, b, OC, on);
+        if constexpr (std::is_same_v<T, bf16>)
+            if (on.trusts(Kernels::linear_fused)) return linear_tensor(LinearGradient{d_before, before, C}, a, b, OC, on);
     }
     linear_backward_input(d_before, d_out, weight, N, C, OC, on);
     gelu_backward(d_before, d_before, before, size_t(N) * C, on);
@@ -74,7 +75,7 @@ void swiglu_linear_backward(T* d_gate_up, float* d_weight, float* d_bias, const 
                             const T* gate_up, const T* weight, int N, int C, int OC, Gpu<T> on) {
     linear_backward_weight(d_weight, d_bias, d_out, inp, N, C, OC, on);
     if constexpr (std::is_same_v<T, bf16>)
-        if (linear_fits(C, OC, {d_gate_up, d_out, gate_up, weight}) && !uses_cublas(on))
+        if (linear_fits(C, OC, {d_gate_up, d_out, gate_up, weight}) && !uses_cublas(on) && on.trusts(Kernels::linear_fused))
             return linear_tensor(LinearSwigluGradient{d_gate_up, gate_up, C}, AlongK<T>{d_out, OC, N},
                                  Across<T>{weight, C, C}, OC, on);
     T* d_inp = linear_scratch(size_t(N) * C, on);

@@ -191,7 +191,7 @@ void linear_tensor_by(const Epilogue& epilogue, const A& a, const B& b, int K, c
 template <class A, class B, class Epilogue>
 void linear_tensor(const Epilogue& epilogue, const A& a, const B& b, int K, const Gpu<bf16>& on) {
     if constexpr (A::along == Along::k && B::along == Along::k)
-        if (a.outers <= linear_few) return linear_few_product(epilogue, a.data, b, a.outers, K, on);
+        if (a.outers <= linear_few && on.trusts(Kernels::linear_few)) return linear_few_product(epilogue, a.data, b, a.outers, K, on);
     by_linear_tile(a.outers, b.outers, on.sm_count,
                    [&](auto shape, int) { linear_tensor_by<decltype(shape)>(epilogue, a, b, K, on); });
 }
