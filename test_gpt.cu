@@ -3,7 +3,9 @@
 // Writes models for transformers:  ./test_gpt --export DIR
 #include <gtest/gtest.h>
 #include "dev/bench.h"
+#include "dev/cache_folder.h"
 #include "dev/export.h"
+#include "dev/temporary.h"
 #include "host/commands.h"
 
 namespace {
@@ -35,6 +37,8 @@ int main(int argc, char** argv) {
         return int(gpu.kind == GpuFound::Kind::real ? Exit::done : Exit::device);
     }
     testing::InitGoogleTest(&argc, argv);
+    const Temporary at;
+    const CacheFolder cache(at / "cache");                     // the user's own is left alone
     if (gpu.kind == GpuFound::Kind::none) leave_out_kernels(gpu);
     return RUN_ALL_TESTS();
 }

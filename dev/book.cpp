@@ -219,18 +219,24 @@ Texts faults_of_tests(const Page& page) {
     return faults;
 }
 
-// Below `$ ./train_gpt plan ...` stand lines that it prints; "..." stands for others.
+// Below `$ ./train_gpt plan ...` stand lines that it prints, with a GPU and without; "..." stands for others.
 Texts faults_of_quotes(const Page& page) {
-    Texts faults;
-    std::string printed;                       // by the command that is quoted, if one is
+    Texts faults, printed;                     // by the command that is quoted, if one is
+    const auto prints = [](const std::string& line) {
+        return [=](const std::string& text) { return text.find("\n" + line + "\n") != text.npos; };
+    };
     for (const std::string& line : lines_of(page.text)) {
-        if (line.starts_with("```") || line.empty()) printed = "";
+        if (line.starts_with("```") || line.empty()) printed.clear();
         if (line.starts_with("$ ./train_gpt plan")) {
-            const Options options = parse(commands_of(line, "train_gpt").at(0));
-            Captured output;
-            run_plan(options, model_config(options));
-            printed = "\n" + output.take();
-        } else if (!printed.empty() && line != "..." && printed.find("\n" + line + "\n") == printed.npos) {
+            Options options = parse(commands_of(line, "train_gpt").at(0));
+            printed.clear();
+            for (const Dtype dtype : {dtype_on(Processor::cpu, options.dtype), dtype_on(Processor::gpu, options.dtype)}) {
+                options.dtype = dtype;
+                Captured output;
+                run_plan(options, model_config(options));
+                printed.push_back("\n" + output.take());
+            }
+        } else if (line != "..." && !std::ranges::all_of(printed, prints(line))) {
             faults.push_back(fmt::format("plan does not print: {}", line));
         }
     }

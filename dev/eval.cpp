@@ -105,7 +105,7 @@ TEST(eval, the_kernels_say_the_same) {
         if (c["context"] != 7 || c["documents"].size() == 1) continue;
         const Temporary folder;
         const Json got = evaluated({"--model", model_of(folder, c["model"]), "--data", write_documents(folder, c["documents"]), "--context", "7",
-                                    "--stride", c["stride"].dump(), "--device", kernels_of(gpu), "--batch", "3"});
+                                    "--stride", c["stride"].dump(), "--device", kernels_of(gpu), "--dtype", "fp32", "--batch", "3"});
         EXPECT_NEAR(got["nats"].get<double>() / c["nats"].get<double>(), 1, 1e-5) << c;
     }
 }

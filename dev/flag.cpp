@@ -172,7 +172,7 @@ TEST(flag, values_are_read_strictly) {
     expect_refusal({"--lr", "nan"}, {"--lr: \"nan\" is not a number"});
     expect_refusal({"--lr", "inf"}, {"--lr: \"inf\" is not a number"});
     expect_refusal({"--top-p", "1.1"}, {"must be more than 0 and at most 1, not 1.1"});
-    expect_refusal({"--dtype", "fp16"}, {"\"fp16\" is not one of bf16, fp32"});
+    expect_refusal({"--dtype", "fp16"}, {"\"fp16\" is not one of auto, bf16, fp32"});
     expect_refusal({"--batch", std::string(5000, 'x')}, {"xxx…\" is not a whole number"});
     expect_refusal({"sample", "--model", "runs/a", "--tokens", "0"}, {"--tokens: must be at least 1"});
 }

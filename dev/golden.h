@@ -12,7 +12,7 @@
 #include <string_view>
 #include <vector>
 #include "host/error.h"
-#include "tolerance.h"
+#include "host/tolerance.h"
 
 // Random 64-bit words of a name: splitmix64 started at the name's FNV-1a hash.
 class Drawn {

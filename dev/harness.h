@@ -15,8 +15,7 @@
 #include <string>
 #include <vector>
 #include "../kernels/cublaslt.cuh"
-#include "../kernels/gpu.cuh"
-#include "tolerance.h"
+#include "../kernels/tolerance.cuh"
 #if __has_include(<simt/simt.h>)
 #include "simt/order.h"
 inline void set_test_order(int round) {
@@ -28,22 +27,8 @@ inline void set_test_order(int round) {
 inline void set_test_order(int) {}
 #endif
 
-// Arithmetic is float; storage rounds the result once more, by half a unit in the last of bf16's 8 bits.
-template <> inline double tolerance<bf16>(double terms) { return 0x1p-8 + tolerance<float>(terms); }
-
 template <class U> constexpr bool is_number = std::is_same_v<U, float> || std::is_same_v<U, bf16>;
 template <class T> constexpr const char* dtype_name = std::is_same_v<T, bf16> ? "bf16" : "fp32";
-
-// Results that are sums of products, of which `factors` factors were rounded to bf16 on the way, as tensor cores want
-// them: each is off by up to 2^-9 of itself, evenly, which adds to the tolerance. `row` neighbours share their
-// factors.
-struct Rounded {
-    int factors = 0;
-    size_t row = 0;
-    template <class T> double tolerance() const {
-        return std::is_same_v<T, bf16> ? 4 * 0x1p-9 * std::sqrt(factors / 3.0) : 0;
-    }
-};
 
 // n values, U on the GPU, double (or U, where it is no number) on the CPU. Copies share them.
 template <class U>

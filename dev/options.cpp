@@ -138,6 +138,7 @@ TEST(options, json_brings_every_flag_back) {
         else if (name == "data" || name == "val") args.insert(args.end(), {"--" + name, "a " + name, "[b]"});
         else if (name == "device") args.insert(args.end(), {"--device", "simt"});
         else if (name == "gemm") args.insert(args.end(), {"--gemm", "native"});
+        else if (name == "self-check") args.insert(args.end(), {"--self-check", "force"});
         else if (name == "dtype") args.insert(args.end(), {"--dtype", "bf16"});
         else if (name == "schedule") args.insert(args.end(), {"--schedule", "linear"});
         else if (name == "recompute") args.insert(args.end(), {"--recompute", "mlp"});
@@ -176,6 +177,13 @@ TEST(options, the_command_line_wins_over_what_was_saved) {
     EXPECT_TRUE(o.out.empty() && !o.overwrite && o.resume == "");
     Options contradicting = parse({"--resume", "--min-lr", "0.0005", "--lr", "0.0006"});
     restore(contradicting, saved);
+    auto bf16 = saved;
+    bf16["dtype"] = "bf16";
+    for (const Args& args : {Args{"--resume"}, Args{"--resume", "--dtype", "auto"}}) {     // auto is what the run has
+        Options same = parse(args);
+        restore(same, bf16);
+        EXPECT_EQ(same.dtype, Dtype::bf16) << words(args);
+    }
     Options late = parse({"--resume", "--min-lr", "0.0005"});
     auto low = saved;
     low["lr"] = 0.0001;

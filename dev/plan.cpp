@@ -6,6 +6,7 @@
 #include <random>
 
 #include "../host/error.h"
+#include "../host/commands.h"
 #include "../host/trainer.h"
 #include "captured.h"
 #include "text.h"
@@ -166,7 +167,8 @@ TEST(plan, remedies_fit_and_ask_for_no_more_than_they_must) {
 }
 
 std::string run(const std::vector<std::string>& args, Exit expected) {
-    const Options o = parse(args);
+    Options o = parse(args);
+    o.dtype = dtype_on(Processor::cpu, o.dtype);
     Captured printed;
     Exit got = Exit::done;
     std::string message;
@@ -193,6 +195,19 @@ TEST(plan, command_says_whether_it_fits) {
     EXPECT_FALSE(has(plain, "\033"));  // not a terminal
     EXPECT_FALSE(has(plain, " \n"));
     EXPECT_TRUE(has(plain, "tiny: 644,224 parameters"));
+}
+
+// As training would be here, or on the GPU that --gpu-memory speaks of.
+TEST(plan, dtype_auto) {
+    const auto planned = [](const std::vector<std::string>& args) {
+        Captured printed;
+        run_command(parse(args));
+        return printed.take();
+    };
+    const bool gpu = find_gpu().kind == GpuFound::Kind::real;
+    EXPECT_TRUE(has(planned({"plan"}), gpu ? "memory to train: bf16" : "memory to train: fp32"));
+    EXPECT_TRUE(has(planned({"plan", "--gpu-memory", "24GiB"}), "memory to train: bf16"));
+    EXPECT_TRUE(has(planned({"plan", "--gpu-memory", "24GiB", "--dtype", "fp32"}), "memory to train: fp32"));
 }
 
 }  // namespace

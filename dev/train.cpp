@@ -5,11 +5,13 @@
 #include <cmath>
 #include <filesystem>
 #include <fstream>
+#include <map>
 #include <set>
 #include "../host/bpe_train.h"
 #include "../host/commands.h"
 #include "../host/event_file.h"
 #include "../host/files.h"
+#include "../host/huggingface.h"
 #include "../host/json.h"
 #include "../host/signals.h"
 #include "run_case.h"
@@ -259,6 +261,65 @@ TEST(train, kernels_train_as_the_reference_does) {
         EXPECT_EQ(losses(cut), losses(at.path / dtype));
         EXPECT_EQ(weights_of(cut, 10), weights_of(at.path / dtype, 10));
     }
+}
+
+// --dtype auto is bf16 on a GPU and fp32 on a CPU: on the device line, in the checkpoint, and when it is resumed.
+TEST(train, dtype_auto) {
+    const GpuFound gpu = find_gpu();
+    if (gpu.kind == GpuFound::Kind::none) GTEST_SKIP() << gpu.text;
+    Temporary at;
+    const fs::path text = write_text(at);
+    const auto saved = [&](const fs::path& run) { return read_json((run / "latest/state.json").string())["options"]["dtype"].get<std::string>(); };
+    const auto weights = [](const fs::path& run) { return read_model_description((run / "latest").string()).dtype; };
+    const auto device_line = [](const std::string& out) {
+        const size_t at = out.find("device  ");
+        return out.substr(at, out.find('\n', at) - at);
+    };
+    const auto trained = [&](const char* name, const std::vector<std::string>& flags) {
+        const Outcome o = run(small(at.path / name, text, flags));
+        EXPECT_EQ(o.code, Exit::done) << o.error;
+        return device_line(o.out);
+    };
+    const std::string device = kernels_of(gpu);
+    EXPECT_TRUE(trained("gpu", {"--device", device}).ends_with(", bf16"));
+    EXPECT_TRUE(trained("plain", {"--device", device, "--dtype", "fp32"}).ends_with(", fp32"));
+    EXPECT_NE(trained("cpu", {"--dtype", "auto"}).find(", fp32"), std::string::npos);
+    EXPECT_EQ(saved(at.path / "gpu"), "bf16");
+    EXPECT_EQ(saved(at.path / "plain"), "fp32");
+    EXPECT_EQ(saved(at.path / "cpu"), "fp32");
+    EXPECT_EQ(weights(at.path / "gpu"), safetensors::Dtype::BF16);
+    EXPECT_EQ(weights(at.path / "cpu"), safetensors::Dtype::F32);
+
+    for (const char* name : {"gpu", "plain"}) {                        // on the GPU again: as it was, whatever auto is there
+        const Outcome o = run({"--resume", (at.path / name).string(), "--steps", "10", "--dtype", "auto"});
+        EXPECT_EQ(o.code, Exit::done) << o.error;
+        EXPECT_TRUE(device_line(o.out).ends_with(saved(at.path / name))) << o.out;
+    }
+    const Outcome on_cpu = run({"--resume", (at.path / "gpu").string(), "--device", "cpu", "--steps", "12"});
+    EXPECT_EQ(on_cpu.code, Exit::device);
+    EXPECT_NE(on_cpu.error.find("this run is in bf16, which needs a GPU (not asked for); resume it on one, or"), std::string::npos) << on_cpu.error;
+    EXPECT_EQ(run(small(at.path / "on", text, {"--model", (at.path / "gpu").string()})).code, Exit::usage);   // sizes are the model's
+    EXPECT_EQ(run({"--model", (at.path / "gpu").string(), "--data", text.string(), "--device", "cpu", "--batch", "2", "--steps", "1",
+                   "--sample-tokens", "0", "--out", (at.path / "on").string()}).code, Exit::done);
+}
+
+// The default run in bf16 comes as near to the corpus's ideal loss as in fp32: here, to its own fp32 self.
+TEST(train, bf16_learns_as_fp32_does) {
+    const GpuFound gpu = find_gpu();
+    if (gpu.kind == GpuFound::Kind::none) GTEST_SKIP() << gpu.text;
+    Temporary at;
+    std::map<std::string, double> last;
+    for (const char* dtype : {"fp32", "bf16"}) {
+        const fs::path out = at.path / dtype;
+        const Outcome o = run({"--data", "builtin:counting", "--layers", "1", "--dim", "32", "--heads", "1", "--context", "32", "--batch", "8",
+                               "--steps", "150", "--lr", "0.01", "--eval-every", "0", "--sample-tokens", "0", "--device", kernels_of(gpu),
+                               "--dtype", dtype, "--out", out.string()});
+        ASSERT_EQ(o.code, Exit::done) << o.error;
+        last[dtype] = log_lines(out).back()["val_loss"].get<double>();
+    }
+    fmt::print("fp32 {} bf16 {}\n", last["fp32"], last["bf16"]);
+    EXPECT_LT(last["fp32"], 1);
+    EXPECT_NEAR(last["bf16"] / last["fp32"], 1, 0.01);
 }
 
 TEST(train, not_finite_stops_without_spoiling_a_checkpoint) {

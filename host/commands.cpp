@@ -11,10 +11,13 @@
 #include "train.h"
 
 namespace {
-Exit plan(const Options& options) {
+Exit plan(Options options) {
     Config base;
     if (const Config* preset = find_preset(options.model)) base = *preset;
     else base = read_model_description(model_directory(options.model)).config;
+    // As it would be trained here, or on the GPU whose memory is given.
+    const bool gpu = options.gpu_memory || (options.dtype == Dtype::automatic && find_gpu().kind == GpuFound::Kind::real);
+    options.dtype = dtype_on(gpu ? Processor::gpu : Processor::cpu, options.dtype);
     run_plan(options, model_config(options, base));
     return Exit::done;
 }
@@ -28,6 +31,9 @@ Exit plot(const Options& options) {
 }
 
 Exit on_cpu(const Options& options, const std::string& why) {
+    if (options.dtype == Dtype::bf16 && options.resume)
+        throw Error(Exit::device, *options.resume, "this run is in bf16, which needs a GPU (" + why + ")",
+                    "resume it on one, or start an fp32 run from its weights: --model " + *options.resume);
     if (options.dtype == Dtype::bf16)
         throw Error(Exit::device, "--dtype bf16", "needs a GPU (" + why + ")", "the CPU trains in fp32: leave it out");
     if (options.gemm == Gemm::cublas)
@@ -39,7 +45,7 @@ Exit on_cpu(const Options& options, const std::string& why) {
 }  // namespace
 
 Exit run_command(const Options& given) {
-    const Options options = given.resume ? with_saved(given) : given;
+    Options options = given.resume ? with_saved(given) : given;
     if (options.help) {
         print_piece(help_text(options.command));
         return Exit::done;
@@ -57,6 +63,8 @@ Exit run_command(const Options& given) {
     if (options.device == DeviceKind::cuda && gpu.kind != Kind::real)
         throw Error(Exit::device, "--device cuda", gpu.kind == Kind::none ? gpu.text : "the kernels of this build run on the CPU only",
                     "--device cpu trains without a GPU");
-    if (gpu.kind == Kind::real || options.device == DeviceKind::simt) return run_on_gpu(options);
+    const bool on_gpu = gpu.kind == Kind::real || options.device == DeviceKind::simt;
+    options.dtype = dtype_on(on_gpu ? Processor::gpu : Processor::cpu, options.dtype);
+    if (on_gpu) return run_on_gpu(options);
     return on_cpu(options, gpu.kind == Kind::none ? gpu.text : "built without nvcc");
 }

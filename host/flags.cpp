@@ -148,10 +148,11 @@ std::vector<Flag> all_flags() {
         {"context", &O::context, "T", "256", "tokens in a sequence (the model's)", at_least(1)}}));
     add(in("Training", train, training_flags()));
     add(in("Where and how", train | sample | eval | plan, {
-        {"dtype", &O::dtype, "KIND", "fp32", "bf16 or fp32: storage of weights and activations"}}));
+        {"dtype", &O::dtype, "KIND", "auto", "storage of weights and activations: bf16, fp32, or auto: bf16 on a GPU, fp32 on a CPU"}}));
     add(in("Where and how", train | sample | eval, {
         {"device", &O::device, "KIND", "auto", "auto, cuda, cpu, or simt: the GPU's kernels on the CPU, slowly"},
-        {"gemm", &O::gemm, "KIND", "auto", "matrix products on a GPU: cublas, native (our own), or auto"}}));
+        {"gemm", &O::gemm, "KIND", "auto", "matrix products on a GPU: cublas, native (our own), or auto"},
+        {"self-check", &O::self_check, "WHEN", "on", "try a GPU's fast kernels against the plain ones: on (once, remembered), force, off"}}));
     add(in("Where and how", train | plan, {
         {"recompute", &O::recompute, "WHAT", "none", "none, mlp or block: compute again in backward, save memory"}}));
     add(in("Where and how", train | sample | eval | tokenize | report, {

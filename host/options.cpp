@@ -203,8 +203,8 @@ void restore(Options& o, const nlohmann::ordered_json& saved) {
     if (!saved.is_object()) refuse("the whole");
     for (const Flag& f : flags()) {
         const std::string name = f.name;
-        const bool replaced =
-            o.has(name) || (name == "epochs" && o.has("steps")) || (name == "steps" && o.has("epochs"));
+        const bool replaced =                    // by a choice; --dtype auto is none
+            (o.has(name) && !(name == "dtype" && o.dtype == Dtype::automatic)) || (name == "epochs" && o.has("steps")) || (name == "steps" && o.has("epochs"));
         const bool once =                        // of that call and not of the run
             name == "resume" || name == "overwrite" || name == "out" || name == "profile-steps";
         if (!f.belongs_to(o.command) || replaced || once || !saved.contains(name) || saved[name].is_null()) continue;

@@ -13,13 +13,15 @@
 #include "split.h"
 
 enum class Command { train, sample, eval, plan, tokenize, plot, report };
-enum class Dtype { bf16, fp32 };
+enum class Dtype { automatic, bf16, fp32 };
+enum class SelfCheckWhen { off, on, force };        // on: what was found is remembered (self_check.h)
 enum class DeviceKind { automatic, cuda, cpu, simt };
 
 template <> inline constexpr auto names_of<Command> = std::to_array({"train", "sample", "eval", "plan", "tokenize", "plot", "report"});
 template <> inline constexpr auto names_of<TextFormat> = std::to_array({"auto", "text", "jsonl"});
-template <> inline constexpr auto names_of<Dtype> = std::to_array({"bf16", "fp32"});
+template <> inline constexpr auto names_of<Dtype> = std::to_array({"auto", "bf16", "fp32"});
 template <> inline constexpr auto names_of<Gemm> = std::to_array({"auto", "cublas", "native"});
+template <> inline constexpr auto names_of<SelfCheckWhen> = std::to_array({"off", "on", "force"});
 template <> inline constexpr auto names_of<DeviceKind> = std::to_array({"auto", "cuda", "cpu", "simt"});
 template <> inline constexpr auto names_of<PlotAxis> = std::to_array({"steps", "tokens", "seconds"});
 template <> inline constexpr auto names_of<Schedule> = std::to_array({"cosine", "linear", "constant", "wsd"});
@@ -60,9 +62,10 @@ struct Options {
     std::optional<double> min_lr;                // none: a tenth of the highest
     Schedule schedule = Schedule::cosine;
 
-    Dtype dtype = Dtype::fp32;
+    Dtype dtype = Dtype::automatic;              // a run, and its checkpoints, have what dtype_on made of it
     DeviceKind device = DeviceKind::automatic;
     Gemm gemm = Gemm::automatic;
+    SelfCheckWhen self_check = SelfCheckWhen::on;
     Recompute recompute = Recompute::none;
     int threads = 0;                             // 0: all
     uint64_t seed = 0;
@@ -119,6 +122,13 @@ void restore(Options& options, const nlohmann::ordered_json& saved);
 // HS = C / NH, NKV = NH where it was, F by default_ffn, no norm bias under RMSNorm. May be impossible: ask problems().
 Config model_config(const Options& options, Config base);
 Config model_config(const Options& options);                          // of the preset options.model; must be one
+
+// What --dtype auto is: bf16 on a GPU, as all that the kernels run on (8.0 and above) have tensor cores for it, and the
+// simulated one does what they do; fp32 on a CPU, whose layers have nothing else.
+enum class Processor { cpu, gpu };
+inline Dtype dtype_on(Processor where, Dtype asked) {
+    return asked != Dtype::automatic ? asked : where == Processor::gpu ? Dtype::bf16 : Dtype::fp32;
+}
 
 // --lr, else 0.384 / C: 3e-3 for the tiny model, 1e-3 for nanoGPT's baby, 5e-4 for gpt2.
 double peak_lr(const Options& options, const Config& model);

@@ -101,7 +101,7 @@ std::vector<std::string> contradictions(const Options& o) {
     refuse(o.min_lr && o.lr && *o.min_lr > *o.lr,
            fmt::format("--min-lr: {} is above --lr {}; example: --min-lr {:g}", o.min_lr.value_or(0), o.lr.value_or(0),
                        o.lr.value_or(0) / 10));
-    refuse(o.device == DeviceKind::cpu && o.dtype == Dtype::bf16,
+    refuse(o.device == DeviceKind::cpu && o.dtype == Dtype::bf16 && o.has("dtype"),            // a resumed run has no choice
            "--dtype: the CPU's layers compute in fp32; leave out bf16, or run the GPU's kernels slowly with --device "
            "simt");
     refuse(o.device == DeviceKind::cpu && o.profile_steps,

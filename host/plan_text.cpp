@@ -157,6 +157,7 @@ std::string remedies_text(const Plan& plan, uint64_t bytes) {
 }
 
 void run_plan(const Options& o, const Config& config) {
+    REQUIRE(o.dtype != Dtype::automatic);
     const std::vector<std::string> wrong = problems(o, config);
     if (!wrong.empty()) throw Error(Exit::usage, wrong);
     const Plan plan = make_plan(config, o.batch, o.dtype, o.recompute);

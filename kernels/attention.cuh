@@ -293,7 +293,7 @@ void attention_forward(T* out, float* lse, const T* qkv, const int* first, const
     REQUIRE(aligned(out) && aligned(qkv) && NH % NKV == 0);
     const AttentionHead at{B, TT, NH, NKV, HS};
     if constexpr (std::is_same_v<T, bf16>)
-        if (attention_tensor_forward(out, lse, qkv, first, drop, at, on)) return;
+        if (on.trusts(Kernels::attention_forward) && attention_tensor_forward(out, lse, qkv, first, drop, at, on)) return;
     by_head_size(HS, [&](auto M) {
         using Tile = AttentionTile<M>;
         launch(attention_forward_kernel<M, T>, dim3(ceil_div(TT, Tile::R), NH, B), Tile::threads, Tile::bytes(3, 1), on,
@@ -308,7 +308,7 @@ void attention_backward(T* d_qkv, const T* d_out, const T* out, const float* lse
     const AttentionHead at{B, TT, NH, NKV, HS};
     float* delta = on.template scratch<float>(size_t(B) * NH * TT);
     if constexpr (std::is_same_v<T, bf16>)
-        if (attention_tensor_backward(d_qkv, delta, d_out, out, lse, qkv, first, drop, at, on)) return;
+        if (on.trusts(Kernels::attention_backward) && attention_tensor_backward(d_qkv, delta, d_out, out, lse, qkv, first, drop, at, on)) return;
     by_head_size(HS, [&](auto M) {
         using Tile = AttentionTile<M>;
         const unsigned tiles = ceil_div(TT, Tile::R);

@@ -232,7 +232,7 @@ void attention_decode(T* out, T* keys, T* values, const T* qkv, const int* posit
                       int HS, Gpu<T> on) {
     check_limit("attention_decode", "HS", HS, 8 * warp_size);
     REQUIRE(NH % NKV == 0);
-    by_width(HS, {keys, values, qkv}, [&](auto W) {
+    by_width(on.trusts(Kernels::attention_decode) ? HS : 1, {keys, values, qkv}, [&](auto W) {
         const int lanes = W == 8 ? int(std::bit_ceil(unsigned(ceil_div(HS, 8)))) : warp_size;
         const DecodeShape at{S, NH, NKV, HS, ceil_div(S, decode_part), lanes, 1 / std::sqrt(float(HS))};
         const size_t all = size_t(B) * NH * at.parts;

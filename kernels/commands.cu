@@ -1,5 +1,6 @@
 // train, sample and eval with the model on a GPU; built by the host compiler, on the CPU (dev/simt).
 #include "all.cuh"
+#include "self_check.cuh"
 #include "../host/commands.h"
 #include "../host/eval.h"
 #include "../host/sample.h"
@@ -21,6 +22,23 @@ GpuFound find_gpu() {
 }
 
 namespace {
+// Lets the GPU use what its kernels are good for. A fault is said every time, and found once.
+template <class T>
+void check_kernels(Gpu<T>& gpu, const Options& options, const std::string& dtype) {
+    if (options.self_check == SelfCheckWhen::off) return;
+    CheckedOn on{find_gpu().text, 0, 0, this_build(), dtype, name_of(gpu.gemm)};
+    CUDA(cudaDriverGetVersion(&on.driver));
+    CUDA(cudaRuntimeGetVersion(&on.runtime));
+    std::optional<std::vector<KernelFault>> faults;
+    if (options.self_check != SelfCheckWhen::force) faults = recall_check(on);
+    if (!faults) remember_check(on, *(faults = SelfCheck<T>(gpu.gemm).run()));
+    for (const KernelFault& fault : *faults) {
+        std::fprintf(stderr, "warning: %s: on this GPU not what the plain kernel gives, which is taken instead (%s); please report\n",
+                     name_of(fault.kernels), fault.text.c_str());
+        gpu.distrust(fault.kernels);
+    }
+}
+
 template <class T>
 Exit run(const Options& options, const std::string& dtype) {
     Gpu<T> gpu;
@@ -28,6 +46,7 @@ Exit run(const Options& options, const std::string& dtype) {
     gpu.gemm = settle_gemm(options.gemm, installed_cublas, [&](const std::string& line) {
         if (found.kind == GpuFound::Kind::real) std::fprintf(stderr, "warning: %s\n", line.c_str());
     });
+    check_kernels(gpu, options, dtype);
     if (options.command == Command::sample) return sample(options, gpu);
     if (options.command == Command::eval) return eval(options, gpu);
     return train(options, gpu, found.text + ", " + std::to_string(gpu.sm_count) + " multiprocessors, " + dtype);

@@ -7,6 +7,7 @@
 #include <typeindex>
 #include <unordered_map>
 #include "../host/device.h"
+#include "../host/self_check.h"
 #include "cuda_error.cuh"
 #include "timeline.cuh"
 #include "uploads.cuh"
@@ -29,6 +30,13 @@ public:
     Gemm gemm = Gemm::automatic;
     const CublasLt* cublas = nullptr;           // null: the machine's
     Into into = Into::add;
+
+    // Launchers take the plain kernels in the place of those that self_check.cuh found wrong on this GPU.
+    bool trusts(Kernels kernels) const { return !(distrusted >> unsigned(kernels) & 1); }
+    void distrust(Kernels kernels) {
+        distrusted |= 1u << unsigned(kernels);
+        if (kernels == Kernels::linear_cublas) gemm = Gemm::native;
+    }
 
     explicit Gpu(int device = 0) {
         const auto attribute = [=](cudaDeviceAttr which) {
@@ -150,6 +158,8 @@ public:
     }
 
 private:
+    unsigned distrusted = 0;                    // a bit for each of Kernels
+
     template <class Work>
     void record(Recording& recording, Work work) const {
         cudaGraph_t graph = nullptr;

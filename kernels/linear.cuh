@@ -137,7 +137,7 @@ void linear_forward(T* out, const T* inp, const T* weight, const T* bias, int N,
     if (linear_fits(C, OC, {out, inp, weight, bias})) {
         if (linear_cublas(out, a, b, C, LinearThen<T>{.bias = bias}, on)) return;
         if constexpr (std::is_same_v<T, bf16>)
-            return linear_tensor(LinearOut{out, bias, OC}, a, b, C, on);
+            if (on.trusts(Kernels::linear_tensor)) return linear_tensor(LinearOut{out, bias, OC}, a, b, C, on);
     }
     if (N <= linear_few) return linear_dots(out, inp, weight, bias, N, C, OC, on);
     by_width(std::gcd(C, OC), {out, inp, weight, bias},
@@ -150,7 +150,8 @@ void linear_backward_input(T* d_inp, const T* d_out, const T* weight, int N, int
     const Across<T> b{weight, C, C};
     if (linear_fits(C, OC, {d_inp, d_out, weight})) {
         if (linear_cublas(d_inp, a, b, OC, LinearThen<T>{}, on)) return;
-        if constexpr (std::is_same_v<T, bf16>) return linear_tensor(LinearGradient{d_inp, C}, a, b, OC, on);
+        if constexpr (std::is_same_v<T, bf16>)
+            if (on.trusts(Kernels::linear_tensor)) return linear_tensor(LinearGradient{d_inp, C}, a, b, OC, on);
     }
     by_width(std::gcd(C, OC), {d_inp, d_out, weight}, [&](auto W) {
         linear_product<W>(d_inp, a, b, static_cast<const T*>(nullptr), Into::assign, OC, on);
@@ -165,7 +166,8 @@ void linear_backward_weight(float* d_weight, float* d_bias, const T* d_out, cons
     const auto product = [&] {
         if (linear_fits(C, OC, {d_weight, d_out, inp})) {
             if (linear_cublas(d_weight, a, b, N, LinearThen<T>{.into = on.into}, on)) return;
-            if constexpr (std::is_same_v<T, bf16>) return linear_tensor_sum(d_weight, a, b, N, on);
+            if constexpr (std::is_same_v<T, bf16>)
+                if (on.trusts(Kernels::linear_tensor)) return linear_tensor_sum(d_weight, a, b, N, on);
         }
         by_width(std::gcd(C, OC), {d_weight, d_out, inp}, [&](auto W) {
             linear_product<W>(d_weight, a, b, static_cast<const T*>(nullptr), on.into, N, on);

@@ -20,7 +20,8 @@ void linear_gelu_forward(T* out, T* before, const T* inp, const T* weight, const
         if (linear_fits(C, OC, {out, before, inp, weight, bias})) {
             const LinearThen<T> then{.bias = bias, .before = before};
             if (cublas_fuses_gelu(on) && linear_cublas(out, a, b, C, then, on)) return;
-            if (N <= linear_few || !uses_cublas(on)) return linear_tensor(LinearGelu{out, before, bias, OC}, a, b, C, on);
+            if ((N <= linear_few || !uses_cublas(on)) && on.trusts(Kernels::linear_fused))
+                return linear_tensor(LinearGelu{out, before, bias, OC}, a, b, C, on);
         }
     linear_forward(before, inp, weight, bias, N, C, OC, on);
     gelu_forward(out, before, size_t(N) * OC, on);
@@ -30,7 +31,8 @@ template <class T>
 void linear_swiglu_forward(T* out, T* gate_up, const T* inp, const T* weight, const T* bias, int N, int C, int F,
                            Gpu<T> on) {
     if constexpr (std::is_same_v<T, bf16>)
-        if (linear_fits(C, F, {out, gate_up, inp, weight, bias}) && (N <= linear_few || linear_fuses_swiglu(4 * C, on))) {
+        if (on.trusts(Kernels::linear_fused) && linear_fits(C, F, {out, gate_up, inp, weight, bias}) &&
+            (N <= linear_few || linear_fuses_swiglu(4 * C, on))) {
             const LinearOperand<T, Along::k, RowsInTurns> turns{weight, C, 2 * F, {F}};
             return linear_tensor(LinearSwiglu{out, gate_up, bias, F}, AlongK<T>{inp, C, N}, turns, C, on);
         }
@@ -47,7 +49,8 @@ void gelu_linear_backward(T* d_before, float* d_weight, float* d_bias, const T* 
     if constexpr (std::is_same_v<T, bf16>)
         if (linear_fits(C, OC, {d_before, d_out, before, weight})) {
             if (cublas_fuses_gelu(on) && linear_cublas(d_before, a, b, OC, LinearThen<T>{.slope_of = before}, on)) return;
-            if (!uses_cublas(on)) return linear_tensor(LinearGeluGradient{d_before, before, C}, a, b, OC, on);
+            if (!uses_cublas(on) && on.trusts(Kernels::linear_fused))
+                return linear_tensor(LinearGeluGradient{d_before, before, C}, a, b, OC, on);
         }
     linear_backward_input(d_before, d_out, weight, N, C, OC, on);
     gelu_backward(d_before, d_before, before, size_t(N) * C, on);
@@ -58,7 +61,7 @@ void swiglu_linear_backward(T* d_gate_up, float* d_weight, float* d_bias, const 
                             const T* gate_up, const T* weight, int N, int C, int OC, Gpu<T> on) {
     linear_backward_weight(d_weight, d_bias, d_out, inp, N, C, OC, on);
     if constexpr (std::is_same_v<T, bf16>)
-        if (linear_fits(C, OC, {d_gate_up, d_out, gate_up, weight}) && linear_fuses_swiglu(2 * OC, on))
+        if (on.trusts(Kernels::linear_fused) && linear_fits(C, OC, {d_gate_up, d_out, gate_up, weight}) && linear_fuses_swiglu(2 * OC, on))
             return linear_tensor(LinearSwigluGradient{d_gate_up, gate_up, C}, AlongK<T>{d_out, OC, N},
                                  Across<T>{weight, C, C}, OC, on);
     T* d_inp = linear_scratch(size_t(N) * C, on);
