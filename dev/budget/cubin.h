@@ -15,12 +15,27 @@ struct Instruction {
     unsigned opcode() const { return low & 0xfff; }
     unsigned operation() const { return low & 0x1ff; }
     unsigned width() const { return high >> 9 & 7; }           // of an access: 4, 5, 6 are 32, 64, 128 bits
+    bool always() const { return (low >> 12 & 15) == 7; }      // its predicate is "true"
+    // Scoreboards, of 6: which it sets when it is done and when it has read its operands (7: none), and, a bit each, for
+    // which it waits.
+    int sets() const { return int(high >> 46 & 7); }
+    int releases() const { return int(high >> 49 & 7); }
+    int waits() const { return int(high >> 52 & 63); }
 };
 
 struct KernelCode {
     std::string name;                                          // mangled
+    int architecture = 0;                                      // 80, 90
     int threads = 0;                                           // of a block, at most: __launch_bounds__; 0 if not given
     std::vector<Instruction> instructions = {};
+
+    // The instruction a branch at `at` goes to, counted in units of 4 bytes from the next one: 48 bits, to which sm_90
+    // adds 8 below.
+    long target(long at) const {
+        const Instruction& i = instructions[at];
+        const int64_t far = int64_t((i.low >> 34 | (i.high & 0x3ffff) << 30) << 16) >> 16;     // sign-extended
+        return at + 1 + (architecture < 90 ? far : far * 256 + int64_t(i.low >> 16 & 0xff)) / 4;
+    }
 };
 
 class Cubin {
@@ -52,6 +67,9 @@ class Cubin {
         return 0;
     }
 
+    // The flags' layout changed with CUDA 13, which counts the ABI as 8.
+    int architecture() const { return read<uint8_t>(read<uint8_t>(0x08) < 8 ? 0x30 : 0x31); }
+
 public:
     explicit Cubin(const std::string& path) {
         std::ifstream in(path, std::ios::binary);
@@ -68,7 +86,7 @@ public:
             const Section s = section(i);
             const std::string of = name(s);
             if (of.compare(0, text.size(), text) != 0) continue;
-            KernelCode kernel{of.substr(text.size())};
+            KernelCode kernel{of.substr(text.size()), architecture()};
             for (size_t at = s.offset; at < s.offset + s.size; at += 16)
                 kernel.instructions.push_back({read<uint64_t>(at), read<uint64_t>(at + 8)});
             for (size_t k = 0; k < sections; k++)

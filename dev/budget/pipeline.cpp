@@ -32,9 +32,8 @@ struct Op {
 int multiplier(const Instruction& i) { return i.width() == 6 ? 4 : i.width() == 5 ? 2 : 1; }
 
 Op decode(const Instruction& i) {
-    const unsigned control = unsigned(i.high >> 41), what = i.operation();
-    Op op{Pipe::integer, false, false, int(control & 15), int(control >> 5 & 7), int(control >> 8 & 7),
-          int(control >> 11 & 63), 0, 18};
+    const unsigned what = i.operation();
+    Op op{Pipe::integer, false, false, int(i.high >> 41 & 15), i.sets(), i.releases(), i.waits(), 0, 18};
     const auto shared = [&](int moves, int latency) { op.pipe = Pipe::shared, op.moves = moves, op.latency = latency; };
     switch (what) {
         case 0x03c: op.pipe = Pipe::tensor, op.product = true, op.latency = 33; break;     // HMMA
@@ -59,21 +58,15 @@ Op decode(const Instruction& i) {
 // ----------------------------------------------------------------------------------------------------- the loop's path
 
 constexpr unsigned branch = 0x147, copy = 0x1ae;
-bool always(const Instruction& i) { return (i.low >> 12 & 15) == 7; }          // its predicate is "true"
-
-// The instruction a branch at `at` goes to: 56 bits, in units of 4 bytes, count from the next one.
-long target(const Instruction& i, long at) {
-    const uint64_t high = i.low >> 34 | (i.high & 0x3ffff) << 30, bytes = (high << 8 | (i.low >> 16 & 0xff)) << 10;
-    return at + 1 + (int64_t(bytes) >> 8) / 16;                // sign-extended; times 4
-}
 
 struct Loop { long begin = 0, end = -1, products = 0; };
 
-Loop main_loop(const std::vector<Instruction>& code) {
+Loop main_loop(const KernelCode& kernel) {
+    const std::vector<Instruction>& code = kernel.instructions;
     Loop best;
     for (long at = 0; at < long(code.size()); at++) {
         if (code[at].operation() != branch) continue;
-        const long to = target(code[at], at);
+        const long to = kernel.target(at);
         if (to < 0 || to > at) continue;
         long products = 0;
         for (long i = to; i <= at; i++) products += decode(code[i]).product;
@@ -85,7 +78,8 @@ Loop main_loop(const std::vector<Instruction>& code) {
 
 // What a warp in the midst of its work does in one turn: inner loops twice; what can be skipped is, unless it copies,
 // multiplies or waits for others (masks are for edges).
-std::vector<Op> one_turn(const std::vector<Instruction>& code, const Loop& loop) {
+std::vector<Op> one_turn(const KernelCode& kernel, const Loop& loop) {
+    const std::vector<Instruction>& code = kernel.instructions;
     std::vector<Op> ops;
     std::vector<bool> repeated(code.size());
     const auto wanted = [&](long from, long to) {
@@ -99,12 +93,12 @@ std::vector<Op> one_turn(const std::vector<Instruction>& code, const Loop& loop)
         if (at == loop.end) return ops;
         if (ops.size() > 100000) throw std::runtime_error("a loop has no end");
         if (code[at].operation() != branch) continue;
-        const long to = target(code[at], at);
+        const long to = kernel.target(at);
         if (to < loop.begin) continue;                         // out of the loop, against the odds
         if (to <= at) {
             repeated[at] = !repeated[at];
             if (repeated[at]) at = to - 1;
-        } else if (to <= loop.end && (always(code[at]) || !wanted(at + 1, to))) {
+        } else if (to <= loop.end && (code[at].always() || !wanted(at + 1, to))) {
             at = to - 1;
         }
     }
@@ -194,11 +188,11 @@ public:
 };
 
 void print_share(const KernelCode& kernel) {
-    const Loop loop = main_loop(kernel.instructions);
+    const Loop loop = main_loop(kernel);
     if (!loop.products || !kernel.threads || kernel.threads % 128) return;     // whole warps for every scheduler
     constexpr int resident_threads = 256;                      // with up to 255 registers each
     const int of_block = kernel.threads / 32, blocks = std::max(1, resident_threads / kernel.threads);
-    const std::vector<Op> ops = one_turn(kernel.instructions, loop);
+    const std::vector<Op> ops = one_turn(kernel, loop);
     const long products = std::count_if(ops.begin(), ops.end(), [](const Op& op) { return op.product; });
     const double busy = double(products) * of_block * blocks / schedulers * interval[int(Pipe::tensor)];
     std::cout << kernel.name << ' ' << 100 * busy / Multiprocessor(ops, of_block, blocks).cycles_a_turn() << '\n';
