@@ -44,6 +44,7 @@ linear_few_kernel(Epilogue epilogue, const bf16* inp, Weight weight, int N, int 
             for (int j = 0; j < tiles; j++)
                 b[i][j] = k0 + i * step < K && 8 * j + g < N
                               ? *reinterpret_cast<const uint4*>(inp + size_t(8 * j + g) * K + k0 + i * step) : uint4{};
+        __syncwarp();                  // or the compiler saves registers by loading each step between the products
         #pragma unroll
         for (int i = 0; i < ahead; i++)
             #pragma unroll
