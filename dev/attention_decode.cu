@@ -26,7 +26,7 @@ void check_decode(const Shape& s, const std::vector<int>& positions, double spre
 }
 
 // Of one token, ragged, a model's, of several parts, all heads on one; sequences that just begin, fill a part, begin the
-// next, fill the cache.
+// next, fill the cache, have more parts than the second kernel loads at a time.
 TEST(attention_decode, kernels) {
     const std::pair<Shape, std::vector<int>> cases[] = {{{1, 1, 1, 1}, {0}},
                                                         {{7, 2, 1, 6}, {6, 0, 3}},
@@ -38,7 +38,8 @@ TEST(attention_decode, kernels) {
                                                         {{40, 10, 1, 200}, {39, 17}},
                                                         {{150, 3, 1, 255}, {149}},
                                                         {{20, 2, 2, 256}, {19, 4}},
-                                                        {{1030, 12, 12, 64}, {1029, 600}}};
+                                                        {{1030, 12, 12, 64}, {1029, 600}},
+                                                        {{17000, 1, 1, 8}, {16900, 16383}}};
     for (const auto& [shape, positions] : cases) {
         check_decode<float>(shape, positions);
         check_decode<bf16>(shape, positions);

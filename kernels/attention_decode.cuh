@@ -6,18 +6,19 @@
 //   qkv (B,NH+2*NKV,HS)   keys, values (B,NKV,S,HS): S tokens fit   position (B) < S   out (B,NH,HS)
 //   attention_keep does the first line for a prompt, qkv (T,NH+2*NKV,HS), at p = 0 .. T-1 of one sequence.
 //
-// Long contexts are split (Dao et al. 2023, "Flash-Decoding"): a block owns 128 keys of a key/value head and all query
-// heads that read it, up to 8 at a time, and leaves sums that a second kernel adds in order. The parts begin at
+// Long contexts are split (Dao et al. 2023, "Flash-Decoding"): a block owns 128 keys of a key/value head and the query
+// heads that read it, up to 8 of them, and leaves sums that a second kernel adds in a fixed order. The parts begin at
 // multiples of 128 whatever else is in the batch. A lane owns 8 channels, several lanes a key, a warp several keys.
 #pragma once
 #include "../host/reference/attention_decode.h"
 #include "common.cuh"
 
 constexpr int decode_part = 128, decode_warps = 4, decode_threads = decode_warps * warp_size;
-constexpr int decode_ahead = 4;                     // keys that a lane has on the way at a time
+// Keys that a lane has on the way at a time: as many as leave registers for the heads' queries or sums.
+template <int W, int H> constexpr int decode_ahead = W == 1 ? 2 : H == 2 ? 8 : 4;
 
 // What a part found for a query head.
-struct DecodeSum { float max, total; };             // of its scores, and of exp(score - max)
+struct alignas(8) DecodeSum { float max, total; };             // of its scores, and of exp(score - max)
 
 struct DecodeShape {
     int S, NH, NKV, HS, parts, lanes;               // lanes of a key: a power of two
@@ -26,39 +27,42 @@ struct DecodeShape {
     __device__ size_t part(int b, int h, int part) const { return (size_t(b) * NH + h) * parts + part; }
 };
 
-// A lane's 8 channels of a row: neighbours, or (W = 1) every 32nd. What is beyond the row reads as zeros.
+// A lane's 8 channels of a row: neighbours, or (W = 1) every 32nd. Those beyond the row are its first once more: a condition
+// would keep the loads of several rows from overlapping.
 template <int W, class T>
-__device__ Vec<8> decode_load(const T* row, int lane, int HS) {
-    Vec<8> x = {};
+__device__ Raw<8, T> decode_load(const T* row, int lane, int HS) {
     if constexpr (W == 8) {
-        if (lane * 8 < HS) x = load<8>(row + lane * 8);
+        return load_raw<8>(row + (lane * 8 < HS ? lane * 8 : 0));
     } else {
-        for (int i = 0; i < 8; i++)
-            if (lane + i * warp_size < HS) x[i] = float(row[lane + i * warp_size]);
+        Raw<8, T> raw;
+        for (int i = 0; i < 8; i++) raw.v[i] = row[lane + i * warp_size < HS ? lane + i * warp_size : 0];
+        return raw;
     }
-    return x;
 }
+template <int W>
+__device__ bool decode_inside(int i, int lane, int HS) { return (W == 8 ? lane * 8 : lane + i * warp_size) < HS; }
 template <int W>
 __device__ void decode_store(float* row, const Vec<8>& x, int lane, int HS) {
     if constexpr (W == 8) {
-        if (lane * 8 < HS) store<8>(row + lane * 8, x);
+        if (decode_inside<W>(0, lane, HS)) store<8>(row + lane * 8, x);
     } else {
         for (int i = 0; i < 8; i++)
-            if (lane + i * warp_size < HS) row[lane + i * warp_size] = x[i];
+            if (decode_inside<W>(i, lane, HS)) row[lane + i * warp_size] = x[i];
     }
 }
 
-// use(i, row i) for rows mine, mine + step, ... below count, with several on their way at a time. All lanes come along as
-// far as the first of them goes: beyond `count` a row is zeros.
-template <int W, class Row, class Use>
+// use(i, rows i, i + step, ...), `ahead` of them, which are on their way together, for i = mine, mine + ahead * step, ...
+// below count. All lanes come along as far as the first of them goes: rows from `count` on are the last once more.
+template <int W, int ahead, class T, class Row, class Use>
 __device__ void decode_rows(Row row, int mine, int step, int count, int lane, int HS, Use use) {
-    for (int i0 = mine; i0 - mine < count; i0 += decode_ahead * step) {
-        Vec<8> x[decode_ahead];
+    for (int i0 = mine; i0 - mine < count; i0 += ahead * step) {
+        Raw<8, T> raw[ahead];
         #pragma unroll
-        for (int a = 0; a < decode_ahead; a++)
-            x[a] = i0 + a * step < count ? decode_load<W>(row(i0 + a * step), lane, HS) : Vec<8>{};
+        for (int a = 0; a < ahead; a++) raw[a] = decode_load<W>(row(std::min(i0 + a * step, count - 1)), lane, HS);
+        Vec<8> x[ahead];
         #pragma unroll
-        for (int a = 0; a < decode_ahead; a++) use(i0 + a * step, x[a]);
+        for (int a = 0; a < ahead; a++) x[a] = floats(raw[a]);
+        use(i0, x);
     }
 }
 
@@ -67,98 +71,138 @@ template <int W, int H, class T>
 __global__ void __launch_bounds__(decode_threads, 1)
 attention_decode_kernel(float* sums, DecodeSum* found, T* keys, T* values, const T* qkv, const int* position,
                         DecodeShape at) {
-    const int part = blockIdx.x, kv = blockIdx.y, b = blockIdx.z, p = position[b], begin = part * decode_part;
+    const int group = at.NH / at.NKV, turns = ceil_div(group, H), h0 = blockIdx.y % turns * H, HS = at.HS;
+    const int part = blockIdx.x, kv = blockIdx.y / turns, b = blockIdx.z, p = position[b], begin = part * decode_part;
     const int count = std::min(int{decode_part}, p + 1 - begin);
     if (count <= 0) return;
     float *score = dynamic_shared<float>(), *of_warp = score + H * decode_part;      // (H,128), (warps,H,HS)
     const int warp = threadIdx.x / warp_size, in_warp = threadIdx.x % warp_size, lane = in_warp % at.lanes;
     const int at_once = warp_size / at.lanes, mine = warp * at_once + in_warp / at.lanes;     // keys
-    const int group = at.NH / at.NKV, HS = at.HS, step = decode_warps * at_once;
-    const T *q = qkv + size_t(b) * (at.NH + 2 * at.NKV) * HS + size_t(kv) * group * HS;
+    const int heads = std::min(H, group - h0), first = kv * group + h0, step = decode_warps * at_once;
+    constexpr int ahead = decode_ahead<W, H>;
+    const T *q = qkv + (size_t(b) * (at.NH + 2 * at.NKV) + first) * HS;
     const T *new_key = qkv + (size_t(b) * (at.NH + 2 * at.NKV) + at.NH + kv) * HS, *new_value = new_key + size_t(at.NKV) * HS;
-    const auto key = [&](int i) { return begin + i == p ? new_key : keys + at.kept(b, kv, begin + i); };
-    const auto value = [&](int i) { return begin + i == p ? new_value : values + at.kept(b, kv, begin + i); };
+    const T *kept_keys = keys + at.kept(b, kv, begin), *kept_values = values + at.kept(b, kv, begin);
+    const auto key = [&](int i) { return begin + i == p ? new_key : kept_keys + i * HS; };
+    const auto value = [&](int i) { return begin + i == p ? new_value : kept_values + i * HS; };
 
-    for (int h0 = 0; h0 < group; h0 += H) {
-        const int heads = std::min(H, group - h0), first = kv * group + h0;
-        // Scores, with several keys on their way.
-        Vec<8> x[H];
-        #pragma unroll
-        for (int h = 0; h < H; h++) x[h] = h < heads ? decode_load<W>(q + (h0 + h) * HS, lane, HS) : Vec<8>{};
-        decode_rows<W>(key, mine, step, count, lane, HS, [&](int i, const Vec<8>& k) {
-            #pragma unroll
-            for (int h = 0; h < H; h++) {
-                if (h >= heads) break;
-                float product = 0;
-                for (int j = 0; j < 8; j++) product = fmaf(x[h][j], k[j], product);
-                for (int offset = at.lanes / 2; offset > 0; offset /= 2)
-                    product += __shfl_xor_sync(~0u, product, offset);
-                if (lane == 0 && i < count) score[h * decode_part + i] = product * at.scale;
-            }
-        });
-        __syncthreads();
-
-        // A warp owns a head: its scores become weights.
-        for (int h = warp; h < heads; h += decode_warps) {
-            float *row = score + h * decode_part, max = -INFINITY, total = 0;
-            for (int i = in_warp; i < count; i += warp_size) max = fmaxf(max, row[i]);
-            max = warp_max(max);
-            for (int i = in_warp; i < count; i += warp_size) total += row[i] = __expf(row[i] - max);
-            total = warp_sum(total);
-            if (in_warp == 0) found[at.part(b, first + h, part)] = {max, total};
-        }
-        __syncthreads();
-
-        // The weighted sum of the values: over the lanes' keys, then over the warp's, then over the block's.
-        Vec<8> sum[H] = {};
-        decode_rows<W>(value, mine, step, count, lane, HS, [&](int i, const Vec<8>& v) {
-            #pragma unroll
-            for (int h = 0; h < H; h++) {
-                if (h >= heads) break;
-                const float weight = i < count ? score[h * decode_part + i] : 0;
-                for (int j = 0; j < 8; j++) sum[h][j] = fmaf(weight, v[j], sum[h][j]);
-            }
-        });
+    // Scores, with several keys on their way.
+    Raw<8, T> raw[H];
+    #pragma unroll
+    for (int h = 0; h < H; h++) raw[h] = decode_load<W>(q + std::min(h, heads - 1) * HS, lane, HS);
+    Vec<8> x[H];
+    #pragma unroll
+    for (int h = 0; h < H; h++) {
+        x[h] = floats(raw[h]);
+        for (int j = 0; j < 8; j++) if (!decode_inside<W>(j, lane, HS)) x[h][j] = 0;
+    }
+    decode_rows<W, ahead, T>(key, mine, step, count, lane, HS, [&](int i0, const Vec<8> (&k)[ahead]) {
         #pragma unroll
         for (int h = 0; h < H; h++) {
             if (h >= heads) break;
-            for (int offset = at.lanes; offset < warp_size; offset *= 2)
-                for (int i = 0; i < 8; i++) sum[h][i] += __shfl_xor_sync(~0u, sum[h][i], offset);
-            if (in_warp < at.lanes) decode_store<W>(of_warp + (warp * H + h) * HS, sum[h], lane, HS);
+            float product[ahead] = {};
+            #pragma unroll
+            for (int a = 0; a < ahead; a++)
+                for (int j = 0; j < 8; j++) product[a] = fmaf(x[h][j], k[a][j], product[a]);
+            #pragma unroll 1
+            for (int offset = at.lanes / 2; offset > 0; offset /= 2)
+                for (int a = 0; a < ahead; a++) product[a] += __shfl_xor_sync(~0u, product[a], offset);
+            #pragma unroll
+            for (int a = 0; a < ahead; a++)
+                if (const int i = i0 + a * step; lane == 0 && i < count)
+                    score[h * decode_part + i] = product[a] * at.scale;
         }
-        __syncthreads();
-        for (int i = threadIdx.x; i < heads * HS; i += decode_threads) {
-            const int h = i / HS, c = i % HS;
-            float all = 0;
-            for (int w = 0; w < decode_warps; w++) all += of_warp[(w * H + h) * HS + c];
-            sums[at.part(b, first + h, part) * HS + c] = all;
+    });
+    __syncthreads();
+
+    // A warp owns a head: its scores become weights.
+    for (int h = warp; h < heads; h += decode_warps) {
+        float *row = score + h * decode_part, max = -INFINITY, total = 0;
+        for (int i = in_warp; i < count; i += warp_size) max = fmaxf(max, row[i]);
+        max = warp_max(max);
+        for (int i = in_warp; i < count; i += warp_size) total += row[i] = __expf(row[i] - max);
+        total = warp_sum(total);
+        if (in_warp == 0) found[at.part(b, first + h, part)] = {max, total};
+    }
+    __syncthreads();
+
+    // The weighted sum of the values: over the lanes' keys, then over the warp's, then over the block's.
+    Vec<8> sum[H] = {};
+    decode_rows<W, ahead, T>(value, mine, step, count, lane, HS, [&](int i0, const Vec<8> (&v)[ahead]) {
+        #pragma unroll
+        for (int h = 0; h < H; h++) {
+            if (h >= heads) break;
+            #pragma unroll
+            for (int a = 0; a < ahead; a++) {
+                const float weight = i0 + a * step < count ? score[h * decode_part + i0 + a * step] : 0;
+                for (int j = 0; j < 8; j++) sum[h][j] = fmaf(weight, v[a][j], sum[h][j]);
+            }
         }
+    });
+    #pragma unroll
+    for (int h = 0; h < H; h++) {
+        if (h >= heads) break;
+        for (int offset = at.lanes; offset < warp_size; offset *= 2)
+            for (int i = 0; i < 8; i++) sum[h][i] += __shfl_xor_sync(~0u, sum[h][i], offset);
+        if (in_warp < at.lanes) decode_store<W>(of_warp + (warp * H + h) * HS, sum[h], lane, HS);
+    }
+    __syncthreads();
+    for (int i = threadIdx.x; i < heads * HS; i += decode_threads) {
+        const int h = i / HS, c = i % HS;
+        float all = 0;
+        for (int w = 0; w < decode_warps; w++) all += of_warp[(w * H + h) * HS + c];
+        sums[at.part(b, first + h, part) * HS + c] = all;
     }
 
-    // Nobody else reads or writes the new token's row now.
-    if (begin + count <= p) return;
+    // Nobody else writes the new token's row, and nobody reads it now.
+    if (begin + count <= p || h0 > 0) return;
     for (int c = threadIdx.x; c < HS; c += decode_threads) {
         keys[at.kept(b, kv, p) + c] = new_key[c];
         values[at.kept(b, kv, p) + c] = new_value[c];
     }
 }
 
-// A block owns a head, a thread a channel.
-template <class T>
-__global__ void attention_decode_combine_kernel(T* out, const float* sums, const DecodeSum* found, const int* position,
-                                                DecodeShape at) {
-    const int h = blockIdx.x, b = blockIdx.y, parts = position[b] / decode_part + 1;
+// A block owns V channels of a head for every lane of a warp, a warp every 16th part; the warps' sums are added in order.
+constexpr int combine_warps = 16, combine_threads = combine_warps * warp_size, combine_ahead = 8;
+template <int V, class T>
+__global__ void __launch_bounds__(combine_threads, 1)
+attention_decode_combine_kernel(T* out, const float* sums, const DecodeSum* found, const int* position, DecodeShape at) {
+    __shared__ __align__(16) float sum_of[combine_warps][warp_size * V];
+    __shared__ float total_of[combine_warps];
+    const int h = blockIdx.x, b = blockIdx.y, parts = position[b] / decode_part + 1, HS = at.HS;
+    const int warp = threadIdx.x / warp_size, lane = threadIdx.x % warp_size, c = (blockIdx.z * warp_size + lane) * V;
     const DecodeSum* of = found + at.part(b, h, 0);
-    float max = -INFINITY, total = 0, sum = 0;
-    for (int i = 0; i < parts; i++) max = fmaxf(max, of[i].max);
-    const int c = threadIdx.x;
-    if (c >= at.HS) return;
-    for (int i = 0; i < parts; i++) {
-        const float weight = __expf(of[i].max - max);
-        total = fmaf(weight, of[i].total, total);
-        sum = fmaf(weight, sums[at.part(b, h, i) * at.HS + c], sum);
+    const float* from = sums + at.part(b, h, 0) * HS + (c < HS ? c : 0);
+    float max = -INFINITY, total = 0;
+    for (int i = threadIdx.x; i < parts; i += combine_threads) max = fmaxf(max, of[i].max);
+    max = block_max(max);
+
+    Vec<V> sum = {};
+    for (int i0 = warp; i0 < parts; i0 += combine_ahead * combine_warps) {
+        const auto part = [=](int a) { return i0 + a * combine_warps; };
+        Raw<V, float> row[combine_ahead];
+        #pragma unroll                                         // beyond the last part it is loaded once more, for a weight of 0
+        for (int a = 0; a < combine_ahead; a++) row[a] = load_raw<V>(from + size_t(std::min(part(a), parts - 1)) * HS);
+        const DecodeSum own = of[std::min(part(lane), parts - 1)];
+        const float weight = lane < combine_ahead && part(lane) < parts ? __expf(own.max - max) : 0;
+        total = fmaf(weight, own.total, total);
+        #pragma unroll
+        for (int a = 0; a < combine_ahead; a++) {
+            const float of_row = __shfl_sync(~0u, weight, a);
+            for (int k = 0; k < V; k++) sum[k] = fmaf(of_row, row[a].v[k], sum[k]);
+        }
     }
-    out[(size_t(b) * at.NH + h) * at.HS + c] = T(sum / total);
+    total = warp_sum(total);
+    store<V>(&sum_of[warp][lane * V], sum);
+    if (lane == 0) total_of[warp] = total;
+    __syncthreads();
+    if (warp > 0 || c >= HS) return;
+    for (int w = 1; w < combine_warps; w++) {
+        const Vec<V> more = load<V>(&sum_of[w][lane * V]);
+        for (int k = 0; k < V; k++) sum[k] += more[k];
+        total += total_of[w];
+    }
+    for (int k = 0; k < V; k++) out[(size_t(b) * at.NH + h) * HS + c + k] = T(sum[k] / total);
 }
 
 // blockIdx.y: keys or values. A thread owns a vector of a token's.
@@ -193,12 +237,13 @@ void attention_decode(T* out, T* keys, T* values, const T* qkv, const int* posit
         DecodeSum* found = reinterpret_cast<DecodeSum*>(sums + round_up(all * HS, 2));
         const auto parts = [&](auto H) {
             const size_t bytes = sizeof(float) * H * (decode_part + decode_warps * HS);
-            launch(attention_decode_kernel<W, H, T>, dim3(at.parts, NKV, B), decode_threads, bytes, on, sums, found,
-                   keys, values, qkv, position, at);
+            launch(attention_decode_kernel<W, H, T>, dim3(at.parts, NKV * ceil_div(NH / NKV, int{H}), B), decode_threads,
+                   bytes, on, sums, found, keys, values, qkv, position, at);
         };
         if (NH / NKV <= 2) parts(std::integral_constant<int, 2>{});
         else parts(std::integral_constant<int, 8>{});
-        launch(attention_decode_combine_kernel<T>, dim3(NH, B), round_up(HS, warp_size), 0, on, out, sums, found,
-               position, at);
+        constexpr int V = W == 8 ? 4 : 1;
+        launch(attention_decode_combine_kernel<V, T>, dim3(NH, B, ceil_div(HS, V * warp_size)), combine_threads, 0, on,
+               out, sums, found, position, at);
     });
 }

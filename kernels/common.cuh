@@ -30,25 +30,34 @@ struct Vec {
 
 template <class T> struct alignas(16) Packed { T v[16 / sizeof(T)]; };
 
+// W elements as they lie in memory. Many loads are on their way together only where no conversion stands between them,
+// least of all under a condition: then the compiler makes a branch of both, and waits in it. (dev/budget counts them.)
+template <int W, class T> struct alignas(W == 1 ? alignof(T) : 16) Raw { T v[W]; };
+
 template <int W, class T>
-__device__ Vec<W> load(const T* p) {
-    Vec<W> out;
+__device__ Raw<W, T> load_raw(const T* p) {
+    Raw<W, T> raw;
     if constexpr (W == 1) {
-        out[0] = float(*p);
+        raw.v[0] = *p;
     } else {
         constexpr int size = 16 / sizeof(T);
         static_assert(W % size == 0);
         #pragma unroll
         for (int i = 0; i < W; i += size) {
-            Packed<T> raw;
             const void* from = p + i;
-            std::memcpy(&raw, __builtin_assume_aligned(from, 16), 16);
-            #pragma unroll
-            for (int k = 0; k < size; k++) out[i + k] = float(raw.v[k]);
+            std::memcpy(&raw.v[i], __builtin_assume_aligned(from, 16), 16);
         }
     }
+    return raw;
+}
+template <int W, class T>
+__device__ Vec<W> floats(const Raw<W, T>& raw) {
+    Vec<W> out;
+    #pragma unroll
+    for (int i = 0; i < W; i++) out[i] = float(raw.v[i]);
     return out;
 }
+template <int W, class T> __device__ Vec<W> load(const T* p) { return floats(load_raw<W>(p)); }
 
 template <int W, class T>
 __device__ void store(T* p, const Vec<W>& x) {
