@@ -34,8 +34,10 @@ __device__ Raw<8, T> decode_load(const T* row, int lane, int HS) {
     if constexpr (W == 8) {
         return load_raw<8>(row + (lane * 8 < HS ? lane * 8 : 0));
     } else {
+        T x[8];
+        for (int i = 0; i < 8; i++) x[i] = row[lane + i * warp_size < HS ? lane + i * warp_size : 0];
         Raw<8, T> raw;
-        for (int i = 0; i < 8; i++) raw.v[i] = row[lane + i * warp_size < HS ? lane + i * warp_size : 0];
+        std::memcpy(&raw, x, sizeof raw);
         return raw;
     }
 }
@@ -189,7 +191,8 @@ attention_decode_combine_kernel(T* out, const float* sums, const DecodeSum* foun
         #pragma unroll
         for (int a = 0; a < combine_ahead; a++) {
             const float of_row = __shfl_sync(~0u, weight, a);
-            for (int k = 0; k < V; k++) sum[k] = fmaf(of_row, row[a].v[k], sum[k]);
+            const Vec<V> x = floats(row[a]);
+            for (int k = 0; k < V; k++) sum[k] = fmaf(of_row, x[k], sum[k]);
         }
     }
     total = warp_sum(total);

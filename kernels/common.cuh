@@ -32,29 +32,28 @@ template <class T> struct alignas(16) Packed { T v[16 / sizeof(T)]; };
 
 // W elements as they lie in memory. Many loads are on their way together only where no conversion stands between them,
 // least of all under a condition: then the compiler makes a branch of both, and waits in it. (dev/budget counts them.)
-template <int W, class T> struct alignas(W == 1 ? alignof(T) : 16) Raw { T v[W]; };
+template <int W, class T> struct Raw { uint4 words[W * sizeof(T) / 16]; };
+template <class T> struct Raw<1, T> { T value; };
 
 template <int W, class T>
 __device__ Raw<W, T> load_raw(const T* p) {
     Raw<W, T> raw;
     if constexpr (W == 1) {
-        raw.v[0] = *p;
+        raw.value = *p;
     } else {
-        constexpr int size = 16 / sizeof(T);
-        static_assert(W % size == 0);
+        static_assert(W * sizeof(T) % 16 == 0);
         #pragma unroll
-        for (int i = 0; i < W; i += size) {
-            const void* from = p + i;
-            std::memcpy(&raw.v[i], __builtin_assume_aligned(from, 16), 16);
-        }
+        for (size_t i = 0; i < W * sizeof(T) / 16; i++) raw.words[i] = reinterpret_cast<const uint4*>(p)[i];
     }
     return raw;
 }
 template <int W, class T>
 __device__ Vec<W> floats(const Raw<W, T>& raw) {
+    T value[W];
+    std::memcpy(value, &raw, sizeof value);
     Vec<W> out;
     #pragma unroll
-    for (int i = 0; i < W; i++) out[i] = float(raw.v[i]);
+    for (int i = 0; i < W; i++) out[i] = float(value[i]);
     return out;
 }
 template <int W, class T> __device__ Vec<W> load(const T* p) { return floats(load_raw<W>(p)); }

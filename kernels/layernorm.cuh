@@ -58,18 +58,17 @@ layernorm_backward_kernel(T* d_inp, float* partial, const T* d_out, const T* inp
         Vec<W> norm[K], g[K];
         load_row(norm, inp + row, C);
         load_row(g, d_out + row, C);
+        const RowByTwos<W, K, T> gains(weight, C), before(d_inp + row, C);
         // The registers are full: what comes next waits in the L2 cache.
-        prefetch_row<W, K>(d_inp + row, C);
         if (const int next = n + gridDim.x * blockDim.y; next < N) {
             prefetch_row<W, K>(inp + size_t(next) * C, C);
             prefetch_row<W, K>(d_out + size_t(next) * C, C);
+            prefetch_row<W, K>(d_inp + size_t(next) * C, C);
         }
 
-        // Both means of the row, and its share of the gains' gradients.
+        // Both means of the row, and its share of the gains' gradients: nothing beyond the row, where g is 0.
         Vec<2> sums = {};
-        for (int k = 0; k < K; k++) {
-            if (row_channel<W>(k) >= C) continue;
-            const Vec<W> w = load<W>(weight + row_channel<W>(k));
+        gains.each([&](int k, const Vec<W>& w) {
             for (int i = 0; i < W; i++) {
                 norm[k][i] = (norm[k][i] - centre) * scale;
                 d_weight[k][i] += g[k][i] * norm[k][i];
@@ -78,17 +77,13 @@ layernorm_backward_kernel(T* d_inp, float* partial, const T* d_out, const T* inp
                 sums[0] += g[k][i];
                 sums[1] += g[k][i] * norm[k][i];
             }
-        }
+        });
         sums = row_sum(sums);
         const float mean_g = sums[0] / C, mean_g_norm = sums[1] / C;
-
-        for (int k = 0; k < K; k++) {
-            const int c = row_channel<W>(k);
-            if (c >= C) continue;
-            Vec<W> d = load<W>(d_inp + row + c);
+        before.each([&](int k, Vec<W> d) {
             for (int i = 0; i < W; i++) d[i] += scale * (g[k][i] - mean_g - norm[k][i] * mean_g_norm);
-            store<W>(d_inp + row + c, d);
-        }
+            if (const int c = row_channel<W>(k); c < C) store<W>(d_inp + row + c, d);
+        });
     }
     store_row_sum(partial + size_t(blockIdx.x) * C, d_weight, C);
     store_row_sum(partial + size_t(gridDim.x + blockIdx.x) * C, d_bias, C);

@@ -50,36 +50,38 @@ rmsnorm_backward_kernel(T* d_inp, float* partial, const T* d_out, const T* inp, 
     for (int n = blockIdx.x * blockDim.y + threadIdx.y; n < N; n += gridDim.x * blockDim.y) {
         const size_t row = size_t(n) * C;
         const float scale = rstd[n];
-        Vec<W> norm[K], g[K];
-        load_row(norm, inp + row, C);
-        load_row(g, d_out + row, C);
+        Raw<W, T> inp_row[K], d_out_row[K], w[K], d_row[K];
+        load_row(inp_row, inp + row, C);
+        load_row(d_out_row, d_out + row, C);
+        load_row(w, weight, C);
         // The registers are full: what comes next waits in the L2 cache.
-        prefetch_row<W, K>(d_inp + row, C);
         if (const int next = n + gridDim.x * blockDim.y; next < N) {
             prefetch_row<W, K>(inp + size_t(next) * C, C);
             prefetch_row<W, K>(d_out + size_t(next) * C, C);
+            prefetch_row<W, K>(d_inp + size_t(next) * C, C);
         }
 
         float dot = 0;
+        Vec<W> norm[K], g[K];
         for (int k = 0; k < K; k++) {
-            if (row_channel<W>(k) >= C) continue;
-            const Vec<W> w = load<W>(weight + row_channel<W>(k));
+            norm[k] = floats(inp_row[k]), g[k] = floats(d_out_row[k]);
+            const Vec<W> gain = floats(w[k]);
             for (int i = 0; i < W; i++) {
                 norm[k][i] *= scale;
                 d_weight[k][i] += g[k][i] * norm[k][i];
-                g[k][i] *= w[i];
+                g[k][i] *= gain[i];
                 dot += g[k][i] * norm[k][i];
             }
         }
+        load_row(d_row, d_inp + row, C);
         const float mean = row_sum(dot) / C;
 
+        Vec<W> d[K];
         for (int k = 0; k < K; k++) {
-            const int c = row_channel<W>(k);
-            if (c >= C) continue;
-            Vec<W> d = load<W>(d_inp + row + c);
-            for (int i = 0; i < W; i++) d[i] += scale * (g[k][i] - norm[k][i] * mean);
-            store<W>(d_inp + row + c, d);
+            d[k] = floats(d_row[k]);
+            for (int i = 0; i < W; i++) d[k][i] += scale * (g[k][i] - norm[k][i] * mean);
         }
+        store_row(d_inp + row, d, C);
     }
     store_row_sum(partial + size_t(blockIdx.x) * C, d_weight, C);
 }

@@ -29,12 +29,46 @@ void by_row(const char* layer, int C, Pointers pointers, Then then) {
 
 template <int W> __device__ int row_channel(int k) { return (k * blockDim.x + threadIdx.x) * W; }   // first of vector k
 
-// What hangs over the end of the row reads as zeros, and is not written.
+// What hangs over the end of the row reads as zeros, and is not written. Rows that are loaded as they lie in memory, before
+// the first of them is used, are on their way together.
+template <int W, int K, class T>
+__device__ void load_row(Raw<W, T> (&x)[K], const T* row, int C) {
+    #pragma unroll
+    for (int k = 0; k < K; k++) x[k] = row_channel<W>(k) < C ? load_raw<W>(row + row_channel<W>(k)) : Raw<W, T>{};
+}
 template <int W, int K, class T>
 __device__ void load_row(Vec<W> (&x)[K], const T* row, int C) {
+    Raw<W, T> raw[K];
+    load_row(raw, row, C);
     #pragma unroll
-    for (int k = 0; k < K; k++) x[k] = row_channel<W>(k) < C ? load<W>(row + row_channel<W>(k)) : Vec<W>{};
+    for (int k = 0; k < K; k++) x[k] = floats(raw[k]);
 }
+// A row for which there are few registers left: it is loaded two vectors at a time, when it is used; if it has but one, at once.
+template <int W, int K, class T>
+class RowByTwos {
+    const T* row;
+    int C;
+    Raw<W, T> only[1] = {};
+
+public:
+    __device__ RowByTwos(const T* row, int C) : row(row), C(C) { if constexpr (K == 1) load_row(only, row, C); }
+
+    // use(k, vector k): what hangs over the end reads as zeros, or is left out.
+    template <class Use>
+    __device__ void each(Use use) const {
+        if constexpr (K == 1) return use(0, floats(only[0]));
+        #pragma unroll
+        for (int k = 0; k < K; k += 2) {
+            if (row_channel<W>(k) >= C) continue;              // a branch, which keeps the compiler from loading all and spilling
+            const bool both = k + 1 < K && row_channel<W>(k + 1) < C;
+            const Raw<W, T> x = load_raw<W>(row + row_channel<W>(k));
+            const Raw<W, T> y = both ? load_raw<W>(row + row_channel<W>(k + 1)) : Raw<W, T>{};
+            use(k, floats(x));
+            if (k + 1 < K) use(k + 1, floats(y));
+        }
+    }
+};
+
 template <int W, int K, class T>
 __device__ void store_row(T* row, const Vec<W> (&x)[K], int C) {
     #pragma unroll
