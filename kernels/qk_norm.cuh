@@ -73,15 +73,19 @@ int qk_norm_blocks(void (*kernel)(P...), int N, int walked, int team, const Gpu<
     return std::min(round_up(ceil_div(N * walked, teams), unit), most);
 }
 
-// Vector k of a head, and its place in it, for member `lane` of a team; zeros beyond HS.
+// Vector k of a head, and its place in it, for member `lane` of a team; zeros beyond HS, or where no head is.
 template <int W> __device__ int qk_norm_channel(int k, int lane, int team) { return (k * team + lane) * W; }
 template <int W, int K, class T>
-__device__ void qk_norm_load(Vec<W> (&x)[K], const T* head, int lane, int team, int HS) {
+__device__ void qk_norm_load(Raw<W, T> (&x)[K], const T* head, bool there, int lane, int team, int HS) {
     #pragma unroll
     for (int k = 0; k < K; k++) {
         const int c = qk_norm_channel<W>(k, lane, team);
-        x[k] = c < HS ? load<W>(head + c) : Vec<W>{};
+        x[k] = there && c < HS ? load_raw<W>(head + c) : Raw<W, T>{};
     }
+}
+template <int W, int K, class T>
+__device__ void qk_norm_floats(Vec<W> (&x)[K], const Raw<W, T> (&raw)[K]) {
+    for (int k = 0; k < K; k++) x[k] = floats(raw[k]);
 }
 template <int W, int K, class T>
 __device__ void qk_norm_store(T* head, const Vec<W> (&x)[K], int lane, int team, int HS) {
@@ -97,14 +101,16 @@ __global__ void qk_norm_forward_kernel(T* out, float* rstd, const T* inp, const 
                                        float eps, int N, int NH, int NKV, int HS, int team) {
     const int lane = threadIdx.x % team, heads = NH + 2 * NKV;
     const int row = blockIdx.x * (qk_norm_block / team) + threadIdx.x / team, h = row % heads;
-    const bool active = row < N * heads;
-    Vec<W> x[K] = {};
-    if (active) qk_norm_load(x, inp + size_t(row) * HS, lane, team, HS);
+    const bool active = row < N * heads, normed = active && h < NH + NKV;
+    Raw<W, T> inp_row[K], gain[K];
+    qk_norm_load(inp_row, inp + size_t(row) * HS, active, lane, team, HS);
+    qk_norm_load(gain, h < NH ? q_weight : k_weight, normed, lane, team, HS);
+    Vec<W> x[K], w[K];
+    qk_norm_floats(x, inp_row);
     const float scale = qk_norm_scale(x, eps, team, HS);       // all lanes of the warp take part
     if (!active) return;
-    if (h < NH + NKV) {
-        Vec<W> w[K];
-        qk_norm_load(w, h < NH ? q_weight : k_weight, lane, team, HS);
+    if (normed) {
+        qk_norm_floats(w, gain);
         for (int k = 0; k < K; k++) for (int i = 0; i < W; i++) x[k][i] *= scale * w[k][i];
         if (lane == 0) rstd[size_t(row / heads) * (NH + NKV) + h] = scale;
     }
@@ -145,24 +151,23 @@ __global__ void qk_norm_backward_kernel(T* d_inp, float* partial, const T* d_out
     const int h = walk.h;
     const QkNormHead head = qk_norm_head(h, NH, NKV);
     const bool normed = head != QkNormHead::value;
-    Vec<W> d_weight[K] = {}, w[K] = {};
-    if (normed) qk_norm_load(w, head == QkNormHead::query ? q_weight : k_weight, lane, team, HS);
+    Vec<W> d_weight[K] = {}, w[K];
+    Raw<W, T> gain[K];
+    qk_norm_load(gain, head == QkNormHead::query ? q_weight : k_weight, normed, lane, team, HS);
+    qk_norm_floats(w, gain);
     for (int turn = 0; turn < walk.turns; turn++, walk.n += walk.tokens) {
-        const bool inside = walk.n < N;
+        const bool inside = walk.n < N, turns = inside && normed;
         const size_t at = (size_t(walk.n) * heads + h) * HS;
-        Vec<W> d[K] = {}, x[K] = {};
-        if (inside && !normed) {
-            qk_norm_load(d, d_out + at, lane, team, HS);
-            qk_norm_store(d_inp + at, d, lane, team, HS);
-        }
-        float scale = 0;
-        if (inside && normed) {
-            qk_norm_load(d, d_out + at, lane, team, HS);
-            qk_norm_load(x, inp + at, lane, team, HS);
-            scale = rstd[size_t(walk.n) * (NH + NKV) + h];
-        }
+        Raw<W, T> d_out_row[K], inp_row[K];
+        qk_norm_load(d_out_row, d_out + at, inside, lane, team, HS);
+        qk_norm_load(inp_row, inp + at, turns, lane, team, HS);
+        const float scale = turns ? rstd[size_t(walk.n) * (NH + NKV) + h] : 0;
+        Vec<W> d[K], x[K];
+        qk_norm_floats(d, d_out_row);
+        qk_norm_floats(x, inp_row);
+        if (inside && !normed) qk_norm_store(d_inp + at, d, lane, team, HS);
         qk_norm_gradient(d, d_weight, x, w, scale, team, HS);
-        if (inside && normed) qk_norm_store(d_inp + at, d, lane, team, HS);
+        if (turns) qk_norm_store(d_inp + at, d, lane, team, HS);
     }
     float *q_share = partial + size_t(blockIdx.x) * HS, *k_share = q_share + size_t(gridDim.x) * HS;
     const auto put = [&](float* to) { qk_norm_store(to, d_weight, lane, team, HS); };

@@ -13,18 +13,41 @@
 #include "qk_norm.cuh"
 #include "rope.cuh"
 
-// The head's vectors of this lane: first members of pairs in v[0..K), second members in v[K..2K).
+// The head's vectors of this lane, and the angles of its pairs, as they lie in memory; zeros beyond the head, or where there is
+// none.
+template <int W, int K, RopePairs pairs, class T>
+struct QkNormRopeRaw {
+    RopeRaw<W, T> part[K];
+    __device__ QkNormRopeRaw(const T* head, bool there, int lane, int team, int HS) {
+        #pragma unroll
+        for (int k = 0; k < K; k++) {
+            const int i = qk_norm_channel<W>(k, lane, team);
+            part[k] = there && i < HS / 2 ? rope_load<W, pairs>(head, i, HS) : RopeRaw<W, T>{};
+        }
+    }
+};
+template <int W, int K>
+struct QkNormRopeAngles {
+    RopeAngles<W> part[K];
+    __device__ QkNormRopeAngles(const float* cos, const float* sin, bool there, int lane, int team, int HS) {
+        #pragma unroll
+        for (int k = 0; k < K; k++) {
+            const int i = qk_norm_channel<W>(k, lane, team);
+            part[k] = there && i < HS / 2 ? rope_angles<W>(cos, sin, i) : RopeAngles<W>{};
+        }
+    }
+};
+
+// First members of pairs in v[0..K), second members in v[K..2K).
 template <int W, int K, RopePairs pairs>
 struct QkNormRopePart {
     Vec<W> v[2 * K] = {};
     template <class T>
-    __device__ void get(const T* head, int lane, int team, int HS) {
+    __device__ void get(const QkNormRopeRaw<W, K, pairs, T>& raw) {
         #pragma unroll
         for (int k = 0; k < K; k++) {
-            const int i = qk_norm_channel<W>(k, lane, team);
-            if (i >= HS / 2) continue;
             RopePart<W, pairs> pair;
-            pair.get(head, i, HS);
+            pair.get(raw.part[k]);
             v[k] = pair.x;
             v[K + k] = pair.y;
         }
@@ -37,13 +60,11 @@ struct QkNormRopePart {
             if (i < HS / 2) RopePart<W, pairs>{v[k], v[K + k]}.put(head, i, HS);
         }
     }
-    __device__ void rotate(const float* cos, const float* sin, float sign, int lane, int team, int HS) {
+    __device__ void rotate(const QkNormRopeAngles<W, K>& angles, float sign) {
         #pragma unroll
         for (int k = 0; k < K; k++) {
-            const int i = qk_norm_channel<W>(k, lane, team);
-            if (i >= HS / 2) continue;
             RopePart<W, pairs> pair{v[k], v[K + k]};
-            pair.rotate(cos, sin, sign, i);
+            pair.rotate(angles.part[k], sign);
             v[k] = pair.x;
             v[K + k] = pair.y;
         }
@@ -56,17 +77,20 @@ __global__ void qk_norm_rope_forward_kernel(T* out, float* rstd, const T* inp, c
                                             int NH, int NKV, int HS, int team) {
     const int lane = threadIdx.x % team, heads = NH + 2 * NKV;
     const int row = blockIdx.x * (qk_norm_block / team) + threadIdx.x / team, h = row % heads, n = row / heads;
-    const bool active = row < N * heads;
-    QkNormRopePart<W, K, pairs> x;
-    if (active) x.get(inp + size_t(row) * HS, lane, team, HS);
+    const bool active = row < N * heads, normed = active && h < NH + NKV;
+    using Rows = QkNormRopeRaw<W, K, pairs, T>;
+    const Rows inp_row(inp + size_t(row) * HS, active, lane, team, HS);
+    const Rows gain(h < NH ? q_weight : k_weight, normed, lane, team, HS);
+    const size_t angles = normed ? size_t(position[n]) * (HS / 2) : 0;
+    const QkNormRopeAngles<W, K> turn(cos + angles, sin + angles, normed, lane, team, HS);
+    QkNormRopePart<W, K, pairs> x, w;
+    x.get(inp_row);
     const float scale = qk_norm_scale(x.v, eps, team, HS);     // all lanes of the warp take part
     if (!active) return;
-    if (h < NH + NKV) {
-        QkNormRopePart<W, K, pairs> w;
-        w.get(h < NH ? q_weight : k_weight, lane, team, HS);
+    if (normed) {
+        w.get(gain);
         for (int k = 0; k < 2 * K; k++) for (int i = 0; i < W; i++) x.v[k][i] *= scale * w.v[k][i];
-        const size_t angles = size_t(position[n]) * (HS / 2);
-        x.rotate(cos + angles, sin + angles, 1, lane, team, HS);
+        x.rotate(turn, 1);
         if (lane == 0) rstd[size_t(n) * (NH + NKV) + h] = scale;
     }
     x.put(out + size_t(row) * HS, lane, team, HS);
@@ -83,30 +107,31 @@ __global__ void qk_norm_rope_backward_kernel(T* d_inp, float* partial, const T* 
     const int h = walk.h;
     const QkNormHead head = qk_norm_head(h, NH, NKV);
     const bool normed = head != QkNormHead::value;
+    using Rows = QkNormRopeRaw<W, K, pairs, T>;
     QkNormRopePart<W, K, pairs> d_weight, w;
-    if (normed) w.get(head == QkNormHead::query ? q_weight : k_weight, lane, team, HS);
+    w.get(Rows(head == QkNormHead::query ? q_weight : k_weight, normed, lane, team, HS));
+    // The angles' place is known a turn ahead: then a token's loads are all on their way together.
+    const auto position_of = [=](int n) { return normed && n < N ? position[n] : 0; };
+    int at_position = position_of(walk.n);
     for (int turn = 0; turn < walk.turns; turn++, walk.n += walk.tokens) {
-        const bool inside = walk.n < N;
+        const bool inside = walk.n < N, turns = inside && normed;
         const size_t at = (size_t(walk.n) * heads + h) * HS, next = size_t(walk.tokens) * heads * HS;
+        const size_t angles = size_t(at_position) * (HS / 2);
+        const Rows d_out_row(d_out + at, inside, lane, team, HS), inp_row(inp + at, turns, lane, team, HS);
+        const QkNormRopeAngles<W, K> angle(cos + angles, sin + angles, turns, lane, team, HS);
+        const float scale = turns ? rstd[size_t(walk.n) * (NH + NKV) + h] : 0;
+        at_position = position_of(walk.n + walk.tokens);
+        if (const int channel = 2 * W * lane; normed && walk.n + walk.tokens < N && channel < HS) {   // a lane has 2 W
+            prefetch_line(d_out + at + next + channel);
+            prefetch_line(inp + at + next + channel);
+        }
         QkNormRopePart<W, K, pairs> d, x;
-        if (inside && !normed) {
-            d.get(d_out + at, lane, team, HS);
-            d.put(d_inp + at, lane, team, HS);
-        }
-        float scale = 0;
-        if (inside && normed) {
-            d.get(d_out + at, lane, team, HS);
-            x.get(inp + at, lane, team, HS);
-            if (const int channel = 2 * W * lane; walk.n + walk.tokens < N && channel < HS) {   // a lane has 2 W
-                prefetch_line(d_out + at + next + channel);
-                prefetch_line(inp + at + next + channel);
-            }
-            const size_t angles = size_t(position[walk.n]) * (HS / 2);
-            scale = rstd[size_t(walk.n) * (NH + NKV) + h];
-            d.rotate(cos + angles, sin + angles, -1, lane, team, HS);
-        }
+        d.get(d_out_row);
+        x.get(inp_row);
+        if (inside && !normed) d.put(d_inp + at, lane, team, HS);
+        d.rotate(angle, -1);
         qk_norm_gradient(d.v, d_weight.v, x.v, w.v, scale, team, HS);
-        if (inside && normed) d.put(d_inp + at, lane, team, HS);
+        if (turns) d.put(d_inp + at, lane, team, HS);
     }
     float *q_share = partial + size_t(blockIdx.x) * HS, *k_share = q_share + size_t(gridDim.x) * HS;
     const auto put = [&](float* to) { d_weight.put(to, lane, team, HS); };

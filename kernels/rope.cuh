@@ -13,16 +13,29 @@
 
 constexpr int rope_warps = 4;
 
-// The vectors of pairs i .. i + W - 1 of a head: x holds their first members, y their second.
+// The vectors of pairs i .. i + W - 1 of a head: in RopePart, x holds their first members, y their second.
+template <int W, class T> struct RopeRaw { Raw<W, T> low, high; };       // the two vectors as they lie in memory
+template <int W, RopePairs pairs, class T>
+__device__ RopeRaw<W, T> rope_load(const T* head, int i, int HS) {
+    if constexpr (pairs == RopePairs::half) return {load_raw<W>(head + i), load_raw<W>(head + HS / 2 + i)};
+    else return {load_raw<W>(head + 2 * i), load_raw<W>(head + 2 * i + W)};
+}
+
+template <int W> struct RopeAngles { Raw<W, float> cos, sin; };
+template <int W>
+__device__ RopeAngles<W> rope_angles(const float* cos, const float* sin, int i) {
+    return {load_raw<W>(cos + i), load_raw<W>(sin + i)};
+}
+
 template <int W, RopePairs pairs> struct RopePart {
     Vec<W> x, y;
     template <class T>
-    __device__ void get(const T* head, int i, int HS) {
+    __device__ void get(const RopeRaw<W, T>& raw) {
+        const Vec<W> low = floats(raw.low), high = floats(raw.high);
         if constexpr (pairs == RopePairs::half) {
-            x = load<W>(head + i);
-            y = load<W>(head + HS / 2 + i);
+            x = low;
+            y = high;
         } else {
-            const Vec<W> low = load<W>(head + 2 * i), high = load<W>(head + 2 * i + W);
             for (int k = 0; k < W; k++) {
                 x[k] = 2 * k < W ? low[2 * k % W] : high[2 * k % W];
                 y[k] = 2 * k + 1 < W ? low[(2 * k + 1) % W] : high[(2 * k + 1) % W];
@@ -44,9 +57,9 @@ template <int W, RopePairs pairs> struct RopePart {
             store<W>(head + 2 * i + W, high);
         }
     }
-    // cos, sin: of this token's position. sign -1 turns back.
-    __device__ void rotate(const float* cos, const float* sin, float sign, int i) {
-        const Vec<W> c = load<W>(cos + i), s = load<W>(sin + i);
+    // The angles of this token's position. sign -1 turns back.
+    __device__ void rotate(const RopeAngles<W>& angles, float sign) {
+        const Vec<W> c = floats(angles.cos), s = floats(angles.sin);
         for (int k = 0; k < W; k++) {
             const float x0 = x[k], y0 = y[k], turn = s[k] * sign;
             x[k] = x0 * c[k] - y0 * turn;
@@ -66,9 +79,11 @@ __global__ void rope_kernel(T* qkv, const int* position, const float* cos, const
     for (int part = threadIdx.x; part < (NH + NKV) * parts; part += warp_size) {
         T* head = token + part / parts * HS;
         const int i = part % parts * W;
+        const RopeRaw<W, T> raw = rope_load<W, pairs>(head, i, HS);
+        const RopeAngles<W> turn = rope_angles<W>(cos + angles, sin + angles, i);
         RopePart<W, pairs> pair;
-        pair.get(head, i, HS);
-        pair.rotate(cos + angles, sin + angles, sign, i);
+        pair.get(raw);
+        pair.rotate(turn, sign);
         pair.put(head, i, HS);
     }
 }
