@@ -13,10 +13,10 @@
 #include "../host/reference/layernorm.h"
 #include "row.cuh"
 
-// What follows once a thread has its part of the row.
+// What follows once a thread has its part of the row, of the gain and of the shift.
 template <int W, int K, class T>
-__device__ void layernorm_row(T* out, float* mean, float* rstd, Vec<W> (&x)[K], const T* weight, const T* bias,
-                              float eps, int C) {
+__device__ void layernorm_row(T* out, float* mean, float* rstd, Vec<W> (&x)[K], const Raw<W, T> (&weight)[K],
+                              const Raw<W, T> (&bias)[K], float eps, int C) {
     float sum = 0, squares = 0;
     for (int k = 0; k < K; k++) for (int i = 0; i < W; i++) sum += x[k][i];
     const float centre = row_sum(sum) / C;
@@ -26,12 +26,10 @@ __device__ void layernorm_row(T* out, float* mean, float* rstd, Vec<W> (&x)[K], 
     if (threadIdx.x == 0) *mean = centre, *rstd = scale;
 
     for (int k = 0; k < K; k++) {
-        const int c = row_channel<W>(k);
-        if (c >= C) continue;
-        const Vec<W> w = load<W>(weight + c), b = bias ? load<W>(bias + c) : Vec<W>{};
+        const Vec<W> w = floats(weight[k]), b = floats(bias[k]);
         for (int i = 0; i < W; i++) x[k][i] = x[k][i] * scale * w[i] + b[i];
-        store<W>(out + c, x[k]);
     }
+    store_row(out, x, C);
 }
 
 template <int W, int K, class T>
@@ -40,9 +38,13 @@ layernorm_forward_kernel(T* out, float* mean, float* rstd, const T* inp, const T
                                          int N, int C) {
     const int n = blockIdx.x * blockDim.y + threadIdx.y;
     if (n >= N) return;                                        // the whole team
+    Raw<W, T> inp_row[K], w[K], b[K];
+    load_row(inp_row, inp + size_t(n) * C, C);
+    load_row(w, weight, C);
+    load_row(b, bias, bias ? C : 0);
     Vec<W> x[K];
-    load_row(x, inp + size_t(n) * C, C);
-    layernorm_row(out + size_t(n) * C, mean + n, rstd + n, x, weight, bias, eps, C);
+    row_floats(x, inp_row);
+    layernorm_row(out + size_t(n) * C, mean + n, rstd + n, x, w, b, eps, C);
 }
 
 // A team walks over rows and keeps its share of d_weight and d_bias in registers; a block leaves its own in

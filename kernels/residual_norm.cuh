@@ -11,11 +11,11 @@
 #include "rmsnorm.cuh"
 
 template <int W, int K, class T>
-__device__ void residual_row(Vec<W> (&x)[K], T* sum, const T* inp, const T* branch, int C) {
-    Vec<W> y[K];
-    load_row(x, inp, C);
-    load_row(y, branch, C);
-    for (int k = 0; k < K; k++) for (int i = 0; i < W; i++) x[k][i] = float(T(x[k][i] + y[k][i]));
+__device__ void residual_row(Vec<W> (&x)[K], T* sum, const Raw<W, T> (&inp)[K], const Raw<W, T> (&branch)[K], int C) {
+    for (int k = 0; k < K; k++) {
+        const Vec<W> a = floats(inp[k]), b = floats(branch[k]);
+        for (int i = 0; i < W; i++) x[k][i] = float(T(a[i] + b[i]));
+    }
     store_row(sum, x, C);
 }
 
@@ -26,9 +26,14 @@ residual_layernorm_forward_kernel(T* sum, T* out, float* mean, float* rstd, cons
     const int n = blockIdx.x * blockDim.y + threadIdx.y;
     if (n >= N) return;                                        // the whole team
     const size_t row = size_t(n) * C;
+    Raw<W, T> inp_row[K], branch_row[K], w[K], b[K];
+    load_row(inp_row, inp + row, C);
+    load_row(branch_row, branch + row, C);
+    load_row(w, weight, C);
+    load_row(b, bias, bias ? C : 0);
     Vec<W> x[K];
-    residual_row(x, sum + row, inp + row, branch + row, C);
-    layernorm_row(out + row, mean + n, rstd + n, x, weight, bias, eps, C);
+    residual_row(x, sum + row, inp_row, branch_row, C);
+    layernorm_row(out + row, mean + n, rstd + n, x, w, b, eps, C);
 }
 
 template <int W, int K, class T>
@@ -38,9 +43,13 @@ residual_rmsnorm_forward_kernel(T* sum, T* out, float* rstd, const T* inp, const
     const int n = blockIdx.x * blockDim.y + threadIdx.y;
     if (n >= N) return;
     const size_t row = size_t(n) * C;
+    Raw<W, T> inp_row[K], branch_row[K], w[K];
+    load_row(inp_row, inp + row, C);
+    load_row(branch_row, branch + row, C);
+    load_row(w, weight, C);
     Vec<W> x[K];
-    residual_row(x, sum + row, inp + row, branch + row, C);
-    rmsnorm_row(out + row, rstd + n, x, weight, eps, C);
+    residual_row(x, sum + row, inp_row, branch_row, C);
+    rmsnorm_row(out + row, rstd + n, x, w, eps, C);
 }
 
 template <class T>

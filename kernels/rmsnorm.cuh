@@ -13,21 +13,19 @@
 #include "../host/reference/rmsnorm.h"
 #include "row.cuh"
 
-// What follows once a thread has its part of the row.
+// What follows once a thread has its part of the row, and of the gain.
 template <int W, int K, class T>
-__device__ void rmsnorm_row(T* out, float* rstd, Vec<W> (&x)[K], const T* weight, float eps, int C) {
+__device__ void rmsnorm_row(T* out, float* rstd, Vec<W> (&x)[K], const Raw<W, T> (&weight)[K], float eps, int C) {
     float squares = 0;
     for (int k = 0; k < K; k++) for (int i = 0; i < W; i++) squares += x[k][i] * x[k][i];
     const float scale = rsqrtf(row_sum(squares) / C + eps);
     if (threadIdx.x == 0) *rstd = scale;
 
     for (int k = 0; k < K; k++) {
-        const int c = row_channel<W>(k);
-        if (c >= C) continue;
-        const Vec<W> w = load<W>(weight + c);
+        const Vec<W> w = floats(weight[k]);
         for (int i = 0; i < W; i++) x[k][i] *= scale * w[i];
-        store<W>(out + c, x[k]);
     }
+    store_row(out, x, C);
 }
 
 template <int W, int K, class T>
@@ -35,9 +33,12 @@ __global__ void __launch_bounds__(row_threads)
 rmsnorm_forward_kernel(T* out, float* rstd, const T* inp, const T* weight, float eps, int N, int C) {
     const int n = blockIdx.x * blockDim.y + threadIdx.y;
     if (n >= N) return;                                        // the whole team
+    Raw<W, T> inp_row[K], w[K];
+    load_row(inp_row, inp + size_t(n) * C, C);
+    load_row(w, weight, C);
     Vec<W> x[K];
-    load_row(x, inp + size_t(n) * C, C);
-    rmsnorm_row(out + size_t(n) * C, rstd + n, x, weight, eps, C);
+    row_floats(x, inp_row);
+    rmsnorm_row(out + size_t(n) * C, rstd + n, x, w, eps, C);
 }
 
 // A team walks over rows and keeps its share of d_weight in registers; a block leaves its own in partial (gridDim.x,

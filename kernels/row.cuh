@@ -37,11 +37,15 @@ __device__ void load_row(Raw<W, T> (&x)[K], const T* row, int C) {
     for (int k = 0; k < K; k++) x[k] = row_channel<W>(k) < C ? load_raw<W>(row + row_channel<W>(k)) : Raw<W, T>{};
 }
 template <int W, int K, class T>
+__device__ void row_floats(Vec<W> (&x)[K], const Raw<W, T> (&raw)[K]) {
+    #pragma unroll
+    for (int k = 0; k < K; k++) x[k] = floats(raw[k]);
+}
+template <int W, int K, class T>
 __device__ void load_row(Vec<W> (&x)[K], const T* row, int C) {
     Raw<W, T> raw[K];
     load_row(raw, row, C);
-    #pragma unroll
-    for (int k = 0; k < K; k++) x[k] = floats(raw[k]);
+    row_floats(x, raw);
 }
 // A row for which there are few registers left: it is loaded two vectors at a time, when it is used; if it has but one, at once.
 template <int W, int K, class T>

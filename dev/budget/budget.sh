@@ -62,7 +62,7 @@ for arch in ${*:-sm_80 sm_90a}; do
             }
             if (together[r] && $12 != "-") {
                 measured[r] = 1
-                if ($12 < together[r]) complain("only " $12 " loads of 128 bits on the way at a time in one of its loops, budget " together[r])
+                if ($12 < together[r]) complain("only " $12 " loads of 128 bits on the way at a time in a loop, budget " together[r])
             }
             if (!reuse[r] && $9) complain($9 " HMMA, but its row in budget.txt has no last number")
             # The instances for ragged shapes, of width 1, are exempt.
@@ -73,7 +73,7 @@ for arch in ${*:-sm_80 sm_90a}; do
             for (r = 1; r <= rows; r++) {
                 name = row[r]
                 if (!seen[r]) complain("is in budget.txt, but no kernel")
-                else if (together[r] && !measured[r]) complain("has no loop with 128-bit loads, budget " together[r] " at a time")
+                else if (together[r] && !measured[r]) complain("loads nothing of 128 bits, budget " together[r] " at a time")
             }
             print arch ": " kernels " kernels checked"
             for (r = 1; r <= rows; r++) if (lowest[r])

@@ -1,7 +1,8 @@
-// How many 128-bit loads from global memory a warp has on the way at a time, in every loop that has some.
+// How many 128-bit loads from global memory a warp has on the way at a time, in every loop that has some; in the whole of a
+// kernel where no loop has.
 //
-//   loads [--all] FILE.cubin    prints, one line a kernel with such a loop: mangled name, loads per round trip in the
-//                               worst of its loops; --all: one line a loop, with its place
+//   loads [--all] FILE.cubin    prints, one line a kernel with such loads: mangled name, loads per round trip in the worst
+//                               of its loops; --all: one line a loop, with its place
 //
 // A load's result is there one round trip after it was issued, and all else takes no time: so a turn of a loop lasts as
 // many round trips as its loads wait for each other, be it that one needs another's result (a position before its
@@ -31,10 +32,11 @@ Ways ways_from(const KernelCode& kernel, long at) {
     return ways;
 }
 
-struct Loop { long begin, end; };                              // its last instruction jumps to the first
+// The last instruction jumps to the first; if `once`, the whole of a kernel.
+struct Loop { long begin, end; bool once = false; };
 
-// From its first instruction to its last, or to a jump back to the first: the way that loads most, as what can be skipped
-// is for edges. Inner loops turn once. Empty if there is none.
+// From its first instruction to its last, or to a jump back to the first, or out of the kernel: the way that loads most, as
+// what can be skipped is for edges. Inner loops turn once. Empty if there is none.
 template <class Count>
 std::vector<long> longest_way(const KernelCode& kernel, const Loop& loop, Count count) {
     constexpr long never = -1'000'000;
@@ -42,7 +44,8 @@ std::vector<long> longest_way(const KernelCode& kernel, const Loop& loop, Count 
     std::vector<long> most(length, never), next(length, -1);   // loads from here on; where to
     for (long k = length - 1; k >= 0; k--) {
         const Ways ways = ways_from(kernel, loop.begin + k);
-        if (k == length - 1 || ways.jump == loop.begin) most[k] = 0;
+        const bool over = ways.next < 0 && ways.jump < 0;
+        if (loop.once ? over : k == length - 1 || ways.jump == loop.begin) most[k] = 0;
         for (const long to : {ways.next, ways.jump})
             if (const long t = to - loop.begin; t > k && t < length && most[t] > most[k]) most[k] = most[t], next[k] = t;
         most[k] += count(loop.begin + k);
@@ -68,14 +71,15 @@ std::vector<Loop> find_loops(const KernelCode& kernel) {
 class Turn {
     struct Step { Instruction instruction; bool inner; };      // of a loop inside this one
     std::vector<Step> steps;
+    bool once;
 
 public:
     long own = 0;                                              // 128-bit loads that no inner loop does
 
-    Turn(const KernelCode& kernel, const Loop& loop, const std::vector<Loop>& all) {
+    Turn(const KernelCode& kernel, const Loop& loop, const std::vector<Loop>& all) : once(loop.once) {
         const auto inner = [&](long at) {
             return std::any_of(all.begin(), all.end(), [&](const Loop& l) {
-                return l.begin > loop.begin && l.end <= loop.end && l.begin <= at && at <= l.end;
+                return (once || l.begin > loop.begin) && l.end <= loop.end && l.begin <= at && at <= l.end;
             });
         };
         const auto count = [&](long at) { return long(loads_wide(kernel.instructions[at]) && !inner(at)); };
@@ -87,7 +91,7 @@ public:
 
     // In the midst of the loop's work.
     double round_trips() const {
-        constexpr int warm_up = 2, turns = 6;
+        const int warm_up = once ? 0 : 2, turns = once ? 1 : 6;
         std::array<int, 8> there{};                            // when all that a scoreboard stands for is
         int now = 0, begin = 0;
         for (int turn = 0; turn < warm_up + turns; turn++) {
@@ -109,15 +113,17 @@ int main(int argc, char** argv) try {
     for (const KernelCode& kernel : Cubin(argv[argc - 1]).kernels()) {
         const std::vector<Loop> loops = find_loops(kernel);
         double least = 0;
-        for (const Loop& loop : loops) {
+        const auto look_at = [&](const Loop& loop) {
             const Turn turn(kernel, loop, loops);
-            if (!turn.own) continue;
+            if (!turn.own) return;
             const double trips = turn.round_trips(), together = double(turn.own) / std::max(trips, 1.0);
             if (all)
                 std::cout << kernel.name << std::hex << " 0x" << 16 * loop.begin << " 0x" << 16 * loop.end << std::dec
                           << ' ' << turn.own << " loads in " << trips << " trips: " << together << '\n';
             if (!least || together < least) least = together;
-        }
+        };
+        for (const Loop& loop : loops) look_at(loop);
+        if (!least) look_at({0, long(kernel.instructions.size()) - 1, true});
         if (least && !all) std::cout << kernel.name << ' ' << least << '\n';
     }
 } catch (const std::exception& e) {
