@@ -30,6 +30,26 @@ struct Vec {
 
 template <class T> struct alignas(16) Packed { T v[16 / sizeof(T)]; };
 
+template <int W, class T>
+__device__ Vec<W> load(const T* p) {
+    Vec<W> out;
+    if constexpr (W == 1) {
+        out[0] = float(*p);
+    } else {
+        constexpr int size = 16 / sizeof(T);
+        static_assert(W % size == 0);
+        #pragma unroll
+        for (int i = 0; i < W; i += size) {
+            Packed<T> raw;
+            const void* from = p + i;
+            std::memcpy(&raw, __builtin_assume_aligned(from, 16), 16);
+            #pragma unroll
+            for (int k = 0; k < size; k++) out[i + k] = float(raw.v[k]);
+        }
+    }
+    return out;
+}
+
 // W elements as they lie in memory. Many loads are on their way together only where no conversion stands between them,
 // least of all under a condition: then the compiler makes a branch of both, and waits in it. (dev/budget counts them.)
 template <int W, class T> struct Raw { uint4 words[W * sizeof(T) / 16]; };
@@ -43,7 +63,7 @@ __device__ Raw<W, T> load_raw(const T* p) {
     } else {
         static_assert(W * sizeof(T) % 16 == 0);
         #pragma unroll
-        for (size_t i = 0; i < W * sizeof(T) / 16; i++) raw.words[i] = reinterpret_cast<const uint4*>(p)[i];
+        for (size_t i = 0; i < W * sizeof(T) / 16; i++) raw.words[i] = load_words(p + i * (16 / sizeof(T)));
     }
     return raw;
 }
@@ -56,7 +76,6 @@ __device__ Vec<W> floats(const Raw<W, T>& raw) {
     for (int i = 0; i < W; i++) out[i] = float(value[i]);
     return out;
 }
-template <int W, class T> __device__ Vec<W> load(const T* p) { return floats(load_raw<W>(p)); }
 
 template <int W, class T>
 __device__ void store(T* p, const Vec<W>& x) {

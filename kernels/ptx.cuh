@@ -97,7 +97,9 @@ __device__ inline unsigned opaque(unsigned x) {
     return x;
 }
 
-// ---- Loads with a hint: data that is read once leaves L1 to others ----
+// ---- Loads: 16 bytes of anything; and with a hint, as data that is read once leaves L1 to others ----
+
+__device__ inline uint4 load_words(const void* p) { return *static_cast<const uint4*>(p); }
 
 __device__ inline uint4 load_once(const uint4* p) {
     uint4 v;

@@ -60,15 +60,19 @@ public:
     // use(k, vector k): what hangs over the end reads as zeros, or is left out.
     template <class Use>
     __device__ void each(Use use) const {
-        if constexpr (K == 1) return use(0, floats(only[0]));
-        #pragma unroll
-        for (int k = 0; k < K; k += 2) {
-            if (row_channel<W>(k) >= C) continue;              // a branch, which keeps the compiler from loading all and spilling
-            const bool both = k + 1 < K && row_channel<W>(k + 1) < C;
-            const Raw<W, T> x = load_raw<W>(row + row_channel<W>(k));
-            const Raw<W, T> y = both ? load_raw<W>(row + row_channel<W>(k + 1)) : Raw<W, T>{};
-            use(k, floats(x));
-            if (k + 1 < K) use(k + 1, floats(y));
+        if constexpr (K == 1) {
+            use(0, floats(only[0]));
+        } else {
+            static_assert(K % 2 == 0);
+            #pragma unroll
+            for (int k = 0; k < K; k += 2) {
+                if (row_channel<W>(k) >= C) continue;          // a branch: else the compiler loads all at once, and spills
+                const bool both = row_channel<W>(k + 1) < C;
+                const Raw<W, T> x = load_raw<W>(row + row_channel<W>(k));
+                const Raw<W, T> y = both ? load_raw<W>(row + row_channel<W>(k + 1)) : Raw<W, T>{};
+                use(k, floats(x));
+                use(k + 1, floats(y));
+            }
         }
     }
 };

@@ -106,6 +106,11 @@ inline float exp2_approximate(float x) { return exp2f(x); }
 inline uint32_t pack_bf16(float low, float high) { return simt_bf16_bits(low) | uint32_t(simt_bf16_bits(high)) << 16; }
 inline unsigned opaque(unsigned x) { return x; }
 inline void prefetch_l2(const void* p) { (void)*static_cast<const volatile char*>(p); }   // must be there
+inline uint4 load_words(const void* p) {
+    uint4 words;
+    std::memcpy(&words, __builtin_assume_aligned(p, 16), sizeof words);
+    return words;
+}
 inline uint4 load_once(const uint4* p) { return *p; }
 
 inline bool elect_one(SIMT_HERE) {
