@@ -39,7 +39,7 @@ TEST(attention_decode, kernels) {
                                                         {{150, 3, 1, 255}, {149}},
                                                         {{20, 2, 2, 256}, {19, 4}},
                                                         {{1030, 12, 12, 64}, {1029, 600}},
-                                                        {{17000, 1, 1, 8}, {16900, 16383}}};
+                                                        {{16600, 1, 1, 8}, {16500}}};
     for (const auto& [shape, positions] : cases) {
         check_decode<float>(shape, positions);
         check_decode<bf16>(shape, positions);

@@ -149,7 +149,7 @@ __global__ void small_ones_kernel(float* out, const uint4* inp) {
     out[threadIdx.x * 4] = float(__popc(leaders));
     out[threadIdx.x * 4 + 1] = exp2_approximate(float(threadIdx.x) - 16);
     out[threadIdx.x * 4 + 2] = __uint_as_float(pack_bf16(1.0f, -2.0f));
-    out[threadIdx.x * 4 + 3] = float(load_once(inp + threadIdx.x).z);
+    out[threadIdx.x * 4 + 3] = float(load_once(inp + threadIdx.x).z + load_words(inp + threadIdx.x).y);
 }
 
 }  // namespace
@@ -229,7 +229,7 @@ TEST(simt, wrong_uses_of_named_barriers_end_with_a_message) {
 
 TEST(simt, small_instructions) {
     std::vector<uint4> words(32);
-    for (unsigned i = 0; i < 32; i++) words[i] = {0, 0, i, 0};
+    for (unsigned i = 0; i < 32; i++) words[i] = {0, 100, i, 0};
     const Device<uint4> inp(words);
     const Device<float> out(128);
     in_every_order([&] {
@@ -239,7 +239,7 @@ TEST(simt, small_instructions) {
             EXPECT_EQ(got[size_t(i) * 4], 1);
             EXPECT_EQ(got[size_t(i) * 4 + 1], std::ldexp(1.0f, i - 16));
             EXPECT_EQ(__builtin_bit_cast(unsigned, got[size_t(i) * 4 + 2]), 0xc0003f80u);
-            EXPECT_EQ(got[size_t(i) * 4 + 3], float(i));
+            EXPECT_EQ(got[size_t(i) * 4 + 3], float(i + 100));
         }
     });
 }
