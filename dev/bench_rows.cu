@@ -134,29 +134,35 @@ void BenchRows::attention() {
     const double pairs = double(rows_of_heads) * c.T / 2, product = 2 * pairs * c.HS;
     const std::initializer_list<std::pair<const char*, long>> sizes = {
         {"B", B}, {"T", c.T}, {"NH", c.NH}, {"NKV", c.NKV}, {"HS", c.HS}};
-    add("attention_forward", sizes, c.L, [=, this](M& m) -> BenchLaunch {
-        bf16* out = m.out<bf16>(out_size);
-        float* lse = m.out<float>(rows_of_heads);
-        bf16* x = m.in<bf16>(wide);
-        m.products(2 * product), m.exponentials(pairs);
-        return [=, this](On on) {
-            attention_forward(out, lse, x, nullptr, Dropout{}, B, c.T, c.NH, c.NKV, c.HS, on);
-        };
-    });
     const auto beside = [this](Pass pass) {
         if (cudnn_built) rows.back().cudnn = [=, this](M& m) { return cudnn_attention(m, pass, c, B); };
     };
-    beside(Pass::forward);
-    add("attention_backward", sizes, c.L, [=, this](M& m) -> BenchLaunch {
-        bf16 *d_x = m.out<bf16>(wide), *d_out = m.in<bf16>(out_size), *out = m.in<bf16>(out_size);
-        float* lse = m.in<float>(rows_of_heads, positive);
-        bf16* x = m.in<bf16>(wide);
-        m.products(5 * product), m.exponentials(pairs);
-        return [=, this](On on) {
-            attention_backward(d_x, d_out, out, lse, x, nullptr, Dropout{}, B, c.T, c.NH, c.NKV, c.HS, on);
+    for (const bool drops : {false, true}) {
+        const std::string with = drops ? " dropout" : "";
+        const auto dropout = [=](M& m) {
+            return drops ? Dropout{0.2f, 1, m.constants<Noise>({{1, 2, 3}})} : Dropout{};
         };
-    });
-    beside(Pass::backward);
+        add("attention_forward" + with, sizes, drops ? 0 : c.L, [=, this](M& m) -> BenchLaunch {
+            bf16* out = m.out<bf16>(out_size);
+            float* lse = m.out<float>(rows_of_heads);
+            bf16* x = m.in<bf16>(wide);
+            m.products(2 * product), m.exponentials(pairs);
+            return [=, this, drop = dropout(m)](On on) {
+                attention_forward(out, lse, x, nullptr, drop, B, c.T, c.NH, c.NKV, c.HS, on);
+            };
+        });
+        if (!drops) beside(Pass::forward);
+        add("attention_backward" + with, sizes, drops ? 0 : c.L, [=, this](M& m) -> BenchLaunch {
+            bf16 *d_x = m.out<bf16>(wide), *d_out = m.in<bf16>(out_size), *out = m.in<bf16>(out_size);
+            float* lse = m.in<float>(rows_of_heads, positive);
+            bf16* x = m.in<bf16>(wide);
+            m.products(5 * product), m.exponentials(pairs);
+            return [=, this, drop = dropout(m)](On on) {
+                attention_backward(d_x, d_out, out, lse, x, nullptr, drop, B, c.T, c.NH, c.NKV, c.HS, on);
+            };
+        });
+        if (!drops) beside(Pass::backward);
+    }
 }
 
 void BenchRows::residual_and_activation() {

@@ -1,8 +1,8 @@
-// Dropout of the probabilities in a tensor core's fragment: the factors of attention_factor() in attention.cuh, as bits.
+// Dropout of the probabilities in tensor cores' fragments: which of them attention_factor() in attention.cuh keeps.
 //
-// A Philox call gives the words of four neighbouring keys of one query. A fragment spreads these four over two lanes where
-// rows are queries, over four where rows are keys; but the same lanes share as many such fours. So a lane makes the calls
-// of one of them, four bits a call, and then the lanes exchange bits: no word is computed twice.
+// A Philox call gives the words of four neighbouring keys of a query. Fragments spread these over two lanes where rows
+// are queries, over four where rows are keys, and the same lanes share as many such fours. So each lane makes the calls
+// of one of the fours, a bit for every word, and then they exchange bits: no word is computed twice.
 #pragma once
 #include <bit>
 #include "../host/reference/attention.h"
@@ -50,8 +50,9 @@ public:
     }
 };
 
-// A lane and the one `distance` away exchange bits: the lower one keeps those of `low` and gets, for those `shift` above
-// them, the other's of `low`. No branch: the compiler would pull all that led to these bits into both of its ways.
+// Two lanes, `distance` apart, exchange bits. The lower one keeps its own of `low`, and the other's come to stand `shift`
+// above them; the upper one keeps the rest, and the other's rest comes to stand below. No branch: the compiler would
+// pull all that leads to these bits into both of its ways.
 __device__ inline uint32_t exchange_bits(uint32_t bits, int distance, int shift, uint32_t low) {
     const bool upper = threadIdx.x & distance;
     const uint32_t keep = upper ? ~low : low, other = __shfl_xor_sync(~0u, bits, distance);
@@ -66,8 +67,7 @@ struct AttentionKept {
     // Rows are queries from t0 on, columns keys from s0 on. The even lane of two neighbours begins with their rows g, the
     // odd one with their rows g + 8; each ends with its own two columns of both.
     template <int J>
-    __device__ void of_queries(const AttentionDropout& drop, const AttentionHead& at, int b, int h, int t0,
-                               int s0) {
+    __device__ void of_queries(const AttentionDropout& drop, const AttentionHead& at, int b, int h, int t0, int s0) {
         const int lane = threadIdx.x % warp_size, g = lane / 4, quad = lane % 4;
         find<J>(drop, drop.call(at, b, h, t0 + 8 * (quad % 2) + g, s0 + quad / 2 * 4), 2, 16 * drop.row(at));
         for (uint32_t& mine : bits) mine = exchange_bits(mine, 1, 16, 0x0000ffff);
@@ -75,14 +75,14 @@ struct AttentionKept {
     // Rows are keys, columns queries. Of the four lanes that share four rows, each begins with one of their elements
     // (row g or g + 8, left or right column), and all four rows of it; it ends with all four of its own row.
     template <int J>
-    __device__ void of_keys(const AttentionDropout& drop, const AttentionHead& at, int b, int h, int s0,
-                            int t0) {
+    __device__ void of_keys(const AttentionDropout& drop, const AttentionHead& at, int b, int h, int s0, int t0) {
         const int lane = threadIdx.x % warp_size, g = lane / 4, quad = lane % 4;
-        find<J>(drop, drop.call(at, b, h, t0 + 2 * quad + g % 2, s0 + 8 * (g / 2 % 2) + g / 4 * 4), 8 * drop.row(at), 4);
+        const int t = t0 + 2 * quad + g % 2, s = s0 + 8 * (g / 2 % 2) + g / 4 * 4;
+        find<J>(drop, drop.call(at, b, h, t, s), 8 * drop.row(at), 4);
         for (uint32_t& mine : bits) mine = exchange_bits(exchange_bits(mine, 4, 8, 0x00ff00ff), 8, 16, 0x0000ffff);
     }
-    // Elements that are not kept become zeros. A select for each would take a predicate, of which there are seven, and the
-    // compiler then spills: so the bits become masks.
+    // Elements that are not kept become zeros, by masks: a select for each would need a predicate, of which there are
+    // seven, and the compiler then spills.
     template <int J>
     __device__ void of(float (&x)[I][J][4]) const {
         #pragma unroll
@@ -90,8 +90,10 @@ struct AttentionKept {
             #pragma unroll
             for (int j = 0; j < J; j++)
                 #pragma unroll
-                for (int c = 0; c < 4; c++)
-                    x[i][j][c] = __uint_as_float(__float_as_uint(x[i][j][c]) & byte_signs(bits[i] << (7 - j), 0x8888 + 0x1111 * c));
+                for (int c = 0; c < 4; c++) {
+                    const uint32_t mask = byte_signs(bits[i] << (7 - j), 0x8888 + 0x1111 * c);
+                    x[i][j][c] = __uint_as_float(__float_as_uint(x[i][j][c]) & mask);
+                }
     }
     // The same of elements c and c + 1, rounded to a register.
     __device__ uint32_t operator()(uint32_t pair, int i, int j, int c) const {
@@ -99,6 +101,7 @@ struct AttentionKept {
     }
 
 private:
+    // i: by `next` calls, j: by `step` calls from the first.
     template <int J>
     __device__ void find(const AttentionDropout& drop, uint64_t first, uint32_t step, uint32_t next) {
         #pragma unroll

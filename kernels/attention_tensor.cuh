@@ -151,9 +151,9 @@ attention_tensor_forward_kernel(bf16* out, float* lse, const bf16* qkv, const in
         const int t = t_warp + 16 * i + 8 * half + g;
         if (threadIdx.x % 4 == 0 && t < at.T) lse[at.lse(b, h, t)] = top[i][half] * scale + logf(all);
     });
+    const float share = heads == Heads::exact ? 1 : 1 - drop.p;
     tensor_store<Tile>(out + at.out(b, t_warp, h), at.out_row(), at.T - t_warp, q + warp_row * HS, sum,
-                       [&](int i, int half) { return 1 / (heads == Heads::exact ? total[i][half] : total[i][half] * (1 - drop.p)); },
-                       columns);
+                       [&](int i, int half) { return 1 / (total[i][half] * share); }, columns);
 }
 
 // Calls `then` with the instance of the kernels that does these heads; says whether there is one.

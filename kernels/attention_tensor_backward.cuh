@@ -3,7 +3,8 @@
 // Two kernels, so that nothing is added across blocks and every sum has one order: the first owns queries and leaves
 // d_q and delta, the second owns keys, walks over the queries of all heads of its group that see them, and leaves d_k
 // and d_v. Each computes the scores anew: seven products instead of five. In the second, a row is a key and a column
-// a query, so that its probabilities, too, leave one product as the left side of the next.
+// a query, so that its probabilities, too, leave one product as the left side of the next. It comes in two forms: a
+// warp does all for its keys, or two share them.
 #pragma once
 #include "attention_tensor.cuh"
 
@@ -60,14 +61,20 @@ attention_tensor_query_kernel(bf16* d_qkv, float* delta, const bf16* d_out, cons
 
     // Queries and their d_out stay; out is needed once.
     tensor_copy<Tile, rows, threads>(q, qkv + at.query(b, t0, h), at.row(), at.T - t0, columns);
-    [[maybe_unused]] TensorRows<Tile, I, Shape::keeps_queries> left(q, warp_row);
-    if constexpr (Shape::queries_leave) {
-        copy_async_commit();
-        copy_async_wait<0>();
-        __syncthreads();                                       // they are here
-        left.load();
-        __syncthreads();                                       // their place is free
-    }
+    using Queries = TensorRows<Tile, I, Shape::keeps_queries>;
+    [[maybe_unused]] const auto early = [&] {
+        if constexpr (Shape::queries_leave) {
+            Queries rows_of_q(q, warp_row);
+            copy_async_commit();
+            copy_async_wait<0>();
+            __syncthreads();                                   // they are here
+            rows_of_q.load();
+            __syncthreads();                                   // their place is free
+            return rows_of_q;
+        } else {
+            return 0;
+        }
+    }();
     tensor_copy<Tile, rows, threads>(d_o, d_out + at.out(b, t0, h), at.out_row(), at.T - t0, columns);
     const bf16* out_rows = out + at.out(b, t0, h);
     if constexpr (Shape::out_fits) tensor_copy<Tile, rows, threads>(pairs, out_rows, at.out_row(), at.T - t0, columns);
@@ -77,9 +84,10 @@ attention_tensor_query_kernel(bf16* d_qkv, float* delta, const bf16* d_out, cons
     if (rows == threads || threadIdx.x < rows) {
         const bool inside = t0 + int(threadIdx.x) < at.T;
         const size_t statistic = at.lse(b, h, t0 + threadIdx.x);
+        const bf16* out_row = out_rows + threadIdx.x * size_t(at.out_row());
         const float dot = attention_tensor_delta<Tile>(d_o, [&](int v) {
             if constexpr (Shape::out_fits) return load<8>(pairs + Tile::at(threadIdx.x, v));
-            else return inside && 8 * v < columns ? load<8>(out_rows + threadIdx.x * size_t(at.out_row()) + 8 * v) : Vec<8>{};
+            else return inside && 8 * v < columns ? load<8>(out_row + 8 * v) : Vec<8>{};
         });
         row_delta[threadIdx.x] = heads == Heads::exact ? dot : dot * (1 - drop.p);
         row_lse[threadIdx.x] = inside ? lse[statistic] * log2_of_e : 0;
@@ -89,9 +97,9 @@ attention_tensor_query_kernel(bf16* d_qkv, float* delta, const bf16* d_out, cons
 
     const int s_begin = first_key(t0) / keys * keys, latest = first_key(t_warp + Shape::warp_rows - 1);
     copy_pair(pairs, s_begin);
-    TensorRows<Tile, I, Shape::keeps_queries> query(q, warp_row);
+    Queries query(q, warp_row);
     TensorRows<Tile, I, Shape::keeps_d_out> d_out_rows(d_o, warp_row);
-    if constexpr (Shape::queries_leave) query = left;
+    if constexpr (Shape::queries_leave) query = early;
     else query.load();
     d_out_rows.load();
     float d_query[I][HS / 8][4] = {};
@@ -124,8 +132,7 @@ attention_tensor_query_kernel(bf16* d_qkv, float* delta, const bf16* d_out, cons
     }
     const float factor = heads == Heads::exact ? scale : scale / (1 - drop.p);
     tensor_store<Tile>(d_qkv + at.query(b, t_warp, h), at.row(), at.T - t_warp,
-                       q + warp_row * HS, d_query, [&](int, int) { return factor; },
-                       columns);
+                       q + warp_row * HS, d_query, [&](int, int) { return factor; }, columns);
 }
 
 template <int HS>
@@ -293,9 +300,8 @@ attention_tensor_paired_key_kernel(bf16* d_qkv, const float* delta, const bf16* 
     const bool of_values = (warp + warp / 4) % 2;                                // or of keys
     const int warp_row = couple * Shape::warp_rows, columns = heads == Heads::exact ? HS : at.HS;
     bf16* own = pairs + of_values * keys * HS + warp_row * HS;                   // the warp's rows, at first and last
-    const auto place = [&](int of_warp) {
-        return reinterpret_cast<float4*>(shared + Shape::exchange) + of_warp * I * J * warp_size + threadIdx.x % warp_size;
-    };
+    float4* exchange = reinterpret_cast<float4*>(shared + Shape::exchange) + threadIdx.x % warp_size;
+    const auto place = [&](int of_warp) { return exchange + of_warp * I * J * warp_size; };
     // The first keys have the most queries.
     const int s0 = blockIdx.x * keys, kv = blockIdx.y, b = blockIdx.z, group = at.NH / at.NKV, s_warp = s0 + warp_row;
     const auto first_key = [&](int t) { return first ? first[at.token(b, std::min(t, at.T - 1))] : 0; };

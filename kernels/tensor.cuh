@@ -151,8 +151,8 @@ __device__ void tensor_dots(float (&sum)[I][J][4], const TensorRows<Tile, I, kep
     }
 }
 
-// sum += p . b: p (16 I, 8 K) as an earlier product left it, rounded here, and what `rounded` makes of two neighbours in a
-// register; b has 8 K rows.
+// sum += p . b: p (16 I, 8 K) as an earlier product left it, rounded here; b has 8 K rows. rounded(pair, i, k, c) may
+// change elements c and c + 1 of p[i][k] when they are.
 struct AsRounded {
     __device__ uint32_t operator()(uint32_t pair, int, int, int) const { return pair; }
 };

@@ -42,7 +42,7 @@ for arch in ${*:-sm_80 sm_90a}; do
         }
         {
             name = $1; registers = $2; kernels++
-            for (r = 1; r <= rows && name !~ "^" row[r] "<"; r++);
+            for (r = 1; r <= rows && name !~ "^" row[r] "[<,>]"; r++);
             if (r > rows) { complain("has no row in budget.txt"); next }
             seen[r] = 1
             if (registers > most[r]) complain(registers " registers, budget " most[r])
