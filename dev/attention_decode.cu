@@ -105,7 +105,8 @@ void check_keep(int TT, const Shape& s) {
     c.expect(values, 0);
 }
 TEST(attention_decode, keep) {
-    for (const auto& [TT, s] : {std::pair<int, Shape>{1, {1, 1, 1, 1}}, {5, {9, 4, 2, 6}}, {70, {70, 4, 2, 64}}}) {
+    for (const auto& [TT, s] :
+         std::vector<std::pair<int, Shape>>{{1, {1, 1, 1, 1}}, {5, {9, 4, 2, 6}}, {70, {70, 4, 2, 64}}}) {
         check_keep<float>(TT, s);
         check_keep<bf16>(TT, s);
     }
