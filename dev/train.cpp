@@ -303,7 +303,8 @@ TEST(train, dtype_auto) {
                    "--sample-tokens", "0", "--out", (at.path / "on").string()}).code, Exit::done);
 }
 
-// The default run in bf16 comes as near to the corpus's ideal loss as in fp32: here, to its own fp32 self.
+// In bf16 a run learns what it learns in fp32, within the bound that kernels_train_as_the_reference_does has for bf16. 120
+// steps are far from the corpus's ideal loss: how near both come to that in the end takes a GPU to see.
 TEST(train, bf16_learns_as_fp32_does) {
     const GpuFound gpu = find_gpu();
     if (gpu.kind == GpuFound::Kind::none) GTEST_SKIP() << gpu.text;
@@ -311,15 +312,14 @@ TEST(train, bf16_learns_as_fp32_does) {
     std::map<std::string, double> last;
     for (const char* dtype : {"fp32", "bf16"}) {
         const fs::path out = at.path / dtype;
-        const Outcome o = run({"--data", "builtin:counting", "--layers", "1", "--dim", "32", "--heads", "1", "--context", "32", "--batch", "8",
-                               "--steps", "150", "--lr", "0.01", "--eval-every", "0", "--sample-tokens", "0", "--device", kernels_of(gpu),
-                               "--dtype", dtype, "--out", out.string()});
+        const Outcome o = run({"--data", "builtin:counting", "--val-fraction", "0.002", "--layers", "1", "--dim", "64", "--heads", "1",
+                               "--context", "32", "--batch", "4", "--steps", "120", "--lr", "0.01", "--eval-every", "0", "--sample-tokens", "0",
+                               "--device", kernels_of(gpu), "--dtype", dtype, "--out", out.string()});
         ASSERT_EQ(o.code, Exit::done) << o.error;
         last[dtype] = log_lines(out).back()["val_loss"].get<double>();
     }
-    fmt::print("fp32 {} bf16 {}\n", last["fp32"], last["bf16"]);
     EXPECT_LT(last["fp32"], 1);
-    EXPECT_NEAR(last["bf16"] / last["fp32"], 1, 0.01);
+    EXPECT_NEAR(last["bf16"] / last["fp32"], 1, 2e-2);
 }
 
 TEST(train, not_finite_stops_without_spoiling_a_checkpoint) {
