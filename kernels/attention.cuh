@@ -10,7 +10,7 @@
 //
 // Probabilities live in tiles of R x R, never in memory (Dao 2023). A block owns R queries of a head (or, for d_k and
 // d_v, R keys of a key/value head and walks over its query heads); four neighbouring threads own a row, and split its
-// columns. bf16 heads of some sizes go to the tensor cores instead (attention_tensor.cuh), unless there is dropout.
+// columns. bf16 heads of most sizes go to the tensor cores instead (attention_tensor.cuh).
 #pragma once
 #include "../host/reference/attention.h"
 #include "attention_tensor_backward.cuh"

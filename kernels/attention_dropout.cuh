@@ -24,8 +24,8 @@ public:
     __device__ uint64_t call(const AttentionHead& at, int b, int h, int t, int s) const {
         return (uint64_t(noise.row) + uint32_t(b * at.T + t)) * row(at) + uint32_t(h * ceil_div(at.T, 4) + s / 4);
     }
-    // Bit 8 k + j: whether word k of call first + step * j keeps its element. The calls go side by side, so that they
-    // share their rounds' keys and none waits for its own products.
+    // Bit 8 k + j: whether word k of call first + step * j keeps its element. The calls are those of philox(), side by
+    // side, so that they share their rounds' keys and none waits for its own products.
     template <int J>
     __device__ uint32_t keeps(uint64_t first, uint32_t step) const {
         static_assert(J <= 8);
@@ -35,11 +35,14 @@ public:
             const uint64_t call = first + uint64_t(step) * j;
             words[j] = {{uint32_t(call), uint32_t(call >> 32), site, noise.step}};
         }
-        uint64_t key = noise.seed;
+        uint32_t key0 = uint32_t(noise.seed), key1 = uint32_t(noise.seed >> 32);
         #pragma unroll
-        for (int round = 0; round < philox_rounds; round++, key = philox_next(key))
+        for (int round = 0; round < 10; round++, key0 += 0x9E3779B9u, key1 += 0xBB67AE85u)
             #pragma unroll
-            for (int j = 0; j < J; j++) words[j] = philox_round(words[j], key, multiply_wide);
+            for (Words& x : words) {
+                const uint64_t a = multiply_wide(0xD2511F53u, x.w[0]), b = multiply_wide(0xCD9E8D57u, x.w[2]);
+                x = {{uint32_t(b >> 32) ^ x.w[1] ^ key0, uint32_t(b), uint32_t(a >> 32) ^ x.w[3] ^ key1, uint32_t(a)}};
+            }
         uint32_t bits = 0;
         #pragma unroll
         for (int j = 0; j < J; j++)
@@ -50,9 +53,9 @@ public:
     }
 };
 
-// Two lanes, `distance` apart, exchange bits. The lower one keeps its own of `low`, and the other's come to stand `shift`
-// above them; the upper one keeps the rest, and the other's rest comes to stand below. No branch: the compiler would
-// pull all that leads to these bits into both of its ways.
+// Two lanes, `distance` apart, exchange bits. The lower one keeps its own of `low`, and the other's come to stand
+// `shift` above them; the upper one keeps the rest, and the other's rest comes to stand below. No branch: the compiler
+// would pull all that leads to these bits into both of its ways.
 __device__ inline uint32_t exchange_bits(uint32_t bits, int distance, int shift, uint32_t low) {
     const bool upper = threadIdx.x & distance;
     const uint32_t keep = upper ? ~low : low, other = __shfl_xor_sync(~0u, bits, distance);
@@ -64,8 +67,8 @@ template <int I>
 struct AttentionKept {
     uint32_t bits[I];
 
-    // Rows are queries from t0 on, columns keys from s0 on. The even lane of two neighbours begins with their rows g, the
-    // odd one with their rows g + 8; each ends with its own two columns of both.
+    // Rows are queries from t0 on, columns keys from s0 on. The even lane of two neighbours begins with their rows g,
+    // the odd one with their rows g + 8; each ends with its own two columns of both.
     template <int J>
     __device__ void of_queries(const AttentionDropout& drop, const AttentionHead& at, int b, int h, int t0, int s0) {
         const int lane = threadIdx.x % warp_size, g = lane / 4, quad = lane % 4;

@@ -6,20 +6,15 @@
 
 struct Words { uint32_t w[4]; };
 
-constexpr int philox_rounds = 10;
-constexpr uint64_t product_of(uint32_t x, uint32_t y) { return uint64_t(x) * y; }
-constexpr Words philox_round(const Words& counter, uint64_t key, uint64_t product(uint32_t, uint32_t) = product_of) {
-    const uint64_t a = product(0xD2511F53u, counter.w[0]), b = product(0xCD9E8D57u, counter.w[2]);
-    return {{uint32_t(b >> 32) ^ counter.w[1] ^ uint32_t(key), uint32_t(b),
-             uint32_t(a >> 32) ^ counter.w[3] ^ uint32_t(key >> 32), uint32_t(a)}};
-}
-// The next round's key: its halves count up by themselves.
-constexpr uint64_t philox_next(uint64_t key) {
-    return uint64_t(uint32_t(key >> 32) + 0xBB67AE85u) << 32 | uint32_t(uint32_t(key) + 0x9E3779B9u);
-}
-
 constexpr Words philox(Words counter, uint64_t seed) {
-    for (int round = 0; round < philox_rounds; round++, seed = philox_next(seed)) counter = philox_round(counter, seed);
+    uint32_t key0 = uint32_t(seed), key1 = uint32_t(seed >> 32);
+    for (int round = 0; round < 10; round++) {
+        const uint64_t a = uint64_t(0xD2511F53u) * counter.w[0], b = uint64_t(0xCD9E8D57u) * counter.w[2];
+        counter = {{uint32_t(b >> 32) ^ counter.w[1] ^ key0, uint32_t(b), uint32_t(a >> 32) ^ counter.w[3] ^ key1,
+                    uint32_t(a)}};
+        key0 += 0x9E3779B9u;
+        key1 += 0xBB67AE85u;
+    }
     return counter;
 }
 
