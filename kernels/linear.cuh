@@ -37,6 +37,22 @@ __device__ void linear_load(float* tile, const LinearOperand<T, along>& x, int f
     }
 }
 
+// Like load and store, but 4 bf16 may go together, too.
+template <int n, class T>
+__device__ Vec<n> linear_get(const T* p) {
+    Vec<n> x;
+    T raw[n];
+    std::memcpy(raw, __builtin_assume_aligned(p, n * sizeof(T)), sizeof raw);
+    for (int i = 0; i < n; i++) x[i] = float(raw[i]);
+    return x;
+}
+template <int n, class T>
+__device__ void linear_put(T* p, const Vec<n>& x) {
+    T raw[n];
+    for (int i = 0; i < n; i++) raw[i] = T(x[i]);
+    std::memcpy(__builtin_assume_aligned(p, n * sizeof(T)), raw, sizeof raw);
+}
+
 template <int W, class A, class B, class Out, class T>
 __global__ void __launch_bounds__(linear_block)
 linear_kernel(Out* c, A a, B b, const T* bias, Into into, int K) {
@@ -63,21 +79,24 @@ linear_kernel(Out* c, A a, B b, const T* bias, Into into, int K) {
         }
     }
 
-    // Write, or add, in vectors that are inside as a whole or not at all; bf16, which comes here ragged, one by one.
-    constexpr int wide = W > 1 && sizeof(T) == sizeof(float) ? linear_half : 1;
-    for (int i = 0; i < linear_rows && m0 + row + i < M; i++)
+    // Write, or add, in vectors that are inside as a whole or not at all.
+    constexpr int wide = W > 1 ? linear_half : 1;
+    #pragma unroll
+    for (int i = 0; i < linear_rows; i++)
+        #pragma unroll
         for (int half = 0; half < 2; half++)
+            #pragma unroll
             for (int j = 0; j < linear_half; j += wide) {
                 const int n = n0 + column + half * linear_tile / 2 + j;
-                if (n >= N) break;
+                if (m0 + row + i >= M || n >= N) continue;
                 Vec<wide> x = {};
                 for (int w = 0; w < wide; w++) x[w] = sum[half][i][j + w];
                 Out* to = c + size_t(m0 + row + i) * N + n;
                 if (bias || into == Into::add) {
-                    const Vec<wide> y = into == Into::add ? load<wide>(to) : load<wide>(bias + n);
+                    const Vec<wide> y = into == Into::add ? linear_get<wide>(to) : linear_get<wide>(bias + n);
                     for (int w = 0; w < wide; w++) x[w] += y[w];
                 }
-                store<wide>(to, x);
+                linear_put<wide>(to, x);
             }
 }
 
