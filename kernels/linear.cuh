@@ -8,14 +8,14 @@
 //
 // All three are c (M,N) = a . b over k. bf16 goes to the tensor cores (linear_tensor.cuh), a forward product of few rows
 // to linear_few.cuh. The plain kernel here, for fp32 and ragged rows: a block owns 64 x 64 of c and walks over k, 32 at
-// a time, through two tiles in shared memory; a thread owns 4 rows x twice 4 columns, 32 apart, in registers. Tiles lie
-// k by k, whichever way their matrix does.
+// a time, through two tiles in shared memory; a thread owns 4 rows x 8 columns in registers. Tiles lie k by k,
+// whichever way their matrix does.
 #pragma once
 #include "../host/reference/linear.h"
 #include "linear_cublas.cuh"
 #include "linear_tensor.cuh"
 
-constexpr int linear_tile = 64, linear_k = 32, linear_rows = 4, linear_columns = 8, linear_half = linear_columns / 2;
+constexpr int linear_tile = 64, linear_k = 32, linear_rows = 4, linear_columns = 8;
 constexpr int linear_block = linear_tile / linear_rows * (linear_tile / linear_columns);
 
 // Element (k, outer) of a tile. The exclusive-or spreads 8 rows x 4 vectors along k over all banks.
@@ -44,9 +44,9 @@ linear_kernel(Out* c, A a, B b, const T* bias, Into into, int K) {
     const int M = a.outers, N = b.outers, across = ceil_div(N, linear_tile);
     const int m0 = blockIdx.x / across * linear_tile, n0 = blockIdx.x % across * linear_tile;
     constexpr int columns = linear_tile / linear_columns;
-    const int row = threadIdx.x / columns * linear_rows, column = threadIdx.x % columns * linear_half;
+    const int row = threadIdx.x / columns * linear_rows, column = threadIdx.x % columns * linear_columns;
 
-    Vec<linear_half> sum[2][linear_rows] = {};
+    Vec<linear_columns> sum[linear_rows] = {};
     for (int k0 = 0; k0 < K; k0 += linear_k) {
         __syncthreads();                                       // the last step's readers are done
         linear_load<W>(a_tile, a, m0, k0, K);
@@ -55,30 +55,23 @@ linear_kernel(Out* c, A a, B b, const T* bias, Into into, int K) {
         #pragma unroll 8
         for (int k = 0; k < linear_k; k++) {
             const Vec<linear_rows> x = load<linear_rows>(a_tile + linear_at(k, row));
-            for (int half = 0; half < 2; half++) {
-                const Vec<linear_half> y = load<linear_half>(b_tile + linear_at(k, column + half * linear_tile / 2));
-                for (int i = 0; i < linear_rows; i++)
-                    for (int j = 0; j < linear_half; j++) sum[half][i][j] += x[i] * y[j];
-            }
+            const Vec<linear_columns> y = load<linear_columns>(b_tile + linear_at(k, column));
+            for (int i = 0; i < linear_rows; i++) for (int j = 0; j < linear_columns; j++) sum[i][j] += x[i] * y[j];
         }
     }
 
-    // Write, or add, in vectors that are inside as a whole or not at all; bf16, which comes here ragged, one by one.
-    constexpr int wide = W > 1 && sizeof(T) == sizeof(float) ? linear_half : 1;
+    // Write, or add, in vectors that are inside as a whole or not at all.
     for (int i = 0; i < linear_rows && m0 + row + i < M; i++)
-        for (int half = 0; half < 2; half++)
-            for (int j = 0; j < linear_half; j += wide) {
-                const int n = n0 + column + half * linear_tile / 2 + j;
-                if (n >= N) break;
-                Vec<wide> x = {};
-                for (int w = 0; w < wide; w++) x[w] = sum[half][i][j + w];
-                Out* to = c + size_t(m0 + row + i) * N + n;
-                if (bias || into == Into::add) {
-                    const Vec<wide> y = into == Into::add ? load<wide>(to) : load<wide>(bias + n);
-                    for (int w = 0; w < wide; w++) x[w] += y[w];
-                }
-                store<wide>(to, x);
+        for (int j = 0; j < linear_columns && n0 + column + j < N; j += W) {
+            Vec<W> x = {};
+            for (int w = 0; w < W; w++) x[w] = sum[i][j + w];
+            Out* to = c + size_t(m0 + row + i) * N + n0 + column + j;
+            if (bias || into == Into::add) {
+                const Vec<W> y = into == Into::add ? load<W>(to) : load<W>(bias + n0 + column + j);
+                for (int w = 0; w < W; w++) x[w] += y[w];
             }
+            store<W>(to, x);
+        }
 }
 
 template <int W, class A, class B, class Out, class T>
