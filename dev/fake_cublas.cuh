@@ -101,8 +101,8 @@ inline CublasStatus fake_propose(CublasHandle, CublasProduct, CublasLayout, Cubl
 
 inline CublasStatus fake_multiply(CublasHandle, CublasProduct p, const void* alpha, const void* a, CublasLayout a_layout,
                                   const void* b, CublasLayout b_layout, const void* beta, const void* c, CublasLayout,
-                                  void* d, CublasLayout d_layout, const CublasAlgorithm* algorithm, void*, size_t,
-                                  cudaStream_t stream) {
+                                  void* d, CublasLayout d_layout, const CublasAlgorithm* algorithm, void* workspace,
+                                  size_t bytes, cudaStream_t stream) {
     const size_t which = algorithm->data[0];
     const FakeAlgorithm& how = fake.algorithms[which];
     if (const CublasStatus bad = fake.status("multiply"); bad != CublasStatus::success) return bad;
@@ -116,6 +116,7 @@ inline CublasStatus fake_multiply(CublasHandle, CublasProduct p, const void* alp
     else if (d_layout->type == CublasType::fp32)
         fake_multiply<bf16, float>(*p, a, a_layout, b, b_layout->ld, d, d_layout, how, into, stream);
     else fake_multiply<bf16, bf16>(*p, a, a_layout, b, b_layout->ld, d, d_layout, how, into, stream);
+    if (workspace) CUDA(cudaMemsetAsync(workspace, 0xff, std::min<size_t>(bytes, 4096), stream));    // NaNs stay in it
     return CublasStatus::success;
 }
 
