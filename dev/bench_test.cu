@@ -59,7 +59,7 @@ struct Trial {
     // Element i becomes another number, far away.
     void disturb(const BenchMemory::Tensor& t, size_t i) const {
         const auto change = [&](auto* p, auto other) {
-            auto value = *p;
+            std::remove_reference_t<decltype(*p)> value;               // p is the device's
             on.download(&value, p + i, 1);
             value = other(value);
             on.upload(p + i, &value, 1);

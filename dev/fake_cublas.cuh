@@ -92,9 +92,12 @@ void fake_multiply(const CublasOpaqueProduct& p, const void* a, CublasLayout a_l
                             static_cast<const T*>(b), b_ld, static_cast<Out*>(d), rows, columns, K, how, into));
 }
 
-inline CublasStatus fake_propose(CublasHandle, CublasProduct, CublasLayout, CublasLayout, CublasLayout, CublasLayout,
+// What it proposes depends on where the epilogue reads and writes: nothing, where that is not set.
+inline CublasStatus fake_propose(CublasHandle, CublasProduct p, CublasLayout, CublasLayout, CublasLayout, CublasLayout,
                                  CublasPreference, int most, CublasProposal* out, int* count) {
-    *count = std::min(most, int(fake.algorithms.size()));
+    const bool bias = p->epilogue == CublasEpilogue::bias || p->epilogue == CublasEpilogue::gelu_aux_bias;
+    const bool aux = p->epilogue != CublasEpilogue::none && p->epilogue != CublasEpilogue::bias;
+    *count = (bias && !p->bias) || (aux && !(p->aux && p->aux_ld)) ? 0 : std::min(most, int(fake.algorithms.size()));
     for (int i = 0; i < *count; i++) out[i] = {{{uint64_t(i)}}, 0, CublasStatus::success, 1, {}};
     return fake.status("propose");
 }

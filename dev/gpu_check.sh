@@ -51,11 +51,12 @@ kernel_suites() {
     rm -f "$list"
 }
 
-# Prints the reports of a sanitizer's log that are not about a kernel of a closed library: ours are named ..._kernel.
-# A report without a kernel, as of a call that failed, is ours.
+# Prints the reports of a sanitizer's log that are not about a kernel of a closed library: ours are named ..._kernel, or a
+# line of source is known of them. A report without a kernel, as of a call that failed, is ours.
 reports_of_ours() {
     awk '
-        function judge() { if (report != "" && (at == "" || (at ~ /_kernel/ && at !~ /cublas|splitK/))) printf "%s", report }
+        function ours(at) { return at == "" || at ~ / in [^ ]+:[0-9]+/ || (at ~ /_kernel/ && at !~ /cublas|splitK/) }
+        function judge() { if (report != "" && ours(at)) printf "%s", report }
         /^========= (COMPUTE-SANITIZER|[A-Z ]*SUMMARY)/ { next }
         /^========= [^ ]/ { judge(); report = at = "" }
         /^=========/ { report = report $0 "\n"; if (at == "" && match($0, / at [^ ]/)) at = substr($0, RSTART + 4) }

@@ -5,7 +5,9 @@
 // measured once, among those that give the bits of the first: timing may not change results. What it refuses, our own
 // kernels do.
 #pragma once
+#include <algorithm>
 #include <array>
+#include <limits>
 #include <map>
 #include <tuple>
 #include "../host/reference/linear.h"
@@ -56,10 +58,12 @@ class CublasPlan {
     Owner<CublasProduct> product{nullptr, lt.product_destroy};
     Owner<CublasLayout> a{nullptr, lt.layout_destroy}, b{nullptr, lt.layout_destroy}, c{nullptr, lt.layout_destroy};
 
+    bool whole = false;
+
 public:
     std::vector<CublasAlgorithm> algorithms;                   // the first is taken; the others where that one fails
 
-    CublasPlan(const CublasLt& lt, CublasHandle handle, const CublasShape& p) : lt(lt) {
+    CublasPlan(const CublasLt& lt, const CublasShape& p) : lt(lt) {
         // cuBLASLt's A is b as columns of k (to be transposed if b lies along k); its B is a.
         const auto op = [](bool transposed) { return transposed ? CublasOp::transpose : CublasOp::none; };
         const auto layout = [&](Owner<CublasLayout>& owner, CublasType type, int rows, int columns, bool transposed) {
@@ -73,8 +77,8 @@ public:
         product.reset(made);
         if (described && set(CublasSetting::op_a, op(p.b == Along::k)) && set(CublasSetting::op_b, op(p.a != Along::k)) &&
             set(CublasSetting::epilogue, p.epilogue) && layout(a, p.storage, p.N, p.K, p.b == Along::k) &&
-            layout(b, p.storage, p.K, p.M, p.a == Along::outer) && layout(c, p.out, p.N, p.M, false))
-            propose(handle);
+            layout(b, p.storage, p.K, p.M, p.a == Along::outer))
+            whole = layout(c, p.out, p.N, p.M, false);
     }
 
     template <class Value> bool set(CublasSetting what, const Value& value) {
@@ -92,11 +96,12 @@ public:
                            &algorithm, workspace, cublas_workspace, stream);
     }
 
-private:
-    // Best first by cuBLASLt's own judgement. None of them adds in an order that changes.
+    // Fills `algorithms`, best first by cuBLASLt's own judgement. None of them adds in an order that changes. What the
+    // epilogue reads and writes must be set before: without the place of GELU's input an H100 was given algorithms for
+    // its gradient that took three times as long.
     void propose(CublasHandle handle) {
         CublasPreference made = nullptr;
-        if (!CUBLAS(preference_create(&made))) return;
+        if (!whole || !CUBLAS(preference_create(&made))) return;
         const Owner<CublasPreference> wish(made, lt.preference_destroy);
         const auto set = [&](CublasWish what, const auto& value) {
             return CUBLAS(preference_set(wish.get(), what, &value, sizeof value));
@@ -133,8 +138,8 @@ public:
     template <class Choose>
     CublasPlan& of(const CublasShape& shape, Choose choose) {
         if (const auto found = plans.find(shape); found != plans.end()) return found->second;
-        CublasPlan plan(lt, handle, shape);
-        if (!plan.algorithms.empty()) choose(plan);
+        CublasPlan plan(lt, shape);
+        choose(plan);
         return plans.emplace(shape, std::move(plan)).first->second;
     }
 };
@@ -146,19 +151,26 @@ template <class Out, class T, class Run>
 void choose_algorithm(std::vector<CublasAlgorithm>& all, size_t c, size_t a, size_t b, Run run, const Gpu<T>& on) {
     const LinearTrial<T, Out> trial(c, a, b, on);
     if (!trial.fits()) return;
+    const auto once = [&](const CublasAlgorithm& algorithm, Out* out) {
+        return run(algorithm, out, trial.a, trial.b) == CublasStatus::success;
+    };
     std::vector<CublasAlgorithm> working;
-    size_t best = 0;
-    float least = INFINITY;
+    std::vector<float> least;                                  // seconds; infinite: of other bits
     for (const CublasAlgorithm& algorithm : all) {
-        const auto once = [&](Out* out) { return run(algorithm, out, trial.a, trial.b) == CublasStatus::success; };
-        trial.clear(working.empty() ? trial.want : trial.got);
-        if (!once(working.empty() ? trial.want : trial.got)) continue;
+        Out* const out = working.empty() ? trial.want : trial.got;
+        trial.clear(out);
+        if (!once(algorithm, out)) continue;
         working.push_back(algorithm);
-        if (working.size() > 1 && !trial.same()) continue;
-        const float time = seconds_of([&] { once(trial.got); }, on);
-        if (time < least) least = time, best = working.size() - 1;
+        least.push_back(out == trial.want || trial.same() ? std::numeric_limits<float>::max() : INFINITY);
     }
-    if (best < working.size()) std::swap(working[0], working[best]);
+    // There and back: what slows the GPU down for a while, its clock among it, is not one algorithm's fault.
+    const auto time = [&](size_t i) {
+        if (least[i] < INFINITY)
+            least[i] = std::min(least[i], seconds_of([&] { once(working[i], trial.got); }, on));
+    };
+    for (size_t i = 0; i < working.size(); i++) time(i);
+    for (size_t i = working.size(); i-- > 0;) time(i);
+    if (!working.empty()) std::swap(working[0], working[std::ranges::min_element(least) - least.begin()]);
     all = std::move(working);
 }
 
@@ -187,8 +199,9 @@ bool linear_cublas(Out* c, const A& a, const B& b, int K, const LinearThen<T>& t
     CublasPlans& plans = on.template kept<CublasPlans>(*lt);
     const CublasShape shape{M, N, K, A::along, B::along, type(static_cast<T*>(nullptr)), type(c), epilogue, then.into};
     CublasPlan& plan = plans.of(shape, [&](CublasPlan& made) {
-        if (!made.set(then, N)) return made.algorithms.clear();
-        if (linear_worth_timing(M, N, K, on))
+        if (!made.set(then, N)) return;
+        made.propose(plans.handle);
+        if (made.algorithms.size() > 1 && linear_worth_timing(M, N, K, on))
             choose_algorithm<Out>(made.algorithms, size_t(M) * N, size_t(M) * K, size_t(N) * K,
                                   [&](const CublasAlgorithm& algorithm, Out* out, const T* x, const T* y) {
                 return made.multiply(plans.handle, algorithm, out, x, y, then.into, workspace, on.stream);

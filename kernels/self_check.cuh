@@ -16,6 +16,8 @@ class SelfCheck {
 public:
     explicit SelfCheck(Gemm gemm) {
         fast.gemm = gemm, plain.gemm = Gemm::native;
+        const Noise some{99, 7, 12};
+        fast.upload(noise, &some, 1);
         for (size_t i = 0; i < names_of<Kernels>.size(); i++) plain.distrust(Kernels(i));
     }
 
@@ -30,8 +32,11 @@ public:
             check(Kernels::linear_tensor, [&] { product(144, 264, 136), product(tall, 40, 8); });
             check(Kernels::linear_fused, [&] { fused(144, 136, 72); });
             check(Kernels::linear_few, [&] { product(3, 264, 40), product(linear_few, 776, 24), fused(9, 264, 40); });
-            for (const int HS : head_sizes) check(Kernels::attention_forward, [&] { forward(HS); });
-            for (const int HS : head_sizes) check(Kernels::attention_backward, [&] { backward(HS); });
+            for (const float p : {0.0f, 0.25f})                    // dropout has kernels of its own
+                for (const int HS : head_sizes) {
+                    check(Kernels::attention_forward, [&] { forward(HS, dropout(p)); });
+                    check(Kernels::attention_backward, [&] { backward(HS, dropout(p)); });
+                }
         }
         check(Kernels::attention_decode, [&] { decode(4, 2, 64), decode(9, 1, 80), decode(2, 2, 128); });
         return faults;
@@ -138,27 +143,32 @@ private:
     }
 
     static constexpr int tokens = 136, heads = 2, shared_by = 2;   // beyond a tile of queries, and of keys; query heads that share one
-    void forward(int HS) {
+    Dropout dropout(float p) const { return {p, 3, noise}; }
+    void forward(int HS, const Dropout& drop) {
         const auto qkv = random<T>(size_t(tokens) * (heads + 2 * heads / shared_by) * HS), out = fresh<T>(size_t(tokens) * heads * HS);
         const auto lse = fresh<float>(size_t(tokens) * heads);
         both([&](auto of) {
-            attention_forward(of(out), of(lse), of(qkv), nullptr, {}, 1, tokens, heads, heads / shared_by, HS, of.on);
+            attention_forward(of(out), of(lse), of(qkv), nullptr, drop, 1, tokens, heads, heads / shared_by, HS, of.on);
         });
-        const std::string size = "head size " + std::to_string(HS);
+        const std::string size = name(HS, drop);
         expect((size + ", out").c_str(), out, tokens + HS, {1, size_t(HS)}), expect((size + ", lse").c_str(), lse, tokens + HS);
     }
 
+    static std::string name(int HS, const Dropout& drop) {
+        return "head size " + std::to_string(HS) + (drop.p > 0 ? " with dropout" : "");
+    }
+
     // From the same out and lse on both sides.
-    void backward(int HS) {
+    void backward(int HS, const Dropout& drop) {
         const auto qkv = random<T>(size_t(tokens) * (heads + 2 * heads / shared_by) * HS), d_out = random<T>(size_t(tokens) * heads * HS);
         const auto out = fresh<T>(d_out.n), d_qkv = fresh<T>(qkv.n);
         const auto lse = fresh<float>(size_t(tokens) * heads);
-        attention_forward(out.plain, lse.plain, qkv.plain, nullptr, {}, 1, tokens, heads, heads / shared_by, HS, plain);
+        attention_forward(out.plain, lse.plain, qkv.plain, nullptr, drop, 1, tokens, heads, heads / shared_by, HS, plain);
         share(out), share(lse);
         both([&](auto of) {
-            attention_backward(of(d_qkv), of(d_out), of(out), of(lse), of(qkv), nullptr, {}, 1, tokens, heads, heads / shared_by, HS, of.on);
+            attention_backward(of(d_qkv), of(d_out), of(out), of(lse), of(qkv), nullptr, drop, 1, tokens, heads, heads / shared_by, HS, of.on);
         });
-        expect(("head size " + std::to_string(HS) + ", d_qkv").c_str(), d_qkv, tokens * shared_by + HS, {1, size_t(HS)});
+        expect((name(HS, drop) + ", d_qkv").c_str(), d_qkv, tokens * shared_by + HS, {1, size_t(HS)});
     }
     template <class U>
     void share(const Pair<U>& t) {
@@ -187,6 +197,7 @@ private:
 
     Gpu<T> fast;
     Gpu<float> plain;
+    Noise* noise = fast.template allocate<Noise>(1);
     std::mt19937 generator{20};
     std::normal_distribution<float> normal;
     std::string fault;
