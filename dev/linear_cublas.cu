@@ -159,8 +159,9 @@ std::vector<size_t> chosen_of(const std::vector<FakeAlgorithm>& algorithms) {
     const int M = 24, N = 32, K = 264;
     Gpu<bf16> on;
     CublasPlans plans(fake_cublas);
-    CublasPlan plan(fake_cublas, plans.handle, {M, N, K, Along::k, Along::k, CublasType::bf16, CublasType::fp32,
-                                                CublasEpilogue::none, Into::assign});
+    CublasPlan plan(fake_cublas, {M, N, K, Along::k, Along::k, CublasType::bf16, CublasType::fp32, CublasEpilogue::none,
+                                  Into::assign});
+    plan.propose(plans.handle);
     choose_algorithm<float>(plan.algorithms, M * N, M * K, N * K,
                            [&](const CublasAlgorithm& algorithm, float* out, const bf16* a, const bf16* b) {
         return plan.multiply(plans.handle, algorithm, out, a, b, Into::assign, nullptr, on.stream);

@@ -58,9 +58,8 @@ class CublasPlan {
     Owner<CublasProduct> product{nullptr, lt.product_destroy};
     Owner<CublasLayout> a{nullptr, lt.layout_destroy}, b{nullptr, lt.layout_destroy}, c{nullptr, lt.layout_destroy};
 
-    bool whole = false;
-
 public:
+    bool described = false;                                    // else cuBLASLt refused some of it
     std::vector<CublasAlgorithm> algorithms;                   // the first is taken; the others where that one fails
 
     CublasPlan(const CublasLt& lt, const CublasShape& p) : lt(lt) {
@@ -73,12 +72,12 @@ public:
             return owner.reset(made), done;
         };
         CublasProduct made = nullptr;                          // fp32 stays fp32: no TF32
-        const bool described = CUBLAS(product_create(&made, cublas_compute_fp32, CublasType::fp32));
+        const bool created = CUBLAS(product_create(&made, cublas_compute_fp32, CublasType::fp32));
         product.reset(made);
-        if (described && set(CublasSetting::op_a, op(p.b == Along::k)) && set(CublasSetting::op_b, op(p.a != Along::k)) &&
-            set(CublasSetting::epilogue, p.epilogue) && layout(a, p.storage, p.N, p.K, p.b == Along::k) &&
-            layout(b, p.storage, p.K, p.M, p.a == Along::outer))
-            whole = layout(c, p.out, p.N, p.M, false);
+        described = created && set(CublasSetting::op_a, op(p.b == Along::k)) &&
+                    set(CublasSetting::op_b, op(p.a != Along::k)) && set(CublasSetting::epilogue, p.epilogue) &&
+                    layout(a, p.storage, p.N, p.K, p.b == Along::k) &&
+                    layout(b, p.storage, p.K, p.M, p.a == Along::outer) && layout(c, p.out, p.N, p.M, false);
     }
 
     template <class Value> bool set(CublasSetting what, const Value& value) {
@@ -101,7 +100,7 @@ public:
     // its gradient that took three times as long.
     void propose(CublasHandle handle) {
         CublasPreference made = nullptr;
-        if (!whole || !CUBLAS(preference_create(&made))) return;
+        if (!CUBLAS(preference_create(&made))) return;
         const Owner<CublasPreference> wish(made, lt.preference_destroy);
         const auto set = [&](CublasWish what, const auto& value) {
             return CUBLAS(preference_set(wish.get(), what, &value, sizeof value));
@@ -139,7 +138,7 @@ public:
     CublasPlan& of(const CublasShape& shape, Choose choose) {
         if (const auto found = plans.find(shape); found != plans.end()) return found->second;
         CublasPlan plan(lt, shape);
-        choose(plan);
+        if (plan.described) choose(plan);
         return plans.emplace(shape, std::move(plan)).first->second;
     }
 };
