@@ -43,7 +43,7 @@ public:
     }
 
 private:
-    static constexpr int head_sizes[] = {32, 48, 64, 80, 96, 128, 256};
+    static constexpr int head_sizes[7] = {32, 48, 64, 80, 96, 128, 256};
 
     // The same numbers on both sides.
     template <class U>
