@@ -41,7 +41,7 @@ TEST(self_check_run, training_goes_on_with_the_plain_kernels) {
     EXPECT_EQ(files::list(at / "cache/gpt.cu").size(), 1u);
     const simt::Broken broken("attention_tensor_forward_kernel");
     EXPECT_EQ(train("remembered", {}), "");                                        // as good, and so the run goes wrong
-    const std::string warning = "warning: attention_forward: on this GPU not what the plain kernel gives, which is taken instead (head size 64, out: ";
+    const std::string warning = "warning: attention_forward: on this GPU not what the plain kernel gives, which is taken instead (head size 32, out: ";
     const std::string said = train("forced", {"--self-check", "force"});
     EXPECT_TRUE(said.starts_with(warning)) << said;
     EXPECT_EQ(lines_of(said, "\n"), 1) << said;
