@@ -68,7 +68,12 @@ sanitize() {
     log=$3/$4 rest=$(($2 - $(date +%s)))
     [ $rest -ge 3 ] || { : >"$log.skipped"; return; }
     [ $rest -le $((15 * scale)) ] || rest=$((15 * scale))
-    timeout -k 5 $rest compute-sanitizer --tool "$1" --error-exitcode 9 --launch-timeout 60 \
+    # Of pairs of warps that wait for each other by a named barrier, while other pairs go on, racecheck reports races that
+    # are none (dev/RESULTS.md); ThreadSanitizer watches them in dev/simt.
+    exclude=""
+    [ "$1" != racecheck ] || exclude="--kernel-name-exclude kernel_substring=attention_tensor_paired_key"
+    # shellcheck disable=SC2086
+    timeout -k 5 $rest compute-sanitizer --tool "$1" --error-exitcode 9 --launch-timeout 60 $exclude \
         ./test_gpt --gtest_brief=1 --gtest_filter="$4.*" >"$log" 2>&1
     code=$?
     if [ $code = 9 ]; then
