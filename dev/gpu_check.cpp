@@ -77,7 +77,7 @@ struct Machine {
     void report(const std::string& kernel) const {
         overwrite(at / "report", "========= COMPUTE-SANITIZER\n" + (kernel.empty() ? "" :
                   "========= Uninitialized __global__ memory read of size 4 bytes\n"
-                  "=========     at " + kernel + "+0x120 in linear_new.cuh:17\n") +
+                  "=========     at " + kernel + "+0x120\n") +
                   "========= ERROR SUMMARY: 1 error\n");
     }
     void script(const std::string& name, const std::string& body) const {

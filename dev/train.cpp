@@ -303,8 +303,9 @@ TEST(train, dtype_auto) {
                    "--sample-tokens", "0", "--out", (at.path / "on").string()}).code, Exit::done);
 }
 
-// In bf16 a run learns what it learns in fp32, within the bound that kernels_train_as_the_reference_does has for bf16. 120
-// steps are far from the corpus's ideal loss: how near both come to that in the end takes a GPU to see.
+// In bf16 a run learns what it learns in fp32, within the bound that kernels_train_as_the_reference_does has for bf16, at a
+// learning rate low enough that rounding is not magnified. 120 steps are far from the corpus's ideal loss: how near both
+// come to it in the end was seen on a GPU (dev/RESULTS.md).
 TEST(train, bf16_learns_as_fp32_does) {
     const GpuFound gpu = find_gpu();
     if (gpu.kind == GpuFound::Kind::none) GTEST_SKIP() << gpu.text;
@@ -313,7 +314,7 @@ TEST(train, bf16_learns_as_fp32_does) {
     for (const char* dtype : {"fp32", "bf16"}) {
         const fs::path out = at.path / dtype;
         const Outcome o = run({"--data", "builtin:counting", "--val-fraction", "0.002", "--layers", "1", "--dim", "64", "--heads", "1",
-                               "--context", "32", "--batch", "4", "--steps", "120", "--lr", "0.01", "--eval-every", "0", "--sample-tokens", "0",
+                               "--context", "32", "--batch", "4", "--steps", "120", "--lr", "0.003", "--eval-every", "0", "--sample-tokens", "0",
                                "--device", kernels_of(gpu), "--dtype", dtype, "--out", out.string()});
         ASSERT_EQ(o.code, Exit::done) << o.error;
         last[dtype] = log_lines(out).back()["val_loss"].get<double>();
