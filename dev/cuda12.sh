@@ -63,8 +63,9 @@ case ${1:-} in
     --front)                                     # one file, called below: what nvcc would do, up to cudafe++
         work=$(mktemp -d)
         trap 'rm -rf "$work"' EXIT
+        # cuBLASLt's header of 12.4 is not unpacked, and one of another CUDA may be where compilers look.
         "$nvcc" --dryrun --keep --keep-dir "$work" -cuda -std=c++20 -arch=sm_80 -I. --expt-relaxed-constexpr \
-            -Werror all-warnings -o "$work/out.ii" "$2" 2>&1 | sed -n 's/^#\$ //p' |
+            -DGPT_NO_CUBLAS_HEADER -Werror all-warnings -o "$work/out.ii" "$2" 2>&1 | sed -n 's/^#\$ //p' |
             sed -n '/^gcc /p; /^cudafe++ /{p; q}' >"$work/commands"
         PATH=${nvcc%/*}:$PATH sh -e "$work/commands" && grep -q '^cudafe++' "$work/commands" && exit
         echo "error: CUDA 12.4 does not compile $2" >&2

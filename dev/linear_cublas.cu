@@ -6,7 +6,7 @@
 #include "expect_error.h"
 #include "harness.h"
 #include "temporary.h"
-#if defined(__CUDACC__) && __has_include(<cublasLt.h>)
+#if defined(__CUDACC__) && !defined(GPT_NO_CUBLAS_HEADER) && __has_include(<cublasLt.h>)
 #include <cublasLt.h>
 #endif
 
@@ -236,7 +236,7 @@ TEST(cublaslt, whose_products) {
                  [&] { settle(Gemm::cublas, none); });
 }
 
-#if defined(__CUDACC__) && __has_include(<cublasLt.h>)
+#if defined(__CUDACC__) && !defined(GPT_NO_CUBLAS_HEADER) && __has_include(<cublasLt.h>)
 static_assert(int(success) == CUBLAS_STATUS_SUCCESS && int(invalid_value) == CUBLAS_STATUS_INVALID_VALUE &&
               int(arch_mismatch) == CUBLAS_STATUS_ARCH_MISMATCH && int(not_supported) == CUBLAS_STATUS_NOT_SUPPORTED);
 static_assert(int(CublasType::fp32) == CUDA_R_32F && int(CublasType::bf16) == CUDA_R_16BF);
