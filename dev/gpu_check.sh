@@ -67,7 +67,7 @@ reports_of_ours() {
 sanitize() {
     log=$3/$4 rest=$(($2 - $(date +%s)))
     [ $rest -ge 3 ] || { : >"$log.skipped"; return; }
-    [ $rest -le $((15 * scale)) ] || rest=$((15 * scale))
+    [ $rest -le $((60 * scale)) ] || rest=$((60 * scale))
     # Of pairs of warps that wait for each other by a named barrier, while other pairs go on, racecheck reports races that
     # are none (dev/RESULTS.md); ThreadSanitizer watches them in dev/simt.
     exclude=""
@@ -89,14 +89,14 @@ rotated() {
     awk -v part=$part '{ line[NR] = $0 } END { for (i = 0; i < NR; i++) print line[(int(part * NR / 3) + i) % NR + 1] }'
 }
 
-# The suites under one tool, some side by side: as many as end within 25 seconds, none of which may take 15.
+# The suites under one tool, some side by side: as many as end within 85 seconds, none of which may take 60.
 run_sanitizer() {
     logs=$(mktemp -d)
     at_once=$(($(nproc) / 4))
     [ "$at_once" -ge 1 ] || at_once=1
     [ "$at_once" -le 4 ] || at_once=4
     kernel_suites | rotated "$1" >"$logs.suites"
-    xargs -P $at_once -n 1 "$self" --do sanitize "$1" $(($(date +%s) + 25 * scale)) "$logs" <"$logs.suites"
+    xargs -P $at_once -n 1 "$self" --do sanitize "$1" $(($(date +%s) + 85 * scale)) "$logs" <"$logs.suites"
     ended() { while read -r suite; do [ ! -f "$logs/$suite.$1" ] || printf ' %s' "$suite"; done <"$logs.suites"; }
     for suite in $(ended bad); do echo "== $suite"; cat "$logs/$suite.bad"; done
     clean=$(ended clean) bad=$(ended bad) skipped=$(ended skipped)
@@ -218,7 +218,7 @@ bench() {                                        # bench NAME LIMIT: one of test
     write_results
 }
 sanitizer() {
-    if command -v compute-sanitizer >/dev/null; then stage "$1" 45 "$self" --do run_sanitizer "$1"
+    if command -v compute-sanitizer >/dev/null; then stage "$1" 100 "$self" --do run_sanitizer "$1"
     else record "$1" "left out" 0 "compute-sanitizer is not on PATH"; fi
 }
 
@@ -240,9 +240,9 @@ gpu_stages() {
     [ "$memory" -lt 70000 ] || sequences=64
     stage train_gpt2 60 "$self" --do train_gpt2 $sequences
     bench step_profile 40
-    for tool in racecheck memcheck initcheck; do sanitizer $tool; done
     bench end_to_end_gpt2_xl 45
     bench generate_gpu 40
+    for tool in racecheck memcheck initcheck; do sanitizer $tool; done
 }
 cpu_stages() {
     stage tests 400 "$self" --do run_tests
