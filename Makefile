@@ -74,11 +74,11 @@ NVCC_FLAGS = $(COMMON) --expt-relaxed-constexpr -t 0 $(CODE) -Xcompiler -march=$
 # Source lines for profilers and compute-sanitizer. In the tests of a bundle they would be half of it.
 LINES = $(if $(and $(PORTABLE),$(filter dev/%,$<)),,-lineinfo)
 
-HOST := $(patsubst %.cpp,$(BUILD)/%.o,$(wildcard host/*.cpp host/reference/*.cpp))
-TESTS := $(patsubst %.cpp,$(BUILD)/%.o,$(wildcard dev/*.cpp))
+HOST := $(patsubst %.cpp,$(BUILD)/%.o,$(wildcard host/*/*.cpp host/*/*/*.cpp))
+TESTS := $(patsubst %.cpp,$(BUILD)/%.o,$(wildcard dev/test/*/*.cpp dev/bench/*.cpp dev/oracle/*.cpp))
 SIMT := $(patsubst %.cpp,$(BUILD)/%.o,$(wildcard dev/simt/*.cpp))
-KERNELS := kernels/commands.cu
-KERNEL_TESTS := $(wildcard dev/*.cu)
+KERNELS := kernels/run_on_gpu.cu
+KERNEL_TESTS := $(wildcard dev/test/*/*.cu dev/bench/*.cu)
 ifeq ($(USE_CUDNN),1)
 NVCC_FLAGS += -DGPT_CUDNN $(addprefix -isystem ,$(CUDNN_INCLUDE))
 CUDNN_LIBS := $(foreach folder,$(CUDNN_LIB),-L$(folder) -Xlinker -rpath$(comma)$(folder)) -lcudnn
@@ -88,7 +88,7 @@ SIMT_TESTS := $(patsubst %.cu,$(BUILD)/simt/%.o,$(KERNEL_TESTS) $(wildcard dev/s
 # Parsers under libFuzzer, AddressSanitizer and UBSan, which only clang has together: dev/fuzz/NAME.cpp with the host code it needs.
 FUZZ_CXX ?= $(shell command -v clang++ || echo clang++-14)
 FUZZ_FLAGS := -std=c++20 -O1 -g -I. -MMD -MP -fsanitize=address,undefined -fno-sanitize-recover=all $(WARN) -Wno-unknown-warning-option
-FUZZ_HOST := $(patsubst %.cpp,$(BUILD)/fuzz/%.o,$(filter-out host/commands.cpp,$(wildcard host/*.cpp)))
+FUZZ_HOST := $(patsubst %.cpp,$(BUILD)/fuzz/%.o,$(filter-out host/commands/commands.cpp,$(wildcard host/*/*.cpp host/*/*/*.cpp)))
 FUZZ_TARGETS := $(patsubst dev/fuzz/%.cpp,$(BUILD)/fuzz/%,$(wildcard dev/fuzz/*.cpp))
 SECONDS_EACH ?= 600
 

@@ -2,11 +2,11 @@
 // Times instead:    ./test_gpt --bench [--json FILE] [NAME...]      names its GPU:  ./test_gpt --gpu
 // Writes models for transformers:  ./test_gpt --export DIR
 #include <gtest/gtest.h>
-#include "dev/bench.h"
-#include "dev/cache_folder.h"
-#include "dev/export.h"
-#include "dev/temporary.h"
-#include "host/commands.h"
+#include "dev/bench/bench.h"
+#include "dev/test/support/cache_folder.h"
+#include "dev/oracle/export.h"
+#include "dev/test/support/temporary_directory.h"
+#include "host/commands/commands.h"
 
 namespace {
 

@@ -12,8 +12,8 @@
 // One launch: the threads of the grid walk over the buffer side by side, 8 elements each, and each looks up its segment
 // by walking along the table. Vectors that several segments (or none) share are done element by element.
 #pragma once
-#include "../host/reference/adamw.h"
-#include "common.cuh"
+#include "host/reference/adamw.h"
+#include "kernels/tools/common.cuh"
 
 constexpr int adamw_block = 256;
 

@@ -12,7 +12,7 @@
 // d_v, R keys of a key/value head and walks over its query heads); four neighbouring threads own a row, and split its
 // columns. bf16 heads of most sizes go to the tensor cores instead (attention_tensor.cuh).
 #pragma once
-#include "../host/reference/attention.h"
+#include "host/reference/attention.h"
 #include "attention_tensor_backward.cuh"
 
 // M: the head size the registers are laid out for. Rows in a tile, and the distance of rows in shared memory, which

@@ -10,8 +10,8 @@
 // heads that read it, up to 8 of them, and leaves sums that a second kernel adds in a fixed order. The parts begin at
 // multiples of 128 whatever else is in the batch. A lane owns 8 channels, several lanes a key, a warp several keys.
 #pragma once
-#include "../host/reference/attention_decode.h"
-#include "common.cuh"
+#include "host/reference/attention_decode.h"
+#include "kernels/tools/common.cuh"
 
 constexpr int decode_part = 128, decode_warps = 4, decode_threads = decode_warps * warp_size;
 // Keys that a lane has on the way at a time: as many as leave registers for the heads' queries or sums.

@@ -5,8 +5,8 @@
 // of one of the fours, a bit for every word, and then they exchange bits: no word is computed twice.
 #pragma once
 #include <bit>
-#include "../host/reference/attention.h"
-#include "common.cuh"
+#include "host/reference/attention.h"
+#include "kernels/tools/common.cuh"
 
 class AttentionDropout {
     Noise noise;

@@ -7,7 +7,7 @@
 // not.
 #pragma once
 #include "attention_dropout.cuh"
-#include "tensor.cuh"
+#include "kernels/tools/tensor.cuh"
 
 constexpr float log2_of_e = 1.4426950408889634f;
 

@@ -9,7 +9,7 @@
 //
 // Forward, a block owns a row and reads it once (softmax.cuh). Backward, a thread owns 8 neighbouring columns of it.
 #pragma once
-#include "../host/reference/cross_entropy.h"
+#include "host/reference/cross_entropy.h"
 #include "softmax.cuh"
 
 constexpr int cross_entropy_block = 512;           // threads at most, of a row

@@ -7,7 +7,7 @@
 // writes: GPT-2's whole row in bf16 takes 100 KB. What does not fit is read twice. Rows go from last to first: the
 // product that follows starts at the first, and finds it in the cache.
 #pragma once
-#include "../host/reference/cross_entropy_fused.h"
+#include "host/reference/cross_entropy_fused.h"
 #include "cross_entropy.cuh"
 
 constexpr int cross_entropy_fused_block = 768;      // two of them fit every multiprocessor since sm_80

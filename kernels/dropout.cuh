@@ -5,8 +5,8 @@
 //
 // A thread owns 8 neighbouring elements of the flat tensor, which two Philox calls cover.
 #pragma once
-#include "../host/reference/dropout.h"
-#include "common.cuh"
+#include "host/reference/dropout.h"
+#include "kernels/tools/common.cuh"
 
 template <int W, class T>
 __global__ void dropout_forward_kernel(T* out, const T* inp, Dropout drop, size_t n, int C) {

@@ -9,8 +9,8 @@
 // the chunk before leaves its sum in `heads`, and a second kernel adds up the heads of each run: no row has two
 // writers.
 #pragma once
-#include "../host/reference/embedding.h"
-#include "sort.cuh"
+#include "host/reference/embedding.h"
+#include "kernels/tools/sort.cuh"
 
 constexpr int embedding_warps = 4, embedding_chunk = 32;
 

@@ -5,8 +5,8 @@
 //
 // A thread owns 8 neighbouring elements. At the rate of memory an element has some 25 instructions, and none to branch.
 #pragma once
-#include "../host/reference/gelu.h"
-#include "common.cuh"
+#include "host/reference/gelu.h"
+#include "kernels/tools/common.cuh"
 
 __device__ inline float gelu_2u(float x) {
     return x * (float(2 * gelu_scale) + float(2 * gelu_scale * gelu_cubic) * (x * x));

@@ -2,8 +2,8 @@
 //
 // Every block sums its share, thread t of the grid the vectors t, t + threads, ...; then one block sums the shares.
 #pragma once
-#include "../host/reference/global_norm.h"
-#include "common.cuh"
+#include "host/reference/global_norm.h"
+#include "kernels/tools/common.cuh"
 
 constexpr int global_norm_block = 512;
 

@@ -10,8 +10,8 @@
 //
 // A warp, or for C > 1024 a block, owns a row and keeps it in registers (row.cuh).
 #pragma once
-#include "../host/reference/layernorm.h"
-#include "row.cuh"
+#include "host/reference/layernorm.h"
+#include "kernels/tools/row.cuh"
 
 // What follows once a thread has its part of the row, of the gain and of the shift.
 template <int W, int K, class T>

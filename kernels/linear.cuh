@@ -11,7 +11,7 @@
 // a time, through two tiles in shared memory; a thread owns 4 rows x 8 columns in registers. Tiles lie k by k,
 // whichever way their matrix does.
 #pragma once
-#include "../host/reference/linear.h"
+#include "host/reference/linear.h"
 #include "linear_cublas.cuh"
 #include "linear_tensor.cuh"
 

@@ -10,8 +10,8 @@
 #include <limits>
 #include <map>
 #include <tuple>
-#include "../host/reference/linear.h"
-#include "cublaslt.cuh"
+#include "host/reference/linear.h"
+#include "kernels/tools/cublaslt.cuh"
 #include "linear_operand.cuh"
 #include "linear_time.cuh"
 

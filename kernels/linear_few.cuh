@@ -6,7 +6,7 @@
 // all that matters along k is that both sides take the same. The warps' sums are added in order.
 // Else: a warp owns 4 outputs, and its lanes share k.
 #pragma once
-#include "../host/reference/linear.h"
+#include "host/reference/linear.h"
 #include "linear_epilogue.cuh"
 #include "linear_operand.cuh"
 

@@ -7,7 +7,7 @@
 //   gelu_linear_backward, swiglu_linear_backward: linear_backward of a layer whose input inp (N,C) is an activation's
 //   output, up to the activation's own input: d_before (N,C) of before (N,C), d_gate_up (N,2C) of gate_up (N,2C).
 #pragma once
-#include "../host/reference/linear_fused.h"
+#include "host/reference/linear_fused.h"
 #include "gelu.cuh"
 #include "linear.cuh"
 #include "swiglu.cuh"

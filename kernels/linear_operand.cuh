@@ -1,6 +1,6 @@
 // How the products of linear.cuh see their matrices: c (M,N) = a . b over k.
 #pragma once
-#include "tensor.cuh"
+#include "kernels/tools/tensor.cuh"
 
 // What neighbours in memory differ in: k, or the row of a (the column of b).
 enum class Along { k, outer };

@@ -2,7 +2,7 @@
 // compete.
 #pragma once
 #include <memory>
-#include "common.cuh"
+#include "kernels/tools/common.cuh"
 
 // Small products come from samples, of another length every time. While a graph is recorded or a timeline watches,
 // nothing else may run.

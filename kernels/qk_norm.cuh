@@ -9,8 +9,8 @@
 // several. Heads of all tokens are rows of one tensor.
 #pragma once
 #include <numeric>
-#include "../host/reference/qk_norm.h"
-#include "common.cuh"
+#include "host/reference/qk_norm.h"
+#include "kernels/tools/common.cuh"
 
 constexpr int qk_norm_block = 128, qk_norm_max = warp_size * 8;      // HS at most
 

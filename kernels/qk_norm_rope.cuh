@@ -9,7 +9,7 @@
 // A team of lanes owns a head, as in qk_norm.cuh, and a lane W pairs of channels (K times where W = 1), as in rope.cuh.
 // What stands between the two is never rounded to storage.
 #pragma once
-#include "../host/reference/qk_norm_rope.h"
+#include "host/reference/qk_norm_rope.h"
 #include "qk_norm.cuh"
 #include "rope.cuh"
 

@@ -2,8 +2,8 @@
 //
 // A thread owns 8 neighbouring elements.
 #pragma once
-#include "../host/reference/relu.h"
-#include "common.cuh"
+#include "host/reference/relu.h"
+#include "kernels/tools/common.cuh"
 
 template <int W, class T>
 __global__ void relu_forward_kernel(T* out, const T* inp, size_t n) {

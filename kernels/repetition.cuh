@@ -6,8 +6,8 @@
 //
 // A thread owns a token of the vocabulary: few logits change, so they are not worth vectors.
 #pragma once
-#include "../host/reference/repetition.h"
-#include "common.cuh"
+#include "host/reference/repetition.h"
+#include "kernels/tools/common.cuh"
 
 template <class T>
 __global__ void repetition_kernel(T* logits, unsigned char* seen, const int* token, float penalty, int V, int P) {

@@ -2,8 +2,8 @@
 //
 // A thread owns 8 neighbouring elements.
 #pragma once
-#include "../host/reference/residual.h"
-#include "common.cuh"
+#include "host/reference/residual.h"
+#include "kernels/tools/common.cuh"
 
 template <int W, class T>
 __global__ void residual_forward_kernel(T* out, const T* inp, const T* branch, size_t n) {

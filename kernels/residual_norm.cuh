@@ -6,7 +6,7 @@
 //
 // The statistics are those of the sum as it is stored, which backward reads again.
 #pragma once
-#include "../host/reference/residual_norm.h"
+#include "host/reference/residual_norm.h"
 #include "layernorm.cuh"
 #include "rmsnorm.cuh"
 

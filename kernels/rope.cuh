@@ -8,8 +8,8 @@
 //
 // A warp owns a token and a thread W pairs at a time: two vectors, and both members of every pair.
 #pragma once
-#include "../host/reference/rope.h"
-#include "common.cuh"
+#include "host/reference/rope.h"
+#include "kernels/tools/common.cuh"
 
 constexpr int rope_warps = 4;
 

@@ -14,8 +14,8 @@
 #pragma once
 #include <bit>
 #include <cfloat>
-#include "../host/reference/sampling.h"
-#include "common.cuh"
+#include "host/reference/sampling.h"
+#include "kernels/tools/common.cuh"
 
 constexpr int sampling_block = 1024;
 constexpr int sampling_digit = 10, sampling_bins = 1 << sampling_digit;      // a thread owns a bin

@@ -10,8 +10,8 @@
 //
 // A block owns a query (for d_k and d_v, a key): a warp owns a dot product, a thread owns a channel of a sum.
 #pragma once
-#include "../host/reference/sdpa.h"
-#include "common.cuh"
+#include "host/reference/sdpa.h"
+#include "kernels/tools/common.cuh"
 
 constexpr int sdpa_block = 128;
 

@@ -9,7 +9,7 @@
 #include "attention.cuh"
 #include "attention_decode.cuh"
 #include "linear_fused.cuh"
-#include "tolerance.cuh"
+#include "kernels/tools/tolerance.cuh"
 
 template <class T>
 class SelfCheck {

@@ -3,8 +3,8 @@
 // A block owns a row. Its first pass finds the maximum and the sum at once, rescaling the sum where the maximum grows
 // (Milakov & Gimelshein 2018); the second reads the row again, from the cache where it fits.
 #pragma once
-#include "../host/reference/softmax.h"
-#include "common.cuh"
+#include "host/reference/softmax.h"
+#include "kernels/tools/common.cuh"
 
 constexpr int softmax_block = 512;
 

@@ -4,8 +4,8 @@
 //
 // A thread owns 8 neighbouring f of a row; a block's row of threads, threadIdx.y, walks over rows.
 #pragma once
-#include "../host/reference/swiglu.h"
-#include "common.cuh"
+#include "host/reference/swiglu.h"
+#include "kernels/tools/common.cuh"
 
 constexpr int swiglu_rows = 4;
 

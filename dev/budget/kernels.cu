@@ -1,5 +1,5 @@
 // Instantiates every kernel once per storage type, for the compiler's register counts and the machine code (budget.sh).
-#include "../../kernels/all.cuh"
+#include "kernels/all.cuh"
 
 template <class T>
 void instantiate(const Gpu<T>& on) {

@@ -1,6 +1,6 @@
 // config.json of every family, and the course's: what is accepted is written and read again as the same model.
 #include "fuzz.h"
-#include "host/huggingface.h"
+#include "host/checkpoint/huggingface.h"
 
 void fuzz(std::string_view input) {
     Json json;

@@ -1,6 +1,6 @@
 // Text and JSON lines.
 #include "fuzz.h"
-#include "host/documents.h"
+#include "host/data/documents.h"
 
 void fuzz(std::string_view input) {
     const std::string path = file_of(input);

@@ -11,7 +11,7 @@
 #include <string>
 #include <string_view>
 
-#include "host/error.h"
+#include "host/base/error.h"
 
 void fuzz(std::string_view input);  // the target's
 

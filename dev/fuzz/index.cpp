@@ -1,6 +1,6 @@
 // model.safetensors.index.json beside two shards.
 #include "fuzz.h"
-#include "host/tensor_files.h"
+#include "host/checkpoint/safetensors_shards.h"
 
 namespace {
 void write_shard(const std::string& path, const std::string& name) {

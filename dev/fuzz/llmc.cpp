@@ -1,8 +1,8 @@
 // llm.c's model checkpoints. The layout is made only where the file's size has proved the header.
-#include "host/llmc.h"
+#include "host/checkpoint/llmc.h"
 
 #include "fuzz.h"
-#include "host/gpt.h"
+#include "host/model/gpt.h"
 
 void fuzz(std::string_view input) {
     accepts([&] {

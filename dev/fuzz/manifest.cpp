@@ -1,6 +1,6 @@
 // manifest.json of a checkpoint. Its checksum would stop every change at once, so a valid one is put in its place.
 #include "fuzz.h"
-#include "host/checkpoint.h"
+#include "host/checkpoint/checkpoint.h"
 
 void fuzz(std::string_view input) {
     static const FuzzDirectory directory;

@@ -1,6 +1,6 @@
 // Files of prompts, as lines and as JSON lines.
 #include "fuzz.h"
-#include "host/sample_text.h"
+#include "host/generate/prompts.h"
 
 void fuzz(std::string_view input) {
     static const FuzzDirectory folder;

@@ -1,5 +1,5 @@
 // Files of multiple-choice questions, as JSON lines and as llm.c's.
-#include "host/multiple_choice.h"
+#include "host/evaluate/multiple_choice.h"
 
 #include "fuzz.h"
 

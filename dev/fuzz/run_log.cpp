@@ -1,6 +1,6 @@
 // log.jsonl, which plot and report read.
 #include "fuzz.h"
-#include "host/report.h"
+#include "host/report/report.h"
 
 void fuzz(std::string_view input) {
     static const FuzzDirectory folder;

@@ -1,5 +1,5 @@
 // A safetensors file: its header, and every float in it.
-#include "host/safetensors.h"
+#include "host/checkpoint/safetensors.h"
 
 #include "fuzz.h"
 

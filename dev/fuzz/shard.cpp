@@ -1,6 +1,6 @@
 // Files of tokens, with and without headers.
 #include "fuzz.h"
-#include "host/token_source.h"
+#include "host/data/token_source.h"
 
 void fuzz(std::string_view input) {
     const std::string path = file_of(input);

@@ -1,6 +1,6 @@
 // dataset.json beside a shard.
 #include "fuzz.h"
-#include "host/shard_writer.h"
+#include "host/data/shard_writer.h"
 
 void fuzz(std::string_view input) {
     static const FuzzDirectory directory;

@@ -1,6 +1,6 @@
 // state.json: the loop's numbers and the saved flags, which --resume takes from there.
 #include "fuzz.h"
-#include "host/run.h"
+#include "host/run/run.h"
 
 void fuzz(std::string_view input) {
     Json json;

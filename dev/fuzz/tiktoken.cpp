@@ -1,6 +1,6 @@
 // tiktoken's files.
 #include "fuzz.h"
-#include "host/bpe_files.h"
+#include "host/tokenizer/bpe_files.h"
 
 void fuzz(std::string_view input) {
     accepts([&] {

@@ -1,5 +1,5 @@
 // tokenizer.json: what is accepted gives ids within its vocabulary for any text, and decodes any id.
-#include "host/tokenizer.h"
+#include "host/tokenizer/tokenizer.h"
 
 #include "fuzz.h"
 

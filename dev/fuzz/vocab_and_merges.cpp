@@ -1,6 +1,6 @@
 // GPT-2's vocab.json and merges.txt: one after the other, a line of four dashes between them.
 #include "fuzz.h"
-#include "host/bpe_files.h"
+#include "host/tokenizer/bpe_files.h"
 
 void fuzz(std::string_view input) {
     const std::string_view mark = "\n----\n";

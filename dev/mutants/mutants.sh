@@ -30,7 +30,7 @@ prepare() {
 run() {
     prepare "$2"
     if [ "$2" = thread ]; then more="-DSIMT_TSAN $tsan"; else more=''; fi   # which does not know OpenMP's own barriers
-    { $cxx $flags $more -x c++ -c -o layer.obj "dev/$1.cu" &&
+    { $cxx $flags $more -x c++ -c -o layer.obj "dev/test/kernels/$1.cu" &&
         $cxx -fopenmp $more -o layer layer.obj "$2"/*.o -lgtest_main -lgtest -lboost_context ${LIBS:-}; } || return 2
     [ "$2" = plain ] || export OMP_NUM_THREADS=1
     timeout 600 ./layer --gtest_brief=1 --gtest_filter="$3" >log 2>&1

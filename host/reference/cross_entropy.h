@@ -6,7 +6,7 @@
 //   logits, d_logits (N,P), may be the same; columns V..P-1 are padding: not read, gradient 0
 //   target, loss, lse (N)
 #pragma once
-#include "../device.h"
+#include "cpu.h"
 #include "math.h"
 #include "parallel.h"
 

@@ -3,7 +3,7 @@
 //   The factor of element (n,c) is a function of seed, step, site and (noise->row + n) * C + c: recomputed, never kept,
 //   and the same however a batch is cut into micro-batches.       inp, out (N,C), may be the same
 #pragma once
-#include "../device.h"
+#include "cpu.h"
 #include "philox.h"
 
 template <class T>

@@ -5,7 +5,7 @@
 //   out (N,C)   wte (V,C)   wpe (T,C) or null   token, position (N)
 #pragma once
 #include <cmath>
-#include "../device.h"
+#include "cpu.h"
 
 template <class T>
 void embedding_forward(T* out, const int* token, const int* position, const T* wte, const T* wpe, int N, int C,

@@ -1,7 +1,7 @@
 // Matrix products for the references, row-major: plain loops for any T, oneDNN for float when built with it (DNNL=1).
 #pragma once
 #include <cstddef>
-#include "../device.h"
+#include "cpu.h"
 
 enum class Op { none, transpose };
 

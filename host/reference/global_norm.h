@@ -1,7 +1,7 @@
 // Global norm: norm = sqrt(sum_i x[i]^2), in blocks of a fixed size and order: the same bits for any number of threads.
 #pragma once
 #include <cmath>
-#include "../device.h"
+#include "cpu.h"
 
 template <class T>
 void global_norm(T* norm, const T* x, size_t n, Cpu<T> on) {

@@ -2,7 +2,7 @@
 // the order of a sum nor through which elements fall into the scalar rest of a vectorised loop, whose rounding differs.
 #pragma once
 #include <complex>
-#include "../device.h"
+#include "cpu.h"
 
 // Calls block(first, last) for blocks of 0..n-1, each on some thread.
 template <class Block>

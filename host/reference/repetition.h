@@ -4,7 +4,7 @@
 //
 //   logits (B,P), columns V..P-1 padding   seen (B,V), 0 or 1   token (B)
 #pragma once
-#include "../device.h"
+#include "cpu.h"
 
 template <class T>
 void repetition_forward(T* logits, unsigned char* seen, const int* token, float penalty, int B, int V, int P, Cpu<T>) {

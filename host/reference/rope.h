@@ -6,13 +6,12 @@
 //   qkv (N,NH+2*NKV,HS) in place, values left alone   position (N)   cos, sin (T,HS/2)
 #pragma once
 #include <cmath>
-#include "../config.h"
-#include "../device.h"
+#include "cpu.h"
+#include "rope_pairs.h"
 
 // Llama-3.1's scaling keeps short wavelengths, divides long ones by `factor`, and blends in between.
-inline double rope_frequency(int i, int HS, const Config& c) {
-    const double frequency = std::pow(double(c.rope_theta), -2.0 * i / HS), wavelength = 2 * M_PI / frequency;
-    const RopeScaling& s = c.rope_scaling;
+inline double rope_frequency(int i, int HS, double theta, const RopeScaling& s) {
+    const double frequency = std::pow(theta, -2.0 * i / HS), wavelength = 2 * M_PI / frequency;
     if (s.factor == 1) return frequency;
     const double turns = s.original_context / wavelength;     // rotations within the context of pretraining
     if (turns < s.low_frequency) return frequency / s.factor;

@@ -11,7 +11,7 @@
 #include <cmath>
 #include <numeric>
 #include <vector>
-#include "../device.h"
+#include "cpu.h"
 
 struct Sampling {
     float temperature = 1, top_p = 1, min_p = 0;

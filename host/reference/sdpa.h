@@ -8,7 +8,7 @@
 //   B counts batch x heads
 #pragma once
 #include <cmath>
-#include "../device.h"
+#include "cpu.h"
 #include "math.h"
 
 template <class T>

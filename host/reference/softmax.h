@@ -1,6 +1,6 @@
 // Softmax of every row (N,V):  out[n,v] = exp(inp[n,v]) / sum_v exp(inp[n,v])     d_inp = out (d_out - sum_v d_out out)
 #pragma once
-#include "../device.h"
+#include "cpu.h"
 #include "math.h"
 #include "parallel.h"
 

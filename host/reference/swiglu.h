@@ -2,7 +2,7 @@
 //
 //   d_up = d_out silu(gate)      d_gate = d_out up sigmoid(gate) (1 + gate (1 - sigmoid(gate)))
 #pragma once
-#include "../device.h"
+#include "cpu.h"
 #include "math.h"
 
 template <class T>

@@ -1,5 +1,5 @@
 // Coordinates, barriers, shared memory and order: what the threads of a block and the blocks of a grid see.
-#include "../../../kernels/ptx.cuh"
+#include "kernels/tools/ptx.cuh"
 #include "kernel_test.h"
 
 // A shared variable of a function that only a lambda of this kernel names.

@@ -1,6 +1,6 @@
 // Kernels that touch what is not theirs, each in a process of its own. What tells differs: without a sanitizer, pages that may
 // not be touched and patterns around buffers; with AddressSanitizer, it; with ThreadSanitizer, it also tells of data races.
-#include "../../../kernels/ptx.cuh"
+#include "kernels/tools/ptx.cuh"
 #include "kernel_test.h"
 
 namespace {

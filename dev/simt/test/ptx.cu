@@ -1,5 +1,5 @@
 // The functions of kernels/ptx.cuh against the layouts and rules of the PTX manual, element by element.
-#include "../../../kernels/ptx.cuh"
+#include "kernels/tools/ptx.cuh"
 #include <random>
 #include "kernel_test.h"
 

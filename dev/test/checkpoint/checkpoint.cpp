@@ -1,0 +1,336 @@
+// Checkpoints: whatever happens to the process, the disk or the files, what looks whole is whole.
+#include "host/checkpoint/checkpoint.h"
+#include <sys/wait.h>
+#include <unistd.h>
+#include "dev/test/support/expect_error.h"
+#include "dev/test/support/full_disk.h"
+#include "dev/test/support/temporary_directory.h"
+#include "dev/test/support/toy_model.h"
+
+namespace {
+
+namespace fs = std::filesystem;
+
+struct Toy {
+    ToyModel weights, m, v;
+    explicit Toy(const Config& c, unsigned seed = 1) : weights(c, seed), m(c, seed + 100), v(c, seed + 200) {}
+
+    CheckpointContents contents(int64_t step) const {
+        CheckpointContents c;
+        c.step = step;
+        c.model = {weights.gpt.c, {}};
+        c.layout = &weights.layout();
+        c.weights = weights.get();
+        c.optimizer = {{"m", m.get()}, {"v", v.get()}};
+        c.state = {{"step", step}, {"best", hex_float(1.25)}};
+        c.run = {{"seed", 1337}, {"data", "stories"}};
+        c.texts = {{"tokenizer.json", "{}\n"}, {"tokenizer_config.json", "{}\n"}};
+        return c;
+    }
+};
+
+const Toy& toy() {
+    static const Toy one(with(toy_llama(), [](Config& c) { c.L = 1; }));
+    return one;
+}
+
+void save(const std::string& run, int64_t step) { save_checkpoint(run, toy().contents(step)); }
+
+std::vector<int64_t> steps(const std::string& run) {
+    std::vector<int64_t> all;
+    for (const Checkpoint& c : list_checkpoints(run)) all.push_back(c.step);
+    return all;
+}
+int64_t newest(const std::string& run) {
+    const auto c = newest_checkpoint(run, [](const std::string&) {});
+    return c ? c->step : -1;
+}
+
+std::string contents_of(const std::string& path) { return files::read_file(path, 1 << 24); }
+
+using Names = std::vector<std::string>;
+using Steps = std::vector<int64_t>;
+
+}  // namespace
+
+TEST(checkpoint, everything_comes_back) {
+    const Temporary run;
+    const std::string path = save_checkpoint(run.path, toy().contents(500));
+    EXPECT_EQ(path, run / "step_00000500");
+    EXPECT_EQ(files::list(path),
+              (Names{"config.json", "generation_config.json", "manifest.json", "model.safetensors",
+                     "optimizer.safetensors", "state.json", "tokenizer.json", "tokenizer_config.json"}));
+    EXPECT_EQ(files::list(run.path), (Names{"latest", "step_00000500"}));
+    const Checkpoint c = open_checkpoint(run / "latest");
+    EXPECT_EQ(c.path, path);
+    EXPECT_EQ(c.step, 500);
+    EXPECT_EQ(c.run, toy().contents(500).run);
+    EXPECT_EQ(read_state(c), toy().contents(500).state);
+    EXPECT_EQ(to_json(read_model_description(c.path).config), to_json(toy().weights.gpt.c));
+    const Toy other(toy().weights.gpt.c, 7);
+    load_weights(c.path, other.weights.gpt.c, other.weights.layout(), other.weights.set());
+    load_optimizer(c, other.weights.layout(), {{"m", other.m.set()}, {"v", other.v.set()}});
+    for (const Row& row : toy().weights.layout().rows) {
+        EXPECT_EQ(other.weights.get(row), toy().weights.get(row)) << row.name;
+        EXPECT_EQ(other.m.get(row), toy().m.get(row)) << row.name;
+        EXPECT_EQ(other.v.get(row), toy().v.get(row)) << row.name;
+    }
+    const Temporary again;                       // load -> save gives the same bytes in every file
+    save_checkpoint(again.path, other.contents(500));
+    for (const std::string& name : files::list(path))
+        EXPECT_EQ(contents_of(path + "/" + name), contents_of(again / "step_00000500/" + name)) << name;
+}
+
+TEST(checkpoint, any_damage_is_refused_naming_the_file) {
+    const Temporary run;
+    const std::string path = save_checkpoint(run.path, toy().contents(1));
+    for (const std::string& name : files::list(path)) {
+        const std::string file = path + "/" + name, good = contents_of(file);
+        const auto refused = [&](const std::string& bytes, const std::string& how) {
+            SCOPED_TRACE(name + " " + how);
+            overwrite(file, bytes);
+            expect_error(Exit::input, {file}, [&] { open_checkpoint(path); });
+        };
+        const size_t stride = good.size() / 30 + 1;
+        for (size_t i = 0; i < good.size(); i += name == "manifest.json" ? 1 : stride) {
+            std::string bad = good;
+            bad[i] ^= char(1 << i % 8);
+            refused(bad, "flipped at " + std::to_string(i));
+            if (i % stride) continue;
+            refused(good.substr(0, i), "cut at " + std::to_string(i));
+            refused(good.substr(0, i) + std::string(good.size() - i, '\0'), "zeros from " + std::to_string(i));
+        }
+        refused(good + "\n", "longer");
+        fs::remove(file);
+        expect_error(Exit::input, {file, "No such file"}, [&] { open_checkpoint(path); });
+        overwrite(file, good);
+        open_checkpoint(path);
+    }
+}
+
+TEST(checkpoint, a_manifest_names_only_files_beside_it) {
+    const Temporary run;
+    const std::string path = save_checkpoint(run.path, toy().contents(1)), file = path + "/manifest.json";
+    const Json good = read_json(file);
+    const auto refused = [&](Json json, std::initializer_list<std::string> words) {
+        json.erase("xxh64");
+        json["xxh64"] = files::hex(files::hash(to_text(json)));
+        overwrite(file, to_text(json));
+        expect_error(Exit::input, words, [&] { open_checkpoint(path); });
+    };
+    for (const char* name : {"../x", "/etc/passwd", "..", "a/b", ""}) {
+        Json json = good;
+        json["files"][name] = json["files"]["state.json"];
+        refused(json, {file, "is not the name of a file"});
+    }
+    Json json = good;
+    json["version"] = 2;
+    refused(json, {file, "version 2", "reads 1"});
+    json = good, json["format"] = "other";
+    refused(json, {file, "is not the manifest"});
+    json = good, json["files"].erase("state.json");
+    refused(json, {file, "does not list state.json"});
+    json = good, json["step"] = "1";
+    refused(json, {file});
+    refused(Json::object(), {file});
+}
+
+TEST(checkpoint, the_newest_that_verifies) {
+    const Temporary run;
+    expect_error(Exit::input, {"/none"}, [&] { newest(run / "none"); });
+    EXPECT_EQ(newest(run.path), -1);
+    for (int step : {10, 20, 30}) save(run.path, step);
+    EXPECT_EQ(newest(run.path), 30);
+    const std::string weights = run / "step_00000030/model.safetensors";
+    std::string bytes = contents_of(weights);
+    bytes.back() ^= 1;                                                 // its size is right: only the checksum tells
+    overwrite(weights, bytes);
+    fs::remove(run / "step_00000020/manifest.json");
+    fs::create_directory(run / "step_00000040");                       // not whole, not ours, not checkpoints
+    fs::create_directory(run / "step_5");
+    fs::create_directory(run / "step_00000050.tmp");
+    overwrite(run / "step_00000060", "a file");
+    std::string told;
+    const auto found = newest_checkpoint(run.path, [&](const std::string& line) { told += line + "\n"; });
+    ASSERT_TRUE(found);
+    EXPECT_EQ(found->step, 10);
+    EXPECT_NE(told.find(weights), told.npos) << told;
+    EXPECT_NE(told.find("step_00000020/manifest.json"), told.npos) << told;
+    save(run.path, 15);                                                // newer than 30, although fewer steps
+    EXPECT_EQ(newest(run.path), 15);
+    save(run.path, 30);
+    save(run.path, 20);
+    EXPECT_EQ(newest(run.path), 20);
+    fs::remove_all(run / "step_00000010");
+    fs::remove_all(run / "step_00000015");
+    overwrite(run / "step_00000020/manifest.json", "?");
+    overwrite(weights, bytes);
+    expect_error(Exit::input, {run.path, "no checkpoint is whole"}, [&] { newest(run.path); });
+    fs::rename(run / "step_00000030", run / "step_00000031");
+    EXPECT_EQ(steps(run.path), Steps{});                               // another step's name
+}
+
+TEST(checkpoint, keeps_the_last_and_the_best) {
+    const Temporary run;
+    for (int step : {1, 2, 3, 4, 5}) save(run.path, step);
+    mark_best(run.path, 2);
+    EXPECT_EQ(best_step(run.path), 2);
+    overwrite(run / "step_00000003/notes.txt", "mine");                // somebody's file: leave the directory alone
+    overwrite(run / "step_1", "mine");
+    fs::create_directory(run / "step_00000009");
+    prune_checkpoints(run.path, 1);
+    EXPECT_EQ(files::list(run.path),
+              (Names{"best", "latest", "step_00000002", "step_00000003", "step_00000005", "step_00000009", "step_1"}));
+    mark_best(run.path, 5);
+    prune_checkpoints(run.path, 0);                                    // at least one always stays
+    EXPECT_EQ(steps(run.path), (Steps{3, 5}));
+    save(run.path, 4);                                                 // an earlier step, resumed and saved again
+    prune_checkpoints(run.path, 1);
+    EXPECT_EQ(steps(run.path), (Steps{3, 5, 4}));                      // 5 is the best
+    EXPECT_EQ(files::link_target(run / "latest"), "step_00000004");
+    EXPECT_EQ(best_step(run.path), 5);
+}
+
+TEST(checkpoint, a_damaged_one_of_the_same_step_is_replaced) {
+    const Temporary run;
+    save(run.path, 1);
+    overwrite(run / "step_00000001/model.safetensors", "damaged");
+    save(run.path, 1);
+    EXPECT_EQ(newest(run.path), 1);
+    EXPECT_EQ(files::list(run.path), (Names{"latest", "step_00000001"}));
+}
+
+TEST(checkpoint, values_that_are_not_finite_leave_everything_as_it_was) {
+    const Temporary run;
+    save(run.path, 1);
+    const Toy broken(toy().weights.gpt.c);
+    broken.v.values(broken.v.layout().rows.back())[0] = NAN;
+    expect_error(Exit::numeric, {"v.", "is nan"}, [&] { save_checkpoint(run.path, broken.contents(2)); });
+    EXPECT_EQ(files::list(run.path), (Names{"latest", "step_00000001"}));
+}
+
+TEST(checkpoint, full_disk) {
+    const Temporary run;
+    save(run.path, 1);
+    uint64_t largest = 0;
+    for (const CheckpointFile& file : open_checkpoint(run / "latest").files) largest = std::max(largest, file.size);
+    for (uint64_t bytes = 0; bytes < largest; bytes += largest / 40 + 1) {
+        SCOPED_TRACE(bytes);
+        const FileSizeLimit limit(bytes);
+        expect_error(Exit::io, {run.path, "File too large", "free some space"}, [&] { save(run.path, 2); });
+        EXPECT_EQ(files::list(run.path), (Names{"latest", "step_00000001"}));
+    }
+    save(run.path, 2);
+    EXPECT_EQ(newest(run.path), 2);
+}
+
+// What a kill cannot show, a power cut would: the order in which things are made durable.
+namespace {
+std::vector<std::string> operations;
+void record(const char* operation, const std::string& path) {
+    operations.push_back(operation + (" " + fs::path(path).filename().string()));
+}
+}  // namespace
+
+TEST(checkpoint, is_durable_before_it_is_visible) {
+    const Temporary run;
+    save(run.path, 1);
+    operations.clear();
+    files::before_operation = record;
+    save(run.path, 2);
+    prune_checkpoints(run.path, 1);
+    files::before_operation = nullptr;
+    std::erase_if(operations, [](const std::string& line) { return line.starts_with("write "); });
+    const std::string pid = std::to_string(getpid()), directory = ".tmp.step_00000002." + pid;
+    const std::string parent = run.path.filename().string();
+    Names expected = {"mkdir " + parent, "mkdir " + directory};
+    for (const char* name : {"config.json", "generation_config.json", "tokenizer.json", "tokenizer_config.json",
+                             "model.safetensors", "optimizer.safetensors", "state.json", "manifest.json"})
+        for (const char* operation : {"open ", "fsync ", "close "}) expected.push_back(operation + std::string(name));
+    for (const std::string& line : {"fsync " + directory, std::string("rename step_00000002"), "fsync " + parent,
+                                    std::string("symlink latest"), std::string("rename latest"), "fsync " + parent,
+                                    "rename .trash.step_00000001." + pid, "remove .trash.step_00000001." + pid})
+        expected.push_back(line);
+    EXPECT_EQ(operations, expected);
+}
+
+// ---- a process that dies, or a disk that fails, at the Nth operation ------------------------------------------------
+
+namespace {
+int countdown = 0;
+void die(const char*, const std::string&) { if (!countdown--) _exit(9); }
+void fail(const char* operation, const std::string& path) {
+    if (!countdown--) throw Error(Exit::io, path, std::string("injected failure of ") + operation);
+}
+
+// What a trainer does when it saves; step 1 is there already.
+void save_two(const std::string& run, bool same_step) {
+    save(run, same_step ? 1 : 2);
+    if (!same_step) mark_best(run, 2);
+    prune_checkpoints(run, 1);
+}
+}  // namespace
+
+TEST(checkpoint, killed_at_any_operation) {
+    const Temporary start;
+    save(start.path, 1);
+    mark_best(start.path, 1);
+    int operations = 0;
+    for (const bool same_step : {false, true})                         // the same step differs only in how it ends
+        for (int n = std::max(operations - 20, 0), finished = 0; !finished; operations = ++n) {
+            SCOPED_TRACE(n);
+            ASSERT_LT(n, 1000);
+            const Temporary run;
+            fs::copy(start.path, run.path, fs::copy_options::recursive | fs::copy_options::copy_symlinks);
+            const pid_t child = fork();
+            if (!child) {
+                countdown = n;
+                files::before_operation = die;
+                save_two(run.path, same_step);
+                _exit(0);
+            }
+            int status = 0;
+            ASSERT_EQ(waitpid(child, &status, 0), child);
+            finished = WIFEXITED(status) && WEXITSTATUS(status) == 0;
+            ASSERT_TRUE(finished || WEXITSTATUS(status) == 9);
+
+            const int64_t left = newest(run.path);
+            EXPECT_TRUE(left == 1 || (left == 2 && !same_step)) << left;
+            EXPECT_TRUE(!finished || same_step || left == 2) << left;
+            open_checkpoint(run / "latest");                           // the links never dangle
+            if (best_step(run.path)) open_checkpoint(run / "best");
+            if (n % 8 == 0) save(run.path, 3);                         // and the next process goes on and cleans up
+            files::remove_leftovers(run.path, "");
+            for (const std::string& name : files::list(run.path)) EXPECT_NE(name[0], '.') << name;
+        }
+}
+
+TEST(checkpoint, any_operation_fails) {
+    const Temporary start;
+    save(start.path, 1);
+    mark_best(start.path, 1);
+    int operations = 0;
+    for (const bool same_step : {false, true})                         // the same step differs only in how it ends
+        for (int n = std::max(operations - 20, 0), finished = 0; !finished; operations = ++n) {
+            SCOPED_TRACE(n);
+            ASSERT_LT(n, 1000);
+            const Temporary run;
+            fs::copy(start.path, run.path, fs::copy_options::recursive | fs::copy_options::copy_symlinks);
+            countdown = n;
+            files::before_operation = fail;
+            try {
+                save_two(run.path, same_step);
+                finished = 1;
+            } catch (const Error& error) {
+                EXPECT_EQ(int(error.code), int(Exit::io)) << error.what();
+                EXPECT_NE(std::string(error.what()).find("injected"), std::string::npos) << error.what();
+            }
+            files::before_operation = nullptr;
+            const int64_t left = newest(run.path);
+            EXPECT_TRUE(left == 1 || (left == 2 && !same_step)) << left;
+            for (const std::string& name : files::list(run.path))
+                EXPECT_FALSE(name.starts_with(".tmp.step_00000002")) << name;
+            if (n % 8 == 0) save(run.path, 3);
+            EXPECT_EQ(newest(run.path), n % 8 ? left : 3);
+        }
+}

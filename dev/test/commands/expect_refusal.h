@@ -1,0 +1,39 @@
+// What the command line says to a user who got it wrong.
+#pragma once
+#include <gtest/gtest.h>
+
+#include "host/base/error.h"
+#include "host/options/options.h"
+#include "dev/test/support/text_search.h"
+
+using Args = std::vector<std::string>;
+
+// The lines of what is wrong with a command line; empty if nothing is.
+inline Args refusals(const Args& args) {
+    try {
+        parse(args);
+        return {};
+    } catch (const Error& e) {
+        EXPECT_EQ(e.code, Exit::usage);
+        Args lines;
+        std::string rest = std::string(e.what()) + "\nerror: ";
+        for (size_t at; (at = rest.find("\nerror: ")) != std::string::npos; rest.erase(0, at + 8))
+            lines.push_back(rest.substr(0, at));
+        return lines;
+    }
+}
+
+inline std::string words(const Args& args) {
+    std::string all = "train_gpt";
+    for (const std::string& a : args) all += " '" + a + "'";
+    return all;
+}
+
+// One line, and it holds every one of the parts.
+inline void expect_refusal(const Args& args, const Args& parts) {
+    const Args lines = refusals(args);
+    ASSERT_EQ(lines.size(), 1u) << words(args) << (lines.empty() ? "" : ": " + lines[0]);
+    EXPECT_FALSE(has(lines[0], "\n"));
+    for (const std::string& part : parts)
+        EXPECT_TRUE(has(lines[0], part)) << words(args) << ": " << lines[0] << "\nlacks " << part;
+}

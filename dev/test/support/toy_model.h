@@ -1,0 +1,118 @@
+// Small models with random weights, for what saves and loads them.
+#pragma once
+#include <numeric>
+#include <random>
+#include "host/model/gpt.h"
+#include "host/checkpoint/huggingface.h"
+
+struct ToyModel {
+    Gpt<Cpu<float>> gpt;
+
+    explicit ToyModel(const Config& c, unsigned seed = 1) : gpt(c, c.T, Recompute::none, Cpu<float>()) {
+        gpt.allocate();
+        std::mt19937 rng(seed);
+        std::normal_distribution<float> normal;
+        for (const Row& row : layout().rows)
+            for (size_t i = 0; i < row.size(); i++) values(row)[i] = (row.init == Init::one) + 0.3f * normal(rng);
+    }
+
+    const Layout& layout() const { return gpt.weights; }
+    float* values(const Row& row) const { return gpt.w[row.slot]; }
+    std::vector<float> get(const Row& row) const { return {values(row), values(row) + row.size()}; }
+    GetRow get() const {
+        return [this](const Row& row, size_t first, std::span<float> out) {
+            std::copy_n(values(row) + first, out.size(), out.begin());
+        };
+    }
+    SetRow set() const {
+        return
+            [this](const Row& row, std::span<const float> from) { std::copy(from.begin(), from.end(), values(row)); };
+    }
+
+    static int token_at(int t, int V) { return (t * 7 + 3) % V; }
+
+    // Of T tokens, (T,P).
+    std::vector<float> logits() {
+        std::vector<int> token(gpt.T), position(gpt.T);
+        std::iota(position.begin(), position.end(), 0);
+        for (int t = 0; t < gpt.T; t++) token[t] = token_at(t, gpt.V);
+        gpt.forward({1, gpt.T, token.data(), nullptr, position.data(), nullptr});
+        const float* out = gpt.x[gpt.logits];
+        return {out, out + size_t(gpt.T) * gpt.P};
+    }
+};
+
+template <class Change> Config with(Config c, Change change) { change(c); return c; }
+
+inline Config toy_gpt2() { return {.T = 6, .V = 11, .L = 2, .C = 8, .NH = 2, .NKV = 2, .HS = 4, .F = 10}; }
+inline Config toy_llama() {
+    Config c = {.T = 6, .V = 11, .L = 2, .C = 8, .NH = 4, .NKV = 2, .HS = 4, .F = 10};
+    c.norm = Norm::rmsnorm, c.position = Position::rope, c.activation = Activation::swiglu, c.init = InitScheme::plain;
+    c.qkv_bias = c.proj_bias = c.ffn_bias = c.norm_bias = c.tied = false;
+    c.norm_eps = 1e-6f;
+    return c;
+}
+inline Config toy_qwen2() { return with(toy_llama(), [](Config& c) { c.qkv_bias = c.tied = true; }); }
+inline Config toy_qwen3() {
+    return with(toy_llama(), [](Config& c) {
+        c.qk_norm = true;
+        c.HS = 6;
+        c.rope_theta = 1e6f;
+    });
+}
+inline Config toy_cs336() {
+    return with(toy_llama(), [](Config& c) {
+        c.rope_pairs = RopePairs::interleaved;
+        c.NKV = 4;
+        c.HS = 2;
+        c.init = InitScheme::cs336;
+    });
+}
+
+struct ToyCase { const char* name; Family family; Config config; };
+inline std::vector<ToyCase> toy_cases() {
+    const Config gpt2 = toy_gpt2(), llama = toy_llama();
+    const auto no_bias = [](Config& c) { c.qkv_bias = c.proj_bias = c.ffn_bias = c.norm_bias = false; };
+    return {
+        {"gpt2", Family::gpt2, with(gpt2, [](Config& c) { c.dropout = 0.25f; })},
+        {"gpt2_untied_relu", Family::gpt2,
+         with(gpt2,
+              [](Config& c) {
+                  c.tied = false;
+                  c.activation = Activation::relu;
+              })},
+        {"gpt2_without_bias", Family::gpt2, with(gpt2, no_bias)},
+        {"gpt2_norm_bias_only", Family::gpt2,
+         with(gpt2, [](Config& c) { c.qkv_bias = c.proj_bias = c.ffn_bias = false; })},
+        {"gpt2_sinusoidal", Family::gpt2, with(gpt2, [](Config& c) { c.position = Position::sinusoidal; })},
+        {"llama", Family::llama, llama},
+        {"llama_tied_scaled", Family::llama,
+         with(llama,
+              [](Config& c) {
+                  c.tied = true;
+                  c.rope_scaling = {8, 1, 4, 4};
+              })},
+        {"llama_every_bias", Family::llama,
+         with(llama, [](Config& c) { c.qkv_bias = c.proj_bias = c.ffn_bias = true; })},
+        {"llama_proj_bias_only", Family::llama, with(llama, [](Config& c) { c.proj_bias = true; })},
+        {"qwen2", Family::qwen2, toy_qwen2()},
+        {"qwen2_interleaved", Family::qwen2,
+         with(toy_qwen2(), [](Config& c) { c.rope_pairs = RopePairs::interleaved; })},
+        {"qwen3", Family::qwen3, toy_qwen3()},
+        {"qwen3_interleaved_bias", Family::qwen3,
+         with(toy_qwen3(),
+              [](Config& c) {
+                  c.rope_pairs = RopePairs::interleaved;
+                  c.qkv_bias = true;
+              })},
+        {"cs336", Family::llama, toy_cs336()},
+        {"native_layernorm_rope", Family::native, with(gpt2, [](Config& c) { c.position = Position::rope; })},
+        {"native_rmsnorm_gelu", Family::native,
+         with(llama,
+              [](Config& c) {
+                  c.activation = Activation::gelu;
+                  c.rope_pairs = RopePairs::interleaved;
+              })},
+        {"native_gqa_gpt2", Family::native, with(gpt2, [](Config& c) { c.NKV = 1; })},
+    };
+}

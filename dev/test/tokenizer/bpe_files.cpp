@@ -1,0 +1,177 @@
+// Files of byte-level BPE: what is not whole, contradicts itself or asks for what we do not have is refused by name.
+#include "bpe_case.h"
+#include "dev/test/support/expect_error.h"
+#include "dev/test/support/temporary_directory.h"
+#include <set>
+
+namespace {
+
+using nlohmann::json;
+
+json good() { return golden_case("gpt2")["file"]; }
+void read(const json& file) { tokenizer_from_json(file.dump(), "tok.json"); }
+
+// A tokenizer.json with one thing changed, and the words of the refusal.
+template <class F>
+void expect_refused(std::initializer_list<std::string> words, F change) {
+    json file = good();
+    change(file);
+    SCOPED_TRACE(*words.begin());
+    expect_error(Exit::input, words, [&] { read(file); });
+}
+
+std::string tiktoken_file() { return tokenizing_goldens()["tiktoken"]["file"]; }
+
+}  // namespace
+
+TEST(bpe_files, parts_we_do_not_have_are_refused_by_name) {
+    read(good());
+    expect_refused({"tok.json", "version", "2.0"}, [](json& f) { f["version"] = "2.0"; });
+    expect_refused({"truncation"}, [](json& f) { f["truncation"] = {{"max_length", 5}}; });
+    expect_refused({"padding"}, [](json& f) { f["padding"] = {{"pad_id", 0}}; });
+    expect_refused({"Unigram"}, [](json& f) { f["model"]["type"] = "Unigram"; });
+    expect_refused({"dropout"}, [](json& f) { f["model"]["dropout"] = 0.1; });
+    expect_refused({"end_of_word_suffix"}, [](json& f) { f["model"]["end_of_word_suffix"] = "</w>"; });
+    expect_refused({"continuing_subword_prefix"}, [](json& f) { f["model"]["continuing_subword_prefix"] = "##"; });
+    expect_refused({"normalizer", "NFKC"}, [](json& f) { f["normalizer"] = {{"type", "NFKC"}}; });
+    expect_refused({"normalizer", "Lowercase"}, [](json& f) {
+        f["normalizer"] = {{"type", "Sequence"}, {"normalizers", {{{"type", "NFC"}}, {{"type", "Lowercase"}}}}};
+    });
+    expect_refused({"pre_tokenizer"}, [](json& f) { f["pre_tokenizer"] = nullptr; });
+    expect_refused({"pre_tokenizer", "ByteLevel"}, [](json& f) { f["pre_tokenizer"] = {{"type", "Whitespace"}}; });
+    expect_refused({"post_processor", "BertProcessing"}, [](json& f) { f["post_processor"] = {{"type", "BertProcessing"}}; });
+    expect_refused({"decoder"}, [](json& f) { f["decoder"] = {{"type", "ByteLevel!"}}; });
+    expect_refused({"use_regex", "true or false"}, [](json& f) { f["pre_tokenizer"]["use_regex"] = 1; });
+}
+
+TEST(bpe_files, no_pattern_of_a_file_is_executed) {
+    for (const std::string pattern : {"(a+)+$", ".*", ""}) {
+        json file = golden_case("llama3")["file"];
+        read(file);
+        file["pre_tokenizer"]["pretokenizers"][0]["pattern"]["Regex"] = pattern;
+        expect_error(Exit::input, {"pre_tokenizer", "pattern"}, [&] { read(file); });
+    }
+    json file = golden_case("llama3")["file"];
+    file["pre_tokenizer"]["pretokenizers"][0]["behavior"] = "MergedWithNext";
+    expect_error(Exit::input, {"MergedWithNext"}, [&] { read(file); });
+    file = golden_case("llama3")["file"];
+    file["pre_tokenizer"]["pretokenizers"][1]["use_regex"] = true;
+    expect_error(Exit::input, {"split twice"}, [&] { read(file); });
+}
+
+TEST(bpe_files, vocabularies_that_contradict_themselves) {
+    const std::string gap = "not 0, 1, 2";
+    expect_refused({gap}, [](json& f) { f["model"]["vocab"]["new"] = 1000; });
+    expect_refused({gap}, [](json& f) { f["model"]["vocab"]["new"] = 5; });
+    expect_refused({gap}, [](json& f) { f["model"]["vocab"]["a"] = -1; });
+    expect_refused({gap}, [](json& f) { f["model"]["vocab"]["a"] = 1.5; });
+    expect_refused({gap}, [](json& f) { f["model"]["vocab"]["a"] = uint64_t(1) << 63; });
+    expect_refused({"byte 0"}, [](json& f) {
+        const int id = f["model"]["vocab"]["Ā"];
+        f["model"]["vocab"].erase("Ā");
+        f["model"]["vocab"]["other"] = id;
+    });
+    expect_refused({"merge 0", "nowhere"}, [](json& f) { f["model"]["merges"][0] = {"nowhere", "b"}; });
+    expect_refused({"merge 0", "~~"}, [](json& f) { f["model"]["merges"][0] = "~ ~"; });
+    expect_refused({"two tokens"}, [](json& f) { f["model"]["merges"][0] = "a b c"; });
+    expect_refused({"two tokens"}, [](json& f) { f["model"]["merges"][0] = "ab"; });
+    expect_refused({"merges"}, [](json& f) { f["model"]["merges"][0] = {"a", 1}; });
+    expect_refused({"merges"}, [](json& f) { f["model"]["merges"] = 3; });
+    expect_refused({"id", "99"}, [](json& f) { f["added_tokens"][0]["id"] = 99999; });
+    expect_refused({"<|endoftext|>", "has id 7"}, [](json& f) { f["added_tokens"][0]["id"] = 7; });
+    expect_refused({"empty"}, [](json& f) { f["added_tokens"][0]["content"] = ""; });
+    expect_refused({"content"}, [](json& f) { f["added_tokens"][0]["content"] = 4; });
+    std::string text = good().dump();
+    text.replace(text.find("\"a\":"), 3, "\"b\"");
+    expect_error(Exit::input, {"stands twice"}, [&] { tokenizer_from_json(text, "tok.json"); });
+    expect_error(Exit::input, {"nested"}, [&] { tokenizer_from_json(std::string(100000, '['), "tok.json"); });
+    for (size_t n = 0; n < text.size(); n += text.size() / 97)
+        expect_error(Exit::input, {"tok.json"}, [&] { tokenizer_from_json(text.substr(0, n), "tok.json"); });
+}
+
+TEST(bpe_files, old_files_read_alike) {
+    json file = good();
+    json& model = file["model"];
+    model.erase("type");
+    for (const char* name : {"continuing_subword_prefix", "end_of_word_suffix"}) model[name] = "";
+    for (json& merge : model["merges"]) merge = merge[0].get<std::string>() + " " + merge[1].get<std::string>();
+    model["merges"].insert(model["merges"].begin(), "#version: 0.2");
+    file["unknown"] = 1;
+    const Tokenizer old = tokenizer_from_json(file.dump(), "old"), current = tokenizer_from_json(good().dump(), "current");
+    EXPECT_EQ(old.hash(), current.hash());
+    EXPECT_EQ(old.encode(hostile_text(1, 500)), current.encode(hostile_text(1, 500)));
+    EXPECT_EQ(old.to_json(), file.dump());                     // a checkpoint keeps the file as it was
+}
+
+TEST(bpe_files, hash_tells_functions_apart) {
+    std::set<uint64_t> hashes;
+    for (const char* path : {"/model/ignore_merges", "/pre_tokenizer/add_prefix_space", "/added_tokens/0/lstrip", "/added_tokens/0/special", ""}) {
+        json file = good();
+        if (*path) file[json::json_pointer(path)] = !file[json::json_pointer(path)].get<bool>();
+        hashes.insert(tokenizer_from_json(file.dump(), "x").hash());
+    }
+    json file = good();
+    std::swap(file["model"]["merges"][3], file["model"]["merges"][4]);
+    hashes.insert(tokenizer_from_json(file.dump(), "x").hash());
+    file = good();
+    file["normalizer"] = {{"type", "NFC"}};
+    hashes.insert(tokenizer_from_json(file.dump(), "x").hash());
+    EXPECT_EQ(hashes.size(), 7u);
+}
+
+TEST(bpe_files, bad_tiktoken_files) {
+    const std::string text = tiktoken_file();
+    const auto expect_bad = [](const std::string& bad, std::initializer_list<std::string> words) {
+        expect_error(Exit::input, words, [&] { bpe_from_tiktoken(bad, "ranks"); });
+    };
+    bpe_from_tiktoken(text, "ranks");
+    expect_bad("", {"ranks", "empty"});
+    expect_bad(text.substr(text.find('\n') + 1), {"0, 1, 2"});
+    expect_bad(text + text.substr(0, text.find('\n') + 1), {"0, 1, 2"});
+    expect_bad("IQ== 0\nIg= 1\n", {"line 2", "base64"});
+    expect_bad("IQ== 0\nI?== 1\n", {"line 2", "base64"});
+    expect_bad("IQ== 0\nIg==1\n", {"line 2"});
+    expect_bad("IQ== 0\nIg== x\n", {"line 2", "rank"});
+    expect_bad("IQ== 0\nIg== -1\n", {"line 2", "rank"});
+    expect_bad("IQ== 0\nIg== 99999999999\n", {"line 2", "rank"});
+    expect_bad("IQ== 0\nIg== 1\n", {"no token for byte 0"});
+    expect_bad(std::string(2000, 'A') + " 0\n", {"longer than"});
+}
+
+TEST(bpe_files, directories_and_files) {
+    const Temporary folder;
+    const json file = good();
+    const uint64_t expected = tokenizer_from_json(file.dump(), "x").hash();
+    overwrite(folder / "tokenizer.json", file.dump());
+    overwrite(folder / "tokenizer_config.json", "{\"chat_template\": \"{{ x }}\"}\n");
+    const Tokenizer tokenizer = load_tokenizer(folder.path);
+    EXPECT_EQ(tokenizer.hash(), expected);
+    EXPECT_EQ(tokenizer.config_json(), "{\"chat_template\": \"{{ x }}\"}\n");    // goes along, unread
+    overwrite(folder / "tokenizer_config.json", "{");
+    expect_error(Exit::input, {"tokenizer_config.json"}, [&] { load_tokenizer(folder.path); });
+
+    const Temporary two;
+    std::string merges = "#version: 0.2\n";
+    for (const json& merge : file["model"]["merges"]) merges += merge[0].get<std::string>() + " " + merge[1].get<std::string>() + "\r\n";
+    expect_error(Exit::input, {"has no tokenizer.json"}, [&] { load_tokenizer(two.path); });
+    overwrite(two / "vocab.json", file["model"]["vocab"].dump());
+    overwrite(two / "merges.txt", merges + "\n");
+    const Tokenizer halves = load_tokenizer(two.path);
+    EXPECT_EQ(halves.encode(hostile_text(2, 500)), tokenizer.encode(hostile_text(2, 500)));
+    EXPECT_EQ(halves.separator(), 0);
+    expect_error(Exit::input, {"merges.txt", "directory"}, [&] { load_tokenizer(two / "merges.txt"); });
+    overwrite(two / "merges.txt", merges + "a b c\n");
+    expect_error(Exit::input, {"vocab.json", "line"}, [&] { load_tokenizer(two.path); });
+    overwrite(two / "merges.txt", merges);
+    overwrite(two / "vocab.json", "[]");
+    expect_error(Exit::input, {"vocab.json"}, [&] { load_tokenizer(two.path); });
+
+    const Temporary ranks;
+    overwrite(ranks / "x.tiktoken", tiktoken_file());
+    EXPECT_EQ(load_tokenizer(ranks.path).hash(), load_tokenizer(ranks / "x.tiktoken").hash());
+    overwrite(ranks / "y.tiktoken", tiktoken_file());
+    expect_error(Exit::input, {"several"}, [&] { load_tokenizer(ranks.path); });
+    overwrite(ranks / "empty", "");
+    expect_error(Exit::input, {"empty"}, [&] { load_tokenizer(ranks / "empty"); });
+    expect_error(Exit::input, {"No such file"}, [&] { load_tokenizer(ranks / "none"); });
+}

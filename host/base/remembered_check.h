@@ -1,0 +1,31 @@
+// What a GPU's fast kernels were found to do (kernels/self_check.cuh), remembered from run to run: a small file for every
+// GPU, driver and build in $XDG_CACHE_HOME/gpt.cu or ~/.cache/gpt.cu.
+#pragma once
+#include "host/model/config.h"
+
+// The kernels that are not the plain ones, by what takes their place where they are wrong: our products that of cuBLAS's,
+// the plain one that of ours, a product and its neighbour that of both in one, a product of many rows that of few.
+enum class Kernels { linear_cublas, linear_tensor, linear_fused, linear_few, attention_forward, attention_backward, attention_decode };
+template <> inline constexpr auto names_of<Kernels> = std::to_array(
+    {"linear_cublas", "linear_tensor", "linear_fused", "linear_few", "attention_forward", "attention_backward", "attention_decode"});
+
+struct KernelFault {
+    Kernels kernels;
+    std::string text;                            // where they differ from the plain ones
+    bool operator==(const KernelFault&) const = default;
+};
+
+// All that decides what a kernel does, as far as we know.
+struct CheckedOn {
+    std::string gpu;
+    int driver = 0, runtime = 0;                 // versions, as CUDA counts them
+    std::string build;
+    std::string dtype, gemm;                     // what was checked
+};
+
+// Nothing: not checked there, or nobody remembers. A damaged file is none.
+std::optional<std::vector<KernelFault>> recall_check(const CheckedOn& on);
+// A folder that cannot be written costs another check the next time, and no word.
+void remember_check(const CheckedOn& on, const std::vector<KernelFault>& faults);
+
+std::string this_build();                        // a hash of the program that runs

@@ -1,0 +1,233 @@
+#include "checkpoint.h"
+#include <algorithm>
+#include <cstdio>
+#include <filesystem>
+#include <set>
+
+namespace fs = std::filesystem;
+
+namespace {
+
+constexpr const char* manifest_name = "manifest.json";
+constexpr const char* optimizer_name = "optimizer.safetensors";
+constexpr const char* format = "gpt.cu checkpoint";
+constexpr int format_version = 1;
+
+// The manifest's text ends with a checksum of the rest, and only the exact text is accepted: no byte of it can change.
+std::string manifest_text(Json manifest) {
+    manifest.erase("xxh64");
+    manifest["xxh64"] = files::hex(files::hash(to_text(manifest)));
+    return to_text(manifest);
+}
+
+CheckpointFile write_text(const std::string& directory, const std::string& name, const std::string& text) {
+    files::Writer writer(directory + "/" + name);
+    writer.write(text.data(), text.size());
+    writer.close();
+    return {name, writer.size(), files::hex(writer.hash())};
+}
+
+CheckpointFile listed(const WrittenFile& file) { return {file.name, file.size, files::hex(file.hash)}; }
+
+// The step of a directory of ours, nothing for any other name.
+std::optional<int64_t> step_of(const std::string& name) {
+    const std::string digits = name.starts_with("step_") ? name.substr(5) : "";
+    if (digits.size() < 8 || digits.size() > 18 || digits.find_first_not_of("0123456789") != digits.npos) return {};
+    const int64_t step = std::stoll(digits);
+    return name == checkpoint_name(step) ? std::optional(step) : std::nullopt;
+}
+
+bool plain_name(const std::string& name) {
+    return !name.empty() && name[0] != '.' && name.find_first_of(std::string("/\0", 2)) == name.npos &&
+           name != manifest_name;
+}
+
+Checkpoint read_manifest(const std::string& directory) {
+    const std::string path = directory + "/" + manifest_name;
+    const std::string text = files::read_file(path, 64 << 20);
+    const Json json = parse_json(text, path);
+    const auto need = [&](bool condition, const std::string& reason) {
+        if (!condition) throw Error(Exit::input, path, reason);
+    };
+    need(json.is_object() && json.value("format", Json()) == format, std::string("is not the manifest of a ") + format);
+    need(json.value("version", Json()) == format_version, "is of version " + json.value("version", Json()).dump() +
+         ", this program reads " + std::to_string(format_version));
+    need(manifest_text(json) == text, "its checksum does not match: it is damaged");
+    Checkpoint c;
+    c.path = directory;
+    try {
+        c.step = parse_count(json.at("step"), path + ": step");
+        c.sequence = parse_count(json.at("sequence"), path + ": sequence");
+        c.run = json.at("run");
+        for (const auto& [name, file] : json.at("files").items())
+            c.files.push_back({name, uint64_t(parse_count(file.at("bytes"), path + ": bytes")), file.at("xxh64").get<std::string>()});
+    } catch (const Json::exception& error) {
+        throw Error(Exit::input, path, error.what());
+    }
+    for (const CheckpointFile& file : c.files)
+        need(plain_name(file.name), "lists " + Json(file.name).dump() + ", which is not the name of a file beside it");
+    return c;
+}
+
+void verify_file(const std::string& path, const CheckpointFile& file, Verify verify) {
+    const uint64_t size = files::Reader(path).size();
+    if (size != file.size)
+        throw Error(Exit::input, path,
+                    "has " + std::to_string(size) + " bytes, the manifest says " + std::to_string(file.size),
+                    "it is truncated or was changed");
+    if (verify == Verify::checksums && files::hex(files::hash_file(path)) != file.xxh64)
+        throw Error(Exit::input, path, "its checksum does not match the manifest", "it is damaged or was changed");
+}
+
+std::string manifest_of(const CheckpointContents& contents, int64_t sequence,
+                        const std::vector<CheckpointFile>& files) {
+    Json manifest = {{"format", format},
+                     {"version", format_version},
+                     {"step", contents.step},
+                     {"sequence", sequence},
+                     {"run", contents.run}};
+    for (const CheckpointFile& file : files)
+        manifest["files"][file.name] = {{"bytes", file.size}, {"xxh64", file.xxh64}};
+    return manifest_text(manifest);
+}
+
+}  // namespace
+
+std::string checkpoint_name(int64_t step) {
+    char name[32];
+    std::snprintf(name, sizeof name, "step_%08lld", static_cast<long long>(step));
+    return name;
+}
+
+uint64_t checkpoint_bytes(const CheckpointContents& contents) {
+    uint64_t weights = 0, texts = 1 << 20;
+    for (const Row& row : contents.layout->rows) weights += row.size();
+    for (const auto& [name, text] : contents.texts) texts += text.size();
+    return weights *
+               (uint64_t(safetensors::bits(contents.model.dtype)) / 8 + sizeof(float) * contents.optimizer.size()) +
+           texts;
+}
+
+std::string save_checkpoint(const std::string& run, const CheckpointContents& contents) {
+    files::make_directories(run);
+    for (const char* name : {"step_", "latest.", "best."}) files::remove_leftovers(run, name);
+    files::require_space(run, checkpoint_bytes(contents));
+    int64_t sequence = 1;
+    for (const Checkpoint& c : list_checkpoints(run)) sequence = std::max(sequence, c.sequence + 1);
+
+    const std::string name = checkpoint_name(contents.step);
+    files::AtomicDirectory directory(run, name);
+    std::vector<CheckpointFile> files;
+    const auto text = [&](const std::string& name, const std::string& text) {
+        files.push_back(write_text(directory.path(), name, text));
+    };
+    text("config.json", to_text(to_json(contents.model)));
+    text("generation_config.json", to_text(generation_config(contents.model.special)));
+    for (const auto& [name, content] : contents.texts) {
+        REQUIRE(plain_name(name));
+        text(name, content);
+    }
+    files.push_back(listed(save_weights(directory.path(), contents.model, *contents.layout, contents.weights)));
+    if (!contents.optimizer.empty())
+        files.push_back(
+            listed(save_rows(directory.path() + "/" + optimizer_name, *contents.layout, contents.optimizer)));
+    text("state.json", to_text(contents.state));
+    files::write_file(directory.path() + "/" + manifest_name, manifest_of(contents, sequence, files));
+    const std::string path = directory.commit();
+    open_checkpoint(path, Verify::sizes);            // what a network file system made of it
+    files::replace_link(run + "/latest", name);
+    return path;
+}
+
+Checkpoint open_checkpoint(const std::string& path, Verify verify) {
+    // A link such as RUN/latest may move while we read.
+    const std::string link = files::link_target(path);
+    const std::string directory = link.empty() ? path : (fs::path(path).parent_path() / link).string();
+    Checkpoint checkpoint = read_manifest(directory);
+    for (const CheckpointFile& file : checkpoint.files) verify_file(directory + "/" + file.name, file, verify);
+    for (const char* needed : {"config.json", "model.safetensors", "state.json"})
+        if (std::none_of(checkpoint.files.begin(), checkpoint.files.end(),
+                         [&](const auto& file) { return file.name == needed; }))
+            throw Error(Exit::input, directory + "/" + manifest_name, std::string("does not list ") + needed);
+    return checkpoint;
+}
+
+Json read_state(const Checkpoint& checkpoint) { return read_json(checkpoint.path + "/state.json"); }
+
+void load_optimizer(const Checkpoint& checkpoint, const Layout& layout, const std::vector<NamedTargets>& parts) {
+    load_rows(checkpoint.path + "/" + optimizer_name, layout, parts);
+}
+
+namespace {
+
+// Every directory of RUN with a checkpoint's name; `broken` hears why one is not whole.
+std::vector<Checkpoint> find_checkpoints(const std::string& run, const Warn& broken) {
+    std::vector<Checkpoint> found;
+    for (const std::string& name : files::list(run)) {
+        const std::string path = run + "/" + name;
+        const auto step = step_of(name);
+        if (!step || !files::link_target(path).empty()) continue;
+        try {
+            found.push_back(open_checkpoint(path, Verify::sizes));
+            if (found.back().step == *step) continue;
+            found.pop_back();
+            broken(path + ": is a checkpoint of another step under this name");
+        } catch (const Error& error) {
+            broken(error.what());
+        }
+    }
+    std::sort(found.begin(), found.end(), [](const Checkpoint& a, const Checkpoint& b) {
+        return std::pair(a.sequence, a.step) < std::pair(b.sequence, b.step);
+    });
+    return found;
+}
+
+}  // namespace
+
+std::vector<Checkpoint> list_checkpoints(const std::string& run) {
+    return find_checkpoints(run, [](const std::string&) {});
+}
+
+std::optional<Checkpoint> newest_checkpoint(const std::string& run, const Warn& warn) {
+    std::string reason;
+    const Warn skip = [&](const std::string& why) { warn(reason = why); };
+    std::vector<Checkpoint> whole = find_checkpoints(run, skip);
+    for (; !whole.empty(); whole.pop_back()) {
+        try {
+            return open_checkpoint(whole.back().path, Verify::checksums);
+        } catch (const Error& error) {
+            skip(error.what());
+        }
+    }
+    if (reason.empty()) return {};
+    throw Error(Exit::input, run, "no checkpoint is whole (" + reason + ")",
+                "restore one, or start again with another --out");
+}
+
+void mark_best(const std::string& run, int64_t step) {
+    REQUIRE(files::exists(run + "/" + checkpoint_name(step)));
+    files::replace_link(run + "/best", checkpoint_name(step));
+}
+
+std::optional<int64_t> best_step(const std::string& run) {
+    return step_of(files::link_target(run + "/best"));
+}
+
+void prune_checkpoints(const std::string& run, int keep) {
+    const std::vector<Checkpoint> whole = list_checkpoints(run);
+    const auto best = best_step(run);
+    for (size_t i = 0; i + size_t(std::max(keep, 1)) < whole.size(); i++) {
+        std::set<std::string> ours = {manifest_name};
+        for (const CheckpointFile& file : whole[i].files) ours.insert(file.name);
+        const auto there = files::list(whole[i].path);
+        const bool foreign =
+            std::any_of(there.begin(), there.end(), [&](const std::string& name) { return !ours.contains(name); });
+        if (!foreign && whole[i].step != best) files::remove_directory(run, checkpoint_name(whole[i].step));
+    }
+}
+
+std::string model_directory(const std::string& path) {
+    for (const char* inside : {"", "/best", "/latest"})
+        if (files::exists(path + inside + "/config.json")) return path + inside;
+    return path;
+}

@@ -1,0 +1,187 @@
+// The tables. A tensor that Hugging Face has and we do not is constant: biases are zero, and sinusoids fill a table of
+// positions.
+#include "weight_map.h"
+#include <map>
+#include <span>
+#include "huggingface.h"
+#include "host/reference/embedding.h"
+
+namespace {
+
+enum class Part { whole, q, k, v, gate, up };        // which rows of ours a tensor is
+
+bool always(const Config&) { return true; }
+bool untied(const Config& c) { return !c.tied; }
+bool has_qkv_bias(const Config& c) { return c.qkv_bias || c.proj_bias; }   // Hugging Face has one switch for both
+bool has_proj_bias(const Config& c) { return has_qkv_bias(c) && family_of(c) != Family::qwen2; }
+bool has_ffn_bias(const Config& c) { return c.ffn_bias; }
+bool has_qk_norm(const Config& c) { return c.qk_norm; }
+
+struct Rule {
+    const char *ours, *theirs;                       // * is the layer
+    Part part = Part::whole;
+    bool turned = false;                             // GPT-2 stores (in, out), everybody else (out, in)
+    bool (*wanted)(const Config&) = always;          // by their model
+};
+
+constexpr Rule gpt2_rules[] = {
+    {"wte",               "transformer.wte.weight"},
+    {"wpe",               "transformer.wpe.weight"},
+    {"h.*.norm1.weight",  "transformer.h.*.ln_1.weight"},
+    {"h.*.norm1.bias",    "transformer.h.*.ln_1.bias"},
+    {"h.*.qkv.weight",    "transformer.h.*.attn.c_attn.weight", Part::whole, true},
+    {"h.*.qkv.bias",      "transformer.h.*.attn.c_attn.bias"},
+    {"h.*.proj.weight",   "transformer.h.*.attn.c_proj.weight", Part::whole, true},
+    {"h.*.proj.bias",     "transformer.h.*.attn.c_proj.bias"},
+    {"h.*.norm2.weight",  "transformer.h.*.ln_2.weight"},
+    {"h.*.norm2.bias",    "transformer.h.*.ln_2.bias"},
+    {"h.*.up.weight",     "transformer.h.*.mlp.c_fc.weight",    Part::whole, true},
+    {"h.*.up.bias",       "transformer.h.*.mlp.c_fc.bias"},
+    {"h.*.down.weight",   "transformer.h.*.mlp.c_proj.weight",  Part::whole, true},
+    {"h.*.down.bias",     "transformer.h.*.mlp.c_proj.bias"},
+    {"norm_f.weight",     "transformer.ln_f.weight"},
+    {"norm_f.bias",       "transformer.ln_f.bias"},
+    {"head",              "lm_head.weight",                     Part::whole, false, untied}};
+
+constexpr Rule llama_rules[] = {                     // Qwen2 and Qwen3 too: what one lacks, its `wanted` says
+    {"wte",               "model.embed_tokens.weight"},
+    {"h.*.norm1.weight",  "model.layers.*.input_layernorm.weight"},
+    {"h.*.qkv.weight",    "model.layers.*.self_attn.q_proj.weight", Part::q},
+    {"h.*.qkv.weight",    "model.layers.*.self_attn.k_proj.weight", Part::k},
+    {"h.*.qkv.weight",    "model.layers.*.self_attn.v_proj.weight", Part::v},
+    {"h.*.qkv.bias",      "model.layers.*.self_attn.q_proj.bias",   Part::q,     false, has_qkv_bias},
+    {"h.*.qkv.bias",      "model.layers.*.self_attn.k_proj.bias",   Part::k,     false, has_qkv_bias},
+    {"h.*.qkv.bias",      "model.layers.*.self_attn.v_proj.bias",   Part::v,     false, has_qkv_bias},
+    {"h.*.q_norm",        "model.layers.*.self_attn.q_norm.weight", Part::whole, false, has_qk_norm},
+    {"h.*.k_norm",        "model.layers.*.self_attn.k_norm.weight", Part::whole, false, has_qk_norm},
+    {"h.*.proj.weight",   "model.layers.*.self_attn.o_proj.weight"},
+    {"h.*.proj.bias",     "model.layers.*.self_attn.o_proj.bias",   Part::whole, false, has_proj_bias},
+    {"h.*.norm2.weight",  "model.layers.*.post_attention_layernorm.weight"},
+    {"h.*.up.weight",     "model.layers.*.mlp.gate_proj.weight",    Part::gate},
+    {"h.*.up.weight",     "model.layers.*.mlp.up_proj.weight",      Part::up},
+    {"h.*.up.bias",       "model.layers.*.mlp.gate_proj.bias",      Part::gate,  false, has_ffn_bias},
+    {"h.*.up.bias",       "model.layers.*.mlp.up_proj.bias",        Part::up,    false, has_ffn_bias},
+    {"h.*.down.weight",   "model.layers.*.mlp.down_proj.weight"},
+    {"h.*.down.bias",     "model.layers.*.mlp.down_proj.bias",      Part::whole, false, has_ffn_bias},
+    {"norm_f.weight",     "model.norm.weight"},
+    {"head",              "lm_head.weight",                         Part::whole, false, untied}};
+
+constexpr Rule cs336_rules[] = {                     // RoPE's pairs are interleaved, as the course defines them
+    {"wte",               "token_embeddings.weight"},
+    {"h.*.norm1.weight",  "layers.*.ln1.weight"},
+    {"h.*.qkv.weight",    "layers.*.attn.q_proj.weight",            Part::q},
+    {"h.*.qkv.weight",    "layers.*.attn.k_proj.weight",            Part::k},
+    {"h.*.qkv.weight",    "layers.*.attn.v_proj.weight",            Part::v},
+    {"h.*.proj.weight",   "layers.*.attn.output_proj.weight"},
+    {"h.*.norm2.weight",  "layers.*.ln2.weight"},
+    {"h.*.up.weight",     "layers.*.ffn.w1.weight",                 Part::gate},
+    {"h.*.up.weight",     "layers.*.ffn.w3.weight",                 Part::up},
+    {"h.*.down.weight",   "layers.*.ffn.w2.weight"},
+    {"norm_f.weight",     "ln_final.weight"},
+    {"head",              "lm_head.weight",                         Part::whole, false, untied}};
+
+struct Table { std::span<const Rule> rules; RopePairs pairs; };
+
+Table table_of(Family family, Names names) {
+    if (names == Names::cs336) return {cs336_rules, RopePairs::interleaved};
+    return {family == Family::gpt2 ? std::span<const Rule>(gpt2_rules) : llama_rules, RopePairs::half};
+}
+
+std::string with_layer(std::string pattern, int layer) {
+    const size_t star = pattern.find('*');
+    return star == pattern.npos ? pattern : pattern.replace(star, 1, std::to_string(layer));
+}
+
+using RowIndex = std::map<std::string, const Row*>;
+
+const Row* find_row(const RowIndex& rows, const std::string& name) {
+    const auto found = rows.find(name);
+    return found == rows.end() ? nullptr : found->second;
+}
+
+Entry whole_row(const Row& row, const std::string& theirs) {
+    Entry e{.theirs = theirs, .row = &row};
+    e.matrix = row.shape.size() > 1;
+    e.rows = size_t(row.shape[0]);
+    e.width = row.size() / e.rows;
+    return e;
+}
+
+// The rule at one layer. Of a constant we know the shape from the weight it belongs to.
+Entry entry_of(const Rule& rule, const Config& c, const RowIndex& rows, int layer, RopePairs pairs) {
+    const std::string ours = with_layer(rule.ours, layer), theirs = with_layer(rule.theirs, layer);
+    Entry e;
+    if (const Row* row = find_row(rows, ours)) {
+        e = whole_row(*row, theirs);
+    } else if (ours == "wpe") {
+        e = {.theirs = theirs, .rows = size_t(c.T), .width = size_t(c.C), .matrix = true};
+    } else {
+        REQUIRE(ours.ends_with(".bias"));
+        e = whole_row(*find_row(rows, ours.substr(0, ours.size() - 4) + "weight"), theirs);
+        e.row = nullptr, e.matrix = false, e.width = 1;
+    }
+    const size_t q = size_t(c.NH) * c.HS, kv = size_t(c.NKV) * c.HS, F = size_t(c.F);
+    switch (rule.part) {
+        case Part::whole: break;
+        case Part::q:    e.first = 0,      e.rows = q;  break;
+        case Part::k:    e.first = q,      e.rows = kv; break;
+        case Part::v:    e.first = q + kv, e.rows = kv; break;
+        case Part::gate: e.first = 0,      e.rows = F;  break;
+        case Part::up:   e.first = F,      e.rows = F;  break;
+    }
+    e.turned = rule.turned;
+    const bool paired = rule.part == Part::q || rule.part == Part::k || ours.ends_with("_norm");
+    if (paired && c.position == Position::rope && c.rope_pairs != pairs) {
+        e.order = pairs == RopePairs::half ? Entry::Order::they_half : Entry::Order::they_interleaved;
+        e.heads = rule.part == Part::q ? c.NH : rule.part == Part::k ? c.NKV : 1;
+    }
+    return e;
+}
+
+}  // namespace
+
+std::vector<uint64_t> Entry::shape() const {
+    if (!matrix) return {rows};
+    return turned ? std::vector<uint64_t>{width, rows} : std::vector<uint64_t>{rows, width};
+}
+
+// Pair i of a head is (i, i + half) in one order and (2i, 2i+1) in the other.
+size_t Entry::our_row(size_t r) const {
+    if (order == Order::same) return first + r;
+    const size_t size = rows / heads, half = size / 2, within = r % size, head = first + r - within;
+    if (order == Order::they_half) return head + (within < half ? 2 * within : 2 * (within - half) + 1);
+    return head + within / 2 + (within % 2) * half;
+}
+
+std::vector<Entry> entries_of(const Config& c, const Layout& layout, Names names) {
+    std::vector<Entry> entries;
+    const Family family = family_of(c);
+    if (family == Family::native && names == Names::family) {
+        for (const Row& row : layout.rows) entries.push_back(whole_row(row, row.name));
+        return entries;
+    }
+    RowIndex rows;
+    for (const Row& row : layout.rows) rows[row.name] = &row;
+    size_t covered = 0, total = 0;
+    const Table table = table_of(family, names);
+    for (const Rule& rule : table.rules) {
+        const int copies = std::string(rule.ours).find('*') == std::string::npos ? 1 : c.L;
+        for (int l = 0; rule.wanted(c) && l < copies; l++) {
+            entries.push_back(entry_of(rule, c, rows, l, table.pairs));
+            if (entries.back().row) covered += entries.back().size();
+        }
+    }
+    for (const Row& row : layout.rows) total += row.size();
+    REQUIRE(covered == total);
+    return entries;
+}
+
+// GPT-2's causal masks, RoPE's frequencies, a tied head.
+bool ignorable(const std::string& name, const Config& c) {
+    return name.ends_with(".attn.bias") || name.ends_with(".attn.masked_bias") ||
+           name.ends_with(".rotary_emb.inv_freq") || (c.tied && name == "lm_head.weight");
+}
+
+float constant(const Entry& e, size_t index) {
+    return e.matrix ? float(sinusoid(int(index / e.width), int(index % e.width), int(e.width))) : 0;
+}

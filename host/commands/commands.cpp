@@ -1,0 +1,70 @@
+#include "commands.h"
+#include <fmt/core.h>
+#include <omp.h>
+#include "host/evaluate/eval_command.h"
+#include "host/base/files.h"
+#include "host/plan/plan.h"
+#include "host/report/report.h"
+#include "host/run/run.h"
+#include "host/generate/sample_command.h"
+#include "tokenize_command.h"
+#include "host/run/train_command.h"
+
+namespace {
+Exit plan(Options options) {
+    Config base;
+    if (const Config* preset = find_preset(options.model)) base = *preset;
+    else base = read_model_description(model_directory(options.model)).config;
+    // As it would be trained here, or on the GPU whose memory is given.
+    const bool gpu = options.gpu_memory || (options.dtype == Dtype::automatic && find_gpu().kind == GpuFound::Kind::real);
+    options.dtype = dtype_on(gpu ? Processor::gpu : Processor::cpu, options.dtype);
+    run_plan(options, model_config(options, base));
+    return Exit::done;
+}
+
+Exit plot(const Options& options) {
+    std::vector<Curve> curves;
+    for (const std::string& run : options.runs) curves.push_back(read_curve(run));
+    files::replace_file(options.out, plot_svg(curves, options.x));
+    print_piece(fmt::format("wrote {}: open it in a browser\n", options.out));
+    return Exit::done;
+}
+
+Exit on_cpu(const Options& options, const std::string& why) {
+    if (options.dtype == Dtype::bf16 && options.resume)
+        throw Error(Exit::device, *options.resume, "this run is in bf16, which needs a GPU (" + why + ")",
+                    "resume it on one, or start an fp32 run from its weights: --model " + *options.resume);
+    if (options.dtype == Dtype::bf16)
+        throw Error(Exit::device, "--dtype bf16", "needs a GPU (" + why + ")", "the CPU trains in fp32: leave it out");
+    if (options.gemm == Gemm::cublas)
+        throw Error(Exit::device, "--gemm cublas", "needs a GPU (" + why + ")", "the CPU has products of its own: leave it out");
+    if (options.command == Command::sample) return sample(options, Cpu<float>());
+    if (options.command == Command::eval) return eval(options, Cpu<float>());
+    return train(options, Cpu<float>(), fmt::format("CPU, {} threads, fp32 (no GPU: {})", omp_get_max_threads(), why));
+}
+}  // namespace
+
+Exit run_command(const Options& given) {
+    Options options = given.resume ? with_saved(given) : given;
+    if (options.help) {
+        print_piece(help_text(options.command));
+        return Exit::done;
+    }
+    if (options.command == Command::plan) return plan(options);
+    if (options.command == Command::plot) return plot(options);
+    if (options.threads > 0) omp_set_num_threads(options.threads);
+    if (options.command == Command::tokenize) return tokenize(options);
+    if (options.command == Command::report) return write_report(options), Exit::done;
+
+    using Kind = GpuFound::Kind;
+    const GpuFound gpu = options.device == DeviceKind::cpu ? GpuFound{Kind::none, "not asked for"} : find_gpu();
+    if (options.device == DeviceKind::simt && gpu.kind != Kind::simulated)
+        throw Error(Exit::device, "--device simt", "the kernels of this build run on a GPU only", "`make train_gpt_simt` builds the one whose run on the CPU");
+    if (options.device == DeviceKind::cuda && gpu.kind != Kind::real)
+        throw Error(Exit::device, "--device cuda", gpu.kind == Kind::none ? gpu.text : "the kernels of this build run on the CPU only",
+                    "--device cpu trains without a GPU");
+    const bool on_gpu = gpu.kind == Kind::real || options.device == DeviceKind::simt;
+    options.dtype = dtype_on(on_gpu ? Processor::gpu : Processor::cpu, options.dtype);
+    if (on_gpu) return run_on_gpu(options);
+    return on_cpu(options, gpu.kind == Kind::none ? gpu.text : "built without nvcc");
+}

@@ -1,0 +1,145 @@
+#include "documents.h"
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include "host/base/error.h"
+#include "host/base/json.h"
+#include "host/base/utf8.h"
+
+namespace {
+
+constexpr size_t block = 4 << 20, part_size = 1 << 20, longest_line = size_t(1) << 30;
+
+bool is_standard_input(const std::string& path) { return path == "-"; }
+// Nothing names the format of standard input: JSON lines show by a first line that is an object.
+bool starts_with_object(std::string_view text) {
+    const std::string_view line = text.substr(0, text.find('\n'));
+    return line.starts_with('{') && nlohmann::json::accept(line);
+}
+
+std::string shown(const std::string& path) { return is_standard_input(path) ? "standard input" : path; }
+
+}  // namespace
+
+DocumentReader::DocumentReader(std::vector<std::string> all, TextFormat format, Cut cut)
+    : paths(std::move(all)), format(format), cut(std::move(cut)) {
+    for (const std::string& path : paths) {
+        if (is_standard_input(path)) {
+            total_ = 0;
+            break;
+        }
+        struct stat about = {};
+        if (stat(path.c_str(), &about)) throw Error(Exit::input, path, std::strerror(errno));
+        if (path.ends_with(".bin")) throw Error(Exit::input, path, "holds tokens already", "train on it: train_gpt --data FILE");
+        if (S_ISDIR(about.st_mode)) throw Error(Exit::input, path, "is a directory", "name its files, or a pattern in quotes");
+        total_ += uint64_t(about.st_size);
+    }
+}
+
+DocumentReader::~DocumentReader() {
+    if (file > 0) close(file);
+}
+
+bool DocumentReader::open_next() {
+    if (file > 0) close(file);
+    file = -1;
+    if (next == paths.size()) return false;
+    const std::string& path = paths[next++];
+    file = is_standard_input(path) ? 0 : open(path.c_str(), O_RDONLY | O_CLOEXEC);
+    if (file < 0) throw Error(Exit::input, path, std::strerror(errno));
+    ended = false, fresh = true, line = 0, tried = 0;
+    while (waiting.size() < 4 && fill(block)) {}
+    if (waiting.empty()) throw Error(Exit::input, shown(path), "is empty");
+    if (waiting.starts_with("\xFF\xFE") || waiting.starts_with("\xFE\xFF"))
+        throw Error(Exit::input, shown(path), "is UTF-16, not UTF-8", "convert it with: iconv -f UTF-16 -t UTF-8");
+    if (waiting.starts_with("\xEF\xBB\xBF")) waiting.erase(0, 3);
+    json = format == TextFormat::jsonl || (format == TextFormat::automatic &&
+           (path.ends_with(".jsonl") || (is_standard_input(path) && starts_with_object(waiting))));
+    return true;
+}
+
+bool DocumentReader::fill(size_t bytes) {
+    const size_t before = waiting.size();
+    waiting.resize(before + bytes);
+    ssize_t got;
+    do got = ::read(file, waiting.data() + before, bytes);
+    while (got < 0 && errno == EINTR);
+    waiting.resize(before + size_t(std::max<ssize_t>(got, 0)));
+    if (got < 0) throw Error(Exit::input, shown(paths[next - 1]), std::strerror(errno));
+    done_ += uint64_t(got);
+    if (got == 0) ended = true;
+    return !ended;
+}
+
+std::vector<TextPart> DocumentReader::read(size_t bytes) {
+    std::vector<TextPart> parts;
+    const auto size = [&] {
+        size_t sum = 0;
+        for (const TextPart& part : parts) sum += part.text.size();
+        return sum;
+    };
+    while (size() < bytes) {
+        if (file < 0 || (ended && waiting.empty())) {
+            if (!open_next()) break;
+            continue;
+        }
+        if (!ended) fill(std::max(block, tried));              // doubles while nothing can be cut
+        if (json) take_lines(parts);
+        else take_text(parts);
+    }
+    return parts;
+}
+
+// All that can be cut off; a part that no cut was found in is not searched again until it has doubled.
+void DocumentReader::take_text(std::vector<TextPart>& parts) {
+    size_t usable = waiting.size();
+    if (!ended) {
+        const size_t whole = complete_utf8(waiting);
+        const size_t margin = std::min<size_t>(whole, 1 << 16);
+        usable = cut(std::string_view(waiting).substr(0, whole), std::max(whole - margin, tried));
+        if (usable >= whole) {
+            tried = whole;
+            return;
+        }
+    }
+    tried = 0;
+    std::string text = waiting.substr(0, usable);
+    waiting.erase(0, usable);
+    repaired_ += repair_utf8(text);
+    for (std::string_view rest = text; !rest.empty() || fresh;) {
+        const size_t n = cut(rest, std::min(part_size, rest.size()));
+        parts.push_back({std::string(rest.substr(0, n)), fresh, false, 0, &paths[next - 1]});
+        rest.remove_prefix(n);
+        fresh = false;
+    }
+}
+
+void DocumentReader::take_lines(std::vector<TextPart>& parts) {
+    size_t at = 0;
+    while (at < waiting.size()) {
+        size_t end = waiting.find('\n', std::max(at, tried));
+        if (end == waiting.npos && !ended) break;
+        end = std::min(end, waiting.size());
+        line++, tried = 0;
+        const std::string_view text = std::string_view(waiting).substr(at, end - at);
+        if (text.find_first_not_of(" \t\r") != text.npos) parts.push_back({std::string(text), true, true, line, &paths[next - 1]});
+        at = std::min(end + 1, waiting.size());
+    }
+    waiting.erase(0, at);
+    tried = waiting.size();
+    if (waiting.size() > longest_line)
+        throw Error(Exit::input, shown(paths[next - 1]) + ": line " + std::to_string(line + 1), "is longer than 1 GiB");
+}
+
+std::string text_of_line(const TextPart& part, const std::string& field) {
+    const std::string where = shown(*part.path) + ": line " + std::to_string(part.line);
+    nlohmann::json json = parse_large_json(part.text, where);
+    if (!json.is_object()) throw Error(Exit::input, where, "is not a JSON object");
+    const auto text = json.find(field);
+    if (text == json.end()) throw Error(Exit::input, where, "has no \"" + field + "\"", "--field names the field that holds the text");
+    if (!text->is_string()) throw Error(Exit::input, where, "\"" + field + "\" is not text");
+    return std::move(text->get_ref<std::string&>());
+}

@@ -1,0 +1,36 @@
+// The texts that `train_gpt sample` reads and prints.
+#pragma once
+#include <string>
+#include <vector>
+#include "host/checkpoint/huggingface.h"
+#include "host/options/options.h"
+#include "host/tokenizer/tokenizer.h"
+
+// The prompts of a file (- is standard input): a line each, empty ones left out; of a .jsonl file, a string or an object
+// with a "prompt" on every line. Throws Error{input} if there is none.
+std::vector<std::string> read_prompts(const std::string& path);
+
+// Asks for a line of standard input, on a terminal with a mark. False at its end, or at a signal.
+bool ask_for_prompt(std::string& prompt);
+
+// What the model in `directory` reads of a prompt. Throws Error{usage, input}.
+std::vector<int> prompt_tokens(const Tokenizer& tokenizer, const ModelDescription& model, const std::string& prompt,
+                               const std::string& directory);
+
+// Prints texts that are written at the same time one after the other, with --- between them: the first that is not whole
+// token by token, what comes of the others when it is their turn.
+class TextPrinter {
+public:
+    TextPrinter(const Tokenizer& tokenizer, std::vector<std::string> beginnings);
+    void add(size_t text, int token) { show(text, decoders[text].push(token)); }
+    void end(size_t text);
+    void finish();                                       // where writing was stopped: ends the text that is being printed
+
+private:
+    void show(size_t text, const std::string& piece);
+
+    std::vector<std::string> waiting;
+    std::vector<StreamDecoder> decoders;
+    std::vector<char> ended;
+    size_t current = 0;
+};

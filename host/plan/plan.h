@@ -1,0 +1,65 @@
+// What a training costs, before anything is allocated: parameters, floating-point operations and memory, computed
+// from the very tables of weights and activations that the model will allocate.
+#pragma once
+#include "host/options/options.h"
+
+// A product of (m,k) with (k,n) counts 2mnk operations; what is not a product counts none.
+struct Share {
+    std::string name;
+    uint64_t parameters = 0;   // of the whole model
+    uint64_t layer_flops = 0;  // forward pass of one sequence of T tokens through one layer
+    uint64_t flops = 0;        // the same through the model
+};
+
+struct Memory {                // bytes
+    uint64_t weights = 0, gradients = 0, moments = 0, master = 0, activations = 0, statistics = 0;
+    std::vector<std::pair<const char*, uint64_t>> rows() const {         // for tables
+        return {{"weights", weights}, {"gradients", gradients}, {"Adam's moments", moments},
+                {"fp32 master copy", master}, {"activations", activations}, {"statistics", statistics}};
+    }
+    uint64_t total() const { return weights + gradients + moments + master + activations + statistics; }
+};
+
+struct Plan {
+    Config config;
+    int batch = 1;
+    Dtype dtype = Dtype::fp32;
+    Recompute recompute = Recompute::none;
+    Share token_embedding, positions, projections, attention, ffn, norms, head;
+    uint64_t repeated = 0;     // forward operations that `recompute` does again in backward, of one sequence
+    Memory memory;
+    uint64_t kv_cache = 0;     // of one sequence of T tokens
+    uint64_t checkpoint = 0;   // weights and optimiser on disk
+
+    std::vector<Share> shares() const { return {token_embedding, positions, projections, attention, ffn, norms, head}; }
+    uint64_t parameters() const;
+    uint64_t layer_flops() const;
+    uint64_t forward_flops() const;                                                 // of one sequence
+    uint64_t training_flops() const { return 3 * forward_flops() + repeated; }      // backward does every product twice
+
+    // What MFU counts of training on one sequence: no repetition, and of attention the scores that a causal mask leaves
+    // (6N + 6LdT), or all of them, as PaLM's authors count (6N + 12LdT).
+    uint64_t causal_flops() const { return 3 * (forward_flops() - attention.flops / 2); }
+    uint64_t palm_flops() const { return 3 * forward_flops(); }
+};
+
+// The config must have no problems() at this batch.
+Plan make_plan(const Config& config, int batch, Dtype dtype, Recompute recompute);
+
+// Part of a GPU's memory that is left to the driver and the libraries.
+constexpr double reserved_memory = 0.05;
+inline bool fits(const Plan& plan, uint64_t bytes) {
+    return double(plan.memory.total()) <= (1 - reserved_memory) * double(bytes);
+}
+
+// Changes to the command line that make it fit: a smaller batch, recomputation, a shorter context; as few as need be.
+struct Remedy { std::string flags; Plan plan; };
+std::vector<Remedy> remedies(const Plan& plan, uint64_t bytes);
+
+// Tables for people. Lines that do not begin with a blank are headings.
+std::string plan_text(const std::string& name, const Plan& plan);
+std::string family_text(const std::string& name, const Plan& plan);  // of a preset: its relatives; else ""
+std::string remedies_text(const Plan& plan, uint64_t bytes);
+
+// `train_gpt plan`: prints all of it. Throws Error{device} if training does not fit into --gpu-memory.
+void run_plan(const Options& options, const Config& config);

@@ -1,0 +1,202 @@
+#include "bpe_files.h"
+#include <algorithm>
+#include <charconv>
+#include <filesystem>
+#include "bpe.h"
+#include "host/base/error.h"
+#include "host/base/files.h"
+#include "host/base/json.h"
+
+namespace {
+
+constexpr uint64_t longest_file = 256 << 20;
+constexpr size_t longest_token = 1024;           // bytes: the splits of a token are looked at one by one
+
+[[noreturn]] void refuse(const std::string& what, const std::string& reason, const std::string& hint = "") {
+    throw Error(Exit::input, what, reason, hint);
+}
+
+// What a published vocabulary is known by, and what its file does not say. Ids between are reserved.
+struct Published {
+    size_t tokens;
+    SplitRule split;
+    std::vector<std::pair<int, const char*>> specials;
+    size_t all;                                  // with the special ones
+    bool begins_texts;                           // the first of them stands before every text
+};
+
+const std::vector<Published>& published() {
+    static const std::vector<Published> list = {
+        {50256, SplitRule::gpt2, {{50256, "<|endoftext|>"}}, 50257, false},
+        {100256, SplitRule::cl100k, {{100257, "<|endoftext|>"}, {100258, "<|fim_prefix|>"}, {100259, "<|fim_middle|>"},
+                                     {100260, "<|fim_suffix|>"}, {100276, "<|endofprompt|>"}}, 100277, false},
+        {128000, SplitRule::llama3, {{128000, "<|begin_of_text|>"}, {128001, "<|end_of_text|>"}, {128006, "<|start_header_id|>"},
+                                     {128007, "<|end_header_id|>"}, {128009, "<|eot_id|>"}}, 128256, true},
+        {151643, SplitRule::qwen2, {{151643, "<|endoftext|>"}, {151644, "<|im_start|>"}, {151645, "<|im_end|>"}}, 151646, false},
+    };
+    return list;
+}
+
+void add_special(Bpe& bpe, int id, const std::string& content) {
+    AddedToken token;
+    token.content = content, token.id = id, token.special = true;
+    bpe.added.push_back(token);
+}
+
+void add_published(Bpe& bpe, const Published& vocabulary) {
+    for (int id = int(vocabulary.tokens); id < int(vocabulary.all); id++) {
+        const auto row = std::find_if(vocabulary.specials.begin(), vocabulary.specials.end(), [&](const auto& s) { return s.first == id; });
+        bpe.names.push_back(row != vocabulary.specials.end() ? row->second : "<|reserved_" + std::to_string(id) + "|>");
+        add_special(bpe, id, bpe.names.back());
+    }
+    if (vocabulary.begins_texts) bpe.before = {int(vocabulary.tokens)};
+}
+
+std::string decode_base64(std::string_view text, const std::string& where) {
+    static constexpr std::string_view alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    const size_t padding = text.ends_with("==") ? 2 : text.ends_with("=") ? 1 : 0;
+    if (text.empty() || text.size() % 4) refuse(where, "is not base64 and a number");
+    std::string bytes;
+    uint32_t bits = 0;
+    for (size_t i = 0; i < text.size() - padding; i++) {
+        const size_t value = alphabet.find(text[i]);
+        if (value == alphabet.npos) refuse(where, "is not base64 and a number");
+        bits = bits << 6 | uint32_t(value);
+        if (i % 4 == 1) bytes += char(bits >> 4);
+        if (i % 4 == 2) bytes += char(bits >> 2);
+        if (i % 4 == 3) bytes += char(bits);
+    }
+    return bytes;
+}
+
+// Calls take(line, number) for every line that is not empty.
+template <class F>
+void each_line(std::string_view text, F take) {
+    for (size_t number = 1; !text.empty(); number++) {
+        const size_t end = std::min(text.find('\n'), text.size());
+        std::string_view line = text.substr(0, end);
+        if (line.ends_with('\r')) line.remove_suffix(1);
+        if (!line.empty()) take(line, number);
+        text.remove_prefix(std::min(end + 1, text.size()));
+    }
+}
+
+// Whether the first line is base64, a space and digits.
+bool looks_like_ranks(std::string_view text) {
+    const std::string_view line = text.substr(0, std::min({text.find('\n'), text.size(), 2 * longest_token}));
+    const size_t space = line.find(' ');
+    return space != line.npos && space > 0 && line.find_first_not_of("0123456789\r", space + 1) == line.npos &&
+           line.find_first_of("{}[]\":,") == line.npos;
+}
+
+// The tokens' bytes in the order of their ranks.
+std::vector<std::string> read_ranks(std::string_view text, const std::string& what) {
+    std::vector<std::pair<uint32_t, std::string>> rows;
+    each_line(text, [&](std::string_view line, size_t number) {
+        const std::string where = what + ": line " + std::to_string(number);
+        const size_t space = line.find(' ');
+        if (space == line.npos) refuse(where, "is not base64 and a number");
+        uint32_t rank = 0;
+        const auto [end, error] = std::from_chars(line.data() + space + 1, line.data() + line.size(), rank);
+        if (error != std::errc() || end != line.data() + line.size()) refuse(where, "its rank is no number");
+        rows.emplace_back(rank, decode_base64(line.substr(0, space), where));
+        if (rows.back().second.size() > longest_token) refuse(where, "its token is longer than " + std::to_string(longest_token) + " bytes");
+    });
+    std::sort(rows.begin(), rows.end());
+    std::vector<std::string> tokens;
+    for (auto& [rank, bytes] : rows) {
+        if (rank != tokens.size()) refuse(what, "its ranks are not 0, 1, 2, ... each once");
+        tokens.push_back(std::move(bytes));
+    }
+    return tokens;
+}
+
+// Every way to make a token from two, in Hugging Face's order.
+void add_all_merges(Bpe& bpe, const std::vector<std::string>& tokens) {
+    const auto ids = ids_of(tokens);
+    for (size_t id = 0; id < tokens.size(); id++) {
+        const std::string_view token = tokens[id];
+        const size_t first = bpe.merges.size();
+        for (size_t cut = 1; cut < token.size(); cut++) {
+            const auto left = ids.find(token.substr(0, cut)), right = ids.find(token.substr(cut));
+            if (left != ids.end() && right != ids.end()) bpe.merges.push_back({left->second, right->second, int(id)});
+        }
+        std::sort(bpe.merges.begin() + std::ptrdiff_t(first), bpe.merges.end(),
+                  [](const Rule& a, const Rule& b) { return std::pair(a.left, a.right) < std::pair(b.left, b.right); });
+    }
+}
+
+Tokenizer load_directory(const std::string& directory) {
+    const auto has = [&](const std::string& name) { return files::exists(directory + "/" + name); };
+    const auto read = [&](const std::string& name) { return files::read_file(directory + "/" + name, longest_file); };
+    if (has("tokenizer.json")) return load_tokenizer(directory + "/tokenizer.json");
+    for (const auto& [vocab, merges] : {std::pair("vocab.json", "merges.txt"), std::pair("encoder.json", "vocab.bpe")})
+        if (has(vocab) && has(merges)) return bpe_from_vocab_and_merges(read(vocab), read(merges), directory + "/" + vocab);
+    std::vector<std::string> found;
+    for (const std::string& name : files::list(directory))
+        if (name.ends_with(".tiktoken") || name == "tokenizer.model") found.push_back(name);
+    if (found.size() == 1) return load_tokenizer(directory + "/" + found[0]);
+    refuse(directory, found.empty() ? "has no tokenizer.json, no vocab.json with merges.txt and no tiktoken file" : "has several tiktoken files",
+           "name a tokenizer's file or directory");
+}
+
+// tokenizer_config.json beside the file, which goes along into checkpoints.
+std::string config_beside(const std::string& path) {
+    const std::string config = (std::filesystem::path(path).parent_path() / "tokenizer_config.json").string();
+    if (!files::exists(config)) return "";
+    const std::string text = files::read_file(config, 16 << 20);
+    if (!parse_json(text, config).is_object()) refuse(config, "is not a JSON object");
+    return text;
+}
+
+}  // namespace
+
+Tokenizer bpe_from_tiktoken(std::string_view text, const std::string& what) {
+    const std::vector<std::string> tokens = read_ranks(text, what);
+    if (tokens.empty()) refuse(what, "is empty");
+    auto bpe = std::make_shared<Bpe>();
+    bpe->ranks = Ranks::tokens;
+    bpe->ignore_merges = true;
+    bpe->recognises_specials = false;
+    bpe->split = SplitRule::cl100k;
+    for (const std::string& token : tokens) bpe->names.push_back(symbols_of_bytes(token));
+    add_all_merges(*bpe, tokens);
+    for (const Published& vocabulary : published()) {
+        if (vocabulary.tokens != tokens.size()) continue;
+        bpe->split = vocabulary.split;
+        add_published(*bpe, vocabulary);
+    }
+    return make_tokenizer(std::move(bpe), what);
+}
+
+Tokenizer bpe_from_vocab_and_merges(std::string_view vocab, std::string_view merges, const std::string& what) {
+    auto bpe = std::make_shared<Bpe>();
+    const nlohmann::json file = parse_large_json(vocab, what);
+    if (!file.is_object()) refuse(what, "is not a JSON object of tokens and their ids");
+    bpe->names = tokens_of(file, what);
+    bpe->recognises_specials = false;
+    const auto ids = ids_of(bpe->names);
+    each_line(merges, [&](std::string_view line, size_t number) {
+        if (line.starts_with("#version")) return;
+        const size_t space = line.find(' ');
+        if (space == line.npos || line.find(' ', space + 1) != line.npos)
+            refuse(what, "line " + std::to_string(number) + " of its merges is not two tokens with a space between");
+        add_merge(*bpe, ids, line.substr(0, space), line.substr(space + 1), what);
+    });
+    if (const auto end = ids.find("<|endoftext|>"); end != ids.end()) add_special(*bpe, end->second, "<|endoftext|>");
+    return make_tokenizer(std::move(bpe), what);
+}
+
+Tokenizer load_tokenizer(const std::string& path) {
+    if (std::filesystem::is_directory(path)) return load_directory(path);
+    const std::string text = files::read_file(path, longest_file);
+    if (text.empty()) refuse(path, "is empty");
+    const std::string name = std::filesystem::path(path).filename().string();
+    if (name == "vocab.json" || name == "merges.txt" || name == "encoder.json" || name == "vocab.bpe")
+        refuse(path, "is half of a tokenizer", "name its directory");
+    Tokenizer tokenizer = looks_like_ranks(text) ? bpe_from_tiktoken(text, path) : tokenizer_from_json(text, path);
+    if (!tokenizer.bpe) return tokenizer;
+    // Nobody else holds it yet.
+    std::const_pointer_cast<Bpe>(tokenizer.bpe)->config = config_beside(path);
+    return tokenizer;
+}
