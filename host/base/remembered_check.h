@@ -1,7 +1,10 @@
 // What a GPU's fast kernels were found to do (kernels/self_check.cuh), remembered from run to run: a small file for every
 // GPU, driver and build in $XDG_CACHE_HOME/gpt.cu or ~/.cache/gpt.cu.
 #pragma once
-#include "host/model/config.h"
+#include <optional>
+#include <string>
+#include <vector>
+#include "names.h"
 
 // The kernels that are not the plain ones, by what takes their place where they are wrong: our products that of cuBLAS's,
 // the plain one that of ours, a product and its neighbour that of both in one, a product of many rows that of few.
