@@ -179,7 +179,7 @@ format: | format_setup
 	$(CLANG_FORMAT) -i $(SOURCES)
 
 format_check: | format_setup
-	$(CLANG_FORMAT) --dry-run --Werror $(SOURCES)
+	@$(CLANG_FORMAT) --dry-run --Werror $(SOURCES)
 
 clean:
 	rm -rf $(BUILD) train_gpt test_gpt train_gpt_simt test_gpt_simt

@@ -44,8 +44,8 @@ __global__ void __launch_bounds__(LinearFew::threads)
             for (int j = 0; j < tiles; j++)
                 b[i][j] = k0 + i * step < K && 8 * j + g < N
                               ? *reinterpret_cast<const uint4*>(inp + size_t(8 * j + g) * K + k0 + i * step)
-                              : uint4 {}
-        };
+                              : uint4{};
+        }
         __syncwarp();  // or the compiler saves registers by loading each step between the products
         UNROLL
         for (int i = 0; i < ahead; i++) {
