@@ -107,7 +107,7 @@ FUZZ_HOST := $(patsubst %.cpp,$(BUILD)/fuzz/%.o,$(filter-out host/commands/comma
 FUZZ_TARGETS := $(patsubst dev/fuzz/%.cpp,$(BUILD)/fuzz/%,$(wildcard dev/fuzz/*.cpp))
 SECONDS_EACH ?= 600
 
-.PHONY: all test bench bundle bundle_folder fuzz format format_check clean setup fuzz_setup format_setup
+.PHONY: always all test bench bundle bundle_folder fuzz format format_check clean setup fuzz_setup format_setup
 .DELETE_ON_ERROR:
 all: $(PROGRAM)train_gpt $(PROGRAM)test_gpt
 
@@ -176,6 +176,15 @@ $(BUILD)/cuda/%.o: %.cu | setup
 $(BUILD)/%.o: %.cpp | setup
 	@mkdir -p $(@D)
 	$(CXX) $(FLAGS) $(SANITIZER) -c -o $@ $<
+
+# What --version says.
+COMMIT := $(shell git describe --always --dirty 2>/dev/null || echo unknown)
+$(BUILD)/host/commands/version.o: FLAGS += -DGPT_COMMIT='"$(COMMIT)"'
+$(BUILD)/cuda/kernels/run_on_gpu.o: NVCC_FLAGS += -DGPT_ARCHS='"$(shell dev/gpu_arch.sh --words $(GPU_ARCH))"'
+$(BUILD)/host/commands/version.o: $(BUILD)/commit
+$(BUILD)/commit: always
+	@mkdir -p $(@D)
+	@echo '$(COMMIT)' | cmp -s - $@ || echo '$(COMMIT)' >$@
 
 # What is missing is installed when it may be, else the command to do so is printed.
 setup:

@@ -18,6 +18,15 @@ GpuFound find_gpu() {
     return {name.starts_with("simt") ? GpuFound::Kind::simulated : GpuFound::Kind::real, name};
 }
 
+std::string kernels_text() {
+#ifdef __CUDACC__
+    return "nvcc " + std::to_string(__CUDACC_VER_MAJOR__) + "." + std::to_string(__CUDACC_VER_MINOR__) +
+           " for " GPT_ARCHS;
+#else
+    return "on the CPU (dev/simt)";
+#endif
+}
+
 template <class T>
 Exit run_on_gpu(const Options& options, const std::string& dtype);  // run_on_gpu.cuh
 

@@ -7,6 +7,7 @@
 #include "host/run/run.h"
 #include "run_on_cpu.h"
 #include "tokenize_command.h"
+#include "version.h"
 
 namespace {
 Exit plan(Options options) {
@@ -34,6 +35,10 @@ Exit run_command(const Options& given) {
     Options options = given.resume ? with_saved(given) : given;
     if (options.help) {
         print_piece(help_text(options.command));
+        return Exit::done;
+    }
+    if (options.version) {
+        print_piece(version_text(kernels_text()));
         return Exit::done;
     }
     if (options.command == Command::plan) return plan(options);

@@ -11,6 +11,7 @@ struct GpuFound {
 
 // Defined beside the kernels, in kernels/run_on_gpu.cu.
 GpuFound find_gpu();
+std::string kernels_text();               // what they were compiled by, and for
 Exit run_on_gpu(const Options& options);  // train, sample or eval
 
 Exit run_command(const Options& options);  // what the command line asks for, where it asks for it

@@ -47,7 +47,7 @@ struct StepRange {
 // A field for every flag, of the same name. Its default stands in the table; an empty optional: nobody said.
 struct Options {
     Command command = Command::train;
-    bool help = false;
+    bool help = false, version = false;
     std::set<std::string> given;  // names of the flags on the command line
 
     std::string model;  // a preset, or a Hugging Face directory

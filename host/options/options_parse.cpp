@@ -43,7 +43,7 @@ std::string footer() {
 struct Parser {
     CLI::App app;
     std::vector<std::pair<const Flag*, CLI::Option*>> options;
-    CLI::Option* help;
+    CLI::Option *help, *version;
 
     explicit Parser(Command command) : app(purpose(command), std::string("train_gpt ") + name_of(command)) {
         app.allow_extras();
@@ -60,6 +60,7 @@ struct Parser {
             options.push_back({&f, option});
         }
         help = app.add_flag("--help")->description("print this")->group("Help");
+        version = app.add_flag("--version")->description("print what this was built from")->group("Help");
     }
 
     void parse(std::vector<std::string> args) {
@@ -170,7 +171,8 @@ Options parse(const std::vector<std::string>& args) {
         wrong.push_back(std::string("command line: ") + e.what() + "; --help lists all flags");
     }
     o.help = parser.help->count() > 0;
-    if (o.help) return o;
+    o.version = parser.version->count() > 0;
+    if (o.help || o.version) return o;
     std::vector<std::string> words = parser.app.remaining();
     if (command == Command::plot ||
         command == Command::report) {  // words that belong to no flag, up to one that is unknown
