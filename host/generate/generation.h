@@ -1,5 +1,5 @@
 // Text from a model: one token after the other, each drawn from the logits of the last. What is said here holds with the
-// cache (generator.h) and without it.
+// cache (generator_cached.h) and without it.
 #pragma once
 #include <algorithm>
 #include <functional>

@@ -14,7 +14,7 @@
 
 enum class Command { train, sample, eval, plan, tokenize, plot, report };
 enum class Dtype { automatic, bf16, fp32 };
-enum class SelfCheckWhen { off, on, force };        // on: what was found is remembered (self_check.h)
+enum class SelfCheckWhen { off, on, force };        // on: what was found is remembered (remembered_check.h)
 enum class PlotAxis { steps, tokens, seconds };
 enum class DeviceKind { automatic, cuda, cpu, simt };
 

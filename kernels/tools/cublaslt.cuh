@@ -1,5 +1,5 @@
 // cuBLASLt, looked for when the program runs: it starts on a machine that has the driver alone. What is needed of
-// NVIDIA's cublasLt.h stands here, the same in its versions 12 and 13 (dev/linear_cublas.cu compares), so that a build
+// NVIDIA's cublasLt.h is declared here; versions 12 and 13 agree on it (dev/test/kernels/linear_cublas.cu compares), so a build
 // needs neither header nor library, and dev/simt can play cuBLASLt.
 #pragma once
 #include <cuda_runtime.h>

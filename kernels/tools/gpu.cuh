@@ -1,4 +1,4 @@
-// Gpu<T>: where the kernels run, as Cpu<T> is where the references run (host/device.h), and the only way to launch one.
+// Gpu<T>: where kernels run, as Cpu<T> (host/reference/cpu.h) is where references run. The only way to launch a kernel.
 #pragma once
 #include <cuda_bf16.h>
 #include <cuda_profiler_api.h>

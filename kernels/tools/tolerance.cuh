@@ -1,4 +1,4 @@
-// host/tolerance.h for what kernels compute.
+// host/reference/tolerance.h for what kernels compute.
 #pragma once
 #include "host/reference/tolerance.h"
 #include "gpu.cuh"
