@@ -22,8 +22,8 @@ __device__ void cross_entropy_copy(T* to, const T* from, int first, int end, int
     copy_async_commit();
 }
 
-// Columns below `kept`, a multiple of W, stay in shared memory. They are all on their way there before the first is
-// looked at, in two halves; a thread reads what it copied itself.
+// Columns below `kept`, a multiple of W, stay in shared memory. All copies, in two halves, are issued before the first
+// read. A thread reads only what it copied itself.
 template <int W, class T>
 __global__ void __launch_bounds__(cross_entropy_fused_block)
     cross_entropy_fused_kernel(float* loss, float* lse, T* logits, const float* d_loss, const int* target, int V, int P,

@@ -41,9 +41,8 @@ inline Error not_finite(const Text& text) {
             "the model's logits are not finite", "are its weights whole, and none of them huge?"};
 }
 
-// What the model sees of a text that grows: its latest document. Of a document longer than the context it sees the half
-// context that is being written and the half before that, so that positions, and with them a cache, stay as they are
-// until half a context is full.
+// What the model sees of a growing text: its latest document. Once that is longer than the context, the window moves on
+// in steps of context / 2, so that positions and the KV cache stay valid between moves.
 class View {
 public:
     explicit View(const Generation& how) : context(how.context), separator(how.separator) {}

@@ -51,7 +51,7 @@ struct Gpt {
     const int up_width = c.activation == Activation::swiglu ? 2 * F : F;
     const int P = (V + Device::vocab_multiple - 1) / Device::vocab_multiple * Device::vocab_multiple;
     const int N_max;                       // tokens that fit: every forward may use fewer
-    const int head_rows;                   // of logits that are kept at a time
+    const int head_rows;                   // rows of logits kept at a time
     const Recompute recompute;
     Device on;
 
@@ -71,8 +71,8 @@ struct Gpt {
     Stat* d_loss;                                          // likewise: 1 / valid targets of the whole batch
     int logits_begin = 0;                                  // the token whose logits come first in memory
 
-    // Lays out the tables only; allocate() makes them memory. N: the most tokens a forward will see; rows: of logits that
-    // are kept, if not as many as training likes.
+    // Lays out the tables only; allocate() makes them memory. N: the most tokens a forward will see. rows: logits rows kept
+    // at a time; 0 = training's default.
     Gpt(const Config& config, int N, Recompute recompute, Device device) : Gpt(config, N, recompute, device, 0) {}
     Gpt(const Config& config, int N, Recompute recompute, Device device, int rows)
         : c(config), N_max(N), head_rows(rows ? rows : rows_of_logits(N, P, sizeof(Real))), recompute(recompute), on(device) {

@@ -134,7 +134,7 @@ void complain(const std::vector<std::string>& rest, Command command, std::vector
     }
 }
 
-// `unread`: flags whose value is wrong in itself. What contradicts a value that nobody chose is not worth a line.
+// `unread`: flags whose value failed to parse. Contradictions that mention one of them are not reported.
 void check(const Options& o, std::vector<std::string> wrong, const std::vector<std::string>& unread) {
     std::vector<std::string> more = contradictions(o);
     if (const Config* base = find_preset(o.model)) {

@@ -22,8 +22,8 @@ std::string symbols_of_bytes(std::string_view bytes);
 
 struct Rule { int left, right, token; };         // left and right become token
 
-// Ranks are places in the list of merges (Hugging Face), or the ids of the tokens they make (tiktoken), where a token that
-// can be made in two ways has one rank.
+// A merge's rank: its index in the list of merges (Hugging Face), or the id of the token it makes (tiktoken; two merges that
+// make the same token then share a rank).
 enum class Ranks { listed, tokens };
 
 class PieceCache;

@@ -19,7 +19,7 @@ public:
     // What `stream` does from now on finds the bytes in `device`. The host's are pinned, and left alone until then.
     void upload(void* device, const void* host, size_t bytes, cudaStream_t stream) {
         Lane& lane = ready(device, bytes);
-        CUDA(cudaStreamWaitEvent(copies, lane.taken, 0));      // before the first copy it is no event to wait for
+        CUDA(cudaStreamWaitEvent(copies, lane.taken, 0));      // an event never recorded counts as complete
         CUDA(cudaMemcpyAsync(lane.memory, host, bytes, cudaMemcpyHostToDevice, copies));
         CUDA(cudaEventRecord(lane.arrived, copies));
         CUDA(cudaStreamWaitEvent(stream, lane.arrived, 0));
