@@ -92,7 +92,7 @@ FUZZ_HOST := $(patsubst %.cpp,$(BUILD)/fuzz/%.o,$(filter-out host/commands/comma
 FUZZ_TARGETS := $(patsubst dev/fuzz/%.cpp,$(BUILD)/fuzz/%,$(wildcard dev/fuzz/*.cpp))
 SECONDS_EACH ?= 600
 
-.PHONY: all test bench bundle bundle_folder fuzz format clean setup fuzz_setup
+.PHONY: all test bench bundle bundle_folder fuzz format format_check clean setup fuzz_setup format_setup
 .DELETE_ON_ERROR:
 all: $(PROGRAM)train_gpt $(PROGRAM)test_gpt
 
@@ -169,8 +169,17 @@ setup:
 fuzz_setup: | setup
 	@dev/setup.sh fuzz
 
-format:
-	clang-format -i $$(git ls-files '*.cpp' '*.h' '*.cu' '*.cuh')
+format_setup:
+	@dev/setup.sh format
+
+# The version that dev/setup.sh installs: another lays some lines out otherwise.
+CLANG_FORMAT ?= clang-format-14
+SOURCES = $(shell git ls-files '*.cpp' '*.h' '*.cu' '*.cuh')
+format: | format_setup
+	$(CLANG_FORMAT) -i $(SOURCES)
+
+format_check: | format_setup
+	@$(CLANG_FORMAT) --dry-run --Werror $(SOURCES)
 
 clean:
 	rm -rf $(BUILD) train_gpt test_gpt train_gpt_simt test_gpt_simt

@@ -3,8 +3,8 @@
 // Writes models for transformers:  ./test_gpt --export DIR
 #include <gtest/gtest.h>
 #include "dev/bench/bench.h"
-#include "dev/test/support/cache_folder.h"
 #include "dev/oracle/export.h"
+#include "dev/test/support/cache_folder.h"
 #include "dev/test/support/temporary_directory.h"
 #include "host/commands/commands.h"
 
@@ -38,7 +38,7 @@ int main(int argc, char** argv) {
     }
     testing::InitGoogleTest(&argc, argv);
     const Temporary at;
-    const CacheFolder cache(at / "cache");                     // the user's own is left alone
+    const CacheFolder cache(at / "cache");  // the user's own is left alone
     if (gpu.kind == GpuFound::Kind::none) leave_out_kernels(gpu);
     return RUN_ALL_TESTS();
 }

@@ -1,7 +1,7 @@
 // gpt.cu: trains a GPT-style Transformer and writes text with it.   ./train_gpt --help
 #include <cstdio>
-#include "host/commands/commands.h"
 #include "host/base/signals.h"
+#include "host/commands/commands.h"
 
 int main(int argc, char** argv) {
     catch_signals();

@@ -43,7 +43,7 @@ __global__ void adamw_kernel(T* weight, float* master, float* m, float* v, const
     const AdamwStep s = *step;
     const float clip = s.clip > 0 && *norm > s.clip ? s.clip / *norm : 1;
     const size_t n = segments[count - 1].begin + segments[count - 1].size;
-    int k = 0;                                                 // the first segment that ends beyond i
+    int k = 0;  // the first segment that ends beyond i
     for (size_t i = (size_t(blockIdx.x) * adamw_block + threadIdx.x) * W; i < n;
          i += size_t(gridDim.x) * adamw_block * W) {
         while (segments[k].begin + segments[k].size <= i) k++;
@@ -51,7 +51,7 @@ __global__ void adamw_kernel(T* weight, float* master, float* m, float* v, const
             adamw_elements<W>(weight, master, m, v, d_weight, i, s, clip, segments[k].decay);
             continue;
         }
-        #pragma unroll 1
+#pragma unroll 1
         for (size_t j = i; j < std::min(i + W, n); j++) {
             while (segments[k].begin + segments[k].size <= j) k++;
             if (segments[k].begin <= j)

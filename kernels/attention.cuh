@@ -12,18 +12,19 @@
 // d_v, R keys of a key/value head and walks over its query heads); four neighbouring threads own a row, and split its
 // columns. bf16 heads of most sizes go to the tensor cores instead (attention_tensor.cuh).
 #pragma once
-#include "host/reference/attention.h"
 #include "attention_tensor_backward.cuh"
+#include "host/reference/attention.h"
 
 // M: the head size the registers are laid out for. Rows in a tile, and the distance of rows in shared memory, which
 // spreads 8 neighbouring rows over all banks.
-template <int M> struct AttentionTile {
+template <int M>
+struct AttentionTile {
     static constexpr int R = M <= 128 ? 32 : 16, columns = R / 4, threads = 4 * R, pitch = M + 4, floats = R * pitch;
     static constexpr size_t bytes(int tiles, int scores) {
         return sizeof(float) * (tiles * floats + scores * R * (R + 1));
     }
 };
-constexpr int attention_quad = 4;            // threads that own a row
+constexpr int attention_quad = 4;  // threads that own a row
 
 // Tile row r = tensor row r; rows from `rows` on, and the channels up to the next multiple of 4, are zeros.
 template <int M, class T>
@@ -71,14 +72,15 @@ __device__ Vec<AttentionTile<M>::columns> attention_dots(const float* row, const
 }
 
 // A row of channels in the registers of its four threads: vector j of thread `quad` is channels 16 j + 4 quad ...
-template <int M> struct AttentionRow {
+template <int M>
+struct AttentionRow {
     Vec<4> v[M / 16] = {};
-    __device__ void add(const float* weight, const float* tile, int HS) {     // += sum over s of weight[s] * tile[s]
+    __device__ void add(const float* weight, const float* tile, int HS) {  // += sum over s of weight[s] * tile[s]
         using Tile = AttentionTile<M>;
         for (int s = 0; s < Tile::R; s++) {
             const float* from = tile + s * Tile::pitch + threadIdx.x % attention_quad * 4;
             const float w = weight[s];
-            #pragma unroll
+            UNROLL
             for (int j = 0; j < M / 16; j++) {
                 if (16 * j >= HS) break;
                 const Vec<4> x = load<4>(from + 16 * j);
@@ -87,10 +89,11 @@ template <int M> struct AttentionRow {
         }
     }
     __device__ void scale(float factor) {
-        for (int j = 0; j < M / 16; j++) for (int i = 0; i < 4; i++) v[j][i] *= factor;
+        for (int j = 0; j < M / 16; j++)
+            for (int i = 0; i < 4; i++) v[j][i] *= factor;
     }
     __device__ void put(float* row, int HS) const {
-        #pragma unroll
+        UNROLL
         for (int j = 0; j < M / 16; j++)
             if (16 * j < HS) store<4>(row + 16 * j + threadIdx.x % attention_quad * 4, v[j]);
     }
@@ -137,9 +140,9 @@ __global__ void __launch_bounds__(AttentionTile<M>::threads, 1)
 
     attention_load<M>(q, qkv + at.query(b, t0, h), at.row(), rows, at.HS);
     AttentionRow<M> sum;
-    float top = -INFINITY, total = 0;                          // of the row's scores so far, and of exp(score - top)
+    float top = -INFINITY, total = 0;  // of the row's scores so far, and of exp(score - top)
     for (int s0 = attention_begin(first, at, b, t0, rows) / R * R; s0 < t0 + rows; s0 += R) {
-        __syncthreads();                                       // the last step's readers are done
+        __syncthreads();  // the last step's readers are done
         attention_load<M>(k, qkv + at.key(b, kv) + size_t(s0) * at.row(), at.row(), std::min(R, at.T - s0), at.HS);
         attention_load<M>(v, qkv + at.value(b, kv) + size_t(s0) * at.row(), at.row(), std::min(R, at.T - s0), at.HS);
         __syncthreads();
@@ -166,7 +169,7 @@ __global__ void __launch_bounds__(AttentionTile<M>::threads, 1)
         total = total * shrink + attention_quad_sum(part);
         top = high;
         sum.scale(shrink);
-        __syncwarp();                                          // p's row is its four threads' own
+        __syncwarp();  // p's row is its four threads' own
         sum.add(p + r * (R + 1), v, at.HS);
     }
 
@@ -181,8 +184,8 @@ __global__ void __launch_bounds__(AttentionTile<M>::threads, 1)
 // d_q, and delta (B,NH,T) for the other kernel.
 template <int M, class T>
 __global__ void __launch_bounds__(AttentionTile<M>::threads, 1)
-attention_backward_query_kernel(T* d_qkv, float* delta, const T* d_out, const T* out, const float* lse, const T* qkv,
-                                const int* first, Dropout drop, AttentionHead at, float scale) {
+    attention_backward_query_kernel(T* d_qkv, float* delta, const T* d_out, const T* out, const float* lse,
+                                    const T* qkv, const int* first, Dropout drop, AttentionHead at, float scale) {
     using Tile = AttentionTile<M>;
     constexpr int R = Tile::R;
     float *q = dynamic_shared<float>(), *d_o = q + Tile::floats, *k = d_o + Tile::floats, *v = k + Tile::floats,
@@ -205,7 +208,7 @@ attention_backward_query_kernel(T* d_qkv, float* delta, const T* d_out, const T*
 
     AttentionRow<M> sum;
     for (int s0 = attention_begin(first, at, b, t0, rows) / R * R; s0 < t0 + rows; s0 += R) {
-        __syncthreads();                                       // the last step's readers are done
+        __syncthreads();  // the last step's readers are done
         attention_load<M>(k, qkv + at.key(b, kv) + size_t(s0) * at.row(), at.row(), std::min(R, at.T - s0), at.HS);
         attention_load<M>(v, qkv + at.value(b, kv) + size_t(s0) * at.row(), at.row(), std::min(R, at.T - s0), at.HS);
         __syncthreads();
@@ -217,7 +220,7 @@ attention_backward_query_kernel(T* d_qkv, float* delta, const T* d_out, const T*
             const float factor = attention_factor(drop, noise, at, b, h, t, s);
             d_score[r * (R + 1) + s - s0] = prob * (d_prob[j] * factor - dot) * scale;
         }
-        __syncwarp();                                          // d_score's row is its four threads' own
+        __syncwarp();  // d_score's row is its four threads' own
         sum.add(d_score + r * (R + 1), k, at.HS);
     }
 
@@ -246,8 +249,8 @@ __global__ void __launch_bounds__(AttentionTile<M>::threads, 1)
     for (int h = kv * group; h < (kv + 1) * group; h++)
         for (int t0 = s0; t0 < at.T; t0 += R) {
             const int rows = std::min(R, at.T - t0);
-            if (attention_begin(first, at, b, t0, rows) >= s0 + R) continue;      // none of these queries sees our keys
-            __syncthreads();                                   // the last step's readers are done
+            if (attention_begin(first, at, b, t0, rows) >= s0 + R) continue;  // none of these queries sees our keys
+            __syncthreads();                                                  // the last step's readers are done
             attention_load<M>(q, qkv + at.query(b, t0, h), at.row(), rows, at.HS);
             attention_load<M>(d_o, d_out + at.out(b, t0, h), at.out_row(), rows, at.HS);
             __syncthreads();
@@ -265,12 +268,12 @@ __global__ void __launch_bounds__(AttentionTile<M>::threads, 1)
                 p[r * (R + 1) + column] = prob;
                 d_score[r * (R + 1) + column] = change;
             }
-            __syncwarp();                                      // both rows are their four threads' own
+            __syncwarp();  // both rows are their four threads' own
             d_value.add(p + r * (R + 1), d_o, at.HS);
             d_key.add(d_score + r * (R + 1), q, at.HS);
         }
 
-    __syncthreads();                                           // loads of k and v end, also where no query saw them
+    __syncthreads();  // loads of k and v end, also where no query saw them
     d_key.put(k + r * Tile::pitch, at.HS);
     d_value.put(v + r * Tile::pitch, at.HS);
     __syncthreads();
@@ -293,7 +296,8 @@ void attention_forward(T* out, float* lse, const T* qkv, const int* first, const
     REQUIRE(aligned(out) && aligned(qkv) && NH % NKV == 0);
     const AttentionHead at{B, TT, NH, NKV, HS};
     if constexpr (std::is_same_v<T, bf16>)
-        if (on.trusts(Kernels::attention_forward) && attention_tensor_forward(out, lse, qkv, first, drop, at, on)) return;
+        if (on.trusts(Kernels::attention_forward) && attention_tensor_forward(out, lse, qkv, first, drop, at, on))
+            return;
     by_head_size(HS, [&](auto M) {
         using Tile = AttentionTile<M>;
         launch(attention_forward_kernel<M, T>, dim3(ceil_div(TT, Tile::R), NH, B), Tile::threads, Tile::bytes(3, 1), on,
@@ -308,7 +312,9 @@ void attention_backward(T* d_qkv, const T* d_out, const T* out, const float* lse
     const AttentionHead at{B, TT, NH, NKV, HS};
     float* delta = on.template scratch<float>(size_t(B) * NH * TT);
     if constexpr (std::is_same_v<T, bf16>)
-        if (on.trusts(Kernels::attention_backward) && attention_tensor_backward(d_qkv, delta, d_out, out, lse, qkv, first, drop, at, on)) return;
+        if (on.trusts(Kernels::attention_backward) &&
+            attention_tensor_backward(d_qkv, delta, d_out, out, lse, qkv, first, drop, at, on))
+            return;
     by_head_size(HS, [&](auto M) {
         using Tile = AttentionTile<M>;
         const unsigned tiles = ceil_div(TT, Tile::R);

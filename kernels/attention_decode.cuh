@@ -15,13 +15,18 @@
 
 constexpr int decode_part = 128, decode_warps = 4, decode_threads = decode_warps * warp_size;
 // Keys that a lane has on the way at a time: as many as leave registers for the heads' queries or sums.
-template <int W, int H> constexpr int decode_ahead = W == 1 ? 2 : H == 2 ? 8 : 4;
+template <int W, int H>
+constexpr int decode_ahead = W == 1   ? 2
+                             : H == 2 ? 8
+                                      : 4;
 
 // What a part found for a query head.
-struct alignas(8) DecodeSum { float max, total; };             // of its scores, and of exp(score - max)
+struct alignas(8) DecodeSum {
+    float max, total;
+};  // of its scores, and of exp(score - max)
 
 struct DecodeShape {
-    int S, NH, NKV, HS, parts, lanes;               // lanes of a key: a power of two
+    int S, NH, NKV, HS, parts, lanes;  // lanes of a key: a power of two
     float scale;
     __device__ size_t kept(int b, int kv, int s) const { return ((size_t(b) * NKV + kv) * S + s) * HS; }
     __device__ size_t part(int b, int h, int part) const { return (size_t(b) * NH + h) * parts + part; }
@@ -42,7 +47,9 @@ __device__ Raw<8, T> decode_load(const T* row, int lane, int HS) {
     }
 }
 template <int W>
-__device__ bool decode_inside(int i, int lane, int HS) { return (W == 8 ? lane * 8 : lane + i * warp_size) < HS; }
+__device__ bool decode_inside(int i, int lane, int HS) {
+    return (W == 8 ? lane * 8 : lane + i * warp_size) < HS;
+}
 template <int W>
 __device__ void decode_store(float* row, const Vec<8>& x, int lane, int HS) {
     if constexpr (W == 8) {
@@ -59,10 +66,10 @@ template <int W, int ahead, class T, class Row, class Use>
 __device__ void decode_rows(Row row, int mine, int step, int count, int lane, int HS, Use use) {
     for (int i0 = mine; i0 - mine < count; i0 += ahead * step) {
         Raw<8, T> raw[ahead];
-        #pragma unroll
+        UNROLL
         for (int a = 0; a < ahead; a++) raw[a] = decode_load<W>(row(std::min(i0 + a * step, count - 1)), lane, HS);
         Vec<8> x[ahead];
-        #pragma unroll
+        UNROLL
         for (int a = 0; a < ahead; a++) x[a] = floats(raw[a]);
         use(i0, x);
     }
@@ -71,45 +78,47 @@ __device__ void decode_rows(Row row, int mine, int step, int count, int lane, in
 // sums (B,NH,parts,HS) of exp(score - max) times values, and what they are relative to; the new token's row is kept.
 template <int W, int H, class T>
 __global__ void __launch_bounds__(decode_threads, 1)
-attention_decode_kernel(float* sums, DecodeSum* found, T* keys, T* values, const T* qkv, const int* position,
-                        DecodeShape at) {
+    attention_decode_kernel(float* sums, DecodeSum* found, T* keys, T* values, const T* qkv, const int* position,
+                            DecodeShape at) {
     const int group = at.NH / at.NKV, turns = ceil_div(group, H), h0 = blockIdx.y % turns * H, HS = at.HS;
     const int part = blockIdx.x, kv = blockIdx.y / turns, b = blockIdx.z, p = position[b], begin = part * decode_part;
     const int count = std::min(int{decode_part}, p + 1 - begin);
     if (count <= 0) return;
-    float *score = dynamic_shared<float>(), *of_warp = score + H * decode_part;      // (H,128), (warps,H,HS)
+    float *score = dynamic_shared<float>(), *of_warp = score + H * decode_part;  // (H,128), (warps,H,HS)
     const int warp = threadIdx.x / warp_size, in_warp = threadIdx.x % warp_size, lane = in_warp % at.lanes;
-    const int at_once = warp_size / at.lanes, mine = warp * at_once + in_warp / at.lanes;     // keys
+    const int at_once = warp_size / at.lanes, mine = warp * at_once + in_warp / at.lanes;  // keys
     const int heads = std::min(H, group - h0), first = kv * group + h0, step = decode_warps * at_once;
     constexpr int ahead = decode_ahead<W, H>;
-    const T *q = qkv + (size_t(b) * (at.NH + 2 * at.NKV) + first) * HS;
-    const T *new_key = qkv + (size_t(b) * (at.NH + 2 * at.NKV) + at.NH + kv) * HS, *new_value = new_key + size_t(at.NKV) * HS;
+    const T* q = qkv + (size_t(b) * (at.NH + 2 * at.NKV) + first) * HS;
+    const T *new_key = qkv + (size_t(b) * (at.NH + 2 * at.NKV) + at.NH + kv) * HS,
+            *new_value = new_key + size_t(at.NKV) * HS;
     const T *kept_keys = keys + at.kept(b, kv, begin), *kept_values = values + at.kept(b, kv, begin);
     const auto key = [&](int i) { return begin + i == p ? new_key : kept_keys + i * HS; };
     const auto value = [&](int i) { return begin + i == p ? new_value : kept_values + i * HS; };
 
     // Scores, with several keys on their way.
     Raw<8, T> raw[H];
-    #pragma unroll
+    UNROLL
     for (int h = 0; h < H; h++) raw[h] = decode_load<W>(q + std::min(h, heads - 1) * HS, lane, HS);
     Vec<8> x[H];
-    #pragma unroll
+    UNROLL
     for (int h = 0; h < H; h++) {
         x[h] = floats(raw[h]);
-        for (int j = 0; j < 8; j++) if (!decode_inside<W>(j, lane, HS)) x[h][j] = 0;
+        for (int j = 0; j < 8; j++)
+            if (!decode_inside<W>(j, lane, HS)) x[h][j] = 0;
     }
-    decode_rows<W, ahead, T>(key, mine, step, count, lane, HS, [&](int i0, const Vec<8> (&k)[ahead]) {
-        #pragma unroll
+    decode_rows<W, ahead, T>(key, mine, step, count, lane, HS, [&](int i0, const Vec<8>(&k)[ahead]) {
+        UNROLL
         for (int h = 0; h < H; h++) {
             if (h >= heads) break;
             float product[ahead] = {};
-            #pragma unroll
+            UNROLL
             for (int a = 0; a < ahead; a++)
                 for (int j = 0; j < 8; j++) product[a] = fmaf(x[h][j], k[a][j], product[a]);
-            #pragma unroll 1
+#pragma unroll 1
             for (int offset = at.lanes / 2; offset > 0; offset /= 2)
                 for (int a = 0; a < ahead; a++) product[a] += __shfl_xor_sync(~0u, product[a], offset);
-            #pragma unroll
+            UNROLL
             for (int a = 0; a < ahead; a++)
                 if (const int i = i0 + a * step; lane == 0 && i < count)
                     score[h * decode_part + i] = product[a] * at.scale;
@@ -130,18 +139,18 @@ attention_decode_kernel(float* sums, DecodeSum* found, T* keys, T* values, const
 
     // The weighted sum of the values: over the lanes' keys, then over the warp's, then over the block's.
     Vec<8> sum[H] = {};
-    decode_rows<W, ahead, T>(value, mine, step, count, lane, HS, [&](int i0, const Vec<8> (&v)[ahead]) {
-        #pragma unroll
+    decode_rows<W, ahead, T>(value, mine, step, count, lane, HS, [&](int i0, const Vec<8>(&v)[ahead]) {
+        UNROLL
         for (int h = 0; h < H; h++) {
             if (h >= heads) break;
-            #pragma unroll
+            UNROLL
             for (int a = 0; a < ahead; a++) {
                 const float weight = i0 + a * step < count ? score[h * decode_part + i0 + a * step] : 0;
                 for (int j = 0; j < 8; j++) sum[h][j] = fmaf(weight, v[a][j], sum[h][j]);
             }
         }
     });
-    #pragma unroll
+    UNROLL
     for (int h = 0; h < H; h++) {
         if (h >= heads) break;
         for (int offset = at.lanes; offset < warp_size; offset *= 2)
@@ -168,7 +177,8 @@ attention_decode_kernel(float* sums, DecodeSum* found, T* keys, T* values, const
 constexpr int combine_warps = 16, combine_threads = combine_warps * warp_size, combine_ahead = 8;
 template <int V, class T>
 __global__ void __launch_bounds__(combine_threads, 1)
-attention_decode_combine_kernel(T* out, const float* sums, const DecodeSum* found, const int* position, DecodeShape at) {
+    attention_decode_combine_kernel(T* out, const float* sums, const DecodeSum* found, const int* position,
+                                    DecodeShape at) {
     __shared__ __align__(16) float sum_of[combine_warps][warp_size * V];
     __shared__ float total_of[combine_warps];
     const int h = blockIdx.x, b = blockIdx.y, parts = position[b] / decode_part + 1, HS = at.HS;
@@ -183,12 +193,13 @@ attention_decode_combine_kernel(T* out, const float* sums, const DecodeSum* foun
     for (int i0 = warp; i0 < parts; i0 += combine_ahead * combine_warps) {
         const auto part = [=](int a) { return i0 + a * combine_warps; };
         Raw<V, float> row[combine_ahead];
-        #pragma unroll                                         // beyond the last part it is loaded once more, for a weight of 0
+        // Beyond the last part it is loaded once more, for a weight of 0.
+        UNROLL
         for (int a = 0; a < combine_ahead; a++) row[a] = load_raw<V>(from + size_t(std::min(part(a), parts - 1)) * HS);
         const DecodeSum own = of[std::min(part(lane), parts - 1)];
         const float weight = lane < combine_ahead && part(lane) < parts ? __expf(own.max - max) : 0;
         total = fmaf(weight, own.total, total);
-        #pragma unroll
+        UNROLL
         for (int a = 0; a < combine_ahead; a++) {
             const float of_row = __shfl_sync(~0u, weight, a);
             const Vec<V> x = floats(row[a]);
@@ -240,8 +251,8 @@ void attention_decode(T* out, T* keys, T* values, const T* qkv, const int* posit
         DecodeSum* found = reinterpret_cast<DecodeSum*>(sums + round_up(all * HS, 2));
         const auto parts = [&](auto H) {
             const size_t bytes = sizeof(float) * H * (decode_part + decode_warps * HS);
-            launch(attention_decode_kernel<W, H, T>, dim3(at.parts, NKV * ceil_div(NH / NKV, int{H}), B), decode_threads,
-                   bytes, on, sums, found, keys, values, qkv, position, at);
+            launch(attention_decode_kernel<W, H, T>, dim3(at.parts, NKV * ceil_div(NH / NKV, int{H}), B),
+                   decode_threads, bytes, on, sums, found, keys, values, qkv, position, at);
         };
         if (NH / NKV <= 2) parts(std::integral_constant<int, 2>{});
         else parts(std::integral_constant<int, 8>{});

@@ -10,7 +10,7 @@
 
 class AttentionDropout {
     Noise noise;
-    uint32_t site, least;                                      // a smaller word drops its element
+    uint32_t site, least;  // a smaller word drops its element
 
 public:
     // uniform(word) < p, which looks at a word's upper 24 bits, is word < least.
@@ -30,25 +30,27 @@ public:
     __device__ uint32_t keeps(uint64_t first, uint32_t step) const {
         static_assert(J <= 8);
         Words words[J];
-        #pragma unroll
+        UNROLL
         for (int j = 0; j < J; j++) {
             const uint64_t call = first + uint64_t(step) * j;
             words[j] = {{uint32_t(call), uint32_t(call >> 32), site, noise.step}};
         }
         uint32_t key0 = uint32_t(noise.seed), key1 = uint32_t(noise.seed >> 32);
-        #pragma unroll
-        for (int round = 0; round < 10; round++, key0 += 0x9E3779B9u, key1 += 0xBB67AE85u)
-            #pragma unroll
+        UNROLL
+        for (int round = 0; round < 10; round++, key0 += 0x9E3779B9u, key1 += 0xBB67AE85u) {
+            UNROLL
             for (Words& x : words) {
                 const uint64_t a = multiply_wide(0xD2511F53u, x.w[0]), b = multiply_wide(0xCD9E8D57u, x.w[2]);
                 x = {{uint32_t(b >> 32) ^ x.w[1] ^ key0, uint32_t(b), uint32_t(a >> 32) ^ x.w[3] ^ key1, uint32_t(a)}};
             }
+        }
         uint32_t bits = 0;
-        #pragma unroll
-        for (int j = 0; j < J; j++)
-            #pragma unroll
+        UNROLL
+        for (int j = 0; j < J; j++) {
+            UNROLL
             for (int k = 0; k < 4; k++)
                 if (words[j].w[k] >= least) bits |= 1u << (8 * k + j);
+        }
         return bits;
     }
 };
@@ -88,15 +90,17 @@ struct AttentionKept {
     // seven, and the compiler then spills.
     template <int J>
     __device__ void of(float (&x)[I][J][4]) const {
-        #pragma unroll
-        for (int i = 0; i < I; i++)
-            #pragma unroll
-            for (int j = 0; j < J; j++)
-                #pragma unroll
+        UNROLL
+        for (int i = 0; i < I; i++) {
+            UNROLL
+            for (int j = 0; j < J; j++) {
+                UNROLL
                 for (int c = 0; c < 4; c++) {
                     const uint32_t mask = byte_signs(bits[i] << (7 - j), 0x8888 + 0x1111 * c);
                     x[i][j][c] = __uint_as_float(__float_as_uint(x[i][j][c]) & mask);
                 }
+            }
+        }
     }
     // The same of elements c and c + 1, rounded to a register.
     __device__ uint32_t operator()(uint32_t pair, int i, int j, int c) const {
@@ -107,7 +111,7 @@ private:
     // i: by `next` calls, j: by `step` calls from the first.
     template <int J>
     __device__ void find(const AttentionDropout& drop, uint64_t first, uint32_t step, uint32_t next) {
-        #pragma unroll
+        UNROLL
         for (int i = 0; i < I; i++) bits[i] = drop.keeps<J>(first + uint64_t(next) * i, step);
     }
 };

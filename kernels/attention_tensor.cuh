@@ -33,7 +33,7 @@ struct AttentionTensor {
 // What a lane knows of the rows 16 i + 8 half + g of its warp: f(i, half).
 template <int I, class F>
 __device__ void of_rows(F f) {
-    #pragma unroll
+    UNROLL
     for (int i = 0; i < I; i++) f(i, 0), f(i, 1);
 }
 
@@ -43,7 +43,7 @@ __device__ void attention_mask(float (&score)[I][J][4], First first_key, int t0,
     const int lane = threadIdx.x % warp_size, g = lane / 4, quad = lane % 4;
     of_rows<I>([&](int i, int half) {
         const int t = t0 + 16 * i + 8 * half + g, last = t - s0 - 2 * quad, from = first_key(t) - s0 - 2 * quad;
-        #pragma unroll
+        UNROLL
         for (int j = 0; j < J; j++)
             for (int c = 0; c < 2; c++)
                 if (8 * j + c > last || 8 * j + c < from) score[i][j][2 * half + c] = -INFINITY;
@@ -61,7 +61,7 @@ __device__ void attention_softmax(float (&score)[I][J][4], float (&sum)[I][JO][4
     bool grows = false;
     of_rows<I>([&](int i, int half) {
         float& x = high[i][half] = -INFINITY;
-        #pragma unroll
+        UNROLL
         for (int j = 0; j < J; j++) x = fmaxf(x, fmaxf(score[i][j][2 * half], score[i][j][2 * half + 1]));
         x = fmaxf(x, __shfl_xor_sync(~0u, x, 1));
         x = fmaxf(x, __shfl_xor_sync(~0u, x, 2));
@@ -74,12 +74,12 @@ __device__ void attention_softmax(float (&score)[I][J][4], float (&sum)[I][JO][4
             const float shrink = exp2_approximate(-growth);
             top[i][half] = high[i][half];
             total[i][half] *= shrink;
-            #pragma unroll
+            UNROLL
             for (int j = 0; j < JO; j++) sum[i][j][2 * half] *= shrink, sum[i][j][2 * half + 1] *= shrink;
         });
     of_rows<I>([&](int i, int half) {
-        const float base = top[i][half] == -INFINITY ? 0 : top[i][half] * factor;   // nothing visible yet
-        #pragma unroll
+        const float base = top[i][half] == -INFINITY ? 0 : top[i][half] * factor;  // nothing visible yet
+        UNROLL
         for (int j = 0; j < J; j++)
             for (int c = 2 * half; c < 2 * half + 2; c++) {
                 score[i][j][c] = exp2_approximate(score[i][j][c] * factor - base);
@@ -90,12 +90,12 @@ __device__ void attention_softmax(float (&score)[I][J][4], float (&sum)[I][JO][4
 
 template <int HS, Heads heads>
 __global__ void __launch_bounds__(AttentionTensor<HS>::threads, AttentionTensor<HS>::blocks)
-attention_tensor_forward_kernel(bf16* out, float* lse, const bf16* qkv, const int* first, Dropout drop,
-                                AttentionHead at, float scale) {
+    attention_tensor_forward_kernel(bf16* out, float* lse, const bf16* qkv, const int* first, Dropout drop,
+                                    AttentionHead at, float scale) {
     using Shape = AttentionTensor<HS>;
     using Tile = typename Shape::Tile;
     constexpr int I = Shape::I, rows = Shape::rows, keys = Shape::keys, threads = Shape::threads;
-    bf16 *q = dynamic_shared<bf16>(), *pairs = q + Shape::first_pair * HS;   // keys, values; twice
+    bf16 *q = dynamic_shared<bf16>(), *pairs = q + Shape::first_pair * HS;  // keys, values; twice
     const int warp_row = threadIdx.x / warp_size * Shape::warp_rows, g = threadIdx.x % warp_size / 4;
     // Longest rows first.
     const int t0 = (gridDim.x - 1 - blockIdx.x) * rows, h = blockIdx.y, b = blockIdx.z, kv = h * at.NKV / at.NH;
@@ -114,10 +114,10 @@ attention_tensor_forward_kernel(bf16* out, float* lse, const bf16* qkv, const in
     copy_async_commit();
     if constexpr (!Shape::queries_leave) copy_pair(pairs, s_begin);
     copy_async_wait<Shape::queries_leave ? 0 : 1>();
-    __syncthreads();                                           // the queries are here
+    __syncthreads();  // the queries are here
     query.load();
     if constexpr (Shape::queries_leave) {
-        __syncthreads();                                       // their place is free
+        __syncthreads();  // their place is free
         copy_pair(pairs, s_begin);
     }
 
@@ -127,9 +127,9 @@ attention_tensor_forward_kernel(bf16* out, float* lse, const bf16* qkv, const in
     for (int s0 = s_begin; s0 < t_end; s0 += keys, turn ^= 1) {
         const bf16* k = pairs + turn * 2 * keys * HS;
         copy_async_wait<0>();
-        __syncthreads();                                       // these keys are here; all are done with the last
+        __syncthreads();  // these keys are here; all are done with the last
         if (s0 + keys < t_end) copy_pair(pairs + (turn ^ 1) * 2 * keys * HS, s0 + keys);
-        if (s0 >= t_warp + Shape::warp_rows) continue;         // the warp's last query sees none of them
+        if (s0 >= t_warp + Shape::warp_rows) continue;  // the warp's last query sees none of them
 
         [[maybe_unused]] AttentionKept<I> kept;
         if constexpr (heads == Heads::any)
@@ -142,7 +142,7 @@ attention_tensor_forward_kernel(bf16* out, float* lse, const bf16* qkv, const in
         else tensor_weighted_rows<Tile>(sum, score, k + keys * HS);
     }
 
-    if constexpr (Shape::queries_leave) __syncthreads();       // all are done with the last keys
+    if constexpr (Shape::queries_leave) __syncthreads();  // all are done with the last keys
     // Divide, write. The lanes of a row add up their shares.
     of_rows<I>([&](int i, int half) {
         float& all = total[i][half];
@@ -152,8 +152,9 @@ attention_tensor_forward_kernel(bf16* out, float* lse, const bf16* qkv, const in
         if (threadIdx.x % 4 == 0 && t < at.T) lse[at.lse(b, h, t)] = top[i][half] * scale + logf(all);
     });
     const float share = heads == Heads::exact ? 1 : 1 - drop.p;
-    tensor_store<Tile>(out + at.out(b, t_warp, h), at.out_row(), at.T - t_warp, q + warp_row * HS, sum,
-                       [&](int i, int half) { return 1 / (total[i][half] * share); }, columns);
+    tensor_store<Tile>(
+        out + at.out(b, t_warp, h), at.out_row(), at.T - t_warp, q + warp_row * HS, sum,
+        [&](int i, int half) { return 1 / (total[i][half] * share); }, columns);
 }
 
 // Calls `then` with the instance of the kernels that does these heads; says whether there is one.
@@ -161,16 +162,16 @@ template <class Then>
 bool by_tensor_heads(int HS, const Dropout& drop, Then then) {
     const auto exact = [&](auto width) { return then(width, std::integral_constant<Heads, Heads::exact>{}), true; };
     const auto any = [&](auto width) { return then(width, std::integral_constant<Heads, Heads::any>{}), true; };
-    if (HS % 8 || HS > 256) return false;                      // rows are copied in 16-byte pieces
+    if (HS % 8 || HS > 256) return false;  // rows are copied in 16-byte pieces
     if (drop.p == 0) switch (HS) {
-        case 32: return exact(std::integral_constant<int, 32>{});
-        case 48: return exact(std::integral_constant<int, 48>{});
-        case 64: return exact(std::integral_constant<int, 64>{});
-        case 80: return exact(std::integral_constant<int, 80>{});
-        case 96: return exact(std::integral_constant<int, 96>{});
-        case 128: return exact(std::integral_constant<int, 128>{});
-        case 256: return exact(std::integral_constant<int, 256>{});
-    }
+            case 32: return exact(std::integral_constant<int, 32>{});
+            case 48: return exact(std::integral_constant<int, 48>{});
+            case 64: return exact(std::integral_constant<int, 64>{});
+            case 80: return exact(std::integral_constant<int, 80>{});
+            case 96: return exact(std::integral_constant<int, 96>{});
+            case 128: return exact(std::integral_constant<int, 128>{});
+            case 256: return exact(std::integral_constant<int, 256>{});
+        }
     if (HS <= 32) return any(std::integral_constant<int, 32>{});
     if (HS <= 64) return any(std::integral_constant<int, 64>{});
     if (HS <= 128) return any(std::integral_constant<int, 128>{});

@@ -15,13 +15,13 @@ struct AttentionTensorQuery {
     static constexpr int warp_rows = HS <= 128 ? 32 : 16, I = warp_rows / 16, rows = 128;
     static constexpr int threads = rows / warp_rows * warp_size, blocks = HS <= 128 ? 2 : 1;
     static constexpr int keys = HS < 128 || (HS == 128 && heads == Heads::exact) ? 32 : 16;
-    static constexpr int pairs = 2 * 2 * keys;                 // rows of keys and values
-    static constexpr bool keeps_queries = HS <= 80 || HS > 128, keeps_d_out = HS <= 64;        // in registers
-    static constexpr bool queries_leave = HS > 128;            // their place to d_out
-    static constexpr bool out_fits = pairs >= rows;            // where keys and values will be
-    static constexpr int first_d_out = queries_leave ? 0 : rows;                   // the row where they begin
-    static constexpr size_t statistics = (first_d_out + rows + pairs) * HS * sizeof(bf16),      // where they begin
-                            bytes = statistics + 2 * rows * sizeof(float);
+    static constexpr int pairs = 2 * 2 * keys;                                           // rows of keys and values
+    static constexpr bool keeps_queries = HS <= 80 || HS > 128, keeps_d_out = HS <= 64;  // in registers
+    static constexpr bool queries_leave = HS > 128;                                      // their place to d_out
+    static constexpr bool out_fits = pairs >= rows;               // where keys and values will be
+    static constexpr int first_d_out = queries_leave ? 0 : rows;  // the row where they begin
+    static constexpr size_t statistics = (first_d_out + rows + pairs) * HS * sizeof(bf16),  // where they begin
+        bytes = statistics + 2 * rows * sizeof(float);
     static_assert(blocks_by_shared(80, bytes) >= 1 && blocks_by_shared(90, bytes) >= blocks && bytes <= 99 << 10);
 };
 
@@ -29,7 +29,7 @@ struct AttentionTensorQuery {
 template <class Tile, class Out>
 __device__ float attention_tensor_delta(const bf16* d_o, Out out_vector) {
     float sum = 0;
-    #pragma unroll
+    UNROLL
     for (int v = 0; v < Tile::vectors; v++) {
         const Vec<8> x = load<8>(d_o + Tile::at(threadIdx.x, v)), y = out_vector(v);
         for (int i = 0; i < 8; i++) sum += x[i] * y[i];
@@ -39,8 +39,8 @@ __device__ float attention_tensor_delta(const bf16* d_o, Out out_vector) {
 
 template <int HS, Heads heads>
 __global__ void __launch_bounds__(AttentionTensorQuery<HS, heads>::threads, AttentionTensorQuery<HS, heads>::blocks)
-attention_tensor_query_kernel(bf16* d_qkv, float* delta, const bf16* d_out, const bf16* out, const float* lse,
-                              const bf16* qkv, const int* first, Dropout drop, AttentionHead at, float scale) {
+    attention_tensor_query_kernel(bf16* d_qkv, float* delta, const bf16* d_out, const bf16* out, const float* lse,
+                                  const bf16* qkv, const int* first, Dropout drop, AttentionHead at, float scale) {
     using Shape = AttentionTensorQuery<HS, heads>;
     using Tile = typename Shape::Tile;
     constexpr int I = Shape::I, rows = Shape::rows, keys = Shape::keys, threads = Shape::threads;
@@ -67,9 +67,9 @@ attention_tensor_query_kernel(bf16* d_qkv, float* delta, const bf16* d_out, cons
             Queries rows_of_q(q, warp_row);
             copy_async_commit();
             copy_async_wait<0>();
-            __syncthreads();                                   // they are here
+            __syncthreads();  // they are here
             rows_of_q.load();
-            __syncthreads();                                   // their place is free
+            __syncthreads();  // their place is free
             return rows_of_q;
         } else {
             return 0;
@@ -93,7 +93,7 @@ attention_tensor_query_kernel(bf16* d_qkv, float* delta, const bf16* d_out, cons
         row_lse[threadIdx.x] = inside ? lse[statistic] * log2_of_e : 0;
         if (inside) delta[statistic] = dot;
     }
-    __syncthreads();                                           // out is done with
+    __syncthreads();  // out is done with
 
     const int s_begin = first_key(t0) / keys * keys, latest = first_key(t_warp + Shape::warp_rows - 1);
     copy_pair(pairs, s_begin);
@@ -107,9 +107,9 @@ attention_tensor_query_kernel(bf16* d_qkv, float* delta, const bf16* d_out, cons
     for (int s0 = s_begin; s0 < t_end; s0 += keys, turn ^= 1) {
         const bf16* k = pairs + turn * 2 * keys * HS;
         copy_async_wait<0>();
-        __syncthreads();                                       // these keys are here; all are done with the last
+        __syncthreads();  // these keys are here; all are done with the last
         if (s0 + keys < t_end) copy_pair(pairs + (turn ^ 1) * 2 * keys * HS, s0 + keys);
-        if (s0 >= t_warp + Shape::warp_rows) continue;         // the warp's last query sees none of them
+        if (s0 >= t_warp + Shape::warp_rows) continue;  // the warp's last query sees none of them
 
         [[maybe_unused]] AttentionKept<I> kept;
         if constexpr (heads == Heads::any)
@@ -122,17 +122,18 @@ attention_tensor_query_kernel(bf16* d_qkv, float* delta, const bf16* d_out, cons
         of_rows<I>([&](int i, int half) {
             const int row = warp_row + 16 * i + 8 * half + g;
             const float log_sum = row_lse[row], dot = row_delta[row];
-            #pragma unroll
+            UNROLL
             for (int j = 0; j < keys / 8; j++)
                 for (int c = 2 * half; c < 2 * half + 2; c++)
-                    score[i][j][c] = exp2_approximate(score[i][j][c] * (scale * log2_of_e) - log_sum) *
-                                     (d_prob[i][j][c] - dot);
+                    score[i][j][c] =
+                        exp2_approximate(score[i][j][c] * (scale * log2_of_e) - log_sum) * (d_prob[i][j][c] - dot);
         });
         tensor_weighted_rows<Tile>(d_query, score, k);
     }
     const float factor = heads == Heads::exact ? scale : scale / (1 - drop.p);
-    tensor_store<Tile>(d_qkv + at.query(b, t_warp, h), at.row(), at.T - t_warp,
-                       q + warp_row * HS, d_query, [&](int, int) { return factor; }, columns);
+    tensor_store<Tile>(
+        d_qkv + at.query(b, t_warp, h), at.row(), at.T - t_warp, q + warp_row * HS, d_query,
+        [&](int, int) { return factor; }, columns);
 }
 
 template <int HS>
@@ -142,17 +143,17 @@ struct AttentionTensorKey {
     // registers, and their shared memory is reused for Q tiles.
     static constexpr bool keeps = HS > 64;
     static constexpr int I = keeps ? 1 : 2, warp_rows = 16 * I, keys = 4 * warp_rows, threads = 128, blocks = 2;
-    static constexpr int queries = 32, pair = 2 * queries * HS;                 // elements of queries and their d_outs
-    static constexpr int own = 2 * keys * HS, first_pair = keeps ? 0 : own;     // of keys and values
-    static constexpr size_t statistics = std::max(own, first_pair + 2 * pair) * sizeof(bf16),   // where they begin
-                            bytes = statistics + 2 * 2 * queries * sizeof(float);
+    static constexpr int queries = 32, pair = 2 * queries * HS;              // elements of queries and their d_outs
+    static constexpr int own = 2 * keys * HS, first_pair = keeps ? 0 : own;  // of keys and values
+    static constexpr size_t statistics = std::max(own, first_pair + 2 * pair) * sizeof(bf16),  // where they begin
+        bytes = statistics + 2 * 2 * queries * sizeof(float);
     static_assert(blocks_by_shared(80, bytes) >= blocks && blocks_by_shared(90, bytes) >= blocks && bytes <= 99 << 10);
 };
 
 // The first query after s that does not see key s. All lanes search together: each looks at one place, and the next
 // round is between two of them.
 __device__ inline int attention_last_reader(const int* first, const AttentionHead& at, int b, int s) {
-    int low = s, high = at.T;                                  // low sees it, high does not
+    int low = s, high = at.T;  // low sees it, high does not
     while (first && high - low > 1) {
         const int step = ceil_div(high - low, warp_size), t = low + step * int(threadIdx.x % warp_size);
         const int seeing = __popc(__ballot_sync(~0u, t < high && first[at.token(b, t)] <= s));
@@ -167,15 +168,16 @@ __device__ inline int attention_last_reader(const int* first, const AttentionHea
 template <int I, int J, class First>
 __device__ void attention_mask_keys(float (&score)[I][J][4], First first_key, int s0, int t0) {
     const int lane = threadIdx.x % warp_size, g = lane / 4, quad = lane % 4;
-    #pragma unroll
-    for (int j = 0; j < J; j++)
-        #pragma unroll
+    UNROLL
+    for (int j = 0; j < J; j++) {
+        UNROLL
         for (int c = 0; c < 2; c++) {
             const int t = t0 + 8 * j + 2 * quad + c, last = t - s0 - g, from = first_key(t) - s0 - g;
             of_rows<I>([&](int i, int half) {
                 if (16 * i + 8 * half > last || 16 * i + 8 * half < from) score[i][j][2 * half + c] = -INFINITY;
             });
         }
+    }
 }
 
 // Starts to copy queries from t0 on, their d_outs, and behind each other their lse and delta.
@@ -198,13 +200,13 @@ __device__ void attention_copy_queries(bf16* pair, float* statistics, const bf16
 
 template <int HS>
 __global__ void __launch_bounds__(AttentionTensorKey<HS>::threads, AttentionTensorKey<HS>::blocks)
-attention_tensor_key_kernel(bf16* d_qkv, const float* delta, const bf16* d_out, const float* lse, const bf16* qkv,
-                            const int* first, AttentionHead at, float scale) {
+    attention_tensor_key_kernel(bf16* d_qkv, const float* delta, const bf16* d_out, const float* lse, const bf16* qkv,
+                                const int* first, AttentionHead at, float scale) {
     using Shape = AttentionTensorKey<HS>;
     using Tile = typename Shape::Tile;
     constexpr int I = Shape::I, keys = Shape::keys, queries = Shape::queries, threads = Shape::threads;
-    bf16 *k = dynamic_shared<bf16>(), *v = k + keys * HS, *pairs = k + Shape::first_pair;   // queries, d_outs; twice
-    float* statistics = reinterpret_cast<float*>(reinterpret_cast<char*>(k) + Shape::statistics);   // lse, delta; twice
+    bf16 *k = dynamic_shared<bf16>(), *v = k + keys * HS, *pairs = k + Shape::first_pair;  // queries, d_outs; twice
+    float* statistics = reinterpret_cast<float*>(reinterpret_cast<char*>(k) + Shape::statistics);  // lse, delta; twice
     const int warp_row = threadIdx.x / warp_size * Shape::warp_rows, quad = threadIdx.x % 4;
     // The first keys have the most queries.
     const int s0 = blockIdx.x * keys, kv = blockIdx.y, b = blockIdx.z, group = at.NH / at.NKV, s_warp = s0 + warp_row;
@@ -223,9 +225,9 @@ attention_tensor_key_kernel(bf16* d_qkv, const float* delta, const bf16* d_out, 
     if constexpr (Shape::keeps) {
         copy_async_commit();
         copy_async_wait<0>();
-        __syncthreads();                                       // keys and values are here
+        __syncthreads();  // keys and values are here
         key.load(), value.load();
-        __syncthreads();                                       // their place is free
+        __syncthreads();  // their place is free
     }
     int h = kv * group, t0 = s0, turn = 0;
     copy_tile(h, t0, turn);
@@ -233,36 +235,38 @@ attention_tensor_key_kernel(bf16* d_qkv, const float* delta, const bf16* d_out, 
     for (int h_next, t_next; h < (kv + 1) * group; h = h_next, t0 = t_next, turn ^= 1) {
         const bf16 *q = pairs + turn * Shape::pair, *d_o = q + queries * HS;
         const float* row = statistics + turn * 2 * queries + 2 * quad;
-        const bool more = t0 + queries < t_end;                // of this head
+        const bool more = t0 + queries < t_end;  // of this head
         h_next = more ? h : h + 1, t_next = more ? t0 + queries : s0;
         copy_async_wait<0>();
-        __syncthreads();                                       // these queries are here; all are done with the last
+        __syncthreads();  // these queries are here; all are done with the last
         if (h_next < (kv + 1) * group) copy_tile(h_next, t_next, turn ^ 1);
-        if (t0 + queries <= s_warp) continue;                  // the last query sees none of the warp's keys
+        if (t0 + queries <= s_warp) continue;  // the last query sees none of the warp's keys
 
         // Probabilities. Queries beyond T are zeros, as are their d_out, lse and delta: they add nothing.
         float prob[I][queries / 8][4], d_score[I][queries / 8][4];
         tensor_dots(prob, key, q);
         if (t0 < s_warp + Shape::warp_rows - 1 || t0 + queries > t_missing)
             attention_mask_keys(prob, first_key, s_warp, t0);
-        #pragma unroll
-        for (int j = 0; j < queries / 8; j++) for (int c = 0; c < 4; c++) {
-            const float log_sum = row[8 * j + c % 2] * log2_of_e;
-            for (int i = 0; i < I; i++)
-                prob[i][j][c] = exp2_approximate(prob[i][j][c] * (scale * log2_of_e) - log_sum);
-        }
+        UNROLL
+        for (int j = 0; j < queries / 8; j++)
+            for (int c = 0; c < 4; c++) {
+                const float log_sum = row[8 * j + c % 2] * log2_of_e;
+                for (int i = 0; i < I; i++)
+                    prob[i][j][c] = exp2_approximate(prob[i][j][c] * (scale * log2_of_e) - log_sum);
+            }
         tensor_weighted_rows<Tile>(d_value, prob, d_o);
 
         // Gradients of the scores, but for the scale.
         tensor_dots(d_score, value, d_o);
-        #pragma unroll
-        for (int j = 0; j < queries / 8; j++) for (int c = 0; c < 4; c++) {
-            const float dot = row[queries + 8 * j + c % 2];
-            for (int i = 0; i < I; i++) d_score[i][j][c] = prob[i][j][c] * (d_score[i][j][c] - dot);
-        }
+        UNROLL
+        for (int j = 0; j < queries / 8; j++)
+            for (int c = 0; c < 4; c++) {
+                const float dot = row[queries + 8 * j + c % 2];
+                for (int i = 0; i < I; i++) d_score[i][j][c] = prob[i][j][c] * (d_score[i][j][c] - dot);
+            }
         tensor_weighted_rows<Tile>(d_key, d_score, q);
     }
-    if constexpr (Shape::keeps) __syncthreads();               // all are done with the last queries
+    if constexpr (Shape::keeps) __syncthreads();  // all are done with the last queries
     bf16* to = d_qkv + at.key(b, kv) + size_t(s_warp) * at.row();
     tensor_store<Tile>(to, at.row(), at.T - s_warp, k + warp_row * HS, d_key, [&](int, int) { return scale; });
     tensor_store<Tile>(to + at.NKV * HS, at.row(), at.T - s_warp, v + warp_row * HS, d_value,
@@ -287,19 +291,19 @@ struct AttentionTensorPaired {
 
 template <int HS, Heads heads>
 __global__ void __launch_bounds__(AttentionTensorPaired<HS>::threads, AttentionTensorPaired<HS>::blocks)
-attention_tensor_paired_key_kernel(bf16* d_qkv, const float* delta, const bf16* d_out, const float* lse,
-                                   const bf16* qkv, const int* first, Dropout drop, AttentionHead at, float scale) {
+    attention_tensor_paired_key_kernel(bf16* d_qkv, const float* delta, const bf16* d_out, const float* lse,
+                                       const bf16* qkv, const int* first, Dropout drop, AttentionHead at, float scale) {
     using Shape = AttentionTensorPaired<HS>;
     using Tile = typename Shape::Tile;
     constexpr int I = Shape::I, J = Shape::J, keys = Shape::keys, queries = Shape::queries, threads = Shape::threads;
     char* const shared = dynamic_shared<char>();
-    bf16* pairs = reinterpret_cast<bf16*>(shared);                               // queries, d_outs; twice
-    float* statistics = reinterpret_cast<float*>(shared + Shape::statistics);    // lse, delta; twice
+    bf16* pairs = reinterpret_cast<bf16*>(shared);                             // queries, d_outs; twice
+    float* statistics = reinterpret_cast<float*>(shared + Shape::statistics);  // lse, delta; twice
     const int warp = threadIdx.x / warp_size, couple = warp / 2, quad = threadIdx.x % 4;
     // A scheduler has warps w and w + 4: one of each kind, as only the one of values has to do with dropout.
-    const bool of_values = (warp + warp / 4) % 2;                                // or of keys
+    const bool of_values = (warp + warp / 4) % 2;  // or of keys
     const int warp_row = couple * Shape::warp_rows, columns = heads == Heads::exact ? HS : at.HS;
-    bf16* own = pairs + of_values * keys * HS + warp_row * HS;                   // the warp's rows, at first and last
+    bf16* own = pairs + of_values * keys * HS + warp_row * HS;  // the warp's rows, at first and last
     float4* exchange = reinterpret_cast<float4*>(shared + Shape::exchange) + threadIdx.x % warp_size;
     const auto place = [&](int of_warp) { return exchange + of_warp * I * J * warp_size; };
     // The first keys have the most queries.
@@ -318,23 +322,23 @@ attention_tensor_paired_key_kernel(bf16* d_qkv, const float* delta, const bf16* 
     tensor_copy<Tile, keys, threads>(pairs + keys * HS, key + at.NKV * columns, at.row(), at.T - s0, columns);
     copy_async_commit();
     copy_async_wait<0>();
-    __syncthreads();                                           // keys and values are here
+    __syncthreads();  // keys and values are here
     TensorRows<Tile, I, true> own_rows(own, 0);
     own_rows.load();
-    __syncthreads();                                           // their place is free
+    __syncthreads();  // their place is free
 
     int h = kv * group, t0 = s0, turn = 0;
     copy_tile(h, t0, turn);
     float sum[I][HS / 8][4] = {};
     for (int h_next, t_next; h < (kv + 1) * group; h = h_next, t0 = t_next, turn ^= 1) {
-        const bf16* other_rows = pairs + turn * Shape::pair + of_values * queries * HS;      // queries or d_outs
+        const bf16* other_rows = pairs + turn * Shape::pair + of_values * queries * HS;  // queries or d_outs
         const float* row = statistics + turn * 2 * queries + 2 * quad;
-        const bool more = t0 + queries < t_end;                // of this head
+        const bool more = t0 + queries < t_end;  // of this head
         h_next = more ? h : h + 1, t_next = more ? t0 + queries : s0;
         copy_async_wait<0>();
-        __syncthreads();                                       // these queries are here; all are done with the last
+        __syncthreads();  // these queries are here; all are done with the last
         if (h_next < (kv + 1) * group) copy_tile(h_next, t_next, turn ^ 1);
-        if (t0 + queries <= s_warp) continue;                  // the last query sees none of the warp's keys
+        if (t0 + queries <= s_warp) continue;  // the last query sees none of the warp's keys
 
         // Probabilities, of which values get the kept ones, or d_prob, of which the others are zeros. Queries beyond T
         // are zeros, as are their d_out, lse and delta: they add nothing.
@@ -348,37 +352,42 @@ attention_tensor_paired_key_kernel(bf16* d_qkv, const float* delta, const bf16* 
         if (!of_values) {
             if (t0 < s_warp + Shape::warp_rows - 1 || t0 + queries > t_missing)
                 attention_mask_keys(x, first_key, s_warp, t0);
-            #pragma unroll
-            for (int j = 0; j < J; j++) for (int c = 0; c < 4; c++) {
-                const float log_sum = row[8 * j + c % 2] * log2_of_e;
-                for (int i = 0; i < I; i++) x[i][j][c] = exp2_approximate(x[i][j][c] * (scale * log2_of_e) - log_sum);
-            }
+            UNROLL
+            for (int j = 0; j < J; j++)
+                for (int c = 0; c < 4; c++) {
+                    const float log_sum = row[8 * j + c % 2] * log2_of_e;
+                    for (int i = 0; i < I; i++)
+                        x[i][j][c] = exp2_approximate(x[i][j][c] * (scale * log2_of_e) - log_sum);
+                }
         } else if constexpr (heads == Heads::any) {
             kept.of(x);
         }
-        #pragma unroll
-        for (int i = 0; i < I; i++) for (int j = 0; j < J; j++)
-            place(warp)[(i * J + j) * warp_size] = float4{x[i][j][0], x[i][j][1], x[i][j][2], x[i][j][3]};
-        named_barrier_sync(1 + couple, 2 * warp_size);         // the other warp's are there
+        UNROLL
+        for (int i = 0; i < I; i++)
+            for (int j = 0; j < J; j++)
+                place(warp)[(i * J + j) * warp_size] = float4{x[i][j][0], x[i][j][1], x[i][j][2], x[i][j][3]};
+        named_barrier_sync(1 + couple, 2 * warp_size);  // the other warp's are there
 
         // Gradients of the scores, but for the scale; or probabilities.
-        #pragma unroll
-        for (int i = 0; i < I; i++) for (int j = 0; j < J; j++) {
-            const float4 other = place(warp ^ 1)[(i * J + j) * warp_size];
-            const float y[4] = {other.x, other.y, other.z, other.w};
-            for (int c = 0; c < 4; c++) {
-                const float dot = row[queries + 8 * j + c % 2] * (heads == Heads::exact ? 1 : 1 - drop.p);
-                x[i][j][c] = of_values ? y[c] : x[i][j][c] * (y[c] - dot);
+        UNROLL
+        for (int i = 0; i < I; i++)
+            for (int j = 0; j < J; j++) {
+                const float4 other = place(warp ^ 1)[(i * J + j) * warp_size];
+                const float y[4] = {other.x, other.y, other.z, other.w};
+                for (int c = 0; c < 4; c++) {
+                    const float dot = row[queries + 8 * j + c % 2] * (heads == Heads::exact ? 1 : 1 - drop.p);
+                    x[i][j][c] = of_values ? y[c] : x[i][j][c] * (y[c] - dot);
+                }
             }
-        }
         if constexpr (heads == Heads::any) tensor_weighted_rows<Tile>(sum, x, other_rows, kept);
         else tensor_weighted_rows<Tile>(sum, x, other_rows);
     }
-    __syncthreads();                                           // all are done with the last queries
+    __syncthreads();  // all are done with the last queries
     const float kept_factor = heads == Heads::exact ? 1 : 1 / (1 - drop.p);
     const float factor = of_values ? kept_factor : scale * kept_factor;
     bf16* to = d_qkv + (of_values ? at.value(b, kv) : at.key(b, kv)) + size_t(s_warp) * at.row();
-    tensor_store<Tile>(to, at.row(), at.T - s_warp, own, sum, [&](int, int) { return factor; }, columns);
+    tensor_store<Tile>(
+        to, at.row(), at.T - s_warp, own, sum, [&](int, int) { return factor; }, columns);
 }
 
 // False, and nothing is done, for head sizes that are no multiples of 8.

@@ -12,7 +12,7 @@
 #include "host/reference/cross_entropy.h"
 #include "softmax.cuh"
 
-constexpr int cross_entropy_block = 512;           // threads at most, of a row
+constexpr int cross_entropy_block = 512;  // threads at most, of a row
 
 // Threads for a row of P columns: no more than there are vectors of W.
 inline int cross_entropy_threads(int P, int W, int most) { return std::min(round_up(ceil_div(P, W), warp_size), most); }
@@ -35,9 +35,11 @@ template <int W>
 __device__ Vec<W> cross_entropy_gradient(Vec<W> x, int v, float lse, int target, float scale, int V) {
     for (int i = 0; i < W; i++) x[i] = scale * exp_approximate(x[i] - lse);
     if (v <= target && target < v + W)
-        for (int i = 0; i < W; i++) if (v + i == target) x[i] -= scale;
+        for (int i = 0; i < W; i++)
+            if (v + i == target) x[i] -= scale;
     if (v + W > V)
-        for (int i = 0; i < W; i++) if (v + i >= V) x[i] = 0;
+        for (int i = 0; i < W; i++)
+            if (v + i >= V) x[i] = 0;
     return x;
 }
 
@@ -56,7 +58,8 @@ template <class T>
 void cross_entropy_forward(float* loss, float* lse, const T* logits, const int* target, int N, int V, int P,
                            Gpu<T> on) {
     by_width(P, {logits}, [&](auto W) {
-        launch(cross_entropy_forward_kernel<W, T>, N, cross_entropy_threads(P, W, cross_entropy_block), 0, on, loss, lse, logits, target, V, P);
+        launch(cross_entropy_forward_kernel<W, T>, N, cross_entropy_threads(P, W, cross_entropy_block), 0, on, loss,
+               lse, logits, target, V, P);
     });
 }
 
@@ -64,7 +67,7 @@ template <class T>
 void cross_entropy_backward(T* d_logits, const float* d_loss, const T* logits, const float* lse, const int* target,
                             int N, int V, int P, Gpu<T> on) {
     by_width(P, {d_logits, logits}, [&](auto W) {
-        launch(cross_entropy_backward_kernel<W, T>, N, cross_entropy_threads(P, W, cross_entropy_block), 0, on, d_logits, d_loss, logits, lse,
-               target, V, P);
+        launch(cross_entropy_backward_kernel<W, T>, N, cross_entropy_threads(P, W, cross_entropy_block), 0, on,
+               d_logits, d_loss, logits, lse, target, V, P);
     });
 }

@@ -7,10 +7,10 @@
 // writes: GPT-2's whole row in bf16 takes 100 KB. What does not fit is read twice. Rows go from last to first: the
 // product that follows starts at the first, and finds it in the cache.
 #pragma once
-#include "host/reference/cross_entropy_fused.h"
 #include "cross_entropy.cuh"
+#include "host/reference/cross_entropy_fused.h"
 
-constexpr int cross_entropy_fused_block = 768;      // two of them fit every multiprocessor since sm_80
+constexpr int cross_entropy_fused_block = 768;  // two of them fit every multiprocessor since sm_80
 
 // Starts to copy the vectors first, first + step, ... below `end`.
 template <int W, class T>
@@ -32,7 +32,7 @@ __global__ void __launch_bounds__(cross_entropy_fused_block)
     T* row = dynamic_shared<T>();
     const size_t n = gridDim.x - 1 - blockIdx.x;
     T* x = logits + n * P;
-    const int rest = first + round_up(std::max(kept - first, 0), step);            // what does not fit begins here
+    const int rest = first + round_up(std::max(kept - first, 0), step);  // what does not fit begins here
 
     SoftmaxSum mine;
     cross_entropy_copy<W>(row, x, first, std::min(second_half, kept), step);
@@ -44,7 +44,7 @@ __global__ void __launch_bounds__(cross_entropy_fused_block)
         mine.add(v < kept ? load<W>(row + v) : load<W>(x + v), V - v);
     }
     const int wanted = target[n];
-    const float at_target = wanted == ignored_target ? 0 : float(x[wanted]);       // before anyone overwrites it
+    const float at_target = wanted == ignored_target ? 0 : float(x[wanted]);  // before anyone overwrites it
     const SoftmaxSum sum = softmax_block_sum(mine);
     const float log_sum = sum.max + logf(sum.sum);
     if (threadIdx.x == 0) {

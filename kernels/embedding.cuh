@@ -43,7 +43,7 @@ __global__ void embedding_chunk_kernel(float* d_table, float* heads, const T* d_
     int i = chunk * embedding_chunk;
     if (i >= N || c >= C) return;
     int current = row[order[i]];
-    bool head = i > 0 && row[order[i - 1]] == current;         // the run began before this chunk
+    bool head = i > 0 && row[order[i - 1]] == current;  // the run began before this chunk
     Vec<W> sum = {};
     const auto flush = [&] {
         if (head) store<W>(heads + size_t(chunk) * C + c, sum);
@@ -72,8 +72,8 @@ __global__ void embedding_heads_kernel(float* d_table, const float* heads, const
     if (chunk == 0 || begin >= N || c >= C) return;
     const int current = row[order[begin]];
     const auto comes_from = [&](int i) { return row[order[i - 1]] == current; };
-    if (!comes_from(begin)) return;                                                      // no head
-    if (chunk > 1 && comes_from(begin - embedding_chunk)) return;                        // an earlier chunk's run
+    if (!comes_from(begin)) return;                                // no head
+    if (chunk > 1 && comes_from(begin - embedding_chunk)) return;  // an earlier chunk's run
     Vec<W> sum = {};
     for (int i = begin; i < N && row[order[i]] == current; i += embedding_chunk) {
         const Vec<W> x = load<W>(heads + size_t(i / embedding_chunk) * C + c);
@@ -86,8 +86,8 @@ template <class T>
 void embedding_forward(T* out, const int* token, const int* position, const T* wte, const T* wpe, int N, int C,
                        Gpu<T> on) {
     by_width(C, {out, wte, wpe}, [&](auto W) {
-        launch(embedding_forward_kernel<W, T>, ceil_div(N, embedding_warps), dim3(warp_size, embedding_warps), 0,
-               on, out, token, position, wte, wpe, N, C);
+        launch(embedding_forward_kernel<W, T>, ceil_div(N, embedding_warps), dim3(warp_size, embedding_warps), 0, on,
+               out, token, position, wte, wpe, N, C);
     });
 }
 

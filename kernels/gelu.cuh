@@ -14,10 +14,10 @@ __device__ inline float gelu_2u(float x) {
 
 __device__ inline float gelu_of(float x) { return x * sigmoid_of(gelu_2u(x)); }
 __device__ inline float gelu_slope(float x) {
-    x = x < -9 ? -9 : x;                                       // below, it is less than 1e-26, and exp may overflow
+    x = x < -9 ? -9 : x;  // below, it is less than 1e-26, and exp may overflow
     const float e = exp_approximate(-gelu_2u(x)), s = reciprocal_approximate(1 + e);
     const float d_2u = float(2 * gelu_scale) + float(6 * gelu_scale * gelu_cubic) * (x * x);
-    return s + x * s * (e * s) * d_2u;                         // e s = 1 - s
+    return s + x * s * (e * s) * d_2u;  // e s = 1 - s
 }
 
 template <int W, class T>

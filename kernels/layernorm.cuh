@@ -18,10 +18,12 @@ template <int W, int K, class T>
 __device__ void layernorm_row(T* out, float* mean, float* rstd, Vec<W> (&x)[K], const Raw<W, T> (&weight)[K],
                               const Raw<W, T> (&bias)[K], float eps, int C) {
     float sum = 0, squares = 0;
-    for (int k = 0; k < K; k++) for (int i = 0; i < W; i++) sum += x[k][i];
+    for (int k = 0; k < K; k++)
+        for (int i = 0; i < W; i++) sum += x[k][i];
     const float centre = row_sum(sum) / C;
     for (int k = 0; k < K; k++)
-        if (row_channel<W>(k) < C) for (int i = 0; i < W; i++) x[k][i] -= centre, squares += x[k][i] * x[k][i];
+        if (row_channel<W>(k) < C)
+            for (int i = 0; i < W; i++) x[k][i] -= centre, squares += x[k][i] * x[k][i];
     const float scale = rsqrtf(row_sum(squares) / C + eps);
     if (threadIdx.x == 0) *mean = centre, *rstd = scale;
 
@@ -34,10 +36,10 @@ __device__ void layernorm_row(T* out, float* mean, float* rstd, Vec<W> (&x)[K], 
 
 template <int W, int K, class T>
 __global__ void __launch_bounds__(row_threads)
-layernorm_forward_kernel(T* out, float* mean, float* rstd, const T* inp, const T* weight, const T* bias, float eps,
-                                         int N, int C) {
+    layernorm_forward_kernel(T* out, float* mean, float* rstd, const T* inp, const T* weight, const T* bias, float eps,
+                             int N, int C) {
     const int n = blockIdx.x * blockDim.y + threadIdx.y;
-    if (n >= N) return;                                        // the whole team
+    if (n >= N) return;  // the whole team
     Raw<W, T> inp_row[K], w[K], b[K];
     load_row(inp_row, inp + size_t(n) * C, C);
     load_row(w, weight, C);
@@ -51,8 +53,8 @@ layernorm_forward_kernel(T* out, float* mean, float* rstd, const T* inp, const T
 // partial (2, gridDim.x, C). No atomics: same inputs, same GPU, same bits.
 template <int W, int K, class T>
 __global__ void __launch_bounds__(row_threads)
-layernorm_backward_kernel(T* d_inp, float* partial, const T* d_out, const T* inp, const T* weight,
-                                          const float* mean, const float* rstd, int N, int C) {
+    layernorm_backward_kernel(T* d_inp, float* partial, const T* d_out, const T* inp, const T* weight,
+                              const float* mean, const float* rstd, int N, int C) {
     Vec<W> d_weight[K] = {}, d_bias[K] = {};
     for (int n = blockIdx.x * blockDim.y + threadIdx.y; n < N; n += gridDim.x * blockDim.y) {
         const size_t row = size_t(n) * C;
@@ -111,8 +113,7 @@ void layernorm_backward(T* d_inp, float* d_weight, float* d_bias, const T* d_out
         const size_t shared = row_shared(block, C);
         const int blocks = row_blocks(kernel, N, block, shared, on);
         float* partial = on.template scratch<float>(2 * size_t(blocks) * C);
-        launch(kernel, blocks, block, shared, on, d_inp, partial, d_out, inp,
-               weight, mean, rstd, N, C);
+        launch(kernel, blocks, block, shared, on, d_inp, partial, d_out, inp, weight, mean, rstd, N, C);
         column_sum(d_weight, partial, blocks, C, on);
         if (d_bias) column_sum(d_bias, partial + size_t(blocks) * C, blocks, C, on);
     });

@@ -33,13 +33,13 @@ __device__ void linear_load(float* tile, const LinearOperand<T, along>& x, int f
             along == Along::k ? size_t(first + outer) * x.ld + k0 + k : size_t(k0 + k) * x.ld + first + outer;
         const Vec<W> part = inside ? load<W>(x.data + at) : Vec<W>{};
         if constexpr (along == Along::outer) store<W>(tile + linear_at(k, outer), part);
-        else for (int i = 0; i < W; i++) tile[linear_at(k + i, outer)] = part[i];
+        else
+            for (int i = 0; i < W; i++) tile[linear_at(k + i, outer)] = part[i];
     }
 }
 
 template <int W, class A, class B, class Out, class T>
-__global__ void __launch_bounds__(linear_block)
-linear_kernel(Out* c, A a, B b, const T* bias, Into into, int K) {
+__global__ void __launch_bounds__(linear_block) linear_kernel(Out* c, A a, B b, const T* bias, Into into, int K) {
     __shared__ __align__(16) float a_tile[linear_k * linear_tile], b_tile[linear_k * linear_tile];
     const int M = a.outers, N = b.outers, across = ceil_div(N, linear_tile);
     const int m0 = blockIdx.x / across * linear_tile, n0 = blockIdx.x % across * linear_tile;
@@ -48,15 +48,16 @@ linear_kernel(Out* c, A a, B b, const T* bias, Into into, int K) {
 
     Vec<linear_columns> sum[linear_rows] = {};
     for (int k0 = 0; k0 < K; k0 += linear_k) {
-        __syncthreads();                                       // the last step's readers are done
+        __syncthreads();  // the last step's readers are done
         linear_load<W>(a_tile, a, m0, k0, K);
         linear_load<W>(b_tile, b, n0, k0, K);
         __syncthreads();
-        #pragma unroll 8
+#pragma unroll 8
         for (int k = 0; k < linear_k; k++) {
             const Vec<linear_rows> x = load<linear_rows>(a_tile + linear_at(k, row));
             const Vec<linear_columns> y = load<linear_columns>(b_tile + linear_at(k, column));
-            for (int i = 0; i < linear_rows; i++) for (int j = 0; j < linear_columns; j++) sum[i][j] += x[i] * y[j];
+            for (int i = 0; i < linear_rows; i++)
+                for (int j = 0; j < linear_columns; j++) sum[i][j] += x[i] * y[j];
         }
     }
 
@@ -88,14 +89,15 @@ __global__ void linear_bias_kernel(float* partial, const T* d_out, int N, int OC
     __shared__ __align__(16) float sums[linear_bias_rows][warp_size * W];
     const int o = (blockIdx.x * warp_size + threadIdx.x) * W;
     Vec<W> sum = {};
-    constexpr int ahead = 4;                                   // rows on their way at once
+    constexpr int ahead = 4;  // rows on their way at once
     const int step = gridDim.y * linear_bias_rows;
     for (int n = blockIdx.y * linear_bias_rows + threadIdx.y; n < N && o < OC; n += ahead * step) {
         Vec<W> x[ahead];
-        #pragma unroll
+        UNROLL
         for (int u = 0; u < ahead; u++)
             x[u] = n + u * step < N ? load<W>(d_out + size_t(n + u * step) * OC + o) : Vec<W>{};
-        for (int u = 0; u < ahead; u++) for (int i = 0; i < W; i++) sum[i] += x[u][i];
+        for (int u = 0; u < ahead; u++)
+            for (int i = 0; i < W; i++) sum[i] += x[u][i];
     }
     store<W>(&sums[threadIdx.y][threadIdx.x * W], sum);
     __syncthreads();
@@ -110,7 +112,8 @@ void linear_bias(float* d_bias, const T* d_out, int N, int OC, const Gpu<T>& on)
     const auto kernel = linear_bias_kernel<W, T>;
     const dim3 block(warp_size, linear_bias_rows);
     const int across = ceil_div(OC, warp_size * W),
-              down = std::max(1, std::min(resident_blocks(kernel, block, 0, on) / across, ceil_div(N, linear_bias_rows)));
+              down =
+                  std::max(1, std::min(resident_blocks(kernel, block, 0, on) / across, ceil_div(N, linear_bias_rows)));
     float* partial = on.template scratch<float>(size_t(down) * OC);
     launch(kernel, dim3(across, down), block, 0, on, partial, d_out, N, OC);
     column_sum(d_bias, partial, down, OC, on);
@@ -121,8 +124,10 @@ inline bool linear_fits(int C, int OC, Pointers pointers) {
     return C % 8 == 0 && OC % 8 == 0 && std::all_of(pointers.begin(), pointers.end(), aligned);
 }
 
-template <class T> using AlongK = LinearOperand<T, Along::k>;
-template <class T> using Across = LinearOperand<T, Along::outer>;
+template <class T>
+using AlongK = LinearOperand<T, Along::k>;
+template <class T>
+using Across = LinearOperand<T, Along::outer>;
 
 template <class T>
 void linear_forward(T* out, const T* inp, const T* weight, const T* bias, int N, int C, int OC, Gpu<T> on) {
@@ -146,9 +151,8 @@ void linear_backward_input(T* d_inp, const T* d_out, const T* weight, int N, int
         if constexpr (std::is_same_v<T, bf16>)
             if (on.trusts(Kernels::linear_tensor)) return linear_tensor(LinearGradient{d_inp, C}, a, b, OC, on);
     }
-    by_width(std::gcd(C, OC), {d_inp, d_out, weight}, [&](auto W) {
-        linear_product<W>(d_inp, a, b, static_cast<const T*>(nullptr), Into::assign, OC, on);
-    });
+    by_width(std::gcd(C, OC), {d_inp, d_out, weight},
+             [&](auto W) { linear_product<W>(d_inp, a, b, static_cast<const T*>(nullptr), Into::assign, OC, on); });
 }
 
 // d_bias may be null.
@@ -162,9 +166,8 @@ void linear_backward_weight(float* d_weight, float* d_bias, const T* d_out, cons
             if constexpr (std::is_same_v<T, bf16>)
                 if (on.trusts(Kernels::linear_tensor)) return linear_tensor_sum(d_weight, a, b, N, on);
         }
-        by_width(std::gcd(C, OC), {d_weight, d_out, inp}, [&](auto W) {
-            linear_product<W>(d_weight, a, b, static_cast<const T*>(nullptr), on.into, N, on);
-        });
+        by_width(std::gcd(C, OC), {d_weight, d_out, inp},
+                 [&](auto W) { linear_product<W>(d_weight, a, b, static_cast<const T*>(nullptr), on.into, N, on); });
     };
     product();
     if (d_bias) by_width(OC, {d_out}, [&](auto W) { linear_bias<W>(d_bias, d_out, N, OC, on); });

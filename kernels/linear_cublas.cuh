@@ -25,7 +25,7 @@ struct LinearThen {
     Into into = Into::assign;
 };
 
-constexpr size_t cublas_workspace = size_t(32) << 20;          // what cuBLAS's documentation advises for Hopper
+constexpr size_t cublas_workspace = size_t(32) << 20;  // what cuBLAS's documentation advises for Hopper
 
 // True if it is done, false if cuBLASLt refuses to do it.
 inline bool cublas_accepts(const CublasLt& lt, CublasStatus status, const char* call) {
@@ -53,14 +53,15 @@ private:
 
 // A product of a shape as cuBLASLt describes it, and, once it is known, how it is done. Without proposals it is refused.
 class CublasPlan {
-    template <class Handle> using Owner = std::unique_ptr<std::remove_pointer_t<Handle>, CublasStatus (*)(Handle)>;
+    template <class Handle>
+    using Owner = std::unique_ptr<std::remove_pointer_t<Handle>, CublasStatus (*)(Handle)>;
     const CublasLt& lt;
     Owner<CublasProduct> product{nullptr, lt.product_destroy};
     Owner<CublasLayout> a{nullptr, lt.layout_destroy}, b{nullptr, lt.layout_destroy}, c{nullptr, lt.layout_destroy};
 
 public:
-    bool described = false;                                    // else cuBLASLt refused some of it
-    std::vector<CublasAlgorithm> algorithms;                   // the first is taken; the others where that one fails
+    bool described = false;                   // else cuBLASLt refused some of it
+    std::vector<CublasAlgorithm> algorithms;  // the first is taken; the others where that one fails
 
     CublasPlan(const CublasLt& lt, const CublasShape& p) : lt(lt) {
         // cuBLASLt's A is b as columns of k (to be transposed if b lies along k); its B is a.
@@ -71,7 +72,7 @@ public:
             const bool done = CUBLAS(layout_create(&made, type, uint64_t(rows), uint64_t(columns), rows));
             return owner.reset(made), done;
         };
-        CublasProduct made = nullptr;                          // fp32 stays fp32: no TF32
+        CublasProduct made = nullptr;  // fp32 stays fp32: no TF32
         const bool created = CUBLAS(product_create(&made, cublas_compute_fp32, CublasType::fp32));
         product.reset(made);
         described = created && set(CublasSetting::op_a, op(p.b == Along::k)) &&
@@ -80,10 +81,12 @@ public:
                     layout(b, p.storage, p.K, p.M, p.a == Along::outer) && layout(c, p.out, p.N, p.M, false);
     }
 
-    template <class Value> bool set(CublasSetting what, const Value& value) {
+    template <class Value>
+    bool set(CublasSetting what, const Value& value) {
         return CUBLAS(product_set(product.get(), what, &value, sizeof value));
     }
-    template <class T> bool set(const LinearThen<T>& then, int N) {
+    template <class T>
+    bool set(const LinearThen<T>& then, int N) {
         const T* aux = then.slope_of ? then.slope_of : then.before;
         return (!then.bias || set(CublasSetting::bias, then.bias)) &&
                (!aux || (set(CublasSetting::aux, aux) && set(CublasSetting::aux_ld, int64_t(N))));
@@ -106,14 +109,16 @@ public:
             return CUBLAS(preference_set(wish.get(), what, &value, sizeof value));
         };
         constexpr uint32_t alignment = 16;
-        if (!set(CublasWish::workspace, cublas_workspace) || !set(CublasWish::reduction_schemes, cublas_reduce_in_fp32)) return;
-        for (CublasWish what : {CublasWish::alignment_a, CublasWish::alignment_b, CublasWish::alignment_c,
-                                CublasWish::alignment_d})
+        if (!set(CublasWish::workspace, cublas_workspace) || !set(CublasWish::reduction_schemes, cublas_reduce_in_fp32))
+            return;
+        for (CublasWish what :
+             {CublasWish::alignment_a, CublasWish::alignment_b, CublasWish::alignment_c, CublasWish::alignment_d})
             if (!set(what, alignment)) return;
         std::array<CublasProposal, 8> all{};
         int count = 0;
         if (!CUBLAS(propose(handle, product.get(), a.get(), b.get(), c.get(), c.get(), wish.get(), int(all.size()),
-                            all.data(), &count))) return;
+                            all.data(), &count)))
+            return;
         for (int i = 0; i < count; i++)
             if (all[i].status == CublasStatus::success) algorithms.push_back(all[i].algorithm);
     }
@@ -128,7 +133,8 @@ public:
     CublasHandle handle = nullptr;
 
     explicit CublasPlans(const CublasLt& lt) : lt(lt) {
-        if (!CUBLAS(create(&handle))) throw Error(Exit::device, "cuBLAS", "it refuses this GPU", "--gemm native does without it");
+        if (!CUBLAS(create(&handle)))
+            throw Error(Exit::device, "cuBLAS", "it refuses this GPU", "--gemm native does without it");
     }
     CublasPlans(const CublasPlans&) = delete;
     ~CublasPlans() { lt.destroy(handle); }
@@ -154,7 +160,7 @@ void choose_algorithm(std::vector<CublasAlgorithm>& all, size_t c, size_t a, siz
         return run(algorithm, out, trial.a, trial.b) == CublasStatus::success;
     };
     std::vector<CublasAlgorithm> working;
-    std::vector<float> least;                                  // seconds; infinite: of other bits
+    std::vector<float> least;  // seconds; infinite: of other bits
     for (const CublasAlgorithm& algorithm : all) {
         Out* const out = working.empty() ? trial.want : trial.got;
         trial.clear(out);
@@ -164,8 +170,7 @@ void choose_algorithm(std::vector<CublasAlgorithm>& all, size_t c, size_t a, siz
     }
     // There and back: what slows the GPU down for a while, its clock among it, is not one algorithm's fault.
     const auto time = [&](size_t i) {
-        if (least[i] < INFINITY)
-            least[i] = std::min(least[i], seconds_of([&] { once(working[i], trial.got); }, on));
+        if (least[i] < INFINITY) least[i] = std::min(least[i], seconds_of([&] { once(working[i], trial.got); }, on));
     };
     for (size_t i = 0; i < working.size(); i++) time(i);
     for (size_t i = working.size(); i-- > 0;) time(i);
@@ -173,7 +178,8 @@ void choose_algorithm(std::vector<CublasAlgorithm>& all, size_t c, size_t a, siz
     all = std::move(working);
 }
 
-template <class T> const CublasLt* cublas_of(const Gpu<T>& on) {
+template <class T>
+const CublasLt* cublas_of(const Gpu<T>& on) {
     if (on.gemm == Gemm::native) return nullptr;
     return on.cublas ? on.cublas : installed_cublas().table.get();
 }
@@ -184,7 +190,7 @@ bool linear_cublas(Out* c, const A& a, const B& b, int K, const LinearThen<T>& t
     const CublasLt* lt = cublas_of(on);
     if (!lt) return false;
     if constexpr (A::along == Along::k && B::along == Along::k)
-        if (a.outers <= linear_few) return false;              // linear_few.cuh gives a row the same bits in any batch
+        if (a.outers <= linear_few) return false;  // linear_few.cuh gives a row the same bits in any batch
     constexpr auto type = [](auto* p) {
         return std::is_same_v<decltype(p), float*> ? CublasType::fp32 : CublasType::bf16;
     };
@@ -201,10 +207,12 @@ bool linear_cublas(Out* c, const A& a, const B& b, int K, const LinearThen<T>& t
         if (!made.set(then, N)) return;
         made.propose(plans.handle);
         if (made.algorithms.size() > 1 && linear_worth_timing(M, N, K, on))
-            choose_algorithm<Out>(made.algorithms, size_t(M) * N, size_t(M) * K, size_t(N) * K,
-                                  [&](const CublasAlgorithm& algorithm, Out* out, const T* x, const T* y) {
-                return made.multiply(plans.handle, algorithm, out, x, y, then.into, workspace, on.stream);
-            }, on);
+            choose_algorithm<Out>(
+                made.algorithms, size_t(M) * N, size_t(M) * K, size_t(N) * K,
+                [&](const CublasAlgorithm& algorithm, Out* out, const T* x, const T* y) {
+                    return made.multiply(plans.handle, algorithm, out, x, y, then.into, workspace, on.stream);
+                },
+                on);
     });
     if (plan.algorithms.empty() || !plan.set(then, N)) return false;
     Timeline* timeline = on.timeline();
@@ -216,19 +224,29 @@ bool linear_cublas(Out* c, const A& a, const B& b, int K, const LinearThen<T>& t
     return !plan.algorithms.empty();
 }
 
-template <class T> bool uses_cublas(const Gpu<T>& on) { return cublas_of(on); }
+template <class T>
+bool uses_cublas(const Gpu<T>& on) {
+    return cublas_of(on);
+}
 
 // On 9.0 to 10.x cuBLAS has tensor-core instructions that our products do not use. How both compare is a rule, never
 // measured while the program runs, as they give different bits.
-template <class T> bool cublas_is_ahead(const Gpu<T>& on) { return on.capability >= 90 && on.capability < 110; }
+template <class T>
+bool cublas_is_ahead(const Gpu<T>& on) {
+    return on.capability >= 90 && on.capability < 110;
+}
 
 // cuBLAS's GELU is faster in one kernel with the product there, slower elsewhere. bf16 only: it is good to 2^-11.
-template <class T> bool cublas_fuses_gelu(const Gpu<T>& on) { return uses_cublas(on) && cublas_is_ahead(on); }
+template <class T>
+bool cublas_fuses_gelu(const Gpu<T>& on) {
+    return uses_cublas(on) && cublas_is_ahead(on);
+}
 
 // cuBLAS knows no SwiGLU. Is our product with it faster than cuBLAS's and a kernel behind it, which costs 4 bytes of
 // memory traffic more? For each of its `flops` between them ours takes longer, by the time of so many bytes (there as an
 // H100 measured it: dev/doc/gemm.md; elsewhere by guess).
-template <class T> bool linear_fuses_swiglu(int flops, const Gpu<T>& on) {
+template <class T>
+bool linear_fuses_swiglu(int flops, const Gpu<T>& on) {
     return !uses_cublas(on) || flops * (cublas_is_ahead(on) ? 3.5e-3 : 1e-3) < 4;
 }
 

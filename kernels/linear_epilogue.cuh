@@ -64,7 +64,9 @@ struct LinearSwiglu {
     bf16 *out, *gate_up;
     const bf16* bias;
     int F;
-    struct Column { Bf16Vector gate, up; };
+    struct Column {
+        Bf16Vector gate, up;
+    };
     using Row = NoOperand;
     __device__ Column column(int n, bool inside) const {
         const bf16* p = bias + n / 2;
@@ -122,7 +124,9 @@ struct LinearSwigluGradient {
     const bf16* gate_up;
     int F;
     using Column = NoOperand;
-    struct Row { Bf16Vector gate, up; };
+    struct Row {
+        Bf16Vector gate, up;
+    };
     __device__ Column column(int, bool) const { return {}; }
     __device__ Row row(int m, int n, bool inside) const {
         const bf16* p = gate_up + size_t(m) * 2 * F + n;
@@ -145,7 +149,9 @@ struct LinearSum {
     Into into;
     int N;
     using Column = NoOperand;
-    struct Row { float4 low, high; };
+    struct Row {
+        float4 low, high;
+    };
     __device__ Column column(int, bool) const { return {}; }
     __device__ Row row(int m, int n, bool inside) const {
         const float4* old = reinterpret_cast<const float4*>(c + size_t(m) * N + n);

@@ -12,18 +12,18 @@
 
 struct LinearFew {
     static constexpr int outputs = 16, warps = 8, threads = warps * warp_size, k = 32, ahead = 4;
-    static constexpr int pitch = outputs + 4;       // of sums in shared memory
+    static constexpr int pitch = outputs + 4;  // of sums in shared memory
 };
 
 // tiles: of 8 rows of inp.
 template <int tiles, class Weight, class Epilogue>
 __global__ void __launch_bounds__(LinearFew::threads)
-linear_few_kernel(Epilogue epilogue, const bf16* inp, Weight weight, int N, int K) {
+    linear_few_kernel(Epilogue epilogue, const bf16* inp, Weight weight, int N, int K) {
     constexpr int step = LinearFew::warps * LinearFew::k, ahead = LinearFew::ahead, pitch = LinearFew::pitch;
     __shared__ __align__(16) float sums[LinearFew::warps][8 * tiles][pitch];
     const int warp = threadIdx.x / warp_size, lane = threadIdx.x % warp_size, g = lane / 4, t = lane % 4;
     const int o0 = blockIdx.x * LinearFew::outputs;
-    const auto load_row = [=](const bf16* row, int k, bool inside) {      // 8 of them
+    const auto load_row = [=](const bf16* row, int k, bool inside) {  // 8 of them
         return inside && k < K ? load_once(reinterpret_cast<const uint4*>(row + k)) : uint4{};
     };
     const bf16 *low = weight.data + size_t(weight.order.of(o0 + g)) * weight.ld,
@@ -33,30 +33,33 @@ linear_few_kernel(Epilogue epilogue, const bf16* inp, Weight weight, int N, int 
     float sum[tiles][4] = {};
     for (int k0 = warp * LinearFew::k + 8 * t; k0 - 8 * t < K; k0 += ahead * step) {
         uint4 a[ahead][2], b[ahead][tiles];
-        #pragma unroll
+        UNROLL
         for (int i = 0; i < ahead; i++) {
             a[i][0] = load_row(low, k0 + i * step, has_low);
             a[i][1] = load_row(high, k0 + i * step, has_high);
         }
-        #pragma unroll
-        for (int i = 0; i < ahead; i++)
-            #pragma unroll
+        UNROLL
+        for (int i = 0; i < ahead; i++) {
+            UNROLL
             for (int j = 0; j < tiles; j++)
                 b[i][j] = k0 + i * step < K && 8 * j + g < N
-                              ? *reinterpret_cast<const uint4*>(inp + size_t(8 * j + g) * K + k0 + i * step) : uint4{};
-        __syncwarp();                  // or the compiler saves registers by loading each step between the products
-        #pragma unroll
-        for (int i = 0; i < ahead; i++)
-            #pragma unroll
+                              ? *reinterpret_cast<const uint4*>(inp + size_t(8 * j + g) * K + k0 + i * step)
+                              : uint4{};
+        }
+        __syncwarp();  // or the compiler saves registers by loading each step between the products
+        UNROLL
+        for (int i = 0; i < ahead; i++) {
+            UNROLL
             for (int j = 0; j < tiles; j++) {
                 const uint4 &x = a[i][0], &y = a[i][1], &z = b[i][j];
                 mma(sum[j], {x.x, y.x, x.y, y.y}, {z.x, z.y}, sum[j]);
                 mma(sum[j], {x.z, y.z, x.w, y.w}, {z.z, z.w}, sum[j]);
             }
+        }
     }
 
     // The lane has outputs g and g + 8 of two rows.
-    #pragma unroll
+    UNROLL
     for (int j = 0; j < tiles; j++)
         for (int i = 0; i < 4; i++) sums[warp][8 * j + 2 * t + i % 2][g + i / 2 * 8] = sum[j][i];
     __syncthreads();
@@ -86,16 +89,16 @@ void linear_few_product(const Epilogue& epilogue, const bf16* inp, const Weight&
 constexpr int linear_dots_outputs = 4, linear_dots_warps = 4, linear_dots_block = linear_dots_warps * warp_size;
 template <int W, int rows, class T>
 __global__ void __launch_bounds__(linear_dots_block)
-linear_dots_kernel(T* out, const T* inp, const T* weight, const T* bias, int N, int C, int OC) {
+    linear_dots_kernel(T* out, const T* inp, const T* weight, const T* bias, int N, int C, int OC) {
     constexpr int O = linear_dots_outputs;
     const int lane = threadIdx.x % warp_size, o0 = (blockIdx.x * linear_dots_warps + threadIdx.x / warp_size) * O;
     float sum[rows][O] = {};
     for (int c = lane * W; c < C; c += warp_size * W) {
         Vec<W> w[O];
-        #pragma unroll
-        for (int o = 0; o < O; o++)                            // beyond the last output, the last once more
+        UNROLL
+        for (int o = 0; o < O; o++)  // beyond the last output, the last once more
             w[o] = load<W>(weight + size_t(std::min(o0 + o, OC - 1)) * C + c);
-        #pragma unroll
+        UNROLL
         for (int n = 0; n < rows; n++) {
             if (n >= N) break;
             const Vec<W> x = load<W>(inp + size_t(n) * C + c);
@@ -103,7 +106,7 @@ linear_dots_kernel(T* out, const T* inp, const T* weight, const T* bias, int N, 
                 for (int i = 0; i < W; i++) sum[n][o] = fmaf(x[i], w[o][i], sum[n][o]);
         }
     }
-    #pragma unroll
+    UNROLL
     for (int n = 0; n < rows; n++) {
         if (n >= N) break;
         for (int o = 0; o < O; o++) {

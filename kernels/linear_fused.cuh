@@ -7,8 +7,8 @@
 //   gelu_linear_backward, swiglu_linear_backward: linear_backward of a layer whose input inp (N,C) is an activation's
 //   output, up to the activation's own input: d_before (N,C) of before (N,C), d_gate_up (N,2C) of gate_up (N,2C).
 #pragma once
-#include "host/reference/linear_fused.h"
 #include "gelu.cuh"
+#include "host/reference/linear_fused.h"
 #include "linear.cuh"
 #include "swiglu.cuh"
 
@@ -48,7 +48,8 @@ void gelu_linear_backward(T* d_before, float* d_weight, float* d_bias, const T* 
     const Across<T> b{weight, C, C};
     if constexpr (std::is_same_v<T, bf16>)
         if (linear_fits(C, OC, {d_before, d_out, before, weight})) {
-            if (cublas_fuses_gelu(on) && linear_cublas(d_before, a, b, OC, LinearThen<T>{.slope_of = before}, on)) return;
+            if (cublas_fuses_gelu(on) && linear_cublas(d_before, a, b, OC, LinearThen<T>{.slope_of = before}, on))
+                return;
             if (!uses_cublas(on) && on.trusts(Kernels::linear_fused))
                 return linear_tensor(LinearGeluGradient{d_before, before, C}, a, b, OC, on);
         }
@@ -61,7 +62,8 @@ void swiglu_linear_backward(T* d_gate_up, float* d_weight, float* d_bias, const 
                             const T* gate_up, const T* weight, int N, int C, int OC, Gpu<T> on) {
     linear_backward_weight(d_weight, d_bias, d_out, inp, N, C, OC, on);
     if constexpr (std::is_same_v<T, bf16>)
-        if (on.trusts(Kernels::linear_fused) && linear_fits(C, OC, {d_gate_up, d_out, gate_up, weight}) && linear_fuses_swiglu(2 * OC, on))
+        if (on.trusts(Kernels::linear_fused) && linear_fits(C, OC, {d_gate_up, d_out, gate_up, weight}) &&
+            linear_fuses_swiglu(2 * OC, on))
             return linear_tensor(LinearSwigluGradient{d_gate_up, gate_up, C}, AlongK<T>{d_out, OC, N},
                                  Across<T>{weight, C, C}, OC, on);
     T* d_inp = linear_scratch(size_t(N) * C, on);

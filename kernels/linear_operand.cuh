@@ -7,7 +7,8 @@ enum class Along { k, outer };
 
 // A matrix of `outers` rows of a (columns of b), `ld` elements apart along the slow direction. The rows may come in
 // another order than they lie in.
-template <class T, Along along_, class Order = RowsInOrder> struct LinearOperand {
+template <class T, Along along_, class Order = RowsInOrder>
+struct LinearOperand {
     static constexpr Along along = along_;
     const T* data;
     int ld, outers;

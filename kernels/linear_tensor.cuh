@@ -70,7 +70,7 @@ __device__ inline LinearPlace linear_place(int number, int down, int across) {
 
 template <class Shape, class A, class B, class Epilogue>
 __global__ void __launch_bounds__(Shape::threads, Shape::blocks)
-linear_tensor_kernel(Epilogue epilogue, A a, B b, int K, int k_of_block) {
+    linear_tensor_kernel(Epilogue epilogue, A a, B b, int K, int k_of_block) {
     constexpr int k_step = Shape::k, stages = Shape::stages, I = Shape::I, J = Shape::J;
     using TileA = LinearTile<A, Shape::m, k_step>;
     using TileB = LinearTile<B, Shape::n, k_step>;
@@ -81,20 +81,20 @@ linear_tensor_kernel(Epilogue epilogue, A a, B b, int K, int k_of_block) {
               n_warp = warp % Shape::across * 8 * J;
     const int k_begin = blockIdx.y * k_of_block, k_end = std::min(k_begin + k_of_block, K);
     const int steps = ceil_div(k_end - k_begin, k_step);
-    const auto copy_step = [&](int step, int slot) {           // zeros where there is nothing left
+    const auto copy_step = [&](int step, int slot) {  // zeros where there is nothing left
         bf16* tile = ring + slot * Shape::stage;
         TileA::template copy<Shape::threads>(tile, a, m0, k_begin + step * k_step, k_end);
         TileB::template copy<Shape::threads>(tile + Shape::m * k_step, b, n0, k_begin + step * k_step, k_end);
         copy_async_commit();
     };
-    uint32_t x[2][I][4], y[2][J / 2][4];                       // fragments of these 16 k, and of the next
+    uint32_t x[2][I][4], y[2][J / 2][4];  // fragments of these 16 k, and of the next
     const typename TileA::LaneA lane_a;
     const typename TileB::LaneB lane_b;
     const auto load_fragments = [&](int which, int slot, int k) {
         const bf16 *a_tile = ring + slot * Shape::stage, *b_tile = a_tile + Shape::m * k_step;
-        #pragma unroll
+        UNROLL
         for (int i = 0; i < I; i++) TileA::load_a(x[which][i], lane_a, a_tile, m_warp + 16 * i, k);
-        #pragma unroll
+        UNROLL
         for (int j = 0; j < J / 2; j++) TileB::load_b(y[which][j], lane_b, b_tile, n_warp + 16 * j, k);
     };
 
@@ -105,56 +105,57 @@ linear_tensor_kernel(Epilogue epilogue, A a, B b, int K, int k_of_block) {
     __syncthreads();
     load_fragments(0, 0, 0);
     float sum[I][J][4] = {};
-    for (int step = 0; step < steps; step += stages)
-        #pragma unroll
+    for (int step = 0; step < steps; step += stages) {
+        UNROLL
         for (int slot = 0; slot < stages; slot++) {
             if (step + slot >= steps) break;
-            #pragma unroll
+            UNROLL
             for (int k = 0; k < k_step; k += 16) {
                 const bool last = k + 16 == k_step;
                 if (last) {
                     copy_async_wait<stages - 2>();
-                    __syncthreads();                           // the next tiles are here; all have read these
+                    __syncthreads();  // the next tiles are here; all have read these
                 }
                 load_fragments((k / 16 + 1) % 2, last ? (slot + 1) % stages : slot, last ? 0 : k + 16);
                 if (k == 0) copy_step(step + slot + stages - 1, (slot + stages - 1) % stages);
-                #pragma unroll
+                UNROLL
                 for (int j = 0; j < J; j += 2) tensor_multiply(sum, x[k / 16 % 2], y[k / 16 % 2][j / 2], j);
             }
         }
+    }
 
     // 16 rows at a time through the warp's own part of shared memory, then vector by vector. What an epilogue reads is
     // on its way 16 rows ahead.
-    constexpr int vectors = Epilogue::vectors, per_row = J / vectors, at_once = warp_size / per_row, groups = 16 / at_once;
+    constexpr int vectors = Epilogue::vectors, per_row = J / vectors, at_once = warp_size / per_row,
+                  groups = 16 / at_once;
     const int row0 = lane / per_row, vector = lane % per_row * vectors, n = n0 + n_warp + 8 * vector;
     const auto row_of = [&](int i, int u) { return m0 + m_warp + 16 * i + u * at_once + row0; };
     const auto inside = [&](int m) { return m < a.outers && n < b.outers; };
     typename Epilogue::Row operands[2][groups];
     const auto load_operands = [&](int i) {
-        #pragma unroll
-        for (int u = 0; u < groups; u++)
-            operands[i % 2][u] = epilogue.row(row_of(i, u), n, inside(row_of(i, u)));
+        UNROLL
+        for (int u = 0; u < groups; u++) operands[i % 2][u] = epilogue.row(row_of(i, u), n, inside(row_of(i, u)));
     };
     const typename Epilogue::Column column = epilogue.column(n, n < b.outers);
     load_operands(0);
     copy_async_wait<0>();
     __syncthreads();  // nobody reads or fills the ring any more
     float* rows = reinterpret_cast<float*>(ring) + warp * 16 * Shape::pitch;
-    #pragma unroll
+    UNROLL
     for (int i = 0; i < I; i++) {
         float* pair = rows + lane / 4 * Shape::pitch + lane % 4 / 2 * Shape::high + lane % 2 * 2;
-        #pragma unroll
+        UNROLL
         for (int j = 0; j < J; j++)
             for (int half = 0; half < 2; half++)
                 *reinterpret_cast<float2*>(pair + 8 * half * Shape::pitch + 4 * j) =
                     float2{sum[i][j][2 * half], sum[i][j][2 * half + 1]};
         if (i + 1 < I) load_operands(i + 1);
         __syncwarp();
-        #pragma unroll
+        UNROLL
         for (int u = 0; u < groups; u++) {
             const float* row = rows + (u * at_once + row0) * Shape::pitch + 4 * vector;
             Vec<8 * vectors> x;
-            #pragma unroll
+            UNROLL
             for (int v = 0; v < 2 * vectors; v++) {
                 const Vec<4> part = load<4>(row + v / 2 * 4 + v % 2 * Shape::high);
                 for (int k = 0; k < 4; k++) x[4 * v + k] = part[k];
@@ -199,7 +200,10 @@ inline int linear_parts(int tiles, int slots, int K) {
 // of k, and so give the same bits.
 using LinearWide = LinearTensor<2, 4>;
 using LinearSquare = LinearTensor<2, 2>;
-template <class Shape> int linear_tiles(int M, int N) { return ceil_div(M, Shape::m) * ceil_div(N, Shape::n); }
+template <class Shape>
+int linear_tiles(int M, int N) {
+    return ceil_div(M, Shape::m) * ceil_div(N, Shape::n);
+}
 template <class Then>
 void with_linear_tile(bool wide, Then then) {
     if (wide) then(LinearWide{});
@@ -213,7 +217,9 @@ inline bool linear_wide(int M, int N, int sm_count) {
 }
 
 // The faster one, measured once for every `kind` of product and shape. run(shape) does the product.
-struct LinearMeasured { std::map<std::tuple<std::type_index, int, int, int>, bool> wide; };
+struct LinearMeasured {
+    std::map<std::tuple<std::type_index, int, int, int>, bool> wide;
+};
 template <class Run>
 bool linear_faster(std::type_index kind, int M, int N, int K, Run run, const Gpu<bf16>& on) {
     auto& known = on.template kept<LinearMeasured>().wide;
@@ -235,8 +241,10 @@ void linear_tensor(const Epilogue& epilogue, const A& a, const B& b, int K, cons
     if constexpr (A::along == Along::k && B::along == Along::k)
         if (M <= linear_few && on.trusts(Kernels::linear_few)) return linear_few_product(epilogue, a.data, b, M, K, on);
     const auto run = [&](auto shape) { linear_tensor_by<decltype(shape)>(epilogue, a, b, K, on); };
-    with_linear_tile(linear_worth_timing(M, N, K, on) ? linear_faster(typeid(linear_tensor<A, B, Epilogue>), M, N, K, run, on)
-                                                     : linear_wide(M, N, on.sm_count), run);
+    with_linear_tile(linear_worth_timing(M, N, K, on)
+                         ? linear_faster(typeid(linear_tensor<A, B, Epilogue>), M, N, K, run, on)
+                         : linear_wide(M, N, on.sm_count),
+                     run);
 }
 
 // c += a . b, or =. Into how many parts k is split depends on the shape alone, as they determine the bits.
@@ -259,7 +267,8 @@ void linear_tensor_sum(float* c, const A& a, const B& b, int K, const Gpu<bf16>&
     };
     const bool repeatable = partial || on.into == Into::assign;
     with_linear_tile(repeatable && linear_worth_timing(M, N, K, on)
-                         ? linear_faster(typeid(linear_tensor_sum<A, B>), M, N, K, run, on) : wide, run);
-    if (partial)
-        launch(linear_partials_kernel<8>, flat_grid<8>(n), flat_block, 0, on, c, partial, on.into, n, parts);
+                         ? linear_faster(typeid(linear_tensor_sum<A, B>), M, N, K, run, on)
+                         : wide,
+                     run);
+    if (partial) launch(linear_partials_kernel<8>, flat_grid<8>(n), flat_block, 0, on, c, partial, on.into, n, parts);
 }

@@ -47,7 +47,7 @@ __global__ void linear_noise_kernel(T* x, size_t n, uint32_t seed) {
 template <int block>
 __global__ void linear_differs_kernel(int* differs, const uint32_t* x, const uint32_t* y, size_t words) {
     for (size_t i = size_t(blockIdx.x) * block + threadIdx.x; i < words; i += size_t(gridDim.x) * block)
-        if (x[i] != y[i]) *differs = 1;                        // whoever is last: all write the same
+        if (x[i] != y[i]) *differs = 1;  // whoever is last: all write the same
 }
 
 // Two outputs of c elements, and noise for operands of a and b, while it lives.
@@ -70,7 +70,7 @@ public:
                      at_b = take(b_size * sizeof(T)), at_differs = take(sizeof(int));
         char* p = nullptr;
         if (cudaMalloc(&p, bytes) != cudaSuccess) {
-            cudaGetLastError();                                // it is not remembered against a later call
+            cudaGetLastError();  // it is not remembered against a later call
             return;
         }
         memory.reset(p, [](char* q) { cudaFree(q); });

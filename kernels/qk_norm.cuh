@@ -12,7 +12,7 @@
 #include "host/reference/qk_norm.h"
 #include "kernels/tools/common.cuh"
 
-constexpr int qk_norm_block = 128, qk_norm_max = warp_size * 8;      // HS at most
+constexpr int qk_norm_block = 128, qk_norm_max = warp_size * 8;  // HS at most
 
 enum class QkNormHead { query, key, value };
 __device__ inline QkNormHead qk_norm_head(int h, int NH, int NKV) {
@@ -34,7 +34,8 @@ __device__ inline float qk_norm_team_sum(float x, int team) {
 template <int W, int K>
 __device__ float qk_norm_scale(const Vec<W> (&x)[K], float eps, int team, int HS) {
     float squares = 0;
-    for (int k = 0; k < K; k++) for (int i = 0; i < W; i++) squares += x[k][i] * x[k][i];
+    for (int k = 0; k < K; k++)
+        for (int i = 0; i < W; i++) squares += x[k][i] * x[k][i];
     return rsqrtf(qk_norm_team_sum(squares, team) / HS + eps);
 }
 
@@ -51,7 +52,8 @@ __device__ void qk_norm_gradient(Vec<W> (&d)[K], Vec<W> (&d_w)[K], const Vec<W> 
             dot += d[k][i] * x[k][i];
         }
     const float mean = qk_norm_team_sum(dot, team) * rstd / HS;
-    for (int k = 0; k < K; k++) for (int i = 0; i < W; i++) d[k][i] = rstd * (d[k][i] - x[k][i] * rstd * mean);
+    for (int k = 0; k < K; k++)
+        for (int i = 0; i < W; i++) d[k][i] = rstd * (d[k][i] - x[k][i] * rstd * mean);
 }
 
 // Backward: a team keeps one head and walks over the tokens, `tokens` at a time. In place only Q and K heads need work, so
@@ -74,10 +76,13 @@ int qk_norm_blocks(void (*kernel)(P...), int N, int walked, int team, const Gpu<
 }
 
 // Vector k of a head, and its place in it, for member `lane` of a team; zeros beyond HS, or where no head is.
-template <int W> __device__ int qk_norm_channel(int k, int lane, int team) { return (k * team + lane) * W; }
+template <int W>
+__device__ int qk_norm_channel(int k, int lane, int team) {
+    return (k * team + lane) * W;
+}
 template <int W, int K, class T>
 __device__ void qk_norm_load(Raw<W, T> (&x)[K], const T* head, bool there, int lane, int team, int HS) {
-    #pragma unroll
+    UNROLL
     for (int k = 0; k < K; k++) {
         const int c = qk_norm_channel<W>(k, lane, team);
         x[k] = there && c < HS ? load_raw<W>(head + c) : Raw<W, T>{};
@@ -89,7 +94,7 @@ __device__ void qk_norm_floats(Vec<W> (&x)[K], const Raw<W, T> (&raw)[K]) {
 }
 template <int W, int K, class T>
 __device__ void qk_norm_store(T* head, const Vec<W> (&x)[K], int lane, int team, int HS) {
-    #pragma unroll
+    UNROLL
     for (int k = 0; k < K; k++) {
         const int c = qk_norm_channel<W>(k, lane, team);
         if (c < HS) store<W>(head + c, x[k]);
@@ -107,11 +112,12 @@ __global__ void qk_norm_forward_kernel(T* out, float* rstd, const T* inp, const 
     qk_norm_load(gain, h < NH ? q_weight : k_weight, normed, lane, team, HS);
     Vec<W> x[K], w[K];
     qk_norm_floats(x, inp_row);
-    const float scale = qk_norm_scale(x, eps, team, HS);       // all lanes of the warp take part
+    const float scale = qk_norm_scale(x, eps, team, HS);  // all lanes of the warp take part
     if (!active) return;
     if (normed) {
         qk_norm_floats(w, gain);
-        for (int k = 0; k < K; k++) for (int i = 0; i < W; i++) x[k][i] *= scale * w[k][i];
+        for (int k = 0; k < K; k++)
+            for (int i = 0; i < W; i++) x[k][i] *= scale * w[k][i];
         if (lane == 0) rstd[size_t(row / heads) * (NH + NKV) + h] = scale;
     }
     qk_norm_store(out + size_t(row) * HS, x, lane, team, HS);
@@ -119,7 +125,7 @@ __global__ void qk_norm_forward_kernel(T* out, float* rstd, const T* inp, const 
 
 // Shared memory for (teams, HS), at most: the same for every call below.
 __device__ inline float* qk_norm_rows() {
-    constexpr int most = 16;                                   // channels a lane holds
+    constexpr int most = 16;  // channels a lane holds
     __shared__ __align__(16) float rows[qk_norm_block * most];
     return rows;
 }
@@ -130,9 +136,10 @@ template <class Put>
 __device__ void qk_norm_store_sum(float* out, bool of_this_kind, int team, int HS, Put put) {
     float* rows = qk_norm_rows();
     const int teams = qk_norm_block / team, own = threadIdx.x / team * HS;
-    __syncthreads();                                           // the last call's readers are done
+    __syncthreads();  // the last call's readers are done
     if (of_this_kind) put(rows + own);
-    else for (int c = threadIdx.x % team; c < HS; c += team) rows[own + c] = 0;
+    else
+        for (int c = threadIdx.x % team; c < HS; c += team) rows[own + c] = 0;
     __syncthreads();
     for (int c = threadIdx.x; c < HS; c += qk_norm_block) {
         float total = 0;
@@ -144,8 +151,8 @@ __device__ void qk_norm_store_sum(float* out, bool of_this_kind, int team, int H
 // partial (2, gridDim.x, HS): the blocks' shares of d_q_weight and d_k_weight.
 template <int W, int K, class T>
 __global__ void qk_norm_backward_kernel(T* d_inp, float* partial, const T* d_out, const T* inp, const T* q_weight,
-                                        const T* k_weight, const float* rstd, int N, int NH, int NKV, int HS,
-                                        int team, int walked) {
+                                        const T* k_weight, const float* rstd, int N, int NH, int NKV, int HS, int team,
+                                        int walked) {
     const int lane = threadIdx.x % team, heads = NH + 2 * NKV;
     QkNormWalk walk(team, walked, N);
     const int h = walk.h;
@@ -179,7 +186,7 @@ __global__ void qk_norm_backward_kernel(T* d_inp, float* partial, const T* d_out
 template <class Then>
 void by_head(const char* layer, int N, int heads, int HS, Pointers pointers, Then then) {
     check_limit(layer, "HS", HS, qk_norm_max);
-    check_limit(layer, "tokens * heads", long(N) * heads, 1 << 30);     // rows are counted in an int
+    check_limit(layer, "tokens * heads", long(N) * heads, 1 << 30);  // rows are counted in an int
     by_width(HS, pointers, [&](auto W) {
         constexpr int K = 8 / W;
         then(W, std::integral_constant<int, K>{}, qk_norm_team(HS, 8));
@@ -203,8 +210,8 @@ void qk_norm_backward(T* d_inp, float* d_q_weight, float* d_k_weight, const T* d
         const auto kernel = qk_norm_backward_kernel<W, K, T>;
         const int walked = NH + (d_inp == d_out ? 1 : 2) * NKV, blocks = qk_norm_blocks(kernel, N, walked, team, on);
         float* partial = on.template scratch<float>(2 * size_t(blocks) * HS);
-        launch(kernel, blocks, qk_norm_block, 0, on, d_inp, partial, d_out, inp, q_weight,
-               k_weight, rstd, N, NH, NKV, HS, team, walked);
+        launch(kernel, blocks, qk_norm_block, 0, on, d_inp, partial, d_out, inp, q_weight, k_weight, rstd, N, NH, NKV,
+               HS, team, walked);
         column_sum(d_q_weight, partial, blocks, HS, on);
         column_sum(d_k_weight, partial + size_t(blocks) * HS, blocks, HS, on);
     });

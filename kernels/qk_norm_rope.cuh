@@ -19,7 +19,7 @@ template <int W, int K, RopePairs pairs, class T>
 struct QkNormRopeRaw {
     RopeRaw<W, T> part[K];
     __device__ QkNormRopeRaw(const T* head, bool there, int lane, int team, int HS) {
-        #pragma unroll
+        UNROLL
         for (int k = 0; k < K; k++) {
             const int i = qk_norm_channel<W>(k, lane, team);
             part[k] = there && i < HS / 2 ? rope_load<W, pairs>(head, i, HS) : RopeRaw<W, T>{};
@@ -30,7 +30,7 @@ template <int W, int K>
 struct QkNormRopeAngles {
     RopeAngles<W> part[K];
     __device__ QkNormRopeAngles(const float* cos, const float* sin, bool there, int lane, int team, int HS) {
-        #pragma unroll
+        UNROLL
         for (int k = 0; k < K; k++) {
             const int i = qk_norm_channel<W>(k, lane, team);
             part[k] = there && i < HS / 2 ? rope_angles<W>(cos, sin, i) : RopeAngles<W>{};
@@ -44,7 +44,7 @@ struct QkNormRopePart {
     Vec<W> v[2 * K] = {};
     template <class T>
     __device__ void get(const QkNormRopeRaw<W, K, pairs, T>& raw) {
-        #pragma unroll
+        UNROLL
         for (int k = 0; k < K; k++) {
             RopePart<W, pairs> pair;
             pair.get(raw.part[k]);
@@ -54,14 +54,14 @@ struct QkNormRopePart {
     }
     template <class T>
     __device__ void put(T* head, int lane, int team, int HS) const {
-        #pragma unroll
+        UNROLL
         for (int k = 0; k < K; k++) {
             const int i = qk_norm_channel<W>(k, lane, team);
             if (i < HS / 2) RopePart<W, pairs>{v[k], v[K + k]}.put(head, i, HS);
         }
     }
     __device__ void rotate(const QkNormRopeAngles<W, K>& angles, float sign) {
-        #pragma unroll
+        UNROLL
         for (int k = 0; k < K; k++) {
             RopePart<W, pairs> pair{v[k], v[K + k]};
             pair.rotate(angles.part[k], sign);
@@ -85,11 +85,12 @@ __global__ void qk_norm_rope_forward_kernel(T* out, float* rstd, const T* inp, c
     const QkNormRopeAngles<W, K> turn(cos + angles, sin + angles, normed, lane, team, HS);
     QkNormRopePart<W, K, pairs> x, w;
     x.get(inp_row);
-    const float scale = qk_norm_scale(x.v, eps, team, HS);     // all lanes of the warp take part
+    const float scale = qk_norm_scale(x.v, eps, team, HS);  // all lanes of the warp take part
     if (!active) return;
     if (normed) {
         w.get(gain);
-        for (int k = 0; k < 2 * K; k++) for (int i = 0; i < W; i++) x.v[k][i] *= scale * w.v[k][i];
+        for (int k = 0; k < 2 * K; k++)
+            for (int i = 0; i < W; i++) x.v[k][i] *= scale * w.v[k][i];
         x.rotate(turn, 1);
         if (lane == 0) rstd[size_t(n) * (NH + NKV) + h] = scale;
     }
@@ -100,8 +101,8 @@ __global__ void qk_norm_rope_forward_kernel(T* out, float* rstd, const T* inp, c
 template <int W, int K, RopePairs pairs, class T>
 __global__ void qk_norm_rope_backward_kernel(T* d_inp, float* partial, const T* d_out, const T* inp, const T* q_weight,
                                              const T* k_weight, const float* rstd, const int* position,
-                                             const float* cos, const float* sin, int N, int NH,
-                                             int NKV, int HS, int team, int walked) {
+                                             const float* cos, const float* sin, int N, int NH, int NKV, int HS,
+                                             int team, int walked) {
     const int lane = threadIdx.x % team, heads = NH + 2 * NKV;
     QkNormWalk walk(team, walked, N);
     const int h = walk.h;
@@ -121,7 +122,7 @@ __global__ void qk_norm_rope_backward_kernel(T* d_inp, float* partial, const T* 
         const QkNormRopeAngles<W, K> angle(cos + angles, sin + angles, turns, lane, team, HS);
         const float scale = turns ? rstd[size_t(walk.n) * (NH + NKV) + h] : 0;
         at_position = position_of(walk.n + walk.tokens);
-        if (const int channel = 2 * W * lane; normed && walk.n + walk.tokens < N && channel < HS) {   // a lane has 2 W
+        if (const int channel = 2 * W * lane; normed && walk.n + walk.tokens < N && channel < HS) {  // a lane has 2 W
             prefetch_line(d_out + at + next + channel);
             prefetch_line(inp + at + next + channel);
         }

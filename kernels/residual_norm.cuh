@@ -21,10 +21,10 @@ __device__ void residual_row(Vec<W> (&x)[K], T* sum, const Raw<W, T> (&inp)[K], 
 
 template <int W, int K, class T>
 __global__ void __launch_bounds__(row_threads)
-residual_layernorm_forward_kernel(T* sum, T* out, float* mean, float* rstd, const T* inp, const T* branch,
-                                                  const T* weight, const T* bias, float eps, int N, int C) {
+    residual_layernorm_forward_kernel(T* sum, T* out, float* mean, float* rstd, const T* inp, const T* branch,
+                                      const T* weight, const T* bias, float eps, int N, int C) {
     const int n = blockIdx.x * blockDim.y + threadIdx.y;
-    if (n >= N) return;                                        // the whole team
+    if (n >= N) return;  // the whole team
     const size_t row = size_t(n) * C;
     Raw<W, T> inp_row[K], branch_row[K], w[K], b[K];
     load_row(inp_row, inp + row, C);
@@ -38,8 +38,8 @@ residual_layernorm_forward_kernel(T* sum, T* out, float* mean, float* rstd, cons
 
 template <int W, int K, class T>
 __global__ void __launch_bounds__(row_threads)
-residual_rmsnorm_forward_kernel(T* sum, T* out, float* rstd, const T* inp, const T* branch, const T* weight,
-                                                float eps, int N, int C) {
+    residual_rmsnorm_forward_kernel(T* sum, T* out, float* rstd, const T* inp, const T* branch, const T* weight,
+                                    float eps, int N, int C) {
     const int n = blockIdx.x * blockDim.y + threadIdx.y;
     if (n >= N) return;
     const size_t row = size_t(n) * C;

@@ -17,7 +17,8 @@
 template <int W, int K, class T>
 __device__ void rmsnorm_row(T* out, float* rstd, Vec<W> (&x)[K], const Raw<W, T> (&weight)[K], float eps, int C) {
     float squares = 0;
-    for (int k = 0; k < K; k++) for (int i = 0; i < W; i++) squares += x[k][i] * x[k][i];
+    for (int k = 0; k < K; k++)
+        for (int i = 0; i < W; i++) squares += x[k][i] * x[k][i];
     const float scale = rsqrtf(row_sum(squares) / C + eps);
     if (threadIdx.x == 0) *rstd = scale;
 
@@ -30,9 +31,9 @@ __device__ void rmsnorm_row(T* out, float* rstd, Vec<W> (&x)[K], const Raw<W, T>
 
 template <int W, int K, class T>
 __global__ void __launch_bounds__(row_threads)
-rmsnorm_forward_kernel(T* out, float* rstd, const T* inp, const T* weight, float eps, int N, int C) {
+    rmsnorm_forward_kernel(T* out, float* rstd, const T* inp, const T* weight, float eps, int N, int C) {
     const int n = blockIdx.x * blockDim.y + threadIdx.y;
-    if (n >= N) return;                                        // the whole team
+    if (n >= N) return;  // the whole team
     Raw<W, T> inp_row[K], w[K];
     load_row(inp_row, inp + size_t(n) * C, C);
     load_row(w, weight, C);
@@ -45,8 +46,8 @@ rmsnorm_forward_kernel(T* out, float* rstd, const T* inp, const T* weight, float
 // C).
 template <int W, int K, class T>
 __global__ void __launch_bounds__(row_threads)
-rmsnorm_backward_kernel(T* d_inp, float* partial, const T* d_out, const T* inp, const T* weight, const float* rstd,
-                                        int N, int C) {
+    rmsnorm_backward_kernel(T* d_inp, float* partial, const T* d_out, const T* inp, const T* weight, const float* rstd,
+                            int N, int C) {
     Vec<W> d_weight[K] = {};
     for (int n = blockIdx.x * blockDim.y + threadIdx.y; n < N; n += gridDim.x * blockDim.y) {
         const size_t row = size_t(n) * C;
@@ -104,8 +105,7 @@ void rmsnorm_backward(T* d_inp, float* d_weight, const T* d_out, const T* inp, c
         const size_t shared = row_shared(block, C);
         const int blocks = row_blocks(kernel, N, block, shared, on);
         float* partial = on.template scratch<float>(size_t(blocks) * C);
-        launch(kernel, blocks, block, shared, on, d_inp, partial, d_out, inp,
-               weight, rstd, N, C);
+        launch(kernel, blocks, block, shared, on, d_inp, partial, d_out, inp, weight, rstd, N, C);
         column_sum(d_weight, partial, blocks, C, on);
     });
 }

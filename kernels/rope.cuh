@@ -14,20 +14,27 @@
 constexpr int rope_warps = 4;
 
 // The vectors of pairs i .. i + W - 1 of a head: in RopePart, x holds their first members, y their second.
-template <int W, class T> struct RopeRaw { Raw<W, T> low, high; };       // the two vectors as they lie in memory
+template <int W, class T>
+struct RopeRaw {
+    Raw<W, T> low, high;
+};  // the two vectors as they lie in memory
 template <int W, RopePairs pairs, class T>
 __device__ RopeRaw<W, T> rope_load(const T* head, int i, int HS) {
     if constexpr (pairs == RopePairs::half) return {load_raw<W>(head + i), load_raw<W>(head + HS / 2 + i)};
     else return {load_raw<W>(head + 2 * i), load_raw<W>(head + 2 * i + W)};
 }
 
-template <int W> struct RopeAngles { Raw<W, float> cos, sin; };
+template <int W>
+struct RopeAngles {
+    Raw<W, float> cos, sin;
+};
 template <int W>
 __device__ RopeAngles<W> rope_angles(const float* cos, const float* sin, int i) {
     return {load_raw<W>(cos + i), load_raw<W>(sin + i)};
 }
 
-template <int W, RopePairs pairs> struct RopePart {
+template <int W, RopePairs pairs>
+struct RopePart {
     Vec<W> x, y;
     template <class T>
     __device__ void get(const RopeRaw<W, T>& raw) {
@@ -69,13 +76,13 @@ template <int W, RopePairs pairs> struct RopePart {
 };
 
 template <int W, RopePairs pairs, class T>
-__global__ void rope_kernel(T* qkv, const int* position, const float* cos, const float* sin, float sign,
-                            int N, int NH, int NKV, int HS) {
+__global__ void rope_kernel(T* qkv, const int* position, const float* cos, const float* sin, float sign, int N, int NH,
+                            int NKV, int HS) {
     const int n = blockIdx.x * rope_warps + threadIdx.y;
     if (n >= N) return;
     const size_t angles = size_t(position[n]) * (HS / 2);
     T* token = qkv + size_t(n) * (NH + 2 * NKV) * HS;
-    const int parts = HS / 2 / W;                              // of a head
+    const int parts = HS / 2 / W;  // of a head
     for (int part = threadIdx.x; part < (NH + NKV) * parts; part += warp_size) {
         T* head = token + part / parts * HS;
         const int i = part % parts * W;
@@ -98,8 +105,8 @@ void by_pairs(int HS, RopePairs pairs, Pointers pointers, Then then) {
 }
 
 template <class T>
-void rope_rotate(T* qkv, const int* position, const float* cos, const float* sin, float sign, RopePairs pairs,
-                 int N, int NH, int NKV, int HS, const Gpu<T>& on) {
+void rope_rotate(T* qkv, const int* position, const float* cos, const float* sin, float sign, RopePairs pairs, int N,
+                 int NH, int NKV, int HS, const Gpu<T>& on) {
     by_pairs(HS, pairs, {qkv, cos, sin}, [&](auto W, auto which) {
         launch(rope_kernel<W, which, T>, ceil_div(N, rope_warps), dim3(warp_size, rope_warps), 0, on, qkv, position,
                cos, sin, sign, N, NH, NKV, HS);

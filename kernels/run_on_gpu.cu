@@ -1,10 +1,10 @@
 // train, sample and eval with the model on a GPU; built by the host compiler, on the CPU (dev/simt).
 #include "all.cuh"
-#include "self_check.cuh"
 #include "host/commands/commands.h"
 #include "host/evaluate/eval_command.h"
 #include "host/generate/sample_command.h"
 #include "host/run/train_command.h"
+#include "self_check.cuh"
 
 GpuFound find_gpu() {
     int count = 0;
@@ -33,8 +33,10 @@ void check_kernels(Gpu<T>& gpu, const Options& options, const std::string& dtype
     if (options.self_check != SelfCheckWhen::force) faults = recall_check(on);
     if (!faults) remember_check(on, *(faults = SelfCheck<T>(gpu.gemm).run()));
     for (const KernelFault& fault : *faults) {
-        std::fprintf(stderr, "warning: %s: on this GPU not what the plain kernel gives, which is taken instead (%s); please report\n",
-                     name_of(fault.kernels), fault.text.c_str());
+        std::fprintf(
+            stderr,
+            "warning: %s: on this GPU not what the plain kernel gives, which is taken instead (%s); please report\n",
+            name_of(fault.kernels), fault.text.c_str());
         gpu.distrust(fault.kernels);
     }
 }

@@ -18,7 +18,7 @@
 #include "kernels/tools/common.cuh"
 
 constexpr int sampling_block = 1024;
-constexpr int sampling_digit = 10, sampling_bins = 1 << sampling_digit;      // a thread owns a bin
+constexpr int sampling_digit = 10, sampling_bins = 1 << sampling_digit;  // a thread owns a bin
 constexpr int sampling_slice = 16384;
 static_assert(sampling_bins == sampling_block && sampling_block == warp_size * warp_size);
 using Mass = unsigned long long;
@@ -27,7 +27,7 @@ using Mass = unsigned long long;
 template <class T>
 __device__ uint32_t sampling_key(float x) {
     uint32_t bits = std::bit_cast<uint32_t>(x);
-    if (bits == 0x80000000u) bits = 0;                         // -0 equals 0
+    if (bits == 0x80000000u) bits = 0;  // -0 equals 0
     bits ^= bits >> 31 ? 0xffffffffu : 0x80000000u;
     if (x != x) bits = 0xffffffffu;
     return sizeof(T) == 2 ? bits >> 16 : bits;
@@ -52,12 +52,14 @@ __device__ inline Mass sampling_share(Mass of, float x) { return __umul64hi(of, 
 
 // ---------------------------------------------------------------------------------------------------------- of a block
 
-struct SamplingSums { Mass before, total; };                   // of the threads before this one, and of all
+struct SamplingSums {
+    Mass before, total;
+};  // of the threads before this one, and of all
 
 __device__ inline SamplingSums sampling_scan(Mass mine) {
     __shared__ Mass warps[warp_size];
     const int lane = threadIdx.x % warp_size, warp = threadIdx.x / warp_size;
-    const auto of_warp = [=](Mass sum) {                       // of the lanes up to this one
+    const auto of_warp = [=](Mass sum) {  // of the lanes up to this one
         for (int offset = 1; offset < warp_size; offset *= 2) {
             const Mass below = __shfl_up_sync(~0u, sum, offset);
             if (lane >= offset) sum += below;
@@ -65,7 +67,7 @@ __device__ inline SamplingSums sampling_scan(Mass mine) {
         return sum;
     };
     const Mass sum = of_warp(mine);
-    __syncthreads();                                           // the last call's readers
+    __syncthreads();  // the last call's readers
     if (lane == warp_size - 1) warps[warp] = sum;
     __syncthreads();
     const Mass of_warps = of_warp(warps[lane]);
@@ -74,11 +76,15 @@ __device__ inline SamplingSums sampling_scan(Mass mine) {
 }
 
 // Where a running sum over the threads reaches `wanted`, which is above 0 and not above the total.
-struct SamplingFound { int bin; Mass before; bool alone; };
+struct SamplingFound {
+    int bin;
+    Mass before;
+    bool alone;
+};
 
 __device__ inline SamplingFound sampling_find(Mass before, Mass mine, Mass wanted, bool alone) {
     __shared__ SamplingFound found;
-    __syncthreads();                                           // the last call's readers
+    __syncthreads();  // the last call's readers
     if (before < wanted && wanted <= before + mine) found = {int(threadIdx.x), before, alone};
     __syncthreads();
     return found;
@@ -95,7 +101,7 @@ struct SamplingHistogram {
         if (upper) atomicAdd(&high[bin], upper);
         atomicAdd(&count[bin], 1u);
     }
-    __device__ Mass mass() const { return Mass(high[threadIdx.x]) << 32 | low[threadIdx.x]; }     // of the thread's bin
+    __device__ Mass mass() const { return Mass(high[threadIdx.x]) << 32 | low[threadIdx.x]; }  // of the thread's bin
 };
 
 // Calls each(v, x) for the logits begin <= v < end, and for some v beyond them with an x of -infinity: there is no
@@ -105,21 +111,21 @@ __device__ void sampling_walk(const T* row, int begin, int end, Each each) {
     constexpr int ahead = W == 1 ? 4 : 2, step = sampling_block * W;
     for (int first = begin + threadIdx.x * W; first < end; first += ahead * step) {
         Vec<W> x[ahead];
-        #pragma unroll
+        UNROLL
         for (int u = 0; u < ahead; u++) x[u] = load<W>(row + (first + u * step < end ? first + u * step : first));
-        #pragma unroll
-        for (int u = 0; u < ahead; u++)
-            #pragma unroll
-            for (int i = 0; i < W; i++)
-                each(first + u * step + i, first + u * step + i < end ? x[u][i] : -INFINITY);
+        UNROLL
+        for (int u = 0; u < ahead; u++) {
+            UNROLL
+            for (int i = 0; i < W; i++) each(first + u * step + i, first + u * step + i < end ? x[u][i] : -INFINITY);
+        }
     }
 }
 
 // ------------------------------------------------------------------------------------------------------- of all blocks
 
 struct SamplingScratch {
-    Mass *largest, *mass, *list;                               // (B,slices) (B,slices,bins) (B,V)
-    uint32_t* count;                                           // (B,slices,bins)
+    Mass *largest, *mass, *list;  // (B,slices) (B,slices,bins) (B,V)
+    uint32_t* count;              // (B,slices,bins)
     int slices;
 };
 
@@ -140,10 +146,10 @@ __device__ inline int sampling_top(const SamplingScratch& scratch, int b) {
 
 template <int W, class T>
 __global__ void __launch_bounds__(sampling_block, 1)
-sampling_largest_kernel(SamplingScratch scratch, const T* logits, int V, int P) {
+    sampling_largest_kernel(SamplingScratch scratch, const T* logits, int V, int P) {
     __shared__ Mass warps[warp_size];
     const int slice = blockIdx.x, b = blockIdx.y, begin = slice * sampling_slice;
-    uint32_t key = 0;                                          // below that of any number
+    uint32_t key = 0;  // below that of any number
     int id = 0;
     sampling_walk<W>(logits + size_t(b) * P, begin, std::min(begin + sampling_slice, V), [&](int v, float x) {
         const uint32_t other = sampling_key<T>(x);
@@ -163,7 +169,7 @@ sampling_largest_kernel(SamplingScratch scratch, const T* logits, int V, int P) 
 
 template <int W, class T>
 __global__ void __launch_bounds__(sampling_block, 1)
-sampling_bins_kernel(SamplingScratch scratch, const T* logits, float per_temperature, int V, int P) {
+    sampling_bins_kernel(SamplingScratch scratch, const T* logits, float per_temperature, int V, int P) {
     __shared__ SamplingHistogram histogram;
     const int slice = blockIdx.x, b = blockIdx.y, begin = slice * sampling_slice;
     const T* row = logits + size_t(b) * P;
@@ -186,9 +192,12 @@ struct SamplingOrder {
     int id_bits;
     static constexpr int key_bits = 8 * sizeof(T);
     static constexpr uint32_t last_key = ~0u >> (32 - key_bits);
-    template <class Int> __device__ explicit SamplingOrder(Int V) : id_bits(32 - __clz(V - 1)) {}
+    template <class Int>
+    __device__ explicit SamplingOrder(Int V) : id_bits(32 - __clz(V - 1)) {}
     __device__ int bits() const { return key_bits + id_bits; }
-    __device__ Mass place(float x, int id) const { return Mass(last_key - sampling_key<T>(x)) << id_bits | unsigned(id); }
+    __device__ Mass place(float x, int id) const {
+        return Mass(last_key - sampling_key<T>(x)) << id_bits | unsigned(id);
+    }
     __device__ float logit(Mass place) const { return sampling_logit<T>(last_key - uint32_t(place >> id_bits)); }
     __device__ int id(Mass place) const { return int(place & ((Mass(1) << id_bits) - 1)); }
 };
@@ -216,7 +225,7 @@ struct SamplingList {
     template <class Wanted>
     __device__ Mass reach(SamplingHistogram& histogram, SamplingBy by, Wanted wanted) const {
         __shared__ Mass only;
-        Mass known = 0, missing = 0;                           // the place's upper digits; of the sum, below them
+        Mass known = 0, missing = 0;  // the place's upper digits; of the sum, below them
         for (int top = order.bits(), shift;; top = shift) {
             shift = std::max(top - sampling_digit, 0);
             histogram.clear();
@@ -234,7 +243,9 @@ struct SamplingList {
             known = known << (top - shift) | unsigned(found.bin);
             if (shift == 0) return known;
             if (!found.alone) continue;
-            walk([&](Mass place, Mass) { if (place >> shift == known) only = place; });
+            walk([&](Mass place, Mass) {
+                if (place >> shift == known) only = place;
+            });
             __syncthreads();
             return only;
         }
@@ -243,8 +254,8 @@ struct SamplingList {
 
 template <int W, class T>
 __global__ void __launch_bounds__(sampling_block, 1)
-sampling_pick_kernel(int* token, int* broken, SamplingScratch scratch, const T* logits, const float* u, Sampling how,
-                     float per_temperature, int V, int P) {
+    sampling_pick_kernel(int* token, int* broken, SamplingScratch scratch, const T* logits, const float* u,
+                         Sampling how, float per_temperature, int V, int P) {
     __shared__ SamplingHistogram histogram;
     __shared__ int listed;
     const int b = blockIdx.x, top = sampling_top(scratch, b);
@@ -267,8 +278,8 @@ sampling_pick_kernel(int* token, int* broken, SamplingScratch scratch, const T* 
     const auto drawn = [&](Mass of) { return sampling_share(of, u[b]) + 1; };
     const bool all = how.top_k <= 0 && how.top_p >= 1 && how.min_p <= 0;
     int first = 0, end = 0;
-    Mass skipped = 0;                                          // what lies before them
-    if (all) {                                                 // the draw is from the whole row: one bin holds it
+    Mass skipped = 0;  // what lies before them
+    if (all) {         // the draw is from the whole row: one bin holds it
         const SamplingFound found = sampling_find(masses.before, mass, drawn(masses.total), false);
         first = found.bin, end = first + 1, skipped = found.before;
     } else if (how.top_k > 0) {
@@ -276,7 +287,7 @@ sampling_pick_kernel(int* token, int* broken, SamplingScratch scratch, const T* 
         end = sampling_find(counts.before, count, top_k(counts.total), false).bin + 1;
     } else if (how.top_p < 1) {
         end = sampling_find(masses.before, mass, top_p(masses.total), false).bin + 1;
-    } else {                                                   // the bin of min_p, and one more, as it is rounded
+    } else {  // the bin of min_p, and one more, as it is rounded
         end = int(fminf(-logf(how.least()) * SamplingScale::bins_per_nat + 2, sampling_bins));
     }
 
@@ -284,7 +295,7 @@ sampling_pick_kernel(int* token, int* broken, SamplingScratch scratch, const T* 
     const SamplingOrder<T> order(V);
     Mass* const places = scratch.list + size_t(b) * V;
     sampling_walk<W>(row, 0, V, [&](int v, float x) {
-        const float bin = scale.bin(x);                        // int(bin) would take the time of all the rest
+        const float bin = scale.bin(x);  // int(bin) would take the time of all the rest
         if (bin >= first && bin < end) places[atomicAdd(&listed, 1)] = order.place(x, v);
     });
     __syncthreads();
@@ -292,8 +303,8 @@ sampling_pick_kernel(int* token, int* broken, SamplingScratch scratch, const T* 
     SamplingList<T> left{places, listed, order, scale};
     if (how.top_k > 0) left.last = left.reach(histogram, SamplingBy::count, top_k);
     if (how.top_p < 1)
-        left.last = left.reach(histogram, SamplingBy::mass,
-                               [&](Mass of) { return top_p(how.top_k > 0 ? of : masses.total); });
+        left.last =
+            left.reach(histogram, SamplingBy::mass, [&](Mass of) { return top_p(how.top_k > 0 ? of : masses.total); });
     left.least = std::max(Mass(how.least() * 0x1p40f), Mass(1));
     const Mass picked = left.reach(histogram, SamplingBy::mass,
                                    [&](Mass of) { return all ? drawn(masses.total) - skipped : drawn(of); });

@@ -16,7 +16,7 @@
 constexpr int sdpa_block = 128;
 
 template <class A, class B>
-__device__ float sdpa_dot(const A* x, const B* y, int n) {      // of a warp
+__device__ float sdpa_dot(const A* x, const B* y, int n) {  // of a warp
     float sum = 0;
     for (int i = threadIdx.x % warp_size; i < n; i += warp_size) sum += float(x[i]) * float(y[i]);
     return warp_sum(sum);

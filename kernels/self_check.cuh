@@ -8,8 +8,8 @@
 #include <random>
 #include "attention.cuh"
 #include "attention_decode.cuh"
-#include "linear_fused.cuh"
 #include "kernels/tools/tolerance.cuh"
+#include "linear_fused.cuh"
 
 template <class T>
 class SelfCheck {
@@ -24,15 +24,14 @@ public:
     // Of the kernels that a run with --gemm as given may use. Throws Error{device} where a kernel broke down, after
     // which the GPU does nothing more for this process.
     std::vector<KernelFault> run() {
-        if (uses_cublas(fast))
-            check(Kernels::linear_cublas, [&] { product(144, 264, 136), fused(144, 136, 72); });
+        if (uses_cublas(fast)) check(Kernels::linear_cublas, [&] { product(144, 264, 136), fused(144, 136, 72); });
         fast.gemm = Gemm::native;
         if constexpr (std::is_same_v<T, bf16>) {
-            const int tall = 128 * (fast.sm_count + 1);            // enough for the square tile
+            const int tall = 128 * (fast.sm_count + 1);  // enough for the square tile
             check(Kernels::linear_tensor, [&] { product(144, 264, 136), product(tall, 40, 8); });
             check(Kernels::linear_fused, [&] { fused(144, 136, 72); });
             check(Kernels::linear_few, [&] { product(3, 264, 40), product(linear_few, 776, 24), fused(9, 264, 40); });
-            for (const float p : {0.0f, 0.25f})                    // dropout has kernels of its own
+            for (const float p : {0.0f, 0.25f})  // dropout has kernels of its own
                 for (const int HS : head_sizes) {
                     check(Kernels::attention_forward, [&] { forward(HS, dropout(p)); });
                     check(Kernels::attention_backward, [&] { backward(HS, dropout(p)); });
@@ -54,14 +53,22 @@ private:
     };
     struct Fast {
         const Gpu<T>& on;
-        template <class U> U* operator()(const Pair<U>& p) const { return p.fast; }
+        template <class U>
+        U* operator()(const Pair<U>& p) const {
+            return p.fast;
+        }
     };
     struct Plain {
         const Gpu<float>& on;
-        template <class U> auto* operator()(const Pair<U>& p) const { return p.plain; }
+        template <class U>
+        auto* operator()(const Pair<U>& p) const {
+            return p.plain;
+        }
     };
     template <class Layer>
-    void both(Layer layer) { layer(Fast{fast}), layer(Plain{plain}); }
+    void both(Layer layer) {
+        layer(Fast{fast}), layer(Plain{plain});
+    }
 
     template <class U, class Value>
     Pair<U> generate(size_t n, Value value) {
@@ -73,8 +80,14 @@ private:
         plain.upload(p.plain, same.data(), n);
         return p;
     }
-    template <class U> Pair<U> random(size_t n) { return generate<U>(n, [&] { return normal(generator); }); }
-    template <class U> Pair<U> fresh(size_t n) { return generate<U>(n, [] { return NAN; }); }      // to be written
+    template <class U>
+    Pair<U> random(size_t n) {
+        return generate<U>(n, [&] { return normal(generator); });
+    }
+    template <class U>
+    Pair<U> fresh(size_t n) {
+        return generate<U>(n, [] { return NAN; });
+    }  // to be written
 
     // Of the layer that is being checked, the first fault counts.
     template <class U>
@@ -103,14 +116,15 @@ private:
         fast.distrust(kernels);
     }
     void still_there(Kernels kernels) const {
-        cudaGetLastError();                                    // a refused launch is not remembered against the next
+        cudaGetLastError();  // a refused launch is not remembered against the next
         if (cudaDeviceSynchronize() != cudaSuccess)
             throw Error(Exit::device, name_of(kernels), "broke down in the self-check: " + fault,
                         "please report; --dtype fp32 --gemm native uses the plain kernels");
     }
 
     void product(int N, int C, int OC) {
-        const auto inp = random<T>(size_t(N) * C), weight = random<T>(size_t(OC) * C), bias = random<T>(OC), d_out = random<T>(size_t(N) * OC);
+        const auto inp = random<T>(size_t(N) * C), weight = random<T>(size_t(OC) * C), bias = random<T>(OC),
+                   d_out = random<T>(size_t(N) * OC);
         const auto out = fresh<T>(size_t(N) * OC), d_inp = fresh<T>(size_t(N) * C);
         const auto d_weight = random<float>(size_t(OC) * C), d_bias = random<float>(OC);
         both([&](auto of) {
@@ -122,7 +136,8 @@ private:
 
     void fused(int N, int C, int OC) {
         const size_t n = size_t(N) * OC;
-        const auto inp = random<T>(size_t(N) * C), weight = random<T>(2 * size_t(OC) * C), bias = random<T>(2 * size_t(OC));
+        const auto inp = random<T>(size_t(N) * C), weight = random<T>(2 * size_t(OC) * C),
+                   bias = random<T>(2 * size_t(OC));
         const auto before = fresh<T>(n), gelu = fresh<T>(n), gate_up = fresh<T>(2 * n), swiglu = fresh<T>(n);
         both([&](auto of) {
             linear_gelu_forward(of(gelu), of(before), of(inp), of(weight), of(bias), N, C, OC, of.on);
@@ -135,23 +150,28 @@ private:
         const auto d_before = fresh<T>(size_t(N) * C), d_gate_up = fresh<T>(2 * size_t(N) * C);
         const auto d_weight = random<float>(size_t(OC) * C), d_bias = random<float>(OC);
         both([&](auto of) {
-            gelu_linear_backward(of(d_before), of(d_weight), of(d_bias), of(d_out), of(inp), of(activated), of(weight), N, C, OC, of.on);
-            swiglu_linear_backward(of(d_gate_up), of(d_weight), of(d_bias), of(d_out), of(inp), of(activated), of(weight), N, C, OC, of.on);
+            gelu_linear_backward(of(d_before), of(d_weight), of(d_bias), of(d_out), of(inp), of(activated), of(weight),
+                                 N, C, OC, of.on);
+            swiglu_linear_backward(of(d_gate_up), of(d_weight), of(d_bias), of(d_out), of(inp), of(activated),
+                                   of(weight), N, C, OC, of.on);
         });
         expect("d_before", d_before, OC, {1}), expect("d_gate_up", d_gate_up, OC, {1});
         expect("d_weight", d_weight, 2 * N), expect("d_bias", d_bias, 2 * N);
     }
 
-    static constexpr int tokens = 136, heads = 2, shared_by = 2;   // beyond a tile of queries, and of keys; query heads that share one
+    static constexpr int tokens = 136, heads = 2,
+                         shared_by = 2;  // beyond a tile of queries, and of keys; query heads that share one
     Dropout dropout(float p) const { return {p, 3, noise}; }
     void forward(int HS, const Dropout& drop) {
-        const auto qkv = random<T>(size_t(tokens) * (heads + 2 * heads / shared_by) * HS), out = fresh<T>(size_t(tokens) * heads * HS);
+        const auto qkv = random<T>(size_t(tokens) * (heads + 2 * heads / shared_by) * HS),
+                   out = fresh<T>(size_t(tokens) * heads * HS);
         const auto lse = fresh<float>(size_t(tokens) * heads);
         both([&](auto of) {
             attention_forward(of(out), of(lse), of(qkv), nullptr, drop, 1, tokens, heads, heads / shared_by, HS, of.on);
         });
         const std::string size = name(HS, drop);
-        expect((size + ", out").c_str(), out, tokens + HS, {1, size_t(HS)}), expect((size + ", lse").c_str(), lse, tokens + HS);
+        expect((size + ", out").c_str(), out, tokens + HS, {1, size_t(HS)}),
+            expect((size + ", lse").c_str(), lse, tokens + HS);
     }
 
     static std::string name(int HS, const Dropout& drop) {
@@ -160,13 +180,16 @@ private:
 
     // From the same out and lse on both sides.
     void backward(int HS, const Dropout& drop) {
-        const auto qkv = random<T>(size_t(tokens) * (heads + 2 * heads / shared_by) * HS), d_out = random<T>(size_t(tokens) * heads * HS);
+        const auto qkv = random<T>(size_t(tokens) * (heads + 2 * heads / shared_by) * HS),
+                   d_out = random<T>(size_t(tokens) * heads * HS);
         const auto out = fresh<T>(d_out.n), d_qkv = fresh<T>(qkv.n);
         const auto lse = fresh<float>(size_t(tokens) * heads);
-        attention_forward(out.plain, lse.plain, qkv.plain, nullptr, drop, 1, tokens, heads, heads / shared_by, HS, plain);
+        attention_forward(out.plain, lse.plain, qkv.plain, nullptr, drop, 1, tokens, heads, heads / shared_by, HS,
+                          plain);
         share(out), share(lse);
         both([&](auto of) {
-            attention_backward(of(d_qkv), of(d_out), of(out), of(lse), of(qkv), nullptr, drop, 1, tokens, heads, heads / shared_by, HS, of.on);
+            attention_backward(of(d_qkv), of(d_out), of(out), of(lse), of(qkv), nullptr, drop, 1, tokens, heads,
+                               heads / shared_by, HS, of.on);
         });
         expect((name(HS, drop) + ", d_qkv").c_str(), d_qkv, tokens * shared_by + HS, {1, size_t(HS)});
     }
@@ -190,9 +213,11 @@ private:
         const int last = tokens - 1;
         fast.upload(position, &last, 1);
         attention_keep(keys, values, qkv.fast, last, tokens, NH, NKV, HS, fast);
-        attention_decode(out.fast + size_t(last) * NH * HS, keys, values, qkv.fast + last * row, position, 1, tokens, NH, NKV, HS, fast);
+        attention_decode(out.fast + size_t(last) * NH * HS, keys, values, qkv.fast + last * row, position, 1, tokens,
+                         NH, NKV, HS, fast);
         attention_forward(out.plain, lse.plain, qkv.plain, nullptr, {}, 1, tokens, NH, NKV, HS, plain);
-        expect(("head size " + std::to_string(HS) + ", out").c_str(), out, tokens + HS, {0, size_t(HS)}, size_t(last) * NH * HS);
+        expect(("head size " + std::to_string(HS) + ", out").c_str(), out, tokens + HS, {0, size_t(HS)},
+               size_t(last) * NH * HS);
     }
 
     Gpu<T> fast;

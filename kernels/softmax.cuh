@@ -12,12 +12,14 @@ constexpr int softmax_block = 512;
 struct SoftmaxSum {
     float max = -INFINITY, sum = 0;
     template <int W>
-    __device__ void add(Vec<W> x, int count) {                 // the first `count` of x
-        if (count < W) for (int i = 0; i < W; i++) if (i >= count) x[i] = -INFINITY;
+    __device__ void add(Vec<W> x, int count) {  // the first `count` of x
+        if (count < W)
+            for (int i = 0; i < W; i++)
+                if (i >= count) x[i] = -INFINITY;
         float top = max;
         for (int i = 0; i < W; i++) top = fmaxf(top, x[i]);
         if (top > max) sum *= exp_approximate(max - top), max = top;
-        const float base = max == -INFINITY ? 0 : max;         // nothing but -inf and NaN yet, and NaN must show
+        const float base = max == -INFINITY ? 0 : max;  // nothing but -inf and NaN yet, and NaN must show
         for (int i = 0; i < W; i++) sum += exp_approximate(x[i] - base);
     }
 };

@@ -1,7 +1,7 @@
 #include "bench.h"
 #include <fmt/core.h>
-#include "host/base/files.h"
 #include "bench_table.h"
+#include "host/base/files.h"
 
 namespace {
 
@@ -9,7 +9,8 @@ namespace {
 std::string take_file(std::vector<std::string_view>& names) {
     const auto flag = std::ranges::find(names, "--json");
     if (flag == names.end()) return "";
-    if (flag + 1 == names.end()) throw Error(Exit::usage, "--json", "needs a file", "example: --bench --json bench.json");
+    if (flag + 1 == names.end())
+        throw Error(Exit::usage, "--json", "needs a file", "example: --bench --json bench.json");
     const std::string file(flag[1]);
     names.erase(flag, flag + 2);
     return file;
@@ -25,7 +26,8 @@ int run(std::vector<std::string_view> names) {
     const std::string file = take_file(names);
     // A benchmark's own name means it alone; any other text, all whose names contain it.
     const auto means = [](std::string_view text, const Benchmark& b) {
-        const bool exact = std::ranges::any_of(benchmarks(), [&](const Benchmark& other) { return other.name == text; });
+        const bool exact =
+            std::ranges::any_of(benchmarks(), [&](const Benchmark& other) { return other.name == text; });
         return exact ? b.name == text : b.name.find(text) != b.name.npos;
     };
     const auto wanted = [&](const Benchmark& b) {
@@ -36,13 +38,11 @@ int run(std::vector<std::string_view> names) {
     for (const Benchmark& b : benchmarks()) {
         if (!wanted(b)) continue;
         fmt::print("{}{}\n", count++ ? "\n" : "", b.name);
-        try {                                          // the others run, and what was measured is written
+        try {  // the others run, and what was measured is written
             b.run();
         } catch (const Error& error) {
             code = failed(b, error.what(), error.code);
-        } catch (const std::exception& error) {
-            code = failed(b, error.what(), Exit::internal);
-        }
+        } catch (const std::exception& error) { code = failed(b, error.what(), Exit::internal); }
         std::fflush(stdout);
     }
     if (count == 0) throw Error(Exit::usage, "--bench", "no benchmark has such a name", "without names it runs all");

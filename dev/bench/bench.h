@@ -7,7 +7,10 @@
 #include <string_view>
 #include <vector>
 
-struct Benchmark { std::string_view name; void (*run)(); };
+struct Benchmark {
+    std::string_view name;
+    void (*run)();
+};
 
 inline std::vector<Benchmark>& benchmarks() {
     static std::vector<Benchmark> all;
@@ -15,9 +18,9 @@ inline std::vector<Benchmark>& benchmarks() {
 }
 
 // BENCH(name) { body } adds a benchmark; its body measures and prints.
-#define BENCH(name)                                                                                        \
-    static void bench_##name();                                                                            \
-    static const bool bench_##name##_added = (benchmarks().push_back({#name, bench_##name}), true);         \
+#define BENCH(name)                                                                                 \
+    static void bench_##name();                                                                     \
+    static const bool bench_##name##_added = (benchmarks().push_back({#name, bench_##name}), true); \
     static void bench_##name()
 
 template <class Work>

@@ -1,8 +1,8 @@
 // Times work on a GPU by events, as a step would run it: its operands come from memory, not from the L2 cache.
 #pragma once
 #include <optional>
-#include "kernels/tools/common.cuh"
 #include "gpu_state.h"
+#include "kernels/tools/common.cuh"
 
 // Reading leaves nothing behind that the work under the clock would have to write back, as clearing would.
 template <class U>
@@ -10,7 +10,7 @@ __global__ void bench_read_kernel(U* sum, const U* from, size_t n) {
     U x = 0;
     for (size_t i = size_t(blockIdx.x) * blockDim.x + threadIdx.x; i < n; i += size_t(gridDim.x) * blockDim.x)
         x += from[i];
-    if (x == U(1234.5)) *sum = x;                      // never, but the compiler cannot know
+    if (x == U(1234.5)) *sum = x;  // never, but the compiler cannot know
 }
 
 inline GpuState gpu_state_now() {
@@ -33,7 +33,10 @@ public:
 
     enum class Cache { cold, warm };
 
-    struct Reading { double seconds; GpuState gpu; };
+    struct Reading {
+        double seconds;
+        GpuState gpu;
+    };
 
     // The median of several runs: as many as fit in `budget` seconds, 5 to 50. What takes longer than all of that is
     // timed once. A run before them is not timed: it loads libraries and code, chooses algorithms, and may allocate.

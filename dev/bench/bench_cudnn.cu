@@ -31,16 +31,21 @@ public:
         const float scale = 1 / std::sqrt(float(c.HS));
         const size_t out_size = size_t(B) * c.T * c.NH * c.HS, stats_size = size_t(B) * c.T * c.NH;
         if (pass == Pass::forward) {
-            auto [out, stats] = graph.sdpa(q, k, v, fe::graph::SDPA_attributes().set_name("forward").set_generate_stats(true)
-                                                        .set_causal_mask(true).set_attn_scale(scale));
+            auto [out, stats] = graph.sdpa(q, k, v,
+                                           fe::graph::SDPA_attributes()
+                                               .set_name("forward")
+                                               .set_generate_stats(true)
+                                               .set_causal_mask(true)
+                                               .set_attn_scale(scale));
             place(out, m.out<bf16>(out_size), c.NH, c.NH * c.HS)->set_output(true);
             place_stats(stats, m.out<float>(stats_size))->set_output(true);
         } else {
             const Tensor out = tensor(m.in<bf16>(out_size), c.NH, c.NH * c.HS),
                          d_out = tensor(m.in<bf16>(out_size), c.NH, c.NH * c.HS);
             const Tensor stats = place_stats(graph.tensor({}), m.in<float>(stats_size, {.low = 5, .high = 6}));
-            auto [d_q, d_k, d_v] = graph.sdpa_backward(q, k, v, out, d_out, stats, fe::graph::SDPA_backward_attributes()
-                                                           .set_name("backward").set_causal_mask(true).set_attn_scale(scale));
+            auto [d_q, d_k, d_v] = graph.sdpa_backward(
+                q, k, v, out, d_out, stats,
+                fe::graph::SDPA_backward_attributes().set_name("backward").set_causal_mask(true).set_attn_scale(scale));
             bf16* d_qkv = m.out<bf16>(size_t(B) * c.T * row());
             place(d_q, d_qkv, c.NH, row())->set_output(true);
             place(d_k, at(d_qkv, c.NH), c.NKV, row())->set_output(true);
@@ -80,7 +85,7 @@ private:
         pointers[uids] = data;
         return t;
     }
-    Tensor place_stats(Tensor t, float* data) {            // (B,NH,T,1), the log-sum-exp
+    Tensor place_stats(Tensor t, float* data) {  // (B,NH,T,1), the log-sum-exp
         t->set_uid(++uids).set_dim({B, c.NH, c.T, 1}).set_stride({int64_t(c.NH) * c.T, c.T, 1, 1});
         t->set_data_type(fe::DataType_t::FLOAT);
         pointers[uids] = data;

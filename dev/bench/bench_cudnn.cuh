@@ -1,7 +1,7 @@
 // cuDNN's attention at the shapes of ours, to be timed beside it; in builds with USE_CUDNN=1 (Makefile).
 #pragma once
-#include "host/model/config.h"
 #include "bench_memory.cuh"
+#include "host/model/config.h"
 
 #ifdef GPT_CUDNN
 constexpr bool cudnn_built = true;

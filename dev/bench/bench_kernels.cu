@@ -1,11 +1,11 @@
 // Every kernel at the shapes of training: its time beside the limit that this GPU's own copies and products set, or,
 // without a GPU, the time to expect of one.      ./test_gpt --bench kernels
-#include "bench_kernels.cuh"
-#include "host/commands/commands.h"
 #include "bench.h"
 #include "bench_clock.cuh"
 #include "bench_gpu.h"
+#include "bench_kernels.cuh"
 #include "dev/test/kernels/harness.h"
+#include "host/commands/commands.h"
 
 namespace {
 
@@ -19,13 +19,13 @@ Ceilings measure_ceilings(const std::string& name) {
     const size_t copied = size_t(1) << 29;
     bf16 *to = m.out<bf16>(copied), *from = m.in<bf16>(copied);
     m.fill();
-    const GpuClock::Reading copy = clock.median([&] {
-        CUDA(cudaMemcpyAsync(to, from, copied * sizeof(bf16), cudaMemcpyDeviceToDevice, on.stream));
-    });
+    const GpuClock::Reading copy = clock.median(
+        [&] { CUDA(cudaMemcpyAsync(to, from, copied * sizeof(bf16), cudaMemcpyDeviceToDevice, on.stream)); });
     const auto product = [&](int n) {
         const size_t size = size_t(n) * n;
         const bf16* none = nullptr;
-        return clock.median([&] { linear_forward(to, from, from + size, none, n, n, n, on); }, GpuClock::Cache::warm, 0.5);
+        return clock.median([&] { linear_forward(to, from, from + size, none, n, n, n, on); }, GpuClock::Cache::warm,
+                            0.5);
     };
     const auto rate = [](int n, const GpuClock::Reading& r) { return 2.0 * n * n * n / r.seconds; };
     const GpuClock::Reading small = product(4096);
@@ -76,12 +76,10 @@ void measure_cudnn(KernelTime& time, const BenchRow& row) {
 
 KernelTime measure(const BenchRow& row) {
     KernelTime time = count(row);
-    try {                                              // whatever refuses one row, the others are timed
+    try {  // whatever refuses one row, the others are timed
         measure_ours(time, row);
         if (row.cudnn && time.seconds > 0) measure_cudnn(time, row);
-    } catch (const Error& error) {
-        time.left_out = error.what(), time.failed = time.seconds == 0;
-    }
+    } catch (const Error& error) { time.left_out = error.what(), time.failed = time.seconds == 0; }
     return time;
 }
 
@@ -110,8 +108,8 @@ double step_limit(const BenchModel& model, const Ceilings& gpu) {
     const Peaks* peaks = find_peaks(gpu.gpu);
     double sum = 0;
     for (const BenchRow& row : BenchRows(model.config, model.B).rows)
-        sum += row.per_step *
-               limit_seconds(count(row).work, gpu.products, gpu.memory, peaks ? peaks->exponentials : 1e30);
+        sum +=
+            row.per_step * limit_seconds(count(row).work, gpu.products, gpu.memory, peaks ? peaks->exponentials : 1e30);
     return sum;
 }
 
@@ -121,7 +119,8 @@ BENCH(kernels) {
     size_t failed = 0;
     for (const BenchModel& model : bench_models()) {
         std::vector<KernelTime> times;
-        for (const BenchRow& row : BenchRows(model.config, model.B).rows) times.push_back(gpu ? measure(row) : count(row));
+        for (const BenchRow& row : BenchRows(model.config, model.B).rows)
+            times.push_back(gpu ? measure(row) : count(row));
         report_kernels(model.name, times, gpu);
         failed += size_t(std::ranges::count_if(times, [](const KernelTime& t) { return t.failed; }));
     }

@@ -2,22 +2,22 @@
 // to run it.
 #pragma once
 #include <functional>
-#include "host/model/config.h"
-#include "kernels/all.cuh"
 #include "bench_cudnn.cuh"
 #include "bench_memory.cuh"
 #include "bench_table.h"
+#include "host/model/config.h"
+#include "kernels/all.cuh"
 
 using BenchLaunch = std::function<void(const Gpu<bf16>&)>;
 struct BenchRow {
     std::string kernel, shape;
-    int per_step;                                            // times in a step of that model; 0: not (yet) in it
+    int per_step;  // times in a step of that model; 0: not (yet) in it
     std::function<BenchLaunch(BenchMemory&)> declare;
-    std::function<BenchLaunch(BenchMemory&)> cudnn = {};     // the same by cuDNN, where the build has it
+    std::function<BenchLaunch(BenchMemory&)> cudnn = {};  // the same by cuDNN, where the build has it
     bool has_products() const { return kernel.find("linear") != kernel.npos; }
 };
 
-KernelTime measure(const BenchRow& row);               // what is refused is said in left_out
+KernelTime measure(const BenchRow& row);  // what is refused is said in left_out
 
 class BenchRows {
 public:
@@ -40,7 +40,12 @@ public:
 private:
     using M = BenchMemory;
     using On = const Gpu<bf16>&;
-    struct Linear { std::string name; int in, out; bool bias; int forward, backward; };   // times in a step
+    struct Linear {
+        std::string name;
+        int in, out;
+        bool bias;
+        int forward, backward;
+    };  // times in a step
 
     const Config c;
     const int B, N;
@@ -61,7 +66,7 @@ private:
         for (int i = 0; i < N; i++) host[i] = i % c.T;
         return m.constants(host);
     }
-    const bool fused = c.activation != Activation::relu;      // the feed-forward's products with their activation
+    const bool fused = c.activation != Activation::relu;  // the feed-forward's products with their activation
     std::vector<Linear> linears() const {
         return {{"qkv", c.C, qkv, c.qkv_bias, c.L, c.L},
                 {"proj", c.NH * c.HS, c.C, c.proj_bias, c.L, c.L},

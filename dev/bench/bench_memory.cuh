@@ -7,7 +7,10 @@
 
 // Random numbers, as zeros make tensor cores and memory faster than they are. `touched`: elements that the kernel
 // reaches of a table it reads or changes here and there (0: all).
-struct Values { double low = -1, high = 1; size_t touched = 0; };
+struct Values {
+    double low = -1, high = 1;
+    size_t touched = 0;
+};
 
 template <class U>
 __global__ void bench_fill_kernel(U* p, size_t n, uint64_t seed, float low, float range) {
@@ -16,7 +19,7 @@ __global__ void bench_fill_kernel(U* p, size_t n, uint64_t seed, float low, floa
         x = (x ^ x >> 30) * 0xbf58476d1ce4e5b9;
         x = (x ^ x >> 27) * 0x94d049bb133111eb;
         const float value = low + range * (float(x >> 40) * 0x1p-24f);
-        if constexpr (std::is_same_v<U, int>) p[i] = std::min(int(value), int(low + range) - 1);    // below `high`
+        if constexpr (std::is_same_v<U, int>) p[i] = std::min(int(value), int(low + range) - 1);  // below `high`
         else p[i] = U(value);
     }
 }
@@ -28,7 +31,7 @@ public:
     struct Tensor {
         Access access;
         Type type;
-        size_t n, element;                       // numbers, and bytes of one
+        size_t n, element;  // numbers, and bytes of one
         Values values;
         std::byte* data = nullptr;
         std::vector<std::byte> constant = {};
@@ -38,10 +41,20 @@ public:
     // Where nothing is given to run on, it only counts, and every pointer is null.
     explicit BenchMemory(const Gpu<bf16>* on) : on(on) {}
 
-    template <class U> U* in(size_t n, Values v = {}) { return add<U>(Access::in, n, v); }
-    template <class U> U* out(size_t n) { return add<U>(Access::out, n, {}); }
-    template <class U> U* update(size_t n, Values v = {}) { return add<U>(Access::update, n, v); }
-    template <class U> U* constants(const std::vector<U>& host) {
+    template <class U>
+    U* in(size_t n, Values v = {}) {
+        return add<U>(Access::in, n, v);
+    }
+    template <class U>
+    U* out(size_t n) {
+        return add<U>(Access::out, n, {});
+    }
+    template <class U>
+    U* update(size_t n, Values v = {}) {
+        return add<U>(Access::update, n, v);
+    }
+    template <class U>
+    U* constants(const std::vector<U>& host) {
         U* p = add<U>(Access::in, host.size(), {}, Type::constant);
         tensors.back().constant.resize(host.size() * sizeof(U));
         std::memcpy(tensors.back().constant.data(), host.data(), host.size() * sizeof(U));
@@ -71,10 +84,12 @@ public:
     size_t allocated = 0;
 
 private:
-    template <class U> static constexpr Type type_of() {
+    template <class U>
+    static constexpr Type type_of() {
         return std::is_same_v<U, bf16> ? Type::bf16 : std::is_same_v<U, float> ? Type::fp32 : Type::integer;
     }
-    template <class U> U* add(Access access, size_t n, Values v, Type type = type_of<U>()) {
+    template <class U>
+    U* add(Access access, size_t n, Values v, Type type = type_of<U>()) {
         const size_t moved = (v.touched ? v.touched : n) * sizeof(U);
         work.bytes += double(access == Access::update ? 2 * moved : moved);
         allocated += n * sizeof(U);

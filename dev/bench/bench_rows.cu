@@ -16,9 +16,7 @@ void BenchRows::embedding() {
               *d_wpe = learned ? m.update<float>(places) : nullptr;
         bf16* d_out = m.in<bf16>(n);
         int *token = m.in<int>(N, below(c.V)), *position = learned ? positions(m) : nullptr;
-        return [=, this](On on) {
-            embedding_backward(d_wte, d_wpe, d_out, token, position, N, c.C, c.V, c.T, on);
-        };
+        return [=, this](On on) { embedding_backward(d_wte, d_wpe, d_out, token, position, N, c.C, c.V, c.T, on); };
     });
 }
 
@@ -35,9 +33,8 @@ void BenchRows::layernorm() {
         float *d_gain = m.update<float>(c.C), *d_bias = bias_size ? m.update<float>(c.C) : nullptr;
         bf16 *d_out = m.in<bf16>(n), *inp = m.in<bf16>(n), *gain = m.in<bf16>(c.C);
         float *mean = m.in<float>(N), *rstd = m.in<float>(N, positive);
-        return [=, this](On on) {
-            layernorm_backward(d_inp, d_gain, d_bias, d_out, inp, gain, mean, rstd, N, c.C, on);
-        };
+        return
+            [=, this](On on) { layernorm_backward(d_inp, d_gain, d_bias, d_out, inp, gain, mean, rstd, N, c.C, on); };
     });
     add("residual_layernorm_forward", {{"N", N}, {"C", c.C}}, 2 * c.L, [=, this](M& m) -> BenchLaunch {
         bf16 *sum = m.out<bf16>(n), *out = m.out<bf16>(n);
@@ -69,9 +66,8 @@ void BenchRows::rmsnorm() {
         bf16 *sum = m.out<bf16>(n), *out = m.out<bf16>(n);
         float* rstd = m.out<float>(N);
         bf16 *inp = m.in<bf16>(n), *branch = m.in<bf16>(n), *gain = m.in<bf16>(c.C);
-        return [=, this](On on) {
-            residual_rmsnorm_forward(sum, out, rstd, inp, branch, gain, c.norm_eps, N, c.C, on);
-        };
+        return
+            [=, this](On on) { residual_rmsnorm_forward(sum, out, rstd, inp, branch, gain, c.norm_eps, N, c.C, on); };
     });
 }
 
@@ -112,7 +108,7 @@ void BenchRows::qk_norm() {
             };
         });
         add(name + "_backward", sizes, both == rope_too ? c.L : 0, [=, this](M& m) -> BenchLaunch {
-            bf16* d = m.update<bf16>(wide, {.touched = heads * c.HS});        // values pass through
+            bf16* d = m.update<bf16>(wide, {.touched = heads * c.HS});  // values pass through
             float *d_q = m.update<float>(c.HS), *d_k = m.update<float>(c.HS);
             bf16 *inp = m.in<bf16>(wide, {.touched = heads * c.HS}), *q = m.in<bf16>(c.HS), *k = m.in<bf16>(c.HS);
             float* rstd = m.in<float>(heads, positive);
@@ -120,8 +116,8 @@ void BenchRows::qk_norm() {
             float *cos = both ? m.in<float>(table) : nullptr, *sin = both ? m.in<float>(table) : nullptr;
             return [=, this](On on) {
                 if (both)
-                    qk_norm_rope_backward(d, d_q, d_k, d, inp, q, k, rstd, position, cos, sin, c.rope_pairs,
-                                          N, c.NH, c.NKV, c.HS, on);
+                    qk_norm_rope_backward(d, d_q, d_k, d, inp, q, k, rstd, position, cos, sin, c.rope_pairs, N, c.NH,
+                                          c.NKV, c.HS, on);
                 else qk_norm_backward(d, d_q, d_k, d, inp, q, k, rstd, N, c.NH, c.NKV, c.HS, on);
             };
         });
@@ -281,7 +277,7 @@ void BenchRows::ladder() {
 }
 
 void BenchRows::optimizer() {
-    const Gpt<Cpu<float>> tables(c, N, Recompute::none, {});       // its layout only: nothing is allocated
+    const Gpt<Cpu<float>> tables(c, N, Recompute::none, {});  // its layout only: nothing is allocated
     const size_t size = tables.weights.size;
     std::vector<AdamwSegment> segments;
     for (const ::Row& row : tables.weights.rows)
@@ -295,7 +291,7 @@ void BenchRows::optimizer() {
         bf16* weight = m.out<bf16>(size);
         float *master = m.update<float>(size), *first = m.update<float>(size),
               *second = m.update<float>(size, {.low = 0, .high = 1}), *d_weight = m.in<float>(size),
-              *norm = m.in<float>(1, {.low = 2, .high = 3});           // above the clip
+              *norm = m.in<float>(1, {.low = 2, .high = 3});  // above the clip
         AdamwStep* step = m.constants<AdamwStep>({{1e-4f, 0.9f, 0.95f, 1e-8f, 1, 0.1f, 0.05f}});
         AdamwSegment* table = m.constants(segments);
         return [=, count = int(segments.size())](On on) {

@@ -31,12 +31,17 @@ void add_state(Json& json, const GpuState& state) {
 double prediction(const KernelTime& row, const Peaks& p) { return predicted_seconds(row.work, p); }
 
 Json to_json(const std::string& model, const KernelTime& row) {
-    Json json = {{"model", model},       {"kernel", row.kernel},        {"shape", row.shape},
-                 {"per_step", row.per_step}, {"bytes", row.work.bytes}, {"products", row.work.products},
+    Json json = {{"model", model},
+                 {"kernel", row.kernel},
+                 {"shape", row.shape},
+                 {"per_step", row.per_step},
+                 {"bytes", row.work.bytes},
+                 {"products", row.work.products},
                  {"exponentials", row.work.exponentials}};
     if (row.seconds > 0) json["us"] = row.seconds * 1e6;
     add_state(json, row.state);
-    if (row.ours > 0) json["beside"] = {{"library", row.rival}, {"ours_us", row.ours * 1e6}, {"theirs_us", row.theirs * 1e6}};
+    if (row.ours > 0)
+        json["beside"] = {{"library", row.rival}, {"ours_us", row.ours * 1e6}, {"theirs_us", row.theirs * 1e6}};
     if (!row.left_out.empty()) json["left_out"] = row.left_out;
     for (const Peaks* p : named()) json["predicted_us"][p->name] = prediction(row, *p) * 1e6;
     return json;
@@ -66,8 +71,8 @@ void predictions(const std::string& model, const std::vector<KernelTime>& rows) 
 
 void measurements(const std::string& model, const std::vector<KernelTime>& rows, const Ceilings& gpu) {
     const Peaks* peaks = find_peaks(gpu.gpu);
-    fmt::print("{:<28} {:<40} {:>5} {:>10} {:>14} {:>8} {:>10} {:>12}  {:<8}  {}\n", model, "", "times", "us",
-               "rate", "of limit", "predicted", "ours is", "bound", "clock and power");
+    fmt::print("{:<28} {:<40} {:>5} {:>10} {:>14} {:>8} {:>10} {:>12}  {:<8}  {}\n", model, "", "times", "us", "rate",
+               "of limit", "predicted", "ours is", "bound", "clock and power");
     double step = 0, limits = 0;
     for (const KernelTime& row : rows) {
         const double exponentials = peaks ? peaks->exponentials : 1e30;
@@ -79,8 +84,9 @@ void measurements(const std::string& model, const std::vector<KernelTime>& rows,
             continue;
         }
         step += row.per_step * row.seconds;
-        fmt::print("{:>10.1f} {:>14} {:>7.0f}% {:>10} {:>12}  {:<8}  {}{}\n", row.seconds * 1e6, rate(row.work, row.seconds),
-                   100 * limit / row.seconds, peaks ? fmt::format("{:.1f}", prediction(row, *peaks) * 1e6) : "",
+        fmt::print("{:>10.1f} {:>14} {:>7.0f}% {:>10} {:>12}  {:<8}  {}{}\n", row.seconds * 1e6,
+                   rate(row.work, row.seconds), 100 * limit / row.seconds,
+                   peaks ? fmt::format("{:.1f}", prediction(row, *peaks) * 1e6) : "",
                    row.ours > 0 ? fmt::format("{:.0f}% {}", 100 * row.theirs / row.ours, row.rival) : "",
                    bound(row.work, gpu.products, gpu.memory, exponentials), to_text(row.state),
                    row.left_out.empty() ? "" : "  (left out: " + row.left_out + ")");
@@ -98,8 +104,8 @@ void report_ceilings(const Ceilings& gpu) {
     const auto share = [&](double x, double peak) {
         return p ? fmt::format(" ({:.0f}% of the data sheet)", 100 * x / peak) : "";
     };
-    fmt::print("{}: copies {:.2f} TB/s{}, bf16 products {:.0f} TFLOP/s{} at {}; the ceilings of what follows\n", gpu.gpu,
-               gpu.memory * 1e-12, share(gpu.memory, p ? p->memory : 1), gpu.products * 1e-12,
+    fmt::print("{}: copies {:.2f} TB/s{}, bf16 products {:.0f} TFLOP/s{} at {}; the ceilings of what follows\n",
+               gpu.gpu, gpu.memory * 1e-12, share(gpu.memory, p ? p->memory : 1), gpu.products * 1e-12,
                share(gpu.products, p ? p->products : 1), gpu.state.sm_mhz ? to_text(gpu.state) : "an unknown clock");
 }
 
@@ -117,19 +123,24 @@ void report_step(const std::string& model, const std::vector<StepShare>& shares,
                                         [](double sum, const StepShare& s) { return sum + s.seconds; });
     Json json = {{"model", model}, {"step_ms", step * 1e3}, {"kernels_ms", busy * 1e3}, {"limit_ms", limit * 1e3}};
     add_state(json, state);
-    fmt::print("\n{}: {:.2f} ms a step  {}\n{:<34} {:>6} {:>10} {:>7}\n", model, step * 1e3, to_text(state), "kernels of", "times", "ms", "");
+    fmt::print("\n{}: {:.2f} ms a step  {}\n{:<34} {:>6} {:>10} {:>7}\n", model, step * 1e3, to_text(state),
+               "kernels of", "times", "ms", "");
     for (const StepShare& s : shares) {
         fmt::print("{:<34} {:>6} {:>10.3f} {:>6.1f}%\n", s.name, s.count, s.seconds * 1e3, 100 * s.seconds / step);
         json["shares"].push_back({{"name", s.name}, {"count", s.count}, {"ms", s.seconds * 1e3}});
     }
     fmt::print("{:<34} {:>6} {:>10.3f} {:>6.1f}%\n", "between kernels", "", (step - busy) * 1e3,
                100 * (step - busy) / step);
-    if (limit > 0) fmt::print("the limit of its rows: {:.2f} ms, {:.0f}% of the step\n", limit * 1e3, 100 * limit / step);
+    if (limit > 0)
+        fmt::print("the limit of its rows: {:.2f} ms, {:.0f}% of the step\n", limit * 1e3, 100 * limit / step);
     bench_json()["step_profiles"].push_back(json);
 }
 
 void report_end_to_end(const EndToEnd& row, const std::optional<Ceilings>& gpu) {
-    Json json = {{"model", row.model}, {"dtype", row.dtype}, {"batch", row.B}, {"context", row.T},
+    Json json = {{"model", row.model},
+                 {"dtype", row.dtype},
+                 {"batch", row.B},
+                 {"context", row.T},
                  {"tokens_per_s", row.tokens_per_second}};
     fmt::print("{:<12} {:>4} x {:<5} {}", row.model, row.B, row.T, row.dtype);
     if (row.tokens_per_second <= 0) {
@@ -155,7 +166,8 @@ void report_end_to_end(const EndToEnd& row, const std::optional<Ceilings>& gpu) 
 void report_writing(const std::vector<WritingRow>& rows, const std::optional<Ceilings>& gpu) {
     fmt::print("{:<12} {:>5} {:>8} {:>9}", "text, bf16", "texts", "tokens", "MB");
     if (gpu) fmt::print(" {:>10} {:>10} {:>10}\n", "tokens/s", "limit", "of limit");
-    else for (const Peaks* p : named()) fmt::print(" {:>22}", std::string(p->name) + ", at most");
+    else
+        for (const Peaks* p : named()) fmt::print(" {:>22}", std::string(p->name) + ", at most");
     if (!gpu) fmt::print("\n");
     for (const WritingRow& row : rows) {
         Json json = {{"model", row.model}, {"texts", row.B}, {"tokens", row.length}, {"bytes", row.bytes}};
@@ -165,7 +177,8 @@ void report_writing(const std::vector<WritingRow>& rows, const std::optional<Cei
             fmt::print(" {:>10.0f} {:>10.0f} {:>9.0f}%", reached, limit, 100 * reached / limit);
             json["tokens_per_s"] = reached;
         } else {
-            for (const Peaks* p : named()) fmt::print(" {:>12.0f} tokens/s", row.B * reachable_memory * p->memory / row.bytes);
+            for (const Peaks* p : named())
+                fmt::print(" {:>12.0f} tokens/s", row.B * reachable_memory * p->memory / row.bytes);
         }
         fmt::print("\n");
         bench_json()["generate_gpu"].push_back(json);

@@ -5,13 +5,13 @@
 #include <regex>
 #include <set>
 #include <thread>
-#include "host/commands/commands.h"
 #include "bench.h"
 #include "bench_clock.cuh"
 #include "bench_gpu.h"
 #include "bench_kernels.cuh"
 #include "dev/test/support/captured.h"
 #include "dev/test/support/temporary_directory.h"
+#include "host/commands/commands.h"
 
 namespace {
 
@@ -59,14 +59,17 @@ struct Trial {
     // Element i becomes another number, far away.
     void disturb(const BenchMemory::Tensor& t, size_t i) const {
         const auto change = [&](auto* p, auto other) {
-            std::remove_reference_t<decltype(*p)> value;               // p is the device's
+            std::remove_reference_t<decltype(*p)> value;  // p is the device's
             on.download(&value, p + i, 1);
             value = other(value);
             on.upload(p + i, &value, 1);
         };
-        if (t.type == Type::bf16) change(reinterpret_cast<bf16*>(t.data), [](bf16 x) { return bf16(float(x) > 0 ? -40.0f : 40.0f); });
-        if (t.type == Type::fp32) change(reinterpret_cast<float*>(t.data), [](float x) { return x > 0 ? -40.0f : 40.0f; });
-        if (t.type == Type::integer) change(reinterpret_cast<int*>(t.data), [&](int x) { return (x + 1) % int(t.values.high); });
+        if (t.type == Type::bf16)
+            change(reinterpret_cast<bf16*>(t.data), [](bf16 x) { return bf16(float(x) > 0 ? -40.0f : 40.0f); });
+        if (t.type == Type::fp32)
+            change(reinterpret_cast<float*>(t.data), [](float x) { return x > 0 ? -40.0f : 40.0f; });
+        if (t.type == Type::integer)
+            change(reinterpret_cast<int*>(t.data), [&](int x) { return (x + 1) % int(t.values.high); });
     }
 };
 
@@ -119,19 +122,18 @@ std::map<std::string, Work> expect_bytes(const BenchModel& model, const std::map
 
 TEST(bench_test, bytes_of_gpt2) {
     const double N = 64 * 1024, C = 768, F = 3072, V = 50257, P = 50304, n = N * C;
-    auto work = expect_bytes(bench_models().at(0), {
-        {"embedding_forward", 2 * n + 8 * N + 2 * V * C + 2 * 1024 * C},
-        {"layernorm_forward", 4 * n + 8 * N + 4 * C},
-        {"layernorm_backward", 8 * n + 8 * N + 2 * C + 16 * C},
-        {"residual_layernorm_forward", 8 * n + 8 * N + 4 * C},
-        {"residual_forward", 6 * n},
-        {"gelu_forward", 4 * N * F},
-        {"gelu_backward", 6 * N * F},
-        {"cross_entropy_forward", 2 * N * V + 12 * N},
-        {"cross_entropy_backward", 4 * N * P + 8 * N + 4},
-        {"cross_entropy_fused", 4 * N * P + 12 * N + 4},
-        {"attention_forward", 8 * n + 4 * N * 12},
-        {"linear_forward up", 2 * n + 2 * N * F + 2 * C * F + 2 * F}});
+    auto work = expect_bytes(bench_models().at(0), {{"embedding_forward", 2 * n + 8 * N + 2 * V * C + 2 * 1024 * C},
+                                                    {"layernorm_forward", 4 * n + 8 * N + 4 * C},
+                                                    {"layernorm_backward", 8 * n + 8 * N + 2 * C + 16 * C},
+                                                    {"residual_layernorm_forward", 8 * n + 8 * N + 4 * C},
+                                                    {"residual_forward", 6 * n},
+                                                    {"gelu_forward", 4 * N * F},
+                                                    {"gelu_backward", 6 * N * F},
+                                                    {"cross_entropy_forward", 2 * N * V + 12 * N},
+                                                    {"cross_entropy_backward", 4 * N * P + 8 * N + 4},
+                                                    {"cross_entropy_fused", 4 * N * P + 12 * N + 4},
+                                                    {"attention_forward", 8 * n + 4 * N * 12},
+                                                    {"linear_forward up", 2 * n + 2 * N * F + 2 * C * F + 2 * F}});
     EXPECT_EQ(work["attention_forward"].products, 4 * N * 1024 / 2 * C);
     EXPECT_EQ(work["linear_backward up"].products, 4 * N * F * C);
     EXPECT_EQ(work["gelu_forward"].products, 0);
@@ -140,10 +142,10 @@ TEST(bench_test, bytes_of_gpt2) {
 // Of 32 heads of 128 the 24 of queries and keys turn; values are only copied.
 TEST(bench_test, bytes_of_qwen3) {
     const double N = 32 * 2048, tables = 2 * 4.0 * 2048 * 64;
-    expect_bytes(bench_models().at(2), {
-        {"rope_forward", 4 * N * 24 * 128 + 4 * N + tables},
-        {"qk_norm_rope_forward", 4 * N * 32 * 128 + 4 * N * 24 + 4 * 128 + 4 * N + tables},
-        {"qk_norm_rope_backward", 6 * N * 24 * 128 + 16 * 128 + 4 * 128 + 4 * N * 24 + 4 * N + tables}});
+    expect_bytes(bench_models().at(2),
+                 {{"rope_forward", 4 * N * 24 * 128 + 4 * N + tables},
+                  {"qk_norm_rope_forward", 4 * N * 32 * 128 + 4 * N * 24 + 4 * 128 + 4 * N + tables},
+                  {"qk_norm_rope_backward", 6 * N * 24 * 128 + 16 * 128 + 4 * 128 + 4 * N * 24 + 4 * N + tables}});
 }
 
 // Predictions add up to steps of a believable length: the H200's limit for GPT-2 124M is near 76 ms.
@@ -152,7 +154,8 @@ TEST(bench_test, predictions) {
     EXPECT_NEAR(step_limit(bench_models().at(0), h200), 0.076, 0.002);
     EXPECT_EQ(find_peaks("NVIDIA H100 PCIe")->products, 756e12);
     EXPECT_EQ(find_peaks("NVIDIA H100 80GB HBM3")->memory, 3.35e12);
-    for (const char* other : {"CPU, 2 threads, fp32", "NVIDIA RTX A1000", "NVIDIA GH200 480GB", "NVIDIA GeForce RTX 4090 Laptop GPU"})
+    for (const char* other :
+         {"CPU, 2 threads, fp32", "NVIDIA RTX A1000", "NVIDIA GH200 480GB", "NVIDIA GeForce RTX 4090 Laptop GPU"})
         EXPECT_EQ(find_peaks(other), nullptr) << other;
     const Work half{.bytes = 4.8e12 * 0.9 / 2, .products = 1, .exponentials = 1};
     EXPECT_DOUBLE_EQ(predicted_seconds(half, *find_peaks("NVIDIA H200")), 0.5);
@@ -211,7 +214,7 @@ TEST(bench_test, a_step_has_the_rows_kernels) {
         for (const StepShare& s : profile.shares) launched[s.name] = s.count;
         for (const BenchRow& row : BenchRows(c, toy_batch).rows)
             for (const auto& [kernel, times] : launches_of(row, c)) wanted[kernel] += row.per_step * times;
-        if (installed_cublas().table) wanted.erase("linear_tensor");                   // which does some of them
+        if (installed_cublas().table) wanted.erase("linear_tensor");  // which does some of them
         for (const auto& [kernel, count] : wanted) EXPECT_EQ(launched[kernel], count) << kernel;
     }
 }
@@ -283,16 +286,14 @@ TEST(bench_test, clock_and_power_stand_beside_figures) {
     EXPECT_EQ(to_text(GpuState{.sm_mhz = 1755, .watts = 611.6}), "1755 MHz 612 W");
     EXPECT_EQ(to_text(GpuState{.sm_mhz = 1380, .watts = 699, .held_back = true}), "1380 MHz 699 W held back");
     EXPECT_EQ(gpu_state("no GPU is there").sm_mhz, 0);
-    if (find_gpu().kind == GpuFound::Kind::real) {
-        EXPECT_GT(gpu_state_now().sm_mhz, 0);
-    }
+    if (find_gpu().kind == GpuFound::Kind::real) { EXPECT_GT(gpu_state_now().sm_mhz, 0); }
 }
 
 TEST(bench_test, end_to_end) {
     const EndToEnd row = train_end_to_end({"toy", toy_batch, toy_gpt2()}, 0);
     EXPECT_GT(row.tokens_per_second, 0);
     EXPECT_EQ(row.B, toy_batch);
-    const double weights = 128 * (384 + 128 + 128 + 128 + 128);          // of products: every one but embeddings
+    const double weights = 128 * (384 + 128 + 128 + 128 + 128);  // of products: every one but embeddings
     EXPECT_EQ(row.palm, 6 * weights + 12 * 4 * 128);
     EXPECT_EQ(row.causal, 6 * weights + 6 * 4 * 128);
 }

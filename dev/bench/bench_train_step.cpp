@@ -7,7 +7,11 @@
 
 namespace {
 
-struct Shape { const char* name; int B; Config config; };
+struct Shape {
+    const char* name;
+    int B;
+    Config config;
+};
 
 Config gpt2() {
     Config c;
@@ -23,7 +27,7 @@ Config without_bias(int L, int C, int NH, int T, int V) {
 
 // Multiplications and additions of the linear layers' products: 2 forward and 4 backward per weight and token.
 double product_operations(const Gpt<Cpu<float>>& model, int N) {
-    double weights = double(model.V) * model.C;     // the head
+    double weights = double(model.V) * model.C;  // the head
     for (const BlockWeights& b : model.wb)
         for (const LinearWeights* p : {&b.qkv, &b.proj, &b.up, &b.down}) weights += double(p->C) * p->OC;
     return 6 * weights * N;
@@ -48,7 +52,7 @@ void measure(const Shape& shape) {
     };
     const auto big_product = [&] {
 #ifdef GPT_DNNL
-        gemm(Op::none, Op::none, n, n, n, a.data(), n, b.data(), n, Into::assign, out.data(), n);   // over all threads
+        gemm(Op::none, Op::none, n, n, n, a.data(), n, b.data(), n, Into::assign, out.data(), n);  // over all threads
 #else
         parallel_gemm(Op::none, Op::none, n, n, n, a.data(), n, b.data(), n, Into::assign, out.data(), n,
                       [](int, int, int, int) {});
@@ -59,8 +63,11 @@ void measure(const Shape& shape) {
     const double rate = 2.0 * n * n * n / best[0], operations = product_operations(trainer.model, N);
     fmt::print("{:<34} {:>9.1f} {:>11.0f} {:>9.0f} {:>9.0f} {:>13.1f} {:>7.2f}\n", name, best[1] * 1e3, N / best[1],
                operations / best[1] / 1e9, rate / 1e9, operations / rate * 1e3, best[1] / (operations / rate));
-    bench_json()["train_step_cpu"].push_back({{"model", name}, {"ms", best[1] * 1e3}, {"tokens_per_s", N / best[1]},
-                                              {"products_ms", operations / rate * 1e3}, {"threads", omp_get_max_threads()}});
+    bench_json()["train_step_cpu"].push_back({{"model", name},
+                                              {"ms", best[1] * 1e3},
+                                              {"tokens_per_s", N / best[1]},
+                                              {"products_ms", operations / rate * 1e3},
+                                              {"threads", omp_get_max_threads()}});
 }
 
 }  // namespace

@@ -1,11 +1,11 @@
 // Training steps on a GPU, as they are and taken apart.      ./test_gpt --bench step_profile end_to_end
 #include <random>
-#include "kernels/all.cuh"
-#include "host/plan/plan.h"
-#include "host/training/trainer.h"
 #include "bench.h"
 #include "bench_clock.cuh"
 #include "bench_gpu.h"
+#include "host/plan/plan.h"
+#include "host/training/trainer.h"
+#include "kernels/all.cuh"
 
 namespace {
 
@@ -63,7 +63,8 @@ EndToEnd train_end_to_end(const BenchModel& wanted, double budget) {
     model.B = largest_batch(wanted);
     const int T = model.config.T;
     const Plan plan = make_plan(model.config, 1, Dtype::bf16, Recompute::none);
-    EndToEnd row{model.name, "bf16", wanted.B, T, 0, double(plan.causal_flops()) / T, double(plan.palm_flops()) / T, ""};
+    EndToEnd row{model.name, "bf16", wanted.B, T, 0, double(plan.causal_flops()) / T, double(plan.palm_flops()) / T,
+                 ""};
     if (model.B == 0) {
         row.note = "does not fit this GPU's memory";
         return row;
@@ -73,7 +74,7 @@ EndToEnd train_end_to_end(const BenchModel& wanted, double budget) {
     Training trainer(model.config, model.B, T, Recompute::none, 0.1f, Gpu<bf16>());
     trainer.initialise(1);
     const HostBatch batch = random_batch(model);
-    double spent = seconds([&] { step(trainer, batch); });            // warms up, unless there is no time for more
+    double spent = seconds([&] { step(trainer, batch); });  // warms up, unless there is no time for more
     int steps = 1;
     if (spent < budget) {
         step(trainer, batch);

@@ -31,7 +31,7 @@ struct Nvml {
 
 GpuState gpu_state(const std::string& bus_id) {
     static const Nvml nvml;
-    constexpr int sm_clock = 1;                                       // NVML_CLOCK_SM
+    constexpr int sm_clock = 1;  // NVML_CLOCK_SM
     constexpr unsigned long long power_cap = 0x4, hardware = 0x8, heat = 0x20 | 0x40, power_brake = 0x80;
     Nvml::Device device;
     if (!nvml.works || nvml.find(bus_id.c_str(), &device) != 0) return {};

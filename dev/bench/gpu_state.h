@@ -4,9 +4,9 @@
 #include <string>
 
 struct GpuState {
-    int sm_mhz = 0;                        // 0: the driver does not say
+    int sm_mhz = 0;  // 0: the driver does not say
     double watts = 0;
-    bool held_back = false;                // the clock is lower than it could be, for power or heat
+    bool held_back = false;  // the clock is lower than it could be, for power or heat
 };
 
 // bus_id: of the GPU, as cudaDeviceGetPCIBusId writes it.

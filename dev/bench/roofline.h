@@ -5,8 +5,8 @@
 #include "host/plan/gpu_peaks.h"
 
 struct Work {
-    double bytes = 0;            // every input read once, every output written once
-    double products = 0;         // operations of matrix products
+    double bytes = 0;     // every input read once, every output written once
+    double products = 0;  // operations of matrix products
     double exponentials = 0;
     Work operator*(double n) const { return {bytes * n, products * n, exponentials * n}; }
 };

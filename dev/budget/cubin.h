@@ -14,8 +14,8 @@ struct Instruction {
     uint64_t low, high;
     unsigned opcode() const { return low & 0xfff; }
     unsigned operation() const { return low & 0x1ff; }
-    unsigned width() const { return high >> 9 & 7; }           // of an access: 4, 5, 6 are 32, 64, 128 bits
-    bool always() const { return (low >> 12 & 15) == 7; }      // its predicate is "true"
+    unsigned width() const { return high >> 9 & 7; }       // of an access: 4, 5, 6 are 32, 64, 128 bits
+    bool always() const { return (low >> 12 & 15) == 7; }  // its predicate is "true"
     // Scoreboards, of 6: which it sets when it is done and when it has read its operands (7: none), and, a bit each, for
     // which it waits.
     int sets() const { return int(high >> 46 & 7); }
@@ -24,25 +24,29 @@ struct Instruction {
 };
 
 struct KernelCode {
-    std::string name;                                          // mangled
-    int architecture = 0;                                      // 80, 90
-    int threads = 0;                                           // of a block, at most: __launch_bounds__; 0 if not given
+    std::string name;      // mangled
+    int architecture = 0;  // 80, 90
+    int threads = 0;       // of a block, at most: __launch_bounds__; 0 if not given
     std::vector<Instruction> instructions = {};
 
     // The instruction a branch at `at` goes to, counted in units of 4 bytes from the next one: 48 bits, to which sm_90
     // adds 8 below.
     long target(long at) const {
         const Instruction& i = instructions[at];
-        const int64_t far = int64_t((i.low >> 34 | (i.high & 0x3ffff) << 30) << 16) >> 16;     // sign-extended
+        const int64_t far = int64_t((i.low >> 34 | (i.high & 0x3ffff) << 30) << 16) >> 16;  // sign-extended
         return at + 1 + (architecture < 90 ? far : far * 256 + int64_t(i.low >> 16 & 0xff)) / 4;
     }
 };
 
 class Cubin {
-    struct Section { uint32_t name, type; uint64_t flags, address, offset, size; };
+    struct Section {
+        uint32_t name, type;
+        uint64_t flags, address, offset, size;
+    };
     std::string file;
 
-    template <class T> T read(size_t at) const {
+    template <class T>
+    T read(size_t at) const {
         if (at > file.size() || sizeof(T) > file.size() - at) throw std::runtime_error("the file ends too early");
         T value;
         std::memcpy(&value, file.data() + at, sizeof value);
@@ -75,7 +79,10 @@ public:
         std::ifstream in(path, std::ios::binary);
         if (!in) throw std::runtime_error(path + " cannot be opened");
         file.assign(std::istreambuf_iterator<char>(in), {});
-        if (file.compare(0, 4, "\x7f" "ELF") != 0) throw std::runtime_error(path + " is not an ELF file");
+        if (file.compare(0, 4,
+                         "\x7f"
+                         "ELF") != 0)
+            throw std::runtime_error(path + " is not an ELF file");
     }
 
     std::vector<KernelCode> kernels() const {

@@ -16,14 +16,16 @@
 
 namespace {
 
-bool loads(const Instruction& i) { return i.operation() == 0x181; }     // LDG
+bool loads(const Instruction& i) { return i.operation() == 0x181; }  // LDG
 bool loads_wide(const Instruction& i) { return loads(i) && i.width() == 6; }
 
 // Where the warp may go from an instruction. A jump of warps whose threads are at different places (BRA.DIV) is none here:
 // they come back to where they left.
-struct Ways { long next = -1, jump = -1; };                    // -1: does not go there
+struct Ways {
+    long next = -1, jump = -1;
+};  // -1: does not go there
 Ways ways_from(const KernelCode& kernel, long at) {
-    constexpr unsigned branch = 0x147, leave = 0x14d;          // BRA, EXIT
+    constexpr unsigned branch = 0x147, leave = 0x14d;  // BRA, EXIT
     const Instruction& i = kernel.instructions[at];
     const bool jumps = i.operation() == branch && !(i.high >> 27 & 3), stays = i.always() && (i.high >> 23 & 15) == 7;
     Ways ways;
@@ -33,7 +35,10 @@ Ways ways_from(const KernelCode& kernel, long at) {
 }
 
 // The last instruction jumps to the first; if `once`, the whole of a kernel.
-struct Loop { long begin, end; bool once = false; };
+struct Loop {
+    long begin, end;
+    bool once = false;
+};
 
 // From its first instruction to its last, or to a jump back to the first, or out of the kernel: the way that loads most, as
 // what can be skipped is for edges. Inner loops turn once. Empty if there is none.
@@ -41,17 +46,19 @@ template <class Count>
 std::vector<long> longest_way(const KernelCode& kernel, const Loop& loop, Count count) {
     constexpr long never = -1'000'000;
     const long length = loop.end + 1 - loop.begin;
-    std::vector<long> most(length, never), next(length, -1);   // loads from here on; where to
+    std::vector<long> most(length, never), next(length, -1);  // loads from here on; where to
     for (long k = length - 1; k >= 0; k--) {
         const Ways ways = ways_from(kernel, loop.begin + k);
         const bool over = ways.next < 0 && ways.jump < 0;
         if (loop.once ? over : k == length - 1 || ways.jump == loop.begin) most[k] = 0;
         for (const long to : {ways.next, ways.jump})
-            if (const long t = to - loop.begin; t > k && t < length && most[t] > most[k]) most[k] = most[t], next[k] = t;
+            if (const long t = to - loop.begin; t > k && t < length && most[t] > most[k])
+                most[k] = most[t], next[k] = t;
         most[k] += count(loop.begin + k);
     }
     std::vector<long> way;
-    if (most[0] >= 0) for (long k = 0; k >= 0; k = next[k]) way.push_back(loop.begin + k);
+    if (most[0] >= 0)
+        for (long k = 0; k >= 0; k = next[k]) way.push_back(loop.begin + k);
     return way;
 }
 
@@ -60,7 +67,7 @@ std::vector<Loop> find_loops(const KernelCode& kernel) {
     std::map<long, long> ends;
     for (long at = 0; at < long(kernel.instructions.size()); at++) {
         const long to = ways_from(kernel, at).jump;
-        if (to < 0 || to >= at) continue;                      // to itself: what stands behind the end
+        if (to < 0 || to >= at) continue;  // to itself: what stands behind the end
         if (!longest_way(kernel, {to, at}, [](long) { return 0; }).empty()) ends[to] = at;
     }
     std::vector<Loop> loops;
@@ -69,12 +76,15 @@ std::vector<Loop> find_loops(const KernelCode& kernel) {
 }
 
 class Turn {
-    struct Step { Instruction instruction; bool inner; };      // of a loop inside this one
+    struct Step {
+        Instruction instruction;
+        bool inner;
+    };  // of a loop inside this one
     std::vector<Step> steps;
     bool once;
 
 public:
-    long own = 0;                                              // 128-bit loads that no inner loop does
+    long own = 0;  // 128-bit loads that no inner loop does
 
     Turn(const KernelCode& kernel, const Loop& loop, const std::vector<Loop>& all) : once(loop.once) {
         const auto inner = [&](long at) {
@@ -92,12 +102,13 @@ public:
     // In the midst of the loop's work.
     double round_trips() const {
         const int warm_up = once ? 0 : 2, turns = once ? 1 : 6;
-        std::array<int, 8> there{};                            // when all that a scoreboard stands for is
+        std::array<int, 8> there{};  // when all that a scoreboard stands for is
         int now = 0, begin = 0;
         for (int turn = 0; turn < warm_up + turns; turn++) {
             if (turn == warm_up) begin = now;
             for (const auto& [i, inner] : steps) {
-                for (int b = 0; b < 6; b++) if (i.waits() >> b & 1) now = std::max(now, there[b]);
+                for (int b = 0; b < 6; b++)
+                    if (i.waits() >> b & 1) now = std::max(now, there[b]);
                 if (loads(i) && !inner) there[i.sets()] = now + 1;
             }
         }

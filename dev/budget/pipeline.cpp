@@ -19,14 +19,14 @@ namespace {
 
 enum class Pipe { tensor, fma, multiply, integer, special, uniform, shared, control };
 constexpr int pipes = 8, scoreboards = 6, schedulers = 4;
-constexpr std::array<double, pipes> interval = {6.4, 1, 2, 2, 8, 2, 2, 0};    // cycles from one instruction to the next
+constexpr std::array<double, pipes> interval = {6.4, 1, 2, 2, 8, 2, 2, 0};  // cycles from one instruction to the next
 
 // An instruction as the model sees it.
 struct Op {
     Pipe pipe;
     bool product, barrier;
-    int pause, sets, releases, waits;                          // scoreboards: set when done, when its operands are read
-    int moves, latency;                                        // cycles of shared memory; until the result is there
+    int pause, sets, releases, waits;  // scoreboards: set when done, when its operands are read
+    int moves, latency;                // cycles of shared memory; until the result is there
 };
 
 int multiplier(const Instruction& i) { return i.width() == 6 ? 4 : i.width() == 5 ? 2 : 1; }
@@ -36,21 +36,42 @@ Op decode(const Instruction& i) {
     Op op{Pipe::integer, false, false, int(i.high >> 41 & 15), i.sets(), i.releases(), i.waits(), 0, 18};
     const auto shared = [&](int moves, int latency) { op.pipe = Pipe::shared, op.moves = moves, op.latency = latency; };
     switch (what) {
-        case 0x03c: op.pipe = Pipe::tensor, op.product = true, op.latency = 33; break;     // HMMA
-        case 0x020: case 0x021: case 0x023: case 0x035: op.pipe = Pipe::fma; break;        // FMUL FADD FFMA HFMA2
-        case 0x024: case 0x025: case 0x027: op.pipe = Pipe::multiply; break;               // IMAD
-        case 0x104: case 0x105: case 0x106: case 0x108:                                    // conversions, MUFU
-            op.pipe = Pipe::special, op.latency = 20; break;
-        case 0x03b: shared(4, 31); break;                                                  // LDSM, as if four 8 x 8
-        case 0x184: shared(multiplier(i), 27); break;                                      // LDS
-        case 0x188: case 0x1ae: case 0x186: shared(multiplier(i), 20); break;              // STS, LDGSTS, STG
-        case 0x181: shared(multiplier(i), 500); break;                                     // LDG
-        case 0x189: shared(1, 23); break;                                                  // SHFL
-        case 0x11d: op.pipe = Pipe::control, op.barrier = true; break;                     // BAR
-        case 0x118: case 0x11a: case 0x141: case 0x142: case 0x145: case 0x147: case 0x148: case 0x1af:
-            op.pipe = Pipe::control; break;        // NOP, DEPBAR, BSYNC, BREAK, BSSY, BRA, WARPSYNC, LDGDEPBAR
-        case 0x0ca: case 0x119: case 0x182: case 0x1c3: op.pipe = Pipe::uniform; break;    // R2UR, S2R, LDC, S2UR
-        default: if (what >= 0x080 && what < 0x100) op.pipe = Pipe::uniform;
+        case 0x03c: op.pipe = Pipe::tensor, op.product = true, op.latency = 33; break;  // HMMA
+        case 0x020:
+        case 0x021:
+        case 0x023:
+        case 0x035: op.pipe = Pipe::fma; break;  // FMUL FADD FFMA HFMA2
+        case 0x024:
+        case 0x025:
+        case 0x027: op.pipe = Pipe::multiply; break;  // IMAD
+        case 0x104:
+        case 0x105:
+        case 0x106:
+        case 0x108:  // conversions, MUFU
+            op.pipe = Pipe::special, op.latency = 20;
+            break;
+        case 0x03b: shared(4, 31); break;              // LDSM, as if four 8 x 8
+        case 0x184: shared(multiplier(i), 27); break;  // LDS
+        case 0x188:
+        case 0x1ae:
+        case 0x186: shared(multiplier(i), 20); break;                   // STS, LDGSTS, STG
+        case 0x181: shared(multiplier(i), 500); break;                  // LDG
+        case 0x189: shared(1, 23); break;                               // SHFL
+        case 0x11d: op.pipe = Pipe::control, op.barrier = true; break;  // BAR
+        case 0x118:
+        case 0x11a:
+        case 0x141:
+        case 0x142:
+        case 0x145:
+        case 0x147:
+        case 0x148:
+        case 0x1af: op.pipe = Pipe::control; break;  // NOP, DEPBAR, BSYNC, BREAK, BSSY, BRA, WARPSYNC, LDGDEPBAR
+        case 0x0ca:
+        case 0x119:
+        case 0x182:
+        case 0x1c3: op.pipe = Pipe::uniform; break;  // R2UR, S2R, LDC, S2UR
+        default:
+            if (what >= 0x080 && what < 0x100) op.pipe = Pipe::uniform;
     }
     return op;
 }
@@ -59,7 +80,9 @@ Op decode(const Instruction& i) {
 
 constexpr unsigned branch = 0x147, copy = 0x1ae;
 
-struct Loop { long begin = 0, end = -1, products = 0; };
+struct Loop {
+    long begin = 0, end = -1, products = 0;
+};
 
 Loop main_loop(const KernelCode& kernel) {
     const std::vector<Instruction>& code = kernel.instructions;
@@ -94,7 +117,7 @@ std::vector<Op> one_turn(const KernelCode& kernel, const Loop& loop) {
         if (ops.size() > 100000) throw std::runtime_error("a loop has no end");
         if (code[at].operation() != branch) continue;
         const long to = kernel.target(at);
-        if (to < loop.begin) continue;                         // out of the loop, against the odds
+        if (to < loop.begin) continue;  // out of the loop, against the odds
         if (to <= at) {
             repeated[at] = !repeated[at];
             if (repeated[at]) at = to - 1;
@@ -110,11 +133,11 @@ class Multiprocessor {
     struct Warp {
         size_t at = 0;
         int turns = 0, block = 0;
-        long ready = 0, begin = 0, end = 0;                    // of the turns that count
+        long ready = 0, begin = 0, end = 0;  // of the turns that count
         bool waiting = false;
         std::array<double, scoreboards> free{};
     };
-    static constexpr int warm_up = 2, turns = 8, queue = 40;   // shared memory's queue, in cycles
+    static constexpr int warm_up = 2, turns = 8, queue = 40;  // shared memory's queue, in cycles
     static constexpr int barrier_latency = 20, operand_latency = 8;
     const std::vector<Op>& ops;
     int of_block;
@@ -127,7 +150,8 @@ class Multiprocessor {
     bool can_issue(const Warp& w, int scheduler, long now) const {
         if (w.turns == turns || w.waiting || w.ready > now) return false;
         const Op& op = ops[w.at];
-        for (int b = 0; b < scoreboards; b++) if (op.waits >> b & 1 && w.free[b] > now) return false;
+        for (int b = 0; b < scoreboards; b++)
+            if (op.waits >> b & 1 && w.free[b] > now) return false;
         return pipe_free[scheduler][int(op.pipe)] <= now && (op.pipe != Pipe::shared || shared_free <= now + queue);
     }
     void issue(Warp& w, int scheduler, long now) {
@@ -189,8 +213,8 @@ public:
 
 void print_share(const KernelCode& kernel) {
     const Loop loop = main_loop(kernel);
-    if (!loop.products || !kernel.threads || kernel.threads % 128) return;     // whole warps for every scheduler
-    constexpr int resident_threads = 256;                      // with up to 255 registers each
+    if (!loop.products || !kernel.threads || kernel.threads % 128) return;  // whole warps for every scheduler
+    constexpr int resident_threads = 256;                                   // with up to 255 registers each
     const int of_block = kernel.threads / 32, blocks = std::max(1, resident_threads / kernel.threads);
     const std::vector<Op> ops = one_turn(kernel, loop);
     const long products = std::count_if(ops.begin(), ops.end(), [](const Op& op) { return op.product; });

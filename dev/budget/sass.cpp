@@ -10,15 +10,31 @@
 namespace {
 
 enum Kind { local, doubles, atomics, global, wide, products, matrices, copies, kinds };
-struct Opcode { unsigned code; Kind kind; };
+struct Opcode {
+    unsigned code;
+    Kind kind;
+};
 constexpr Opcode opcodes[] = {
-    {0x983, local}, {0x387, local}, {0x987, local},                                        // LDL, STL
+    {0x983, local},
+    {0x387, local},
+    {0x987, local},  // LDL, STL
     // DADD DMUL DFMA.
-    {0x229, doubles}, {0xc29, doubles}, {0x228, doubles}, {0xc28, doubles}, {0x22b, doubles}, {0xc2b, doubles},
+    {0x229, doubles},
+    {0xc29, doubles},
+    {0x228, doubles},
+    {0xc28, doubles},
+    {0x22b, doubles},
+    {0xc2b, doubles},
     // RED, ATOMG of sm_80 and of sm_90.
-    {0x98e, atomics}, {0x9a6, atomics}, {0x9a8, atomics}, {0x9a3, atomics},
-    {0x981, global}, {0x986, global},                                                      // LDG, STG
-    {0x23c, products}, {0x83b, matrices}, {0xfae, copies},                                 // HMMA, LDSM, LDGSTS
+    {0x98e, atomics},
+    {0x9a6, atomics},
+    {0x9a8, atomics},
+    {0x9a3, atomics},
+    {0x981, global},
+    {0x986, global},  // LDG, STG
+    {0x23c, products},
+    {0x83b, matrices},
+    {0xfae, copies},  // HMMA, LDSM, LDGSTS
 };
 
 void print_counts(const KernelCode& kernel) {

@@ -8,7 +8,8 @@ Tokenizer make(SplitRule rule) {
     auto bpe = std::make_shared<Bpe>();
     bpe->split = rule;
     for (const std::string& symbol : byte_symbols()) bpe->names.push_back(symbol);
-    for (const auto& [left, right] : {std::pair("a", "b"), {"ab", "ab"}, {"t", "h"}, {"th", "e"}, {" ", " "}, {"\n", "\n"}}) {
+    for (const auto& [left, right] :
+         {std::pair("a", "b"), {"ab", "ab"}, {"t", "h"}, {"th", "e"}, {" ", " "}, {"\n", "\n"}}) {
         const auto id = [&](const std::string& bytes) {
             return int(std::find(bpe->names.begin(), bpe->names.end(), symbols_of_bytes(bytes)) - bpe->names.begin());
         };
@@ -20,8 +21,8 @@ Tokenizer make(SplitRule rule) {
 }  // namespace
 
 void fuzz(std::string_view input) {
-    static const Tokenizer all[] = {make(SplitRule::gpt2), make(SplitRule::llama3), make(SplitRule::cl100k), make(SplitRule::qwen2),
-                                    make(SplitRule::none)};
+    static const Tokenizer all[] = {make(SplitRule::gpt2), make(SplitRule::llama3), make(SplitRule::cl100k),
+                                    make(SplitRule::qwen2), make(SplitRule::none)};
     for (const Tokenizer& tokenizer : all) {
         std::string text;
         for (const int id : tokenizer.encode(input)) text += tokenizer.tokens.at(size_t(id));

@@ -5,13 +5,16 @@
 
 namespace {
 template <class T>
-std::string raw(T value) { return {reinterpret_cast<const char*>(&value), sizeof value}; }
+std::string raw(T value) {
+    return {reinterpret_cast<const char*>(&value), sizeof value};
+}
 }  // namespace
 
 void fuzz(std::string_view input) {
     constexpr int64_t step = 5;
     static const FuzzDirectory folder;
-    const std::string name = std::string(EventFile::prefix) + "1" + EventFile::suffix, length = raw(uint64_t(input.size()));
+    const std::string name = std::string(EventFile::prefix) + "1" + EventFile::suffix,
+                      length = raw(uint64_t(input.size()));
     const std::string record = length + raw(masked_crc32c(length)) + std::string(input) + raw(masked_crc32c(input));
     folder.write(name, record + std::string(input));
     for (int again = 0; again < 2; again++) {

@@ -49,9 +49,7 @@ bool accepts(F parse) {
     } catch (const Error& error) {
         if (error.code != Exit::internal) return false;
         std::fprintf(stderr, "%s\n", error.what());
-    } catch (const std::exception& error) {
-        std::fprintf(stderr, "not an Error: %s\n", error.what());
-    }
+    } catch (const std::exception& error) { std::fprintf(stderr, "not an Error: %s\n", error.what()); }
     std::abort();
 }
 

@@ -13,7 +13,8 @@ void fuzz(std::string_view input) {
             for (const Question& q : read_questions(folder.path + "/" + name, &tokenizer, {}, tokenizer.vocab_size()))
                 for (size_t i = 0; i < q.endings.size(); i++) {
                     const Segment s = segment_of(q, i, context, "a question");
-                    expect(s.scored >= 1 && s.targets() == q.endings[i].size() && s.tokens.size() <= context + 1, "an ending is scored");
+                    expect(s.scored >= 1 && s.targets() == q.endings[i].size() && s.tokens.size() <= context + 1,
+                           "an ending is scored");
                 }
         });
     }

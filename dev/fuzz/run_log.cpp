@@ -7,6 +7,7 @@ void fuzz(std::string_view input) {
     folder.write("log.jsonl", input);
     Curve curve;
     if (accepts([&] { curve = read_curve(folder.path); }))
-        for (const PlotAxis axis : {PlotAxis::steps, PlotAxis::tokens, PlotAxis::seconds}) accepts([&] { plot_svg({curve}, axis); });
+        for (const PlotAxis axis : {PlotAxis::steps, PlotAxis::tokens, PlotAxis::seconds})
+            accepts([&] { plot_svg({curve}, axis); });
     accepts([&] { report_page(read_story(folder.path), {}, "no checkpoint"); });
 }

@@ -5,6 +5,7 @@
 void fuzz(std::string_view input) {
     accepts([&] {
         const Tokenizer tokenizer = bpe_from_tiktoken(input, "input");
-        for (const int id : tokenizer.encode(input)) expect(id >= 0 && id < tokenizer.vocab_size(), "an id of the vocabulary");
+        for (const int id : tokenizer.encode(input))
+            expect(id >= 0 && id < tokenizer.vocab_size(), "an id of the vocabulary");
     });
 }

@@ -4,8 +4,8 @@
 #include <filesystem>
 
 #include "dev/test/model/golden_models.h"
-#include "host/base/files.h"
 #include "dev/test/support/toy_model.h"
+#include "host/base/files.h"
 
 namespace {
 
@@ -52,7 +52,7 @@ int export_models(const std::string& directory) {
         if (k.family == Family::native) continue;  // transformers does not have these
         ToyModel model(k.config);
         save_model(directory + "/toy_" + k.name, model, Dtype::F32);
-        if (k.config.position == Position::sinusoidal) continue;   // a table for them: rounded, it is not the function
+        if (k.config.position == Position::sinusoidal) continue;  // a table for them: rounded, it is not the function
         save_model(directory + "/toy_" + k.name + "_bf16", model, Dtype::BF16);
     }
     return 0;

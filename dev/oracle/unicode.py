@@ -75,7 +75,7 @@ def combining_class(c):
 
 
 def main(folder):
-    head = "// Made by dev/oracle/unicode.py from the tables of Hugging Face's tokenizers.\n#pragma once\n"
+    head = "// Made by dev/oracle/unicode.py from the tables of Hugging Face's tokenizers.\n// clang-format off\n#pragma once\n"
     letters, marks, numbers = (matching(p) for p in (r"\p{L}", r"\p{M}", r"\p{N}"))
     with open(folder + "/unicode_classes.h", "w") as file:
         file.write(head + "\nstruct CodePointRange { char32_t first, last; };\n\n")

@@ -39,16 +39,16 @@ void Block::run(const Launch& l, dim3 at, uint64_t number) {
     states.assign(count, State::unstarted);
     ready_first = ready_end = 0;
     warps.resize((count + 31) / 32);
-    for (unsigned w = 0; w < warps.size(); w++)
-        warps[w] = {w * 32 + 32 <= count ? ~0u : (1u << count % 32) - 1, {}};
+    for (unsigned w = 0; w < warps.size(); w++) warps[w] = {w * 32 + 32 <= count ? ~0u : (1u << count % 32) - 1, {}};
     if (thread_sanitizer) {
         turn ^= 1;
-        while (tsan_fibers[turn].size() < count) tsan_fibers[turn].push_back(__tsan_create_fiber(0)), own_fibers[turn].push_back(nullptr);
+        while (tsan_fibers[turn].size() < count)
+            tsan_fibers[turn].push_back(__tsan_create_fiber(0)), own_fibers[turn].push_back(nullptr);
     }
     SharedMemory& shared = SharedMemory::mine();
     shared.renew(l);
 
-    fibers.switch_to(next_fiber());    // comes back when no thread can go on
+    fibers.switch_to(next_fiber());  // comes back when no thread can go on
 
     running = nullptr;
     if (!failure.error && living) failure = {719, "deadlock: no thread can go on" + describe_waiting()};
@@ -85,7 +85,8 @@ void Block::fiber_loop() {
     Block& block = mine();
     for (;;) {
         while (block.started < block.count && (!block.any_ready() || block.may_start())) {
-            if (thread_sanitizer && block.next_fiber() != block.fibers.current()) block.fibers.switch_to(block.next_fiber());
+            if (thread_sanitizer && block.next_fiber() != block.fibers.current())
+                block.fibers.switch_to(block.next_fiber());
             else block.start_next();
         }
         if (!thread_sanitizer) block.fibers.park();
@@ -121,8 +122,8 @@ void Block::start_next() {
     if (thread_sanitizer) {
         t.tsan = tsan_fibers[turn][i];
         char name[64];
-        std::snprintf(name, sizeof name, "block %u,%u,%u thread %u,%u,%u %s", index.x, index.y, index.z, t.index.x, t.index.y,
-                      t.index.z, launch->kernel.c_str());
+        std::snprintf(name, sizeof name, "block %u,%u,%u thread %u,%u,%u %s", index.x, index.y, index.z, t.index.x,
+                      t.index.y, t.index.z, launch->kernel.c_str());
         __tsan_set_fiber_name(t.tsan, name);
         __tsan_switch_to_fiber(t.tsan, no_sync);
         __tsan_acquire(&launch->begins);
@@ -141,13 +142,15 @@ void Block::exit_running() {
     Warp& warp = warps[t->linear / 32];
     warp.living &= ~(1u << t->lane);
     for (size_t i = warp.meetings.size(); i-- > 0;) complete_if_all_here(warp, warp.meetings[i]);
-    for (unsigned open = open_barriers; open; open &= open - 1) complete_if_all_here(barriers[unsigned(__builtin_ctz(open))]);
+    for (unsigned open = open_barriers; open; open &= open - 1)
+        complete_if_all_here(barriers[unsigned(__builtin_ctz(open))]);
 }
 
 void Block::fail(int error, const std::string& message) {
     const uint3 at = running->index;
-    failure = {error, ", thread (" + std::to_string(at.x) + ',' + std::to_string(at.y) + ',' + std::to_string(at.z) + "): " + message};
-    fibers.switch_to(fibers.main());   // every fiber of this block is left where it stands
+    failure = {error, ", thread (" + std::to_string(at.x) + ',' + std::to_string(at.y) + ',' + std::to_string(at.z) +
+                          "): " + message};
+    fibers.switch_to(fibers.main());  // every fiber of this block is left where it stands
     __builtin_unreachable();
 }
 

@@ -13,28 +13,28 @@
 
 namespace simt {
 
-constexpr unsigned no_sync = 1;               // for ThreadSanitizer: a switch of fibers orders nothing
+constexpr unsigned no_sync = 1;  // for ThreadSanitizer: a switch of fibers orders nothing
 
 struct Failure {
-    int error = 0;                            // a cudaError_t
+    int error = 0;  // a cudaError_t
     std::string message;
 };
 
 struct Launch {
-    std::string kernel;                       // its name
+    std::string kernel;  // its name
     const void* function;
     dim3 grid, block;
     size_t shared_bytes;
     Order order;
     Call call;
-    mutable char begins, ends;                // addresses that stand for these moments in ThreadSanitizer's books
+    mutable char begins, ends;  // addresses that stand for these moments in ThreadSanitizer's books
 };
 
-struct Meeting : Gathered {                   // of a warp's lanes: those that have arrived and those still to come
+struct Meeting : Gathered {  // of a warp's lanes: those that have arrived and those still to come
     const char* name;
     At at;
     Form form;
-    unsigned readers = 0;                     // lanes that may still look at it
+    unsigned readers = 0;  // lanes that may still look at it
 };
 
 enum class State : uint8_t { unstarted, ready, waiting, done };
@@ -42,46 +42,49 @@ enum class State : uint8_t { unstarted, ready, waiting, done };
 struct CudaThread : Thread {
     Fiber* fiber;
     void* tsan;
-    const char* waits_in;                     // the primitive's name, with where it was called
+    const char* waits_in;  // the primitive's name, with where it was called
     At waits_at;
-    int barrier;                              // that it waits at, or -1
-    Meeting* meeting;                         // that it waits in or whose values it still reads
-    std::vector<PendingCopy> copies;          // of cp.async, oldest first
-    size_t copied;                            // of those, how many have happened
-    std::vector<size_t> groups;               // where in copies each group ends that is committed but not waited for
+    int barrier;                      // that it waits at, or -1
+    Meeting* meeting;                 // that it waits in or whose values it still reads
+    std::vector<PendingCopy> copies;  // of cp.async, oldest first
+    size_t copied;                    // of those, how many have happened
+    std::vector<size_t> groups;       // where in copies each group ends that is committed but not waited for
     const void* last_atomic;
     bool fenced;
 };
 
 struct Barrier {
-    int expected = 0;                         // threads; all_threads: the living
+    int expected = 0;  // threads; all_threads: the living
     unsigned arrived = 0, nonzero = 0;
     const char* name = nullptr;
     At at{};
     Votes result{};
     unsigned phase = 0;
     std::vector<CudaThread*> waiting;
-    char order[2][2] = {};                    // [turn of the block][phase % 2] stands for the barrier in ThreadSanitizer's books
+    char order[2][2] = {};  // [turn of the block][phase % 2] stands for the barrier in ThreadSanitizer's books
 };
 
 struct Warp {
-    unsigned living;                          // lanes
-    std::vector<Meeting*> meetings;           // that have begun and are not complete
+    unsigned living;                 // lanes
+    std::vector<Meeting*> meetings;  // that have begun and are not complete
 };
 
 class Block {
 public:
-    static Block& mine() {                    // of this OS thread
-        if (!of_this_thread) of_this_thread = new Block;   // never destroyed: fibers may outlive their OS thread's destructors
+    static Block& mine() {  // of this OS thread
+        if (!of_this_thread)
+            of_this_thread = new Block;  // never destroyed: fibers may outlive their OS thread's destructors
         return *of_this_thread;
     }
-    void run(const Launch&, dim3 index, uint64_t number);   // throws Failure
+    void run(const Launch&, dim3 index, uint64_t number);  // throws Failure
 
     // What a CUDA thread has the scheduler do, ThreadSanitizer must not take for the thread's own accesses.
     class Backstage {
     public:
         explicit Backstage(Block& block) { __tsan_switch_to_fiber(block.backstage, no_sync); }
-        ~Backstage() { if (thread_sanitizer) enter(); }
+        ~Backstage() {
+            if (thread_sanitizer) enter();
+        }
         static void enter() { __tsan_switch_to_fiber(static_cast<CudaThread*>(running)->tsan, no_sync); }
     };
 
@@ -91,14 +94,14 @@ public:
     void barrier_arrive(int id, int threads, At);
     [[noreturn]] void fail(int error, const std::string& message);
 
-    const Launch* launch = nullptr;           // null between blocks
+    const Launch* launch = nullptr;  // null between blocks
     bool on_guard_page(const void* address) const { return fibers.on_guard_page(address); }
 
 private:
     static constinit thread_local Block* of_this_thread;
 
     static void fiber_loop();
-    Fiber* next_fiber();                             // for the next thread to start
+    Fiber* next_fiber();  // for the next thread to start
     void start_next();
     void exit_running();
     void abandon_threads();
@@ -110,7 +113,7 @@ private:
     CudaThread* pop_ready();
 
     Meeting* meeting_for(const char* name, unsigned mask, At, Form);
-    bool complete_if_all_here(Warp&, Meeting*);      // makes the other lanes ready
+    bool complete_if_all_here(Warp&, Meeting*);  // makes the other lanes ready
     void forget_meeting(CudaThread*);
     Barrier& arrive(const char* name, int id, int threads, bool predicate, Reach, At);
     bool complete_if_all_here(Barrier&);
@@ -123,18 +126,18 @@ private:
     dim3 index;
     std::vector<CudaThread> threads;
     std::vector<State> states;
-    unsigned count = 0, started = 0, living = 0;   // of threads
+    unsigned count = 0, started = 0, living = 0;  // of threads
     Permutation thread_order;
-    std::vector<CudaThread*> ready;                // a ring of as many places as threads, and one
+    std::vector<CudaThread*> ready;  // a ring of as many places as threads, and one
     size_t ready_first = 0, ready_end = 0;
     std::vector<Warp> warps;
     std::array<Barrier, barriers_per_block> barriers;
-    std::array<std::vector<Meeting*>, 2> unused_meetings;   // by turn
+    std::array<std::vector<Meeting*>, 2> unused_meetings;  // by turn
     uint64_t random_state = 0;
     bool shuffled = false;
-    Failure failure;                               // error 0: none
-    unsigned open_barriers = 0;                    // bits: those somebody has arrived at
-    void* backstage = nullptr;                     // whoever does the scheduler's work, in ThreadSanitizer's books
+    Failure failure;             // error 0: none
+    unsigned open_barriers = 0;  // bits: those somebody has arrived at
+    void* backstage = nullptr;   // whoever does the scheduler's work, in ThreadSanitizer's books
     // In ThreadSanitizer's books the blocks take turns at being one of two: those of one turn count as ordered, as they share
     // threads and barriers, and races are found between those of different turns. Which they are depends on the order.
     unsigned turn = 0;

@@ -34,13 +34,14 @@ bool named_right(const Copy& c, cudaMemcpyKind kind) {
 cudaError_t copy_async(const Copy& c, cudaMemcpyKind kind, cudaStream_t handle) {
     if (!c.width || !c.height) return cudaSuccess;
     if (!named_right(c, kind)) {
-        say("cudaMemcpy of " + std::to_string(c.width * c.height) + " bytes: the device's side is not inside one buffer");
+        say("cudaMemcpy of " + std::to_string(c.width * c.height) +
+            " bytes: the device's side is not inside one buffer");
         return remember(cudaErrorInvalidValue);
     }
     const StateLock lock;
     Stream* stream = stream_of(handle);
     const bool recorded = stream && stream->capture;
-    if (!recorded && !c.on_device(c.from, c.from_pitch)) {   // pageable: staged now
+    if (!recorded && !c.on_device(c.from, c.from_pitch)) {  // pageable: staged now
         const size_t bytes = c.from_pitch * (c.height - 1) + c.width;
         auto staged = std::make_shared<std::unique_ptr<char[]>>(new char[bytes]);
         std::memcpy(staged->get(), c.from, bytes);
@@ -63,10 +64,11 @@ cudaError_t cudaMemcpy(void* to, const void* from, size_t bytes, cudaMemcpyKind 
     if (const cudaError_t error = cudaMemcpyAsync(to, from, bytes, kind, nullptr)) return error;
     return kind == cudaMemcpyDeviceToDevice ? cudaSuccess : wait_for(nullptr);
 }
-cudaError_t cudaMemcpy2DAsync(void* to, size_t to_pitch, const void* from, size_t from_pitch, size_t width, size_t height,
-                              cudaMemcpyKind kind, cudaStream_t stream) {
+cudaError_t cudaMemcpy2DAsync(void* to, size_t to_pitch, const void* from, size_t from_pitch, size_t width,
+                              size_t height, cudaMemcpyKind kind, cudaStream_t stream) {
     if (width > to_pitch || width > from_pitch) return remember(cudaErrorInvalidValue);
-    return copy_async({static_cast<char*>(to), static_cast<const char*>(from), to_pitch, from_pitch, width, height}, kind, stream);
+    return copy_async({static_cast<char*>(to), static_cast<const char*>(from), to_pitch, from_pitch, width, height},
+                      kind, stream);
 }
 cudaError_t cudaMemsetAsync(void* p, int value, size_t bytes, cudaStream_t stream) {
     if (!bytes) return cudaSuccess;

@@ -45,7 +45,7 @@ cudaError_t cudaGetDeviceProperties(cudaDeviceProp* p, int device) {
 }
 
 cudaError_t cudaDeviceGetPCIBusId(char* name, int length, int device) {
-    constexpr char nowhere[] = "0000:00:00.0";                      // no GPU has it
+    constexpr char nowhere[] = "0000:00:00.0";  // no GPU has it
     if (device != 0) return remember(cudaErrorInvalidDevice);
     if (length < int(sizeof nowhere)) return remember(cudaErrorInvalidValue);
     std::strcpy(name, nowhere);
@@ -73,8 +73,8 @@ cudaError_t cudaDeviceGetAttribute(int* value, cudaDeviceAttr attribute, int dev
     return cudaSuccess;
 }
 
-#define SIMT_ERROR_NAME(name, number, text) case number: return #name;
-#define SIMT_ERROR_TEXT(name, number, text) case number: return text;
+#define SIMT_ERROR_NAME(name, number, text) \
+    case number: return #name; #define SIMT_ERROR_TEXT(name, number, text) case number : return text;
 const char* cudaGetErrorName(cudaError_t error) {
     switch (int(error)) { SIMT_ERRORS(SIMT_ERROR_NAME) }
     return "unrecognized error code";

@@ -20,20 +20,20 @@ namespace {
 // rounding, and as many in front, hold a pattern. With one: the sanitizer's own heap, which keeps red zones and remembers
 // who allocated and freed.
 constexpr size_t alignment = 256;
-constexpr unsigned char fresh = 0xff, canary = 0xc5;   // four fresh bytes are a NaN
+constexpr unsigned char fresh = 0xff, canary = 0xc5;  // four fresh bytes are a NaN
 constexpr bool guarded = !address_sanitizer && !thread_sanitizer;
-constexpr size_t freed_buffers_kept = 1024;            // unreadable, so that a use after free faults
+constexpr size_t freed_buffers_kept = 1024;  // unreadable, so that a use after free faults
 
 struct Buffer {
     size_t bytes, number;
-    char* map;              // pages around it, first and last untouchable
+    char* map;  // pages around it, first and last untouchable
     size_t map_bytes;
     bool pinned, freed;
 };
 struct Registry {
     std::mutex mutex;
-    std::map<const char*, Buffer> buffers;   // by first byte
-    std::deque<const char*> freed;           // oldest first
+    std::map<const char*, Buffer> buffers;  // by first byte
+    std::deque<const char*> freed;          // oldest first
     size_t count = 0, bytes_in_use = 0;
 };
 Registry& registry() {
@@ -42,7 +42,10 @@ Registry& registry() {
 }
 
 size_t round_up(size_t n, size_t multiple) { return (n + multiple - 1) / multiple * multiple; }
-size_t page() { static const size_t bytes = size_t(sysconf(_SC_PAGESIZE)); return bytes; }
+size_t page() {
+    static const size_t bytes = size_t(sysconf(_SC_PAGESIZE));
+    return bytes;
+}
 size_t device_bytes() { return size_t(sysconf(_SC_PHYS_PAGES)) * page() / 2; }
 
 cudaError_t allocate(void** p, size_t bytes, bool pinned) {
@@ -59,7 +62,8 @@ cudaError_t allocate(void** p, size_t bytes, bool pinned) {
         catch_faults();
         const size_t body = round_up(round_up(bytes, alignment), page());
         buffer.map_bytes = body + 2 * page();
-        void* map = mmap(nullptr, buffer.map_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+        void* map =
+            mmap(nullptr, buffer.map_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
         if (map == MAP_FAILED) return remember(cudaErrorMemoryAllocation);
         buffer.map = static_cast<char*>(map);
         mprotect(buffer.map, page(), PROT_NONE);
@@ -83,7 +87,8 @@ cudaError_t release(void* p, bool pinned) {
     Registry& r = registry();
     const std::lock_guard lock(r.mutex);
     const auto it = r.buffers.find(static_cast<char*>(p));
-    if (it == r.buffers.end() || it->second.freed || it->second.pinned != pinned) return remember(cudaErrorInvalidValue);
+    if (it == r.buffers.end() || it->second.freed || it->second.pinned != pinned)
+        return remember(cudaErrorInvalidValue);
     Buffer& buffer = it->second;
     r.bytes_in_use -= buffer.bytes;
     if (!guarded) {
@@ -105,7 +110,8 @@ cudaError_t release(void* p, bool pinned) {
 }
 
 std::string name_of(const Buffer& b) {
-    return std::string(b.pinned ? "pinned host" : "device") + " buffer " + std::to_string(b.number) + " of " + std::to_string(b.bytes) + " bytes";
+    return std::string(b.pinned ? "pinned host" : "device") + " buffer " + std::to_string(b.number) + " of " +
+           std::to_string(b.bytes) + " bytes";
 }
 
 }  // namespace
@@ -150,7 +156,8 @@ bool is_pinned(const void* address) {
     Registry& r = registry();
     const std::lock_guard lock(r.mutex);
     auto it = r.buffers.upper_bound(p);
-    return it != r.buffers.begin() && (--it)->second.pinned && !it->second.freed && size_t(p - it->first) < it->second.bytes;
+    return it != r.buffers.begin() && (--it)->second.pinned && !it->second.freed &&
+           size_t(p - it->first) < it->second.bytes;
 }
 
 bool is_device(const void* address, size_t bytes) {

@@ -14,7 +14,8 @@ struct GuardedStack {
         // Neighbouring stacks start 64 bytes x 13 apart in the cache: all at the same offset would evict each other.
         static thread_local size_t colour = 0;
         colour = (colour + 13 * 64) % 4096;
-        void* p = mmap(nullptr, guard_bytes + stack_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+        void* p = mmap(nullptr, guard_bytes + stack_bytes, PROT_READ | PROT_WRITE,
+                       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
         if (p == MAP_FAILED) throw std::bad_alloc();
         mprotect(p, guard_bytes, PROT_NONE);
         boost::context::stack_context stack;

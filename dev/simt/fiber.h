@@ -7,19 +7,19 @@
 namespace simt {
 
 struct Fiber {
-    boost::context::fiber context;          // where it goes on; empty while it runs
+    boost::context::fiber context;  // where it goes on; empty while it runs
     const void* stack_bottom = nullptr;
     size_t stack_bytes = 0;
-    void* fake_stack = nullptr;             // AddressSanitizer's
+    void* fake_stack = nullptr;  // AddressSanitizer's
 };
 
 // The fibers of one OS thread. Stacks are reused, never returned, and end at a page that may not be touched.
 class FiberPool {
 public:
-    using Loop = void (*)();                // what every fiber runs; never returns
+    using Loop = void (*)();  // what every fiber runs; never returns
 
     explicit FiberPool(Loop loop) : loop(loop) {}
-    Fiber* main() { return &main_fiber; }   // the OS thread's own stack
+    Fiber* main() { return &main_fiber; }  // the OS thread's own stack
     Fiber* current() const { return now; }
     Fiber* idle();                          // one that waits for work
     void park() { parked.push_back(now); }  // the running fiber will be idle once it switches away
@@ -34,7 +34,7 @@ public:
     bool on_guard_page(const void*) const;  // below the running fiber's stack
 
 private:
-    void arrive();                          // tells AddressSanitizer where we are
+    void arrive();  // tells AddressSanitizer where we are
 
     Loop loop;
     Fiber main_fiber, *now = &main_fiber, *before = nullptr;

@@ -5,18 +5,22 @@
 namespace simt {
 
 struct Event {
-    struct Mark {                                  // of one record; waiting for it keeps its meaning when the event is recorded anew
+    struct Mark {  // of one record; waiting for it keeps its meaning when the event is recorded anew
         std::chrono::steady_clock::time_point time{};
         bool reached = false;
     };
-    std::shared_ptr<Mark> mark{};                  // null: never recorded
+    std::shared_ptr<Mark> mark{};  // null: never recorded
     Stream* stream = nullptr;
-    uint64_t number = 0;                           // of the work that reaches the mark
-    std::shared_ptr<Recording> capture{};          // recorded inside of it, after so much work of its stream
+    uint64_t number = 0;                   // of the work that reaches the mark
+    std::shared_ptr<Recording> capture{};  // recorded inside of it, after so much work of its stream
     size_t captured_work = 0;
 };
-struct Graph { std::shared_ptr<Recording> recording; };
-struct GraphExec { std::shared_ptr<const Recording> recording; };
+struct Graph {
+    std::shared_ptr<Recording> recording;
+};
+struct GraphExec {
+    std::shared_ptr<const Recording> recording;
+};
 
 namespace {
 
@@ -66,7 +70,8 @@ cudaError_t cudaStreamWaitEvent(cudaStream_t handle, cudaEvent_t event, unsigned
     if (event->capture) {
         if (stream->capture && stream->capture != event->capture) return remember(cudaErrorStreamCaptureUnsupported);
         if (!stream->capture) stream->capture = event->capture, stream->captured_work = 0, stream->joined = false;
-        if (event->stream != stream && event->stream->captured_work == event->captured_work) event->stream->joined = true;
+        if (event->stream != stream && event->stream->captured_work == event->captured_work)
+            event->stream->joined = true;
         return cudaSuccess;
     }
     if (stream->capture) return remember(cudaErrorStreamCaptureUnsupported);
@@ -99,7 +104,7 @@ cudaError_t cudaStreamBeginCapture(cudaStream_t handle, cudaStreamCaptureMode) {
     const StateLock lock;
     Stream* stream = stream_of(handle);
     if (!stream) return remember(cudaErrorInvalidResourceHandle);
-    if (!handle || stream->capture) return remember(cudaErrorStreamCaptureUnsupported);   // never the stream 0
+    if (!handle || stream->capture) return remember(cudaErrorStreamCaptureUnsupported);  // never the stream 0
     stream->capture = std::make_shared<Recording>(Recording{stream});
     return cudaSuccess;
 }
@@ -145,6 +150,8 @@ cudaError_t cudaGraphLaunch(cudaGraphExec_t exec, cudaStream_t stream) {
     });
 }
 
-cudaError_t cudaGraphGetNodes(cudaGraph_t graph, void*, size_t* count) { return *count = graph->recording->work.size(), cudaSuccess; }
+cudaError_t cudaGraphGetNodes(cudaGraph_t graph, void*, size_t* count) {
+    return *count = graph->recording->work.size(), cudaSuccess;
+}
 cudaError_t cudaGraphDestroy(cudaGraph_t graph) { return delete graph, cudaSuccess; }
 cudaError_t cudaGraphExecDestroy(cudaGraphExec_t exec) { return delete exec, cudaSuccess; }

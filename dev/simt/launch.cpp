@@ -1,4 +1,5 @@
 // Launches: checks what a GPU would check, then runs the blocks of a grid in a permuted order, spread over OS threads.
+#include "launch.h"
 #include <omp.h>
 #include <algorithm>
 #include <atomic>
@@ -14,7 +15,6 @@
 #include "device_memory.h"
 #include "include/cuda_profiler_api.h"
 #include "include/cuda_runtime.h"
-#include "launch.h"
 #include "shared_memory.h"
 
 namespace simt {
@@ -24,7 +24,7 @@ struct Kernel {
     const void* function = nullptr;
     std::string mangled, name;
     size_t own_bytes = 0;
-    std::optional<size_t> asked;                    // by cudaFuncSetAttribute
+    std::optional<size_t> asked;  // by cudaFuncSetAttribute
     size_t static_bytes() const { return own_bytes + called_shared_bytes(function); }
     size_t dynamic_limit() const {
         const size_t all = asked ? shared_limit : static_shared_limit, rest = all - std::min(static_bytes(), all);
@@ -59,7 +59,10 @@ Order& current_order() {
 std::atomic<bool> profiling = false;
 std::atomic<uint64_t> profiled = 0;
 
-struct { std::string name; Broken::Way way; } broken;    // see broken.h
+struct {
+    std::string name;
+    Broken::Way way;
+} broken;  // see broken.h
 bool is_broken(const std::string& kernel, Broken::Way way) {
     return !broken.name.empty() && broken.way == way && kernel.find(broken.name) != kernel.npos;
 }
@@ -83,7 +86,8 @@ Order Order::parse(const char* text) {
     if (!std::strcmp(text, "reverse")) return {Kind::reverse, 0};
     char* end;
     const uint64_t seed = std::strtoull(text, &end, 10);
-    if (!*text || *end) throw std::invalid_argument(std::string("\"") + text + "\" is neither forward, reverse nor a seed");
+    if (!*text || *end)
+        throw std::invalid_argument(std::string("\"") + text + "\" is neither forward, reverse nor a seed");
     return {Kind::shuffled, seed};
 }
 Order order() { return current_order(); }
@@ -104,7 +108,8 @@ static cudaError_t run_grid(const Launch& l) {
     if (profiling) profiled++;
     const uint64_t blocks = uint64_t(l.grid.x) * l.grid.y * l.grid.z;
     const Permutation block_order(l.order, 0, blocks);
-    const int os_threads = thread_sanitizer || omp_in_parallel() ? 1 : int(std::min<uint64_t>(blocks, uint64_t(omp_get_max_threads())));
+    const int os_threads =
+        thread_sanitizer || omp_in_parallel() ? 1 : int(std::min<uint64_t>(blocks, uint64_t(omp_get_max_threads())));
     const uint64_t share = std::max<uint64_t>(1, blocks / uint64_t(os_threads) / 32);
     std::atomic<uint64_t> next = 0;
     std::atomic<int> error = 0;
@@ -116,7 +121,8 @@ static cudaError_t run_grid(const Launch& l) {
             for (uint64_t i = first; i < std::min(first + share, blocks) && !error; i++) {
                 const uint64_t b = block_order(i);
                 if (b == 0 && incomplete) continue;
-                const dim3 index(unsigned(b % l.grid.x), unsigned(b / l.grid.x % l.grid.y), unsigned(b / (uint64_t(l.grid.x) * l.grid.y)));
+                const dim3 index(unsigned(b % l.grid.x), unsigned(b / l.grid.x % l.grid.y),
+                                 unsigned(b / (uint64_t(l.grid.x) * l.grid.y)));
                 try {
                     Block::mine().run(l, index, b);
                 } catch (const Failure& failure) {
@@ -127,7 +133,7 @@ static cudaError_t run_grid(const Launch& l) {
     if (os_threads == 1) {
         work();
     } else {
-        #pragma omp parallel num_threads(os_threads)
+#pragma omp parallel num_threads(os_threads)
         work();
     }
     __tsan_acquire(&l.ends);
@@ -141,13 +147,15 @@ cudaError_t launch(const cudaLaunchConfig_t& config, const void* function, Call 
     const Kernel& kernel = kernel_of(function);
     if (const cudaError_t error = check(config, kernel)) return remember(error);
     if (is_broken(kernel.name, Broken::Way::is_refused)) return remember(cudaErrorInvalidValue);
-    Launch l{kernel.name, function, config.gridDim, config.blockDim, config.dynamicSmemBytes, order(), std::move(call), 0, 0};
+    Launch l{kernel.name, function, config.gridDim, config.blockDim, config.dynamicSmemBytes, order(), std::move(call),
+             0,           0};
     return submit(config.stream, [l = std::move(l), kernel] {
         const cudaError_t error = run_grid(l);
         // What the functions that it calls declare is known only now: a GPU, which knows before, would not have started it.
         if (error || l.shared_bytes <= kernel.dynamic_limit()) return error;
-        say(l.kernel + ": no GPU launches it with " + std::to_string(l.shared_bytes) + " bytes of dynamic shared memory beside " +
-            std::to_string(kernel.static_bytes()) + " static ones, " + (kernel.asked ? "by what it asked for" : "unless it asks first"));
+        say(l.kernel + ": no GPU launches it with " + std::to_string(l.shared_bytes) +
+            " bytes of dynamic shared memory beside " + std::to_string(kernel.static_bytes()) + " static ones, " +
+            (kernel.asked ? "by what it asked for" : "unless it asks first"));
         return cudaErrorInvalidValue;
     });
 }

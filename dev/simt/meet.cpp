@@ -25,10 +25,12 @@ void Block::release(void* order) {
 
 // ---- Of a warp ----
 
-const Gathered& Block::gather(const char* name, unsigned mask, const uint64_t* words, int count, At at, Form form, Orders orders) {
+const Gathered& Block::gather(const char* name, unsigned mask, const uint64_t* words, int count, At at, Form form,
+                              Orders orders) {
     CudaThread* t = self();
     if (!(mask >> t->lane & 1))
-        fail(719, std::string(name) + ": lane " + std::to_string(t->lane) + " is not in its own mask " + hex(mask) + "; " + to_string(at));
+        fail(719, std::string(name) + ": lane " + std::to_string(t->lane) + " is not in its own mask " + hex(mask) +
+                      "; " + to_string(at));
     forget_meeting(t);
     Meeting* m = meeting_for(name, mask, at, form);
     for (int i = 0; i < count; i++) m->value[t->lane][i] = words[i];
@@ -87,17 +89,20 @@ void Block::forget_meeting(CudaThread* t) {
 // ---- Of a block ----
 
 Barrier& Block::arrive(const char* name, int id, int threads_expected, bool predicate, Reach reach, At at) {
-    if (id < 0 || id >= barriers_per_block) fail(719, std::string(name) + ": there is no barrier " + std::to_string(id));
+    if (id < 0 || id >= barriers_per_block)
+        fail(719, std::string(name) + ": there is no barrier " + std::to_string(id));
     if (threads_expected % 32 || threads_expected < 0 || unsigned(threads_expected) > (count + 31) / 32 * 32)
-        fail(719, std::string(name) + ": " + std::to_string(threads_expected) + " is no multiple of 32 within the block; " + to_string(at));
+        fail(719, std::string(name) + ": " + std::to_string(threads_expected) +
+                      " is no multiple of 32 within the block; " + to_string(at));
     Barrier& b = barriers[size_t(id)];
     if (b.arrived == 0) {
         b.expected = threads_expected, b.name = name, b.at = at;
     } else if (b.expected != threads_expected) {
-        fail(719, "barrier " + std::to_string(id) + ": others expect " + std::to_string(b.expected) + " threads, but " + to_string(at) +
-                      " expects " + std::to_string(threads_expected));
+        fail(719, "barrier " + std::to_string(id) + ": others expect " + std::to_string(b.expected) + " threads, but " +
+                      to_string(at) + " expects " + std::to_string(threads_expected));
     } else if (reach == Reach::same_line && !same_place(b.at, at)) {
-        fail(719, std::string("divergent barrier: this thread calls ") + name + " at " + to_string(at) + describe_waiting());
+        fail(719,
+             std::string("divergent barrier: this thread calls ") + name + " at " + to_string(at) + describe_waiting());
     }
     release(&b.order[turn][b.phase & 1]);
     b.arrived++;
@@ -106,7 +111,8 @@ Barrier& Block::arrive(const char* name, int id, int threads_expected, bool pred
     return b;
 }
 
-Votes Block::barrier_sync(const char* name, int id, int threads_expected, bool predicate, Reach reach, At at, char*& order) {
+Votes Block::barrier_sync(const char* name, int id, int threads_expected, bool predicate, Reach reach, At at,
+                          char*& order) {
     CudaThread* t = self();
     Barrier& b = arrive(name, id, threads_expected, predicate, reach, at);
     order = &b.order[turn][b.phase & 1];
@@ -154,8 +160,8 @@ std::string Block::describe_waiting() const {
         if (t.barrier < 0) return "wait in " + place + " for lanes " + hex(t.meeting->mask & ~t.meeting->lanes);
         const Barrier& b = barriers[size_t(t.barrier)];
         const unsigned expected = b.expected == all_threads ? living : unsigned(b.expected);
-        return "wait in " + place + " (barrier " + std::to_string(t.barrier) + ", " + std::to_string(b.arrived) + " of " +
-               std::to_string(expected) + " threads)";
+        return "wait in " + place + " (barrier " + std::to_string(t.barrier) + ", " + std::to_string(b.arrived) +
+               " of " + std::to_string(expected) + " threads)";
     };
     unsigned first = 0;
     for (unsigned i = 1; i <= count; i++) {
@@ -171,8 +177,8 @@ std::string Block::describe_waiting() const {
 
 // ---- What the headers declare ----
 
-__attribute__((flatten)) const Gathered& gather(const char* name, unsigned mask, const uint64_t* words, int count, At at, Form form,
-                                                Orders orders) {
+__attribute__((flatten)) const Gathered& gather(const char* name, unsigned mask, const uint64_t* words, int count,
+                                                At at, Form form, Orders orders) {
     const Gathered* all;
     {
         Block& block = Block::mine();

@@ -22,7 +22,7 @@ double round_to_odd(double high, double low) {
 __nv_bfloat16 from_double(double x) {
     float f = float(x);
     if (double(f) != x && !std::isnan(x) && !std::isinf(x)) {
-        if (std::isinf(f) || std::fabs(double(f)) > std::fabs(x)) f = std::nextafterf(f, 0.0f);   // towards zero ...
+        if (std::isinf(f) || std::fabs(double(f)) > std::fabs(x)) f = std::nextafterf(f, 0.0f);  // towards zero ...
         f = __builtin_bit_cast(float, __builtin_bit_cast(unsigned, f) | 1);                      // ... then odd
         if (f == 0) f = std::copysign(1e-45f, float(std::copysign(1.0, x)));
     }
@@ -41,9 +41,10 @@ __nv_bfloat16 cut(float x, bool& inexact) {
 __nv_bfloat16::__nv_bfloat16(double x) : bits(from_double(x).bits) {}
 
 __nv_bfloat16 __hfma(__nv_bfloat16 a, __nv_bfloat16 b, __nv_bfloat16 c) {
-    const double product = double(float(a)) * double(float(b)), addend = float(c), sum = product + addend;   // the product is exact
+    const double product = double(float(a)) * double(float(b)), addend = float(c),
+                 sum = product + addend;  // the product is exact
     if (std::isnan(sum) || std::isinf(sum)) return sum;
-    const double part = sum - product, rest = (product - (sum - part)) + (addend - part);                    // Knuth's two-sum
+    const double part = sum - product, rest = (product - (sum - part)) + (addend - part);  // Knuth's two-sum
     return from_double(round_to_odd(sum, rest));
 }
 

@@ -13,7 +13,7 @@ public:
     Kind kind = Kind::forward;
     uint64_t seed = 0;
 
-    static Order parse(const char* text);    // of SIMT_ORDER; throws std::invalid_argument
+    static Order parse(const char* text);  // of SIMT_ORDER; throws std::invalid_argument
 };
 Order order();
 void set_order(Order);
@@ -37,7 +37,7 @@ public:
         }
         return (offset + i * stride) % n;
     }
-    static constexpr uint64_t mix(uint64_t x) {   // the finaliser of SplitMix64 (Steele, Lea, Flood 2014)
+    static constexpr uint64_t mix(uint64_t x) {  // the finaliser of SplitMix64 (Steele, Lea, Flood 2014)
         x = (x ^ x >> 30) * 0xbf58476d1ce4e5b9;
         x = (x ^ x >> 27) * 0x94d049bb133111eb;
         return x ^ x >> 31;

@@ -20,7 +20,9 @@ constexpr bool thread_sanitizer = false;
 #ifdef SIMT_ASAN
 #include <sanitizer/asan_interface.h>
 #include <sanitizer/common_interface_defs.h>
-inline void leave_for_stack(void** fake_stack, const void* bottom, size_t bytes) { __sanitizer_start_switch_fiber(fake_stack, bottom, bytes); }
+inline void leave_for_stack(void** fake_stack, const void* bottom, size_t bytes) {
+    __sanitizer_start_switch_fiber(fake_stack, bottom, bytes);
+}
 inline void arrive_on_stack(void* fake_stack, const void** old_bottom, size_t* old_bytes) {
     __sanitizer_finish_switch_fiber(fake_stack, old_bottom, old_bytes);
 }
@@ -36,8 +38,8 @@ inline void* __asan_region_is_poisoned(void*, size_t) { return nullptr; }
 #include <sanitizer/tsan_interface.h>
 extern "C" {
 void __tsan_ignore_thread_begin();
-void __tsan_java_init(unsigned long begin, unsigned long bytes);    // memory whose owner says when it becomes new ...
-void __tsan_java_alloc(unsigned long begin, unsigned long bytes);   // ... namely now: what was done to it is forgotten
+void __tsan_java_init(unsigned long begin, unsigned long bytes);   // memory whose owner says when it becomes new ...
+void __tsan_java_alloc(unsigned long begin, unsigned long bytes);  // ... namely now: what was done to it is forgotten
 }
 #else
 inline void* __tsan_get_current_fiber() { return nullptr; }

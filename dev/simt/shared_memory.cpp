@@ -11,10 +11,11 @@
 namespace {
 constexpr size_t red_zone = 1024;
 }
-thread_local __attribute__((abi_tag("shared"), aligned(simt::address_sanitizer ? 65536 : 1024)))
-unsigned char dynamic_shared_memory[simt::shared_limit + red_zone];
+thread_local __attribute__((abi_tag("shared"), aligned(simt::address_sanitizer ? 65536 : 1024))) unsigned char
+    dynamic_shared_memory[simt::shared_limit + red_zone];
 // Initialised variables come first: the gap behind this one is in front of the first shared variable (AddressSanitizer's build).
-thread_local __attribute__((abi_tag("shared"), aligned(simt::address_sanitizer ? 65536 : 16))) volatile char in_front[16] = {1};
+thread_local
+    __attribute__((abi_tag("shared"), aligned(simt::address_sanitizer ? 65536 : 16))) volatile char in_front[16] = {1};
 // Other files call this before they touch a thread-local variable that they only declare.
 extern "C" void nothing_to_initialise() asm("_ZTH21dynamic_shared_memoryB6shared");
 extern "C" void nothing_to_initialise() {}
@@ -28,7 +29,8 @@ constexpr uint64_t nan_pattern = ~uint64_t(0), canary = 0xc5c5c5c5c5c5c5c5;
 void fill(char* begin, size_t bytes, uint64_t pattern) {
     auto* words = reinterpret_cast<volatile uint64_t*>(begin);
     for (size_t i = 0; i < bytes / 8; i++) words[i] = pattern;
-    for (size_t i = bytes / 8 * 8; i < bytes; i++) reinterpret_cast<volatile char*>(begin)[i] = char(pattern >> (i % 8 * 8));
+    for (size_t i = bytes / 8 * 8; i < bytes; i++)
+        reinterpret_cast<volatile char*>(begin)[i] = char(pattern >> (i % 8 * 8));
 }
 
 std::mutex called_mutex;
@@ -59,8 +61,9 @@ SharedMemory& SharedMemory::mine() {
 
 SharedMemory::SharedMemory() : variables(thread_local_block()) {
     if (address_sanitizer) {
-        in_front[0] = 1;   // keeps it in the program
-        for (const Gap& gap : Symbols::read().gaps) __asan_poison_memory_region(variables.begin + gap.offset, gap.bytes);
+        in_front[0] = 1;  // keeps it in the program
+        for (const Gap& gap : Symbols::read().gaps)
+            __asan_poison_memory_region(variables.begin + gap.offset, gap.bytes);
         __asan_poison_memory_region(dynamic_shared_memory, sizeof dynamic_shared_memory);
     }
     static bool first = true;
@@ -100,7 +103,8 @@ bool SharedMemory::contains(const void* address, size_t bytes) const {
         const size_t at = size_t(static_cast<const char*>(address) - static_cast<const char*>(begin));
         return at < size && bytes <= size - at;
     };
-    if (inside(dynamic_shared_memory, sizeof dynamic_shared_memory)) return inside(dynamic_shared_memory, dynamic_bytes);
+    if (inside(dynamic_shared_memory, sizeof dynamic_shared_memory))
+        return inside(dynamic_shared_memory, dynamic_bytes);
     return inside(variables.begin, variables.bytes);
 }
 
@@ -112,13 +116,15 @@ std::string SharedMemory::damage(const Launch& l) {
     const auto eight_intact = [&] { return reinterpret_cast<const uint64_t&>(dynamic_shared_memory[at]) == canary; };
     while (at < end && intact()) at += at % 8 == 0 && eight_intact() ? 8 : 1;
     if (at == end) return "";
-    dynamic_bytes = ~size_t(0);   // renew the red zone
-    return "wrote byte " + std::to_string(at) + " of dynamic shared memory, but asked for " + std::to_string(l.shared_bytes);
+    dynamic_bytes = ~size_t(0);  // renew the red zone
+    return "wrote byte " + std::to_string(at) + " of dynamic shared memory, but asked for " +
+           std::to_string(l.shared_bytes);
 }
 
 void SharedMemory::learn(const Launch& l) {
     for (Range& r : ranges) {
-        if (!r.to_learn || std::all_of(r.begin, r.begin + r.bytes, [](char c) { return c == char(nan_pattern); })) continue;
+        if (!r.to_learn || std::all_of(r.begin, r.begin + r.bytes, [](char c) { return c == char(nan_pattern); }))
+            continue;
         const std::lock_guard lock(called_mutex);
         called[l.function].insert(std::exchange(r.to_learn, nullptr));
     }

@@ -10,26 +10,30 @@ namespace simt {
 
 constexpr size_t static_shared_limit = 48 * 1024, shared_limit = 227 * 1024;
 
-size_t own_shared_bytes(const std::string& kernel);      // declared in the kernel of this mangled name itself
-size_t called_shared_bytes(const void* kernel);          // in functions that it calls, as far as its blocks have shown
+size_t own_shared_bytes(const std::string& kernel);  // declared in the kernel of this mangled name itself
+size_t called_shared_bytes(const void* kernel);      // in functions that it calls, as far as its blocks have shown
 
 class SharedMemory {
 public:
-    static SharedMemory& mine();                          // of this OS thread
-    void renew(const Launch&);                            // fills it, for a block of this launch
-    std::string damage(const Launch&);                    // what was written outside of it; empty: nothing
-    void learn(const Launch&);                            // which variables of functions its block has written
+    static SharedMemory& mine();        // of this OS thread
+    void renew(const Launch&);          // fills it, for a block of this launch
+    std::string damage(const Launch&);  // what was written outside of it; empty: nothing
+    void learn(const Launch&);          // which variables of functions its block has written
 
     bool contains(const void*, size_t bytes) const;
 
 private:
-    struct Range { char* begin; size_t bytes; const SharedVariable* to_learn; };      // null: known to be the kernel's
+    struct Range {
+        char* begin;
+        size_t bytes;
+        const SharedVariable* to_learn;
+    };  // null: known to be the kernel's
     SharedMemory();
     void choose(const Launch&);
 
-    const void* chosen_for = nullptr;                     // a kernel
-    std::vector<Range> ranges;                            // its variables and those of functions it may call
-    ThreadLocalBlock variables;                           // the thread-local block they are in
+    const void* chosen_for = nullptr;  // a kernel
+    std::vector<Range> ranges;         // its variables and those of functions it may call
+    ThreadLocalBlock variables;        // the thread-local block they are in
     size_t dynamic_bytes = ~size_t(0);
 };
 

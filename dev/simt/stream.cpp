@@ -11,9 +11,9 @@ namespace {
 
 struct State {
     std::recursive_mutex mutex;
-    Stream legacy{cudaStreamDefault};          // the stream 0: in step with all blocking streams
+    Stream legacy{cudaStreamDefault};  // the stream 0: in step with all blocking streams
     std::vector<Stream*> streams{&legacy};
-    uint64_t last = 0;                         // number of the last work that was queued
+    uint64_t last = 0;  // number of the last work that was queued
     cudaError_t sticky = cudaSuccess, recent = cudaSuccess;
     const bool at_once = std::getenv("CUDA_LAUNCH_BLOCKING") && std::atoi(std::getenv("CUDA_LAUNCH_BLOCKING"));
 };
@@ -78,7 +78,8 @@ cudaError_t submit(cudaStream_t handle, std::function<cudaError_t()> run) {
         stream->joined = false;
         return cudaSuccess;
     }
-    if (stream == &s.legacy && std::any_of(s.streams.begin(), s.streams.end(), [](Stream* t) { return t->capture && t->blocking(); }))
+    if (stream == &s.legacy &&
+        std::any_of(s.streams.begin(), s.streams.end(), [](Stream* t) { return t->capture && t->blocking(); }))
         return remember(cudaErrorStreamCaptureUnsupported);
     stream->queue.push_back({++s.last, std::move(run)});
     return s.at_once ? finish(*stream, s.last) : cudaSuccess;
@@ -127,7 +128,9 @@ cudaError_t cudaStreamCreateWithFlags(cudaStream_t* stream, unsigned flags) {
     return cudaSuccess;
 }
 cudaError_t cudaStreamCreate(cudaStream_t* stream) { return cudaStreamCreateWithFlags(stream, cudaStreamDefault); }
-cudaError_t cudaStreamCreateWithPriority(cudaStream_t* stream, unsigned flags, int) { return cudaStreamCreateWithFlags(stream, flags); }
+cudaError_t cudaStreamCreateWithPriority(cudaStream_t* stream, unsigned flags, int) {
+    return cudaStreamCreateWithFlags(stream, flags);
+}
 cudaError_t cudaStreamDestroy(cudaStream_t handle) {
     const StateLock lock;
     Stream* stream = stream_of(handle);

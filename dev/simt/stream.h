@@ -11,7 +11,7 @@
 namespace simt {
 
 struct Work {
-    uint64_t number;                                   // counts over all streams, from 1
+    uint64_t number;  // counts over all streams, from 1
     std::function<cudaError_t()> run;
 };
 struct Recording {
@@ -21,17 +21,20 @@ struct Recording {
 struct Stream {
     unsigned flags;
     std::deque<Work> queue{};
-    std::shared_ptr<Recording> capture{};                 // that this stream is recorded into
-    size_t captured_work = 0;                          // of this stream in that graph
-    bool joined = true;                                // everything captured here comes before something on another stream
+    std::shared_ptr<Recording> capture{};  // that this stream is recorded into
+    size_t captured_work = 0;              // of this stream in that graph
+    bool joined = true;                    // everything captured here comes before something on another stream
     bool blocking() const { return !(flags & cudaStreamNonBlocking); }
 };
-struct StateLock { StateLock(); ~StateLock(); };       // host threads may share streams
+struct StateLock {
+    StateLock();
+    ~StateLock();
+};  // host threads may share streams
 
 cudaError_t finish(Stream&, uint64_t last);
 cudaError_t wait_for(cudaStream_t);
 uint64_t last_submitted();
-Stream* stream_of(cudaStream_t);                       // null: no such stream
+Stream* stream_of(cudaStream_t);  // null: no such stream
 const std::vector<Stream*>& all_streams();
 
 }  // namespace simt

@@ -19,7 +19,8 @@ constexpr char shared_tag[] = "B6shared", lambda_tag[] = "EUl", dynamic_name[] =
 // The program itself is the first object that dl_iterate_phdr lists.
 dl_phdr_info program() {
     dl_phdr_info info{};
-    dl_iterate_phdr([](dl_phdr_info* first, size_t, void* out) { return *static_cast<dl_phdr_info*>(out) = *first, 1; }, &info);
+    dl_iterate_phdr([](dl_phdr_info* first, size_t, void* out) { return *static_cast<dl_phdr_info*>(out) = *first, 1; },
+                    &info);
     return info;
 }
 
@@ -28,7 +29,8 @@ dl_phdr_info program() {
     std::exit(1);
 }
 
-template <class F> void for_each_symbol(F f) {
+template <class F>
+void for_each_symbol(F f) {
     const int file = open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
     struct stat status {};
     if (file < 0 || fstat(file, &status)) die("cannot open /proc/self/exe");
@@ -57,16 +59,21 @@ template <class F> void for_each_symbol(F f) {
 const Symbols& Symbols::read() {
     static const Symbols all = [] {
         Symbols s;
-        struct Variable { size_t offset, bytes; bool shared; };
+        struct Variable {
+            size_t offset, bytes;
+            bool shared;
+        };
         std::vector<Variable> variables;
         for_each_symbol([&](const Elf64_Sym& symbol, const char* name) {
             const int type = ELF64_ST_TYPE(symbol.st_info);
             // A function that a kernel's lambda is given to has the kernel's visibility, too.
-            const bool of_kernel = ELF64_ST_VISIBILITY(symbol.st_other) == STV_PROTECTED && !std::strstr(name, lambda_tag);
+            const bool of_kernel =
+                ELF64_ST_VISIBILITY(symbol.st_other) == STV_PROTECTED && !std::strstr(name, lambda_tag);
             if (type != STT_TLS) return;
             const bool shared = std::strstr(name, shared_tag);
             variables.push_back({symbol.st_value, symbol.st_size, shared});
-            if (shared && std::strcmp(name, dynamic_name)) s.shared.push_back({name, symbol.st_value, symbol.st_size, of_kernel});
+            if (shared && std::strcmp(name, dynamic_name))
+                s.shared.push_back({name, symbol.st_value, symbol.st_size, of_kernel});
         });
         variables.push_back({thread_local_block().bytes, 0, false});
         std::sort(variables.begin(), variables.end(), [](auto& a, auto& b) { return a.offset < b.offset; });
@@ -82,7 +89,8 @@ const Symbols& Symbols::read() {
 }
 
 bool SharedVariable::belongs_to(const std::string& function) const {
-    return function.size() > 2 && symbol.compare(2, function.size() - 1, function, 1) == 0 && symbol[1 + function.size()] == 'E';
+    return function.size() > 2 && symbol.compare(2, function.size() - 1, function, 1) == 0 &&
+           symbol[1 + function.size()] == 'E';
 }
 
 std::string Symbols::mangled_name(const void* function) {

@@ -4,7 +4,8 @@
 #include <cstdint>
 #include <string_view>
 
-constexpr uint32_t crc32_zip = 0xEDB88320, crc32c = 0x82F63B78;      // polynomials: zip's and PNG's; Castagnoli's (RFC 3720)
+constexpr uint32_t crc32_zip = 0xEDB88320,
+                   crc32c = 0x82F63B78;  // polynomials: zip's and PNG's; Castagnoli's (RFC 3720)
 
 template <uint32_t polynomial>
 constexpr uint32_t crc32(std::string_view bytes) {

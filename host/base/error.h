@@ -4,7 +4,17 @@
 #include <string>
 #include <vector>
 
-enum class Exit { done = 0, internal = 1, usage = 2, input = 3, io = 4, device = 5, numeric = 6, locked = 7, stopped = 75 };
+enum class Exit {
+    done = 0,
+    internal = 1,
+    usage = 2,
+    input = 3,
+    io = 4,
+    device = 5,
+    numeric = 6,
+    locked = 7,
+    stopped = 75
+};
 
 struct Error : std::runtime_error {
     Exit code;
@@ -23,7 +33,7 @@ private:
 };
 
 // For what cannot happen unless we have a bug.
-#define REQUIRE(condition)                                                                                          \
-    do {                                                                                                            \
+#define REQUIRE(condition)                                                                                           \
+    do {                                                                                                             \
         if (!(condition)) throw Error(Exit::internal, __func__, std::string("need ") + #condition, "please report"); \
     } while (0)

@@ -165,7 +165,7 @@ void Writer::write(const void* data, size_t n) {
     }
     constexpr uint64_t piece = 16 << 20;
     if (size_ - started < piece) return;
-    sync_file_range(file, off64_t(started), off64_t(size_ - started), SYNC_FILE_RANGE_WRITE);   // fsync says what failed
+    sync_file_range(file, off64_t(started), off64_t(size_ - started), SYNC_FILE_RANGE_WRITE);  // fsync says what failed
     started = size_;
 }
 
@@ -235,7 +235,7 @@ void sync_directory(const std::string& path) {
     if (file < 0) fail_to("open", path, errno);
     const int error = fsync(file) ? errno : 0;
     ::close(file);
-    if (error && error != EINVAL) fail_to("write to the disk", path, error);   // EINVAL: a file system without the need
+    if (error && error != EINVAL) fail_to("write to the disk", path, error);  // EINVAL: a file system without the need
 }
 
 uint64_t free_space(const std::string& directory) {
@@ -281,7 +281,7 @@ std::string AtomicDirectory::commit() {
     }
     committed = true;
     sync_directory(parent);
-    discard(temporary);                                // the old directory, if they were exchanged
+    discard(temporary);  // the old directory, if they were exchanged
     return final_path;
 }
 
@@ -319,7 +319,8 @@ RunLock::RunLock(const std::string& directory) {
             throw Error(Exit::io, directory, std::string("cannot be locked: ") + std::strerror(error),
                         "choose --out on a local disk");
         std::string holder(text, size_t(std::max<ssize_t>(n, 0)));
-        std::replace_if(holder.begin(), holder.end(), [](unsigned char c) { return c < 32 || c > 126; }, ' ');
+        std::replace_if(
+            holder.begin(), holder.end(), [](unsigned char c) { return c < 32 || c > 126; }, ' ');
         throw Error(Exit::locked, directory, "in use by " + (holder.empty() ? "another process" : holder),
                     "choose another --out or wait");
     }
@@ -357,12 +358,13 @@ Log::~Log() { close(file); }
 
 bool Log::append_bytes(std::string_view text) {
     ssize_t put;
-    do put = ::write(file, text.data(), text.size()); while (put < 0 && errno == EINTR);
+    do put = ::write(file, text.data(), text.size());
+    while (put < 0 && errno == EINTR);
     if (put == ssize_t(text.size())) {
         size_ += text.size();
         return true;
     }
-    if (put > 0 && ftruncate(file, off_t(size_))) size_ += size_t(put);   // half a line may stay only if it cannot go
+    if (put > 0 && ftruncate(file, off_t(size_))) size_ += size_t(put);  // half a line may stay only if it cannot go
     return false;
 }
 

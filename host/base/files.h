@@ -20,7 +20,7 @@ public:
     explicit Reader(const std::string& path);
     ~Reader();
     Reader(const Reader&) = delete;
-    void read(void* out, size_t n, uint64_t offset) const;   // all n bytes or Error
+    void read(void* out, size_t n, uint64_t offset) const;  // all n bytes or Error
     uint64_t size() const { return size_; }
     const std::string& path() const { return path_; }
 
@@ -30,13 +30,13 @@ private:
     uint64_t size_;
 };
 
-std::string read_file(const std::string& path, uint64_t limit);   // Error if longer than `limit` bytes
-uint64_t hash(std::string_view text);                             // XXH64, seed 0
+std::string read_file(const std::string& path, uint64_t limit);  // Error if longer than `limit` bytes
+uint64_t hash(std::string_view text);                            // XXH64, seed 0
 uint64_t hash_file(const std::string& path);
-std::string hex(uint64_t hash);                                   // 16 digits
-bool exists(const std::string& path);                             // of any kind; a dangling link exists
-std::string link_target(const std::string& path);                 // empty if it is no symbolic link
-std::vector<std::string> list(const std::string& directory);      // names, sorted, without . and ..
+std::string hex(uint64_t hash);                               // 16 digits
+bool exists(const std::string& path);                         // of any kind; a dangling link exists
+std::string link_target(const std::string& path);             // empty if it is no symbolic link
+std::vector<std::string> list(const std::string& directory);  // names, sorted, without . and ..
 
 // Writes a new file from its beginning. Only close() makes it durable; without it the destructor leaves the file torn.
 class Writer {
@@ -45,16 +45,16 @@ public:
     ~Writer();
     Writer(const Writer&) = delete;
     void write(const void* data, size_t n);
-    void write_again(const void* data, size_t n);     // over the first n bytes; hash() stays that of what stood there
-    void close();                                     // fsync and close, both checked
+    void write_again(const void* data, size_t n);  // over the first n bytes; hash() stays that of what stood there
+    void close();                                  // fsync and close, both checked
     uint64_t size() const { return size_; }
-    uint64_t hash() const;                            // of what was written so far
+    uint64_t hash() const;  // of what was written so far
     const std::string& path() const { return path_; }
 
 private:
     std::string path_;
     int file;
-    uint64_t size_ = 0, started = 0;                  // bytes written; of them on their way to the disk
+    uint64_t size_ = 0, started = 0;  // bytes written; of them on their way to the disk
     XXH64_state_s* state;
 };
 
@@ -62,19 +62,19 @@ void write_file(const std::string& path, std::string_view text);        // a new
 void replace_file(const std::string& path, std::string_view text);      // atomically: the old file or the new one
 void replace_link(const std::string& path, const std::string& target);  // a symbolic link, likewise
 void make_directories(const std::string& path);
-void sync_directory(const std::string& path);                           // makes names in it durable
-uint64_t free_space(const std::string& directory);                      // bytes an ordinary user may still write
-void require_space(const std::string& directory, uint64_t bytes);       // Error{io} if less is free
+void sync_directory(const std::string& path);                      // makes names in it durable
+uint64_t free_space(const std::string& directory);                 // bytes an ordinary user may still write
+void require_space(const std::string& directory, uint64_t bytes);  // Error{io} if less is free
 
 // A directory that appears under `parent` complete and durable, or not at all, even if the power fails.
 // An older directory of that name is exchanged for the new one in a single operation, then deleted.
 class AtomicDirectory {
 public:
     AtomicDirectory(const std::string& parent, const std::string& name);
-    ~AtomicDirectory();                               // without commit(): removes everything
+    ~AtomicDirectory();  // without commit(): removes everything
     AtomicDirectory(const AtomicDirectory&) = delete;
-    const std::string& path() const { return temporary; }    // write the files here
-    std::string commit();                             // returns the final path
+    const std::string& path() const { return temporary; }  // write the files here
+    std::string commit();                                  // returns the final path
 private:
     std::string parent, name, temporary;
     bool committed = false;
@@ -89,7 +89,7 @@ void remove_leftovers(const std::string& parent, std::string_view prefix);
 // Throws Error{locked} naming the holder.
 class RunLock {
 public:
-    static constexpr const char* name = ".lock";      // of the file in the directory
+    static constexpr const char* name = ".lock";  // of the file in the directory
     explicit RunLock(const std::string& directory);
     ~RunLock();
     RunLock(const RunLock&) = delete;
@@ -98,7 +98,7 @@ private:
     int file;
 };
 
-void shorten_file(const std::string& path, uint64_t size);              // keeps the first `size` bytes
+void shorten_file(const std::string& path, uint64_t size);  // keeps the first `size` bytes
 
 // A file of lines, each appended by a single write. A full disk must not end a run: append() then returns false.
 class Log {
@@ -109,7 +109,7 @@ public:
     ~Log();
     Log(const Log&) = delete;
     bool append(std::string_view line) { return append_bytes(std::string(line) + "\n"); }
-    bool append_bytes(std::string_view bytes);        // for files that are not lines
+    bool append_bytes(std::string_view bytes);  // for files that are not lines
     uint64_t size() const { return size_; }
 
 private:

@@ -13,8 +13,8 @@ template <class AnyJson>
 AnyJson parse(std::string_view text, const std::string& what) {
     constexpr int max_depth = 64;
     constexpr bool ordered = std::is_same_v<AnyJson, Json>;
-    constexpr size_t max_keys = ordered ? 4096 : SIZE_MAX;     // in order they are kept in a list, searched from its begin
-    std::vector<std::set<std::string>> keys;      // of every object that is still open
+    constexpr size_t max_keys = ordered ? 4096 : SIZE_MAX;  // in order they are kept in a list, searched from its begin
+    std::vector<std::set<std::string>> keys;                // of every object that is still open
     const auto check = [&](int depth, typename AnyJson::parse_event_t event, AnyJson& value) {
         if (depth >= max_depth) throw Error(Exit::input, what, "JSON nested deeper than " + std::to_string(max_depth));
         if (event == AnyJson::parse_event_t::object_start) keys.emplace_back();
@@ -68,7 +68,8 @@ double parse_hex_float(const Json& value, const std::string& what) {
 int64_t parse_count(const Json& value, const std::string& what, int64_t most) {
     const bool negative = !value.is_number_unsigned() && value.is_number_integer() && value.get<int64_t>() < 0;
     if (!value.is_number_integer() || negative || value.get<uint64_t>() > uint64_t(most))
-        throw Error(Exit::input, what, "must be a whole number, 0 to " + std::to_string(most) + ", not " + value.dump());
+        throw Error(Exit::input, what,
+                    "must be a whole number, 0 to " + std::to_string(most) + ", not " + value.dump());
     return value.get<int64_t>();
 }
 
@@ -93,6 +94,7 @@ std::vector<std::string> differences(const Json& a, const Json& b, const std::st
     std::vector<std::string> lines;
     for (const auto& [key, one] : left.items())
         if (!right.contains(key) || right[key] != one) lines.push_back(line(key));
-    for (const auto& [key, one] : right.items()) if (!left.contains(key)) lines.push_back(line(key));
+    for (const auto& [key, one] : right.items())
+        if (!left.contains(key)) lines.push_back(line(key));
     return lines;
 }

@@ -27,7 +27,8 @@ std::string grouped(uint64_t n) {
 std::string short_time(double seconds) {
     if (!std::isfinite(seconds)) return "?";
     const long s = long(seconds + 0.5);
-    return s < 3600 ? fmt::format("{}:{:02}", s / 60, s % 60) : fmt::format("{}:{:02}:{:02}", s / 3600, s / 60 % 60, s % 60);
+    return s < 3600 ? fmt::format("{}:{:02}", s / 60, s % 60)
+                    : fmt::format("{}:{:02}:{:02}", s / 3600, s / 60 % 60, s % 60);
 }
 
 void print_piece(const std::string& text) {
@@ -61,7 +62,8 @@ void Progress::status(const std::string& text, bool due) {
     winsize size = {};
     const size_t columns = ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 1 ? size.ws_col - 1 : 119;
     const std::string_view fits = std::string_view(text).substr(0, columns);
-    fmt::print("\r\033[K{}{}{}", colour ? "\033[36m" : "", fits.substr(0, complete_utf8(fits)), colour ? "\033[0m" : "");
+    fmt::print("\r\033[K{}{}{}", colour ? "\033[36m" : "", fits.substr(0, complete_utf8(fits)),
+               colour ? "\033[0m" : "");
     std::fflush(stdout);
     shown = true;
 }

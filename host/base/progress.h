@@ -9,9 +9,9 @@ inline double seconds() {
     return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
 }
 
-std::string short_count(double n);        // 950, 31.2k, 4.51M, 1.20G
-std::string grouped(uint64_t n);          // 1,234,567
-std::string short_time(double seconds);   // 0:07, 12:34, 1:02:03
+std::string short_count(double n);       // 950, 31.2k, 4.51M, 1.20G
+std::string grouped(uint64_t n);         // 1,234,567
+std::string short_time(double seconds);  // 0:07, 12:34, 1:02:03
 
 // Writes a piece of text to stdout at once. Throws Error{io} if nobody can read it any more.
 void print_piece(const std::string& text);
@@ -19,10 +19,10 @@ void print_piece(const std::string& text);
 class Progress {
 public:
     Progress();
-    void note(const std::string& text);                   // a line that stays; multi-line text is kept as it is
-    void status(const std::string& text, bool due);       // the rewritten line; elsewhere a line each time it is due
+    void note(const std::string& text);              // a line that stays; multi-line text is kept as it is
+    void status(const std::string& text, bool due);  // the rewritten line; elsewhere a line each time it is due
     bool on_terminal() const { return terminal; }
-    void clear();                                         // takes the rewritten line away
+    void clear();  // takes the rewritten line away
     ~Progress();
 
 private:

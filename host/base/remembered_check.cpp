@@ -19,10 +19,13 @@ std::string folder() {
 }
 
 Json to_json(const CheckedOn& on) {
-    return {{"gpu", on.gpu}, {"driver", on.driver}, {"runtime", on.runtime}, {"build", on.build}, {"dtype", on.dtype}, {"gemm", on.gemm}};
+    return {{"gpu", on.gpu},     {"driver", on.driver}, {"runtime", on.runtime},
+            {"build", on.build}, {"dtype", on.dtype},   {"gemm", on.gemm}};
 }
 
-std::string file_of(const CheckedOn& on) { return fmt::format("{}/self_check-{}.json", folder(), files::hex(files::hash(to_text(to_json(on))))); }
+std::string file_of(const CheckedOn& on) {
+    return fmt::format("{}/self_check-{}.json", folder(), files::hex(files::hash(to_text(to_json(on)))));
+}
 
 // Without a name of its own a build cannot be told from the next one.
 bool can_remember(const CheckedOn& on) { return !on.build.empty() && !folder().empty(); }
@@ -32,7 +35,7 @@ std::optional<std::vector<KernelFault>> recall_check(const CheckedOn& on) {
     if (!can_remember(on) || !files::exists(file_of(on))) return {};
     try {
         const Json saved = read_json(file_of(on), most_bytes);
-        if (saved.at("on") != to_json(on)) return {};                       // another's, of the same hash
+        if (saved.at("on") != to_json(on)) return {};  // another's, of the same hash
         std::vector<KernelFault> faults;
         for (const Json& fault : saved.at("faults")) {
             const auto kernels = from_name<Kernels>(fault.at("kernels").get<std::string>());
@@ -41,8 +44,7 @@ std::optional<std::vector<KernelFault>> recall_check(const CheckedOn& on) {
         }
         return faults;
     } catch (const Error&) {
-    } catch (const Json::exception&) {
-    }
+    } catch (const Json::exception&) {}
     return {};
 }
 
@@ -53,14 +55,11 @@ void remember_check(const CheckedOn& on, const std::vector<KernelFault>& faults)
     try {
         files::make_directories(folder());
         files::replace_file(file_of(on), to_text({{"on", to_json(on)}, {"faults", list}}));
-    } catch (const Error&) {
-    }
+    } catch (const Error&) {}
 }
 
 std::string this_build() {
     try {
         return files::hex(files::hash_file("/proc/self/exe"));
-    } catch (const Error&) {
-        return "";
-    }
+    } catch (const Error&) { return ""; }
 }

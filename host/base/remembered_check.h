@@ -8,22 +8,32 @@
 
 // The kernels that are not the plain ones, by what takes their place where they are wrong: our products that of cuBLAS's,
 // the plain one that of ours, a product and its neighbour that of both in one, a product of many rows that of few.
-enum class Kernels { linear_cublas, linear_tensor, linear_fused, linear_few, attention_forward, attention_backward, attention_decode };
-template <> inline constexpr auto names_of<Kernels> = std::to_array(
-    {"linear_cublas", "linear_tensor", "linear_fused", "linear_few", "attention_forward", "attention_backward", "attention_decode"});
+enum class Kernels {
+    linear_cublas,
+    linear_tensor,
+    linear_fused,
+    linear_few,
+    attention_forward,
+    attention_backward,
+    attention_decode
+};
+template <>
+inline constexpr auto names_of<Kernels> = std::to_array({"linear_cublas", "linear_tensor", "linear_fused", "linear_few",
+                                                         "attention_forward", "attention_backward",
+                                                         "attention_decode"});
 
 struct KernelFault {
     Kernels kernels;
-    std::string text;                            // where they differ from the plain ones
+    std::string text;  // where they differ from the plain ones
     bool operator==(const KernelFault&) const = default;
 };
 
 // All that decides what a kernel does, as far as we know.
 struct CheckedOn {
     std::string gpu;
-    int driver = 0, runtime = 0;                 // versions, as CUDA counts them
+    int driver = 0, runtime = 0;  // versions, as CUDA counts them
     std::string build;
-    std::string dtype, gemm;                     // what was checked
+    std::string dtype, gemm;  // what was checked
 };
 
 // Nothing: not checked there, or nobody remembers. A damaged file is none.
@@ -31,4 +41,4 @@ std::optional<std::vector<KernelFault>> recall_check(const CheckedOn& on);
 // A folder that cannot be written costs another check the next time, and no word.
 void remember_check(const CheckedOn& on, const std::vector<KernelFault>& faults);
 
-std::string this_build();                        // a hash of the program that runs
+std::string this_build();  // a hash of the program that runs

@@ -40,7 +40,8 @@ inline void catch_signals() {
         if (stop_requested.exchange(true)) _exit(130);
     };
     for (const int signal : {SIGINT, SIGTERM, SIGUSR1}) sigaction(signal, &action, nullptr);
-    for (const int signal : {SIGPIPE, SIGXFSZ}) std::signal(signal, SIG_IGN);   // become errors of the write that caused them
+    for (const int signal : {SIGPIPE, SIGXFSZ})
+        std::signal(signal, SIG_IGN);  // become errors of the write that caused them
     std::thread([] {
         const Interruptible here;
         for (;;) pause();

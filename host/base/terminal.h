@@ -4,6 +4,6 @@
 #include <cstdlib>
 
 inline bool wants_colour() {
-    const char* no = std::getenv("NO_COLOR");    // https://no-color.org: set, and not empty
+    const char* no = std::getenv("NO_COLOR");  // https://no-color.org: set, and not empty
     return isatty(STDOUT_FILENO) && !(no && *no);
 }

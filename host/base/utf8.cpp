@@ -31,7 +31,8 @@ CodePoint decode_utf8(std::string_view text) {
     if (a < 0x80) return {char32_t(a), 1};
     const int length = int(length_of_start(uint8_t(a)));
     if (length == 1) return {0, 0};
-    for (int i = 1; i < length; i++) if (!continues(i)) return {0, 0};
+    for (int i = 1; i < length; i++)
+        if (!continues(i)) return {0, 0};
     uint32_t value = a & (0x7F >> length);
     for (int i = 1; i < length; i++) value = value << 6 | (byte(i) & 0x3F);
     const bool overlong = value < (length == 4 ? 0x10000u : length == 3 ? 0x800u : 0x80u);
@@ -58,7 +59,8 @@ size_t complete_utf8(std::string_view text) {
     for (size_t back = 1; back <= 3 && back <= text.size(); back++) {
         const std::string_view last = text.substr(text.size() - back);
         if ((uint8_t(last[0]) & 0xC0) == 0x80) continue;
-        return length_of_start(uint8_t(last[0])) > back && broken_length(last) == back ? text.size() - back : text.size();
+        return length_of_start(uint8_t(last[0])) > back && broken_length(last) == back ? text.size() - back
+                                                                                       : text.size();
     }
     return text.size();
 }
@@ -66,7 +68,10 @@ size_t complete_utf8(std::string_view text) {
 size_t repair_utf8(std::string& text) {
     const auto next_broken = [&](size_t at) {
         while (at < text.size()) {
-            if (uint8_t(text[at]) < 0x80) { at++; continue; }
+            if (uint8_t(text[at]) < 0x80) {
+                at++;
+                continue;
+            }
             const CodePoint c = decode_utf8(std::string_view(text).substr(at, 4));
             if (!c.length) break;
             at += size_t(c.length);

@@ -7,7 +7,10 @@
 
 constexpr char32_t replacement_character = 0xFFFD;
 
-struct CodePoint { char32_t value; int length; };     // length 0: not UTF-8 here
+struct CodePoint {
+    char32_t value;
+    int length;
+};  // length 0: not UTF-8 here
 
 // The code point that starts at text[0]; overlong forms, surrogates and what is cut off are not UTF-8.
 CodePoint decode_utf8(std::string_view text);

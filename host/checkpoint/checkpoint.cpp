@@ -51,7 +51,7 @@ Checkpoint read_manifest(const std::string& directory) {
     };
     need(json.is_object() && json.value("format", Json()) == format, std::string("is not the manifest of a ") + format);
     need(json.value("version", Json()) == format_version, "is of version " + json.value("version", Json()).dump() +
-         ", this program reads " + std::to_string(format_version));
+                                                              ", this program reads " + std::to_string(format_version));
     need(manifest_text(json) == text, "its checksum does not match: it is damaged");
     Checkpoint c;
     c.path = directory;
@@ -60,10 +60,9 @@ Checkpoint read_manifest(const std::string& directory) {
         c.sequence = parse_count(json.at("sequence"), path + ": sequence");
         c.run = json.at("run");
         for (const auto& [name, file] : json.at("files").items())
-            c.files.push_back({name, uint64_t(parse_count(file.at("bytes"), path + ": bytes")), file.at("xxh64").get<std::string>()});
-    } catch (const Json::exception& error) {
-        throw Error(Exit::input, path, error.what());
-    }
+            c.files.push_back(
+                {name, uint64_t(parse_count(file.at("bytes"), path + ": bytes")), file.at("xxh64").get<std::string>()});
+    } catch (const Json::exception& error) { throw Error(Exit::input, path, error.what()); }
     for (const CheckpointFile& file : c.files)
         need(plain_name(file.name), "lists " + Json(file.name).dump() + ", which is not the name of a file beside it");
     return c;
@@ -134,7 +133,7 @@ std::string save_checkpoint(const std::string& run, const CheckpointContents& co
     text("state.json", to_text(contents.state));
     files::write_file(directory.path() + "/" + manifest_name, manifest_of(contents, sequence, files));
     const std::string path = directory.commit();
-    open_checkpoint(path, Verify::sizes);            // what a network file system made of it
+    open_checkpoint(path, Verify::sizes);  // what a network file system made of it
     files::replace_link(run + "/latest", name);
     return path;
 }
@@ -172,9 +171,7 @@ std::vector<Checkpoint> find_checkpoints(const std::string& run, const Warn& bro
             if (found.back().step == *step) continue;
             found.pop_back();
             broken(path + ": is a checkpoint of another step under this name");
-        } catch (const Error& error) {
-            broken(error.what());
-        }
+        } catch (const Error& error) { broken(error.what()); }
     }
     std::sort(found.begin(), found.end(), [](const Checkpoint& a, const Checkpoint& b) {
         return std::pair(a.sequence, a.step) < std::pair(b.sequence, b.step);
@@ -195,9 +192,7 @@ std::optional<Checkpoint> newest_checkpoint(const std::string& run, const Warn& 
     for (; !whole.empty(); whole.pop_back()) {
         try {
             return open_checkpoint(whole.back().path, Verify::checksums);
-        } catch (const Error& error) {
-            skip(error.what());
-        }
+        } catch (const Error& error) { skip(error.what()); }
     }
     if (reason.empty()) return {};
     throw Error(Exit::input, run, "no checkpoint is whole (" + reason + ")",
@@ -209,9 +204,7 @@ void mark_best(const std::string& run, int64_t step) {
     files::replace_link(run + "/best", checkpoint_name(step));
 }
 
-std::optional<int64_t> best_step(const std::string& run) {
-    return step_of(files::link_target(run + "/best"));
-}
+std::optional<int64_t> best_step(const std::string& run) { return step_of(files::link_target(run + "/best")); }
 
 void prune_checkpoints(const std::string& run, int keep) {
     const std::vector<Checkpoint> whole = list_checkpoints(run);

@@ -11,26 +11,30 @@ struct CheckpointContents {
     ModelDescription model;
     const Layout* layout = nullptr;
     GetRow weights;
-    std::vector<NamedRows> optimizer;      // {"m", ..}, {"v", ..} and, where the weights are bf16, {"master", ..}
-    Json state = Json::object();           // whatever the loop needs to go on; opaque here
-    Json run = Json::object();             // the run's fingerprint: what must not change on resume
-    std::vector<std::pair<std::string, std::string>> texts;   // further files: {"tokenizer.json", its text}
+    std::vector<NamedRows> optimizer;  // {"m", ..}, {"v", ..} and, where the weights are bf16, {"master", ..}
+    Json state = Json::object();       // whatever the loop needs to go on; opaque here
+    Json run = Json::object();         // the run's fingerprint: what must not change on resume
+    std::vector<std::pair<std::string, std::string>> texts;  // further files: {"tokenizer.json", its text}
 };
 
-struct CheckpointFile { std::string name; uint64_t size; std::string xxh64; };
+struct CheckpointFile {
+    std::string name;
+    uint64_t size;
+    std::string xxh64;
+};
 
 struct Checkpoint {
     std::string path;
     int64_t step = 0;
-    int64_t sequence = 0;                  // grows with every save of a run: the newest is not always the largest step
+    int64_t sequence = 0;  // grows with every save of a run: the newest is not always the largest step
     Json run;
     std::vector<CheckpointFile> files;
 };
 
 enum class Verify { sizes, checksums };
 
-std::string checkpoint_name(int64_t step);                             // step_00000500
-uint64_t checkpoint_bytes(const CheckpointContents& contents);         // about what it takes on disk
+std::string checkpoint_name(int64_t step);                      // step_00000500
+uint64_t checkpoint_bytes(const CheckpointContents& contents);  // about what it takes on disk
 
 // Writes RUN/step_…, durable when this returns its path, and points RUN/latest at it. Throws Error{io} when the disk
 // fails and Error{numeric} when a value is not finite; the run's other checkpoints are then untouched.
@@ -41,13 +45,13 @@ Checkpoint open_checkpoint(const std::string& path, Verify verify = Verify::chec
 Json read_state(const Checkpoint& checkpoint);
 void load_optimizer(const Checkpoint& checkpoint, const Layout& layout, const std::vector<NamedTargets>& parts);
 
-std::vector<Checkpoint> list_checkpoints(const std::string& run);      // whole by manifest and sizes, oldest first
+std::vector<Checkpoint> list_checkpoints(const std::string& run);  // whole by manifest and sizes, oldest first
 // The newest that verifies; nothing if the run has none. `warn` hears a line for each one skipped. Throws Error{input}
 // if there are some but none is whole.
 using Warn = std::function<void(const std::string&)>;
 std::optional<Checkpoint> newest_checkpoint(const std::string& run, const Warn& warn);
 
-void mark_best(const std::string& run, int64_t step);                  // RUN/best -> step_…
+void mark_best(const std::string& run, int64_t step);  // RUN/best -> step_…
 std::optional<int64_t> best_step(const std::string& run);
 // Deletes all but the newest `keep` (at least 1) whole checkpoints and the best. One with files that its manifest does
 // not name is left alone: they are somebody else's.

@@ -1,6 +1,6 @@
 // config.json. The weights are in huggingface_weights.cpp.
-#include "huggingface.h"
 #include <cmath>
+#include "huggingface.h"
 #include "llmc.h"
 
 using safetensors::Dtype;
@@ -68,7 +68,9 @@ struct Fields {
 
 // ---- the families ---------------------------------------------------------------------------------------------------
 
-struct FamilyRow { const char *model_type, *architecture; };
+struct FamilyRow {
+    const char *model_type, *architecture;
+};
 constexpr FamilyRow families[] = {{"gpt2", "GPT2LMHeadModel"},
                                   {"llama", "LlamaForCausalLM"},
                                   {"qwen2", "Qwen2ForCausalLM"},
@@ -218,7 +220,7 @@ void write_llama(Json& json, const Config& c, Family family) {
         rope["high_freq_factor"] = shortest(c.rope_scaling.high_frequency);
         rope["original_max_position_embeddings"] = c.rope_scaling.original_context;
     }
-    json["rope_theta"] = rope["rope_theta"];              // for transformers 4, which does not know rope_parameters
+    json["rope_theta"] = rope["rope_theta"];  // for transformers 4, which does not know rope_parameters
     json["rope_scaling"] = c.rope_scaling.factor != 1 ? rope : Json();
     json["rope_parameters"] = rope;
 }
@@ -326,7 +328,7 @@ ModelDescription model_from_json(const Json& json, const std::string& what) {
     if (const auto wrong = problems(model.config); !wrong.empty()) throw Error(Exit::input, what, wrong.front());
     if (ours && family_of(model.config) != family)
         f.refuse("gpt_cu", "does not describe a model of type " + std::string(families[int(family)].model_type));
-    if (ours && family != Family::native) {      // the standard keys must agree: other programs may have changed them
+    if (ours && family != Family::native) {  // the standard keys must agree: other programs may have changed them
         const Json expected = standard_json(model.config, family);
         const auto changed = differences(to_json(read_standard(Fields(expected, what), family)),
                                          to_json(read_standard(f, family)), "there", "in the standard keys");
@@ -343,7 +345,8 @@ ModelDescription read_model_description(const std::string& path) {
     constexpr uint64_t longest = 1 << 20;
     if (llmc::is_checkpoint(path)) return llmc::read_description(path);
     const std::string file = path + "/config.json", course = path + "/model_config.json";
-    if (!files::exists(file) && files::exists(course)) return course_model_from_json(read_json(course, longest), course);
+    if (!files::exists(file) && files::exists(course))
+        return course_model_from_json(read_json(course, longest), course);
     return model_from_json(read_json(file, longest), file);
 }
 

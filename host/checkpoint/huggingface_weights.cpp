@@ -44,7 +44,9 @@ void require_finite(std::span<const float> values, size_t first, const std::stri
 class Pieces {
 public:
     explicit Pieces(safetensors::Writer& writer) : writer(writer), made(limit), written(limit) {}
-    ~Pieces() { if (writing.valid()) writing.wait(); }
+    ~Pieces() {
+        if (writing.valid()) writing.wait();
+    }
 
     // The writer's next tensor: `lines` of `width` values; make(first, out) gives the lines from `first` on.
     template <class Make>
@@ -60,7 +62,9 @@ public:
             writing = std::async(std::launch::async, [this, n] { writer.write(std::span(written).first(n)); });
         }
     }
-    void finish() { if (writing.valid()) writing.get(); }
+    void finish() {
+        if (writing.valid()) writing.get();
+    }
 
 private:
     static constexpr size_t limit = 1 << 20;
@@ -69,7 +73,10 @@ private:
     std::future<void> writing;
 };
 
-struct Source { Entry entry; TensorFiles::Found found; };
+struct Source {
+    Entry entry;
+    TensorFiles::Found found;
+};
 
 const TensorFiles::Found* find_tensor(const TensorFiles& all, const std::string& name) {
     if (const auto* found = all.find(name)) return found;
@@ -132,9 +139,8 @@ WrittenFile save_weights(const std::string& directory, const ModelDescription& m
                 for (size_t i = 0; i < out.size(); i++) out[i] = constant(e, first + i);
             });
         } else if (e.as_it_is()) {
-            pieces.write(e.theirs, e.size(), 1, [&](size_t first, std::span<float> out) {
-                get(*e.row, e.first * e.width + first, out);
-            });
+            pieces.write(e.theirs, e.size(), 1,
+                         [&](size_t first, std::span<float> out) { get(*e.row, e.first * e.width + first, out); });
         } else {
             ours.resize(e.row->size());
             get(*e.row, 0, ours);
@@ -178,7 +184,10 @@ void check_weights(const std::string& path, const Config& config, const Layout& 
 }
 
 WrittenFile save_rows(const std::string& path, const Layout& layout, const std::vector<NamedRows>& parts) {
-    struct Which { const NamedRows* part; const Row* row; };
+    struct Which {
+        const NamedRows* part;
+        const Row* row;
+    };
     std::map<std::string, Which> which;
     std::vector<Tensor> tensors;
     for (const NamedRows& part : parts)
@@ -209,7 +218,8 @@ void load_rows(const std::string& path, const Layout& layout, const std::vector<
                             ", which does not fit the model");
         return *t;
     };
-    for (const NamedTargets& part : parts) for (const Row& row : layout.rows) tensor_of(part, row);
+    for (const NamedTargets& part : parts)
+        for (const Row& row : layout.rows) tensor_of(part, row);
     if (reader.tensors().size() != parts.size() * layout.rows.size())
         throw Error(Exit::input, path, "holds tensors that have no place in this run");
     std::vector<float> values;

@@ -12,15 +12,19 @@ namespace safetensors {
 
 namespace {
 
-struct DtypeRow { const char* name; int bits; };
-constexpr DtypeRow dtypes[] = {
-    {"BOOL", 8}, {"F4", 4}, {"F6_E2M3", 6}, {"F6_E3M2", 6}, {"U8", 8}, {"I8", 8}, {"F8_E5M2", 8}, {"F8_E4M3", 8},
-    {"F8_E8M0", 8}, {"F8_E4M3FNUZ", 8}, {"F8_E5M2FNUZ", 8}, {"I16", 16}, {"U16", 16}, {"F16", 16}, {"BF16", 16},
-    {"I32", 32}, {"U32", 32}, {"F32", 32}, {"C64", 64}, {"F64", 64}, {"I64", 64}, {"U64", 64}};
+struct DtypeRow {
+    const char* name;
+    int bits;
+};
+constexpr DtypeRow dtypes[] = {{"BOOL", 8},        {"F4", 4},      {"F6_E2M3", 6}, {"F6_E3M2", 6}, {"U8", 8},
+                               {"I8", 8},          {"F8_E5M2", 8}, {"F8_E4M3", 8}, {"F8_E8M0", 8}, {"F8_E4M3FNUZ", 8},
+                               {"F8_E5M2FNUZ", 8}, {"I16", 16},    {"U16", 16},    {"F16", 16},    {"BF16", 16},
+                               {"I32", 32},        {"U32", 32},    {"F32", 32},    {"C64", 64},    {"F64", 64},
+                               {"I64", 64},        {"U64", 64}};
 static_assert(std::size(dtypes) == size_t(Dtype::U64) + 1);
 
 constexpr uint64_t max_header = 100'000'000;
-constexpr size_t chunk = 1 << 18;                    // elements converted at a time
+constexpr size_t chunk = 1 << 18;  // elements converted at a time
 
 [[noreturn]] void refuse(const std::string& path, const std::string& reason) {
     throw Error(Exit::input, path, reason, "the file is damaged or not a safetensors file");
@@ -106,7 +110,7 @@ private:
     std::string name, field;
     std::set<std::string> names, fields;
     bool has_dtype = false, has_shape = false, has_offsets = false;
-    int offsets = 0, skipped = 0;                     // skipped: depth within a field that is not ours
+    int offsets = 0, skipped = 0;  // skipped: depth within a field that is not ours
 
     bool unknown() const { return field != "dtype" && field != "shape" && field != "data_offsets"; }
     bool value(const std::string& kind) {
@@ -133,8 +137,9 @@ bool valid_utf8(std::string_view text) {
                          : a >= 0xF0 && a < 0xF5 ? 4
                                                  : 0;
         if (!n) return false;
-        for (size_t k = 1; k < n; k++) if ((byte(k) & 0xC0) != 0x80) return false;
-        const uint8_t b = byte(1);                    // overlong forms, surrogates, beyond U+10FFFF
+        for (size_t k = 1; k < n; k++)
+            if ((byte(k) & 0xC0) != 0x80) return false;
+        const uint8_t b = byte(1);  // overlong forms, surrogates, beyond U+10FFFF
         if ((a == 0xE0 && b < 0xA0) || (a == 0xED && b > 0x9F) || (a == 0xF0 && b < 0x90) || (a == 0xF4 && b > 0x8F))
             return false;
         i += n;
@@ -145,7 +150,8 @@ bool valid_utf8(std::string_view text) {
 // Elements times bits, or nothing if it does not fit 64 bits.
 bool checked_bits(uint64_t& total, const Tensor& tensor) {
     total = 1;
-    for (uint64_t extent : tensor.shape) if (__builtin_mul_overflow(total, extent, &total)) return false;
+    for (uint64_t extent : tensor.shape)
+        if (__builtin_mul_overflow(total, extent, &total)) return false;
     return !__builtin_mul_overflow(total, uint64_t(bits(tensor.dtype)), &total);
 }
 
@@ -179,7 +185,7 @@ float half_to_float(uint16_t half) {
     return std::copysign(float(mantissa) * 0x1p-24f, std::bit_cast<float>(sign));
 }
 
-uint16_t float_to_bfloat(float x) {                   // to the nearest, ties to even
+uint16_t float_to_bfloat(float x) {  // to the nearest, ties to even
     const uint32_t word = std::bit_cast<uint32_t>(x);
     return std::isnan(x) ? uint16_t(word >> 16 | 64) : uint16_t((word + 0x7FFF + (word >> 16 & 1)) >> 16);
 }
@@ -188,7 +194,7 @@ template <class T, class Convert>
 void convert(std::span<float> out, const char* bytes, Convert to_float) {
     for (size_t i = 0; i < out.size(); i++) {
         T x;
-        std::memcpy(&x, bytes + i * sizeof(T), sizeof(T));   // a file need not be aligned
+        std::memcpy(&x, bytes + i * sizeof(T), sizeof(T));  // a file need not be aligned
         out[i] = to_float(x);
     }
 }
@@ -279,7 +285,7 @@ Writer::Writer(const std::string& path, std::vector<Tensor> tensors) : file(path
     std::sort(all.begin(), all.end(),
               [](const Tensor& a, const Tensor& b) { return std::pair(b.dtype, a.name) < std::pair(a.dtype, b.name); });
     Json header;
-    header["__metadata__"]["format"] = "pt";         // without it several versions of transformers refuse the file
+    header["__metadata__"]["format"] = "pt";  // without it several versions of transformers refuse the file
     uint64_t at = 0;
     for (Tensor& t : all) {
         REQUIRE(t.dtype == Dtype::F32 || t.dtype == Dtype::BF16);
@@ -288,7 +294,7 @@ Writer::Writer(const std::string& path, std::vector<Tensor> tensors) : file(path
         header[t.name] = {{"dtype", name(t.dtype)}, {"shape", t.shape}, {"data_offsets", {t.begin, t.end}}};
     }
     std::string text = header.dump();
-    text.resize((text.size() + 7) / 8 * 8, ' ');     // so that the data begins aligned
+    text.resize((text.size() + 7) / 8 * 8, ' ');  // so that the data begins aligned
     const uint64_t n = text.size();
     REQUIRE(n <= max_header);
     file.write(&n, sizeof n);

@@ -3,27 +3,28 @@
 #include "weight_map.h"
 #include <map>
 #include <span>
-#include "huggingface.h"
 #include "host/reference/embedding.h"
+#include "huggingface.h"
 
 namespace {
 
-enum class Part { whole, q, k, v, gate, up };        // which rows of ours a tensor is
+enum class Part { whole, q, k, v, gate, up };  // which rows of ours a tensor is
 
 bool always(const Config&) { return true; }
 bool untied(const Config& c) { return !c.tied; }
-bool has_qkv_bias(const Config& c) { return c.qkv_bias || c.proj_bias; }   // Hugging Face has one switch for both
+bool has_qkv_bias(const Config& c) { return c.qkv_bias || c.proj_bias; }  // Hugging Face has one switch for both
 bool has_proj_bias(const Config& c) { return has_qkv_bias(c) && family_of(c) != Family::qwen2; }
 bool has_ffn_bias(const Config& c) { return c.ffn_bias; }
 bool has_qk_norm(const Config& c) { return c.qk_norm; }
 
 struct Rule {
-    const char *ours, *theirs;                       // * is the layer
+    const char *ours, *theirs;  // * is the layer
     Part part = Part::whole;
-    bool turned = false;                             // GPT-2 stores (in, out), everybody else (out, in)
-    bool (*wanted)(const Config&) = always;          // by their model
+    bool turned = false;                     // GPT-2 stores (in, out), everybody else (out, in)
+    bool (*wanted)(const Config&) = always;  // by their model
 };
 
+// clang-format off
 constexpr Rule gpt2_rules[] = {
     {"wte",               "transformer.wte.weight"},
     {"wpe",               "transformer.wpe.weight"},
@@ -79,8 +80,12 @@ constexpr Rule cs336_rules[] = {                     // RoPE's pairs are interle
     {"h.*.down.weight",   "layers.*.ffn.w2.weight"},
     {"norm_f.weight",     "ln_final.weight"},
     {"head",              "lm_head.weight",                         Part::whole, false, untied}};
+// clang-format on
 
-struct Table { std::span<const Rule> rules; RopePairs pairs; };
+struct Table {
+    std::span<const Rule> rules;
+    RopePairs pairs;
+};
 
 Table table_of(Family family, Names names) {
     if (names == Names::cs336) return {cs336_rules, RopePairs::interleaved};
@@ -123,11 +128,11 @@ Entry entry_of(const Rule& rule, const Config& c, const RowIndex& rows, int laye
     const size_t q = size_t(c.NH) * c.HS, kv = size_t(c.NKV) * c.HS, F = size_t(c.F);
     switch (rule.part) {
         case Part::whole: break;
-        case Part::q:    e.first = 0,      e.rows = q;  break;
-        case Part::k:    e.first = q,      e.rows = kv; break;
-        case Part::v:    e.first = q + kv, e.rows = kv; break;
-        case Part::gate: e.first = 0,      e.rows = F;  break;
-        case Part::up:   e.first = F,      e.rows = F;  break;
+        case Part::q: e.first = 0, e.rows = q; break;
+        case Part::k: e.first = q, e.rows = kv; break;
+        case Part::v: e.first = q + kv, e.rows = kv; break;
+        case Part::gate: e.first = 0, e.rows = F; break;
+        case Part::up: e.first = F, e.rows = F; break;
     }
     e.turned = rule.turned;
     const bool paired = rule.part == Part::q || rule.part == Part::k || ours.ends_with("_norm");

@@ -1,14 +1,14 @@
 #include "commands.h"
 #include <fmt/core.h>
 #include <omp.h>
-#include "host/evaluate/eval_command.h"
 #include "host/base/files.h"
+#include "host/evaluate/eval_command.h"
+#include "host/generate/sample_command.h"
 #include "host/plan/plan.h"
 #include "host/report/report.h"
 #include "host/run/run.h"
-#include "host/generate/sample_command.h"
-#include "tokenize_command.h"
 #include "host/run/train_command.h"
+#include "tokenize_command.h"
 
 namespace {
 Exit plan(Options options) {
@@ -16,7 +16,8 @@ Exit plan(Options options) {
     if (const Config* preset = find_preset(options.model)) base = *preset;
     else base = read_model_description(model_directory(options.model)).config;
     // As it would be trained here, or on the GPU whose memory is given.
-    const bool gpu = options.gpu_memory || (options.dtype == Dtype::automatic && find_gpu().kind == GpuFound::Kind::real);
+    const bool gpu =
+        options.gpu_memory || (options.dtype == Dtype::automatic && find_gpu().kind == GpuFound::Kind::real);
     options.dtype = dtype_on(gpu ? Processor::gpu : Processor::cpu, options.dtype);
     run_plan(options, model_config(options, base));
     return Exit::done;
@@ -37,7 +38,8 @@ Exit on_cpu(const Options& options, const std::string& why) {
     if (options.dtype == Dtype::bf16)
         throw Error(Exit::device, "--dtype bf16", "needs a GPU (" + why + ")", "the CPU trains in fp32: leave it out");
     if (options.gemm == Gemm::cublas)
-        throw Error(Exit::device, "--gemm cublas", "needs a GPU (" + why + ")", "the CPU has products of its own: leave it out");
+        throw Error(Exit::device, "--gemm cublas", "needs a GPU (" + why + ")",
+                    "the CPU has products of its own: leave it out");
     if (options.command == Command::sample) return sample(options, Cpu<float>());
     if (options.command == Command::eval) return eval(options, Cpu<float>());
     return train(options, Cpu<float>(), fmt::format("CPU, {} threads, fp32 (no GPU: {})", omp_get_max_threads(), why));
@@ -59,9 +61,11 @@ Exit run_command(const Options& given) {
     using Kind = GpuFound::Kind;
     const GpuFound gpu = options.device == DeviceKind::cpu ? GpuFound{Kind::none, "not asked for"} : find_gpu();
     if (options.device == DeviceKind::simt && gpu.kind != Kind::simulated)
-        throw Error(Exit::device, "--device simt", "the kernels of this build run on a GPU only", "`make train_gpt_simt` builds the one whose run on the CPU");
+        throw Error(Exit::device, "--device simt", "the kernels of this build run on a GPU only",
+                    "`make train_gpt_simt` builds the one whose run on the CPU");
     if (options.device == DeviceKind::cuda && gpu.kind != Kind::real)
-        throw Error(Exit::device, "--device cuda", gpu.kind == Kind::none ? gpu.text : "the kernels of this build run on the CPU only",
+        throw Error(Exit::device, "--device cuda",
+                    gpu.kind == Kind::none ? gpu.text : "the kernels of this build run on the CPU only",
                     "--device cpu trains without a GPU");
     const bool on_gpu = gpu.kind == Kind::real || options.device == DeviceKind::simt;
     options.dtype = dtype_on(on_gpu ? Processor::gpu : Processor::cpu, options.dtype);

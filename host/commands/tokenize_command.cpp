@@ -3,29 +3,30 @@
 #include <omp.h>
 #include <algorithm>
 #include <filesystem>
-#include "host/tokenizer/bpe.h"
-#include "host/tokenizer/bpe_train.h"
-#include "host/data/dataset.h"
-#include "host/data/documents.h"
 #include "host/base/error.h"
 #include "host/base/files.h"
-#include "host/base/text.h"
 #include "host/base/json.h"
 #include "host/base/progress.h"
-#include "host/data/shard_writer.h"
 #include "host/base/signals.h"
-#include "host/tokenizer/tokenizer.h"
+#include "host/base/text.h"
 #include "host/base/utf8.h"
+#include "host/data/dataset.h"
+#include "host/data/documents.h"
+#include "host/data/shard_writer.h"
+#include "host/tokenizer/bpe.h"
+#include "host/tokenizer/bpe_train.h"
+#include "host/tokenizer/tokenizer.h"
 
 namespace {
 
-constexpr size_t batch_bytes = 16 << 20;         // of text in memory at a time
+constexpr size_t batch_bytes = 16 << 20;  // of text in memory at a time
 
 Tokenizer given_tokenizer(const Options& options) {
     const auto kind = from_name<TokenizerKind>(options.tokenizer);
     if (!kind || files::exists(options.tokenizer)) return load_tokenizer(options.tokenizer);
     if (*kind == TokenizerKind::byte) return byte_tokenizer();
-    throw Error(Exit::usage, "--tokenizer " + options.tokenizer, "is learned from a text", "name a tokenizer's file or directory");
+    throw Error(Exit::usage, "--tokenizer " + options.tokenizer, "is learned from a text",
+                "name a tokenizer's file or directory");
 }
 
 void print_ids(const Options& options) {
@@ -54,7 +55,8 @@ void print_text(const Options& options) {
     std::vector<int> ids;
     for (const Json& id : list) {
         if (!id.is_number_unsigned() || id.get<uint64_t>() >= uint64_t(tokenizer.vocab_size()))
-            throw Error(Exit::usage, "--ids", in_quotes(id.dump()) + " is no id below " + std::to_string(tokenizer.vocab_size()));
+            throw Error(Exit::usage, "--ids",
+                        in_quotes(id.dump()) + " is no id below " + std::to_string(tokenizer.vocab_size()));
         if (options.special.value_or(true) || !is_special(tokenizer, id.get<int>())) ids.push_back(id.get<int>());
     }
     std::string text = tokenizer.decode(ids);
@@ -68,16 +70,21 @@ void check_out(const Options& options) {
         const std::filesystem::path parent = std::filesystem::absolute(options.out).lexically_normal().parent_path();
         return files::make_directories(parent.string());
     }
-    if (!options.overwrite) throw Error(Exit::usage, "--out " + options.out, "exists", "name another directory, or add --overwrite");
-    const bool ours = files::exists(options.out + "/" + ShardWriter::sidecar) || files::exists(options.out + "/tokenizer.json");
-    if (!ours) throw Error(Exit::usage, "--out " + options.out, "holds neither shards nor a tokenizer: it is not replaced");
+    if (!options.overwrite)
+        throw Error(Exit::usage, "--out " + options.out, "exists", "name another directory, or add --overwrite");
+    const bool ours =
+        files::exists(options.out + "/" + ShardWriter::sidecar) || files::exists(options.out + "/tokenizer.json");
+    if (!ours)
+        throw Error(Exit::usage, "--out " + options.out, "holds neither shards nor a tokenizer: it is not replaced");
 }
 
 std::string so_far(const DocumentReader& reader, double start) {
     const double rate = double(reader.done()) / std::max(seconds() - start, 1e-9);
-    std::string text = reader.total() ? fmt::format("{:3.0f}%  ", 100.0 * double(reader.done()) / double(reader.total())) : "";
+    std::string text =
+        reader.total() ? fmt::format("{:3.0f}%  ", 100.0 * double(reader.done()) / double(reader.total())) : "";
     text += fmt::format("{} bytes  {}B/s", short_count(double(reader.done())), short_count(rate));
-    if (reader.total() > reader.done()) text += "  ETA " + short_time(double(reader.total() - reader.done()) / std::max(rate, 1.0));
+    if (reader.total() > reader.done())
+        text += "  ETA " + short_time(double(reader.total() - reader.done()) / std::max(rate, 1.0));
     return text;
 }
 
@@ -89,11 +96,13 @@ void warn_of_repairs(const DocumentReader& reader) {
 int separator_of(const Options& options, const Tokenizer& tokenizer) {
     if (!options.separator) {
         if (tokenizer.separator() >= 0) return tokenizer.separator();
-        throw Error(Exit::usage, "--separator", "the tokenizer has no token that separates documents", "name one of its tokens, or none");
+        throw Error(Exit::usage, "--separator", "the tokenizer has no token that separates documents",
+                    "name one of its tokens, or none");
     }
     if (*options.separator == "none") return -1;
     const int id = tokenizer.bpe ? tokenizer.bpe->find(*options.separator) : -1;
-    if (id < 0) throw Error(Exit::usage, "--separator " + in_quotes(*options.separator), "is no token of the tokenizer");
+    if (id < 0)
+        throw Error(Exit::usage, "--separator " + in_quotes(*options.separator), "is no token of the tokenizer");
     return id;
 }
 
@@ -102,7 +111,8 @@ Exit write_shards(const Options& options) {
     const int separator = separator_of(options, tokenizer);
     check_out(options);
     const std::vector<std::string> paths = expand_paths("--data", options.data);
-    DocumentReader reader(paths, options.format, [&](std::string_view text, size_t near) { return tokenizer.safe_cut(text, near); });
+    DocumentReader reader(paths, options.format,
+                          [&](std::string_view text, size_t near) { return tokenizer.safe_cut(text, near); });
     ShardWriter writer(options.out, tokenizer, separator, uint64_t(options.shard_tokens));
     const Specials specials = options.special.value_or(false) ? Specials::recognised : Specials::as_text;
     Progress progress;
@@ -117,7 +127,8 @@ Exit write_shards(const Options& options) {
         for (size_t i = 0; i < parts.size(); i++) {
             if (parts[i].begins) writer.begin_document();
             writer.add(ids[i]);
-            if (tokenizer.unknown >= 0) unknown += uint64_t(std::count(ids[i].begin(), ids[i].end(), tokenizer.unknown));
+            if (tokenizer.unknown >= 0)
+                unknown += uint64_t(std::count(ids[i].begin(), ids[i].end(), tokenizer.unknown));
         }
         if (progress.on_terminal()) progress.status(so_far(reader, start), false);
     }
@@ -142,7 +153,7 @@ size_t end_of_line(std::string_view text, size_t near) {
 Exit write_tokenizer(const Options& options) {
     check_out(options);
     const BpeTraining how{options.train_bpe, uint64_t(options.min_frequency), options.split, options.special_tokens};
-    train_bpe(how, {});                          // complains before a long read
+    train_bpe(how, {});  // complains before a long read
     DocumentReader reader(expand_paths("--data", options.data), options.format, end_of_line);
     Progress progress;
     const double start = seconds();
@@ -152,13 +163,15 @@ Exit write_tokenizer(const Options& options) {
         for_each_part(parts, [&](const TextPart& part, size_t) {
             PieceCounts its;
             count_pieces(its, part.json ? text_of_line(part, options.field) : part.text, options.split);
-            #pragma omp critical
+#pragma omp critical
             add_counts(counts, its);
         });
         if (progress.on_terminal()) progress.status("counting  " + so_far(reader, start), false);
     }
     const Tokenizer tokenizer = train_bpe(how, counts, [&](int done, int total) {
-        if (progress.on_terminal()) progress.status(fmt::format("merging  {:3.0f}%  {} of {} tokens", 100.0 * done / total, done, total), false);
+        if (progress.on_terminal())
+            progress.status(fmt::format("merging  {:3.0f}%  {} of {} tokens", 100.0 * done / total, done, total),
+                            false);
         if (stop_requested) throw Error(Exit::stopped, "--train-bpe", "stopped by a signal");
     });
     const std::filesystem::path out = (std::filesystem::absolute(options.out) / "").lexically_normal().parent_path();
@@ -168,9 +181,10 @@ Exit write_tokenizer(const Options& options) {
     directory.commit();
     warn_of_repairs(reader);
     if (tokenizer.vocab_size() < options.train_bpe)
-        fmt::print(stderr, "warning: --train-bpe {}: no pair was left to merge after {} tokens\n", options.train_bpe, tokenizer.vocab_size());
-    progress.note(fmt::format("done: {} tokens from {} different pieces in {}, saved {}/tokenizer.json", tokenizer.vocab_size(), counts.size(),
-                              short_time(seconds() - start), options.out));
+        fmt::print(stderr, "warning: --train-bpe {}: no pair was left to merge after {} tokens\n", options.train_bpe,
+                   tokenizer.vocab_size());
+    progress.note(fmt::format("done: {} tokens from {} different pieces in {}, saved {}/tokenizer.json",
+                              tokenizer.vocab_size(), counts.size(), short_time(seconds() - start), options.out));
     progress.note(fmt::format("next    ./train_gpt --tokenizer {} --data FILES", options.out));
     return Exit::done;
 }

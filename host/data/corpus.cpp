@@ -3,9 +3,9 @@
 #include <map>
 #include <numeric>
 #include <stdexcept>
+#include "corpus_stories.h"
 #include "host/base/error.h"
 #include "host/reference/philox.h"
-#include "corpus_stories.h"
 
 namespace {
 
@@ -29,11 +29,17 @@ struct Dice {
 
 struct Piece {
     enum { text, rule, remembered, assign } what;
-    std::string value, name;           // text; rule and where to remember it; name and text
+    std::string value, name;  // text; rule and where to remember it; name and text
     bool capital = false;
 };
-struct Alternative { uint64_t weight; std::vector<Piece> pieces; };
-struct Rule { uint64_t weight = 0; std::vector<Alternative> alternatives; };
+struct Alternative {
+    uint64_t weight;
+    std::vector<Piece> pieces;
+};
+struct Rule {
+    uint64_t weight = 0;
+    std::vector<Alternative> alternatives;
+};
 using Grammar = std::map<std::string, Rule, std::less<>>;
 
 bool is_memory(std::string_view name) { return name[0] >= 'A' && name[0] <= 'Z'; }
@@ -43,7 +49,8 @@ Piece parse_reference(std::string_view inside) {
     Piece piece{};
     if (inside[0] == '^') piece.capital = true, inside.remove_prefix(1);
     const size_t colon = inside.find(':'), equals = inside.find('=');
-    if (equals != inside.npos) return {Piece::assign, std::string(inside.substr(equals + 1)), std::string(inside.substr(0, equals))};
+    if (equals != inside.npos)
+        return {Piece::assign, std::string(inside.substr(equals + 1)), std::string(inside.substr(0, equals))};
     if (colon != inside.npos) piece.name = inside.substr(0, colon), inside.remove_prefix(colon + 1);
     piece.what = is_memory(inside) ? Piece::remembered : Piece::rule;
     piece.value = inside;
@@ -158,7 +165,8 @@ bool is_builtin(std::string_view name) { return name.starts_with("builtin:"); }
 Corpus builtin_corpus(std::string_view name) {
     if (name == "builtin:stories") return stories();
     if (name == "builtin:counting") return counting();
-    throw Error(Exit::usage, "--data " + std::string(name), "there is no such corpus", "use builtin:stories or builtin:counting");
+    throw Error(Exit::usage, "--data " + std::string(name), "there is no such corpus",
+                "use builtin:stories or builtin:counting");
 }
 
 double ideal_loss(std::span<const double> log_p, size_t first_line, uint64_t tokens) {

@@ -10,8 +10,8 @@
 #include <vector>
 
 struct Corpus {
-    std::string text;                  // documents are lines: none is longer than 127 bytes and its newline
-    std::vector<double> log_p;         // of every line with its newline, in nats; lines are independent
+    std::string text;           // documents are lines: none is longer than 127 bytes and its newline
+    std::vector<double> log_p;  // of every line with its newline, in nats; lines are independent
 };
 
 // "builtin:stories" or "builtin:counting". Always the same text. Throws Error{usage} for other names.

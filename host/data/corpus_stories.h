@@ -6,8 +6,11 @@
 #pragma once
 #include <array>
 
-struct GrammarRule { const char *name, *alternatives; };
+struct GrammarRule {
+    const char *name, *alternatives;
+};
 
+// clang-format off
 constexpr auto story_rules = std::to_array<GrammarRule>({
     {"story",   "<opening> <event> <state> <ending>|<opening> <state> <event> <ending>"},
 
@@ -59,3 +62,4 @@ constexpr auto story_rules = std::to_array<GrammarRule>({
     {"oh",      "Ah|Bravo|Bye|Come|Dear|Go|Hello|Help|Hey|Look|No|Oh|Quick|Run|Sorry|Stop|Wait|Well|Wow|Yes"},
     {"said",    "asked|cried|purred|said|sang|yelled|wept"},
 });
+// clang-format on

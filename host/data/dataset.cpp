@@ -11,7 +11,7 @@ constexpr uint32_t offset_counter = 0x0FF5E7;
 
 uint64_t training_windows(uint64_t tokens, int T) {
     const uint64_t T64 = uint64_t(T);
-    return std::max<uint64_t>(tokens / T64, 2) - 1;            // leaves room for an offset of up to T - 1
+    return std::max<uint64_t>(tokens / T64, 2) - 1;  // leaves room for an offset of up to T - 1
 }
 
 // Where an epoch's first window begins: windows are cut in other places every time.
@@ -38,7 +38,7 @@ Window Dataset::window(uint64_t sample) const {
     }
     REQUIRE(place < n);
     const uint64_t from = starts.empty() ? begin + offset + place * T64 : starts[place];
-    const uint64_t fits = std::min(T64, end - 1 - from);       // targets there are
+    const uint64_t fits = std::min(T64, end - 1 - from);  // targets there are
     const bool cut = purpose == Purpose::validate && !starts.empty();
     return {from, int(cut ? starts[place + 1] - from : fits)};
 }
@@ -53,7 +53,7 @@ void Dataset::fill(HostBatch& batch, uint64_t first_sample, int B) const {
         const Window w = window(first_sample + uint64_t(b));
         const size_t there = size_t(std::min<uint64_t>(uint64_t(T) + 1, end - w.begin));
         source->read(std::span(tokens).first(there), w.begin);
-        std::fill(tokens.begin() + std::ptrdiff_t(there), tokens.end(), tokens[0]);      // beyond the end: not scored
+        std::fill(tokens.begin() + std::ptrdiff_t(there), tokens.end(), tokens[0]);  // beyond the end: not scored
         for (int t = 0, document = 0; t < T; t++) {
             const size_t n = size_t(b) * size_t(T) + size_t(t);
             if (mask == DocumentMask::on && tokens[size_t(t)] == separator) document = t;

@@ -33,8 +33,10 @@ DocumentReader::DocumentReader(std::vector<std::string> all, TextFormat format, 
         }
         struct stat about = {};
         if (stat(path.c_str(), &about)) throw Error(Exit::input, path, std::strerror(errno));
-        if (path.ends_with(".bin")) throw Error(Exit::input, path, "holds tokens already", "train on it: train_gpt --data FILE");
-        if (S_ISDIR(about.st_mode)) throw Error(Exit::input, path, "is a directory", "name its files, or a pattern in quotes");
+        if (path.ends_with(".bin"))
+            throw Error(Exit::input, path, "holds tokens already", "train on it: train_gpt --data FILE");
+        if (S_ISDIR(about.st_mode))
+            throw Error(Exit::input, path, "is a directory", "name its files, or a pattern in quotes");
         total_ += uint64_t(about.st_size);
     }
 }
@@ -56,8 +58,9 @@ bool DocumentReader::open_next() {
     if (waiting.starts_with("\xFF\xFE") || waiting.starts_with("\xFE\xFF"))
         throw Error(Exit::input, shown(path), "is UTF-16, not UTF-8", "convert it with: iconv -f UTF-16 -t UTF-8");
     if (waiting.starts_with("\xEF\xBB\xBF")) waiting.erase(0, 3);
-    json = format == TextFormat::jsonl || (format == TextFormat::automatic &&
-           (path.ends_with(".jsonl") || (is_standard_input(path) && starts_with_object(waiting))));
+    json = format == TextFormat::jsonl ||
+           (format == TextFormat::automatic &&
+            (path.ends_with(".jsonl") || (is_standard_input(path) && starts_with_object(waiting))));
     return true;
 }
 
@@ -86,7 +89,7 @@ std::vector<TextPart> DocumentReader::read(size_t bytes) {
             if (!open_next()) break;
             continue;
         }
-        if (!ended) fill(std::max(block, tried));              // doubles while nothing can be cut
+        if (!ended) fill(std::max(block, tried));  // doubles while nothing can be cut
         if (json) take_lines(parts);
         else take_text(parts);
     }
@@ -125,7 +128,8 @@ void DocumentReader::take_lines(std::vector<TextPart>& parts) {
         end = std::min(end, waiting.size());
         line++, tried = 0;
         const std::string_view text = std::string_view(waiting).substr(at, end - at);
-        if (text.find_first_not_of(" \t\r") != text.npos) parts.push_back({std::string(text), true, true, line, &paths[next - 1]});
+        if (text.find_first_not_of(" \t\r") != text.npos)
+            parts.push_back({std::string(text), true, true, line, &paths[next - 1]});
         at = std::min(end + 1, waiting.size());
     }
     waiting.erase(0, at);
@@ -139,7 +143,8 @@ std::string text_of_line(const TextPart& part, const std::string& field) {
     nlohmann::json json = parse_large_json(part.text, where);
     if (!json.is_object()) throw Error(Exit::input, where, "is not a JSON object");
     const auto text = json.find(field);
-    if (text == json.end()) throw Error(Exit::input, where, "has no \"" + field + "\"", "--field names the field that holds the text");
+    if (text == json.end())
+        throw Error(Exit::input, where, "has no \"" + field + "\"", "--field names the field that holds the text");
     if (!text->is_string()) throw Error(Exit::input, where, "\"" + field + "\" is not text");
     return std::move(text->get_ref<std::string&>());
 }

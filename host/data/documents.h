@@ -13,9 +13,9 @@ enum class TextFormat { automatic, text, jsonl };
 // A piece of text on its way: a whole document or a part of one; of JSON lines still the line.
 struct TextPart {
     std::string text;
-    bool begins = false;               // a document
+    bool begins = false;  // a document
     bool json = false;
-    uint64_t line = 0;                 // of its file, for messages
+    uint64_t line = 0;  // of its file, for messages
     const std::string* path = nullptr;
 };
 
@@ -29,24 +29,24 @@ public:
 
     // Some parts, of about `bytes` together; none: that was all. Throws Error{input} naming the file.
     std::vector<TextPart> read(size_t bytes);
-    uint64_t done() const { return done_; }      // bytes read
-    uint64_t total() const { return total_; }    // of all files; 0: not known
+    uint64_t done() const { return done_; }    // bytes read
+    uint64_t total() const { return total_; }  // of all files; 0: not known
     size_t repaired() const { return repaired_; }
 
 private:
     bool open_next();
-    bool fill(size_t bytes);                     // more of the file into `waiting`; false: it ended
+    bool fill(size_t bytes);  // more of the file into `waiting`; false: it ended
     void take_text(std::vector<TextPart>& parts);
     void take_lines(std::vector<TextPart>& parts);
 
     const std::vector<std::string> paths;
     const TextFormat format;
     const Cut cut;
-    size_t next = 0;                             // of the paths
+    size_t next = 0;  // of the paths
     int file = -1;
     bool ended = false, fresh = false, json = false;
     std::string waiting;
-    size_t tried = 0;                            // no cut was found in so much of `waiting`
+    size_t tried = 0;  // no cut was found in so much of `waiting`
     uint64_t line = 0, done_ = 0, total_ = 0;
     size_t repaired_ = 0;
 };
@@ -55,15 +55,14 @@ private:
 template <class Parts, class F>
 void for_each_part(Parts& parts, F work) {
     std::vector<std::exception_ptr> failed(parts.size());
-    #pragma omp parallel for schedule(dynamic)
+#pragma omp parallel for schedule(dynamic)
     for (size_t i = 0; i < parts.size(); i++) {
         try {
             work(parts[i], i);
-        } catch (...) {
-            failed[i] = std::current_exception();
-        }
+        } catch (...) { failed[i] = std::current_exception(); }
     }
-    for (const std::exception_ptr& error : failed) if (error) std::rethrow_exception(error);
+    for (const std::exception_ptr& error : failed)
+        if (error) std::rethrow_exception(error);
 }
 
 // The text of `field` in a line of JSON. Throws Error{input} naming file and line.

@@ -9,10 +9,11 @@
 
 struct Permutation {
     uint64_t n, seed;
-    uint32_t key;                      // another key, another order
+    uint32_t key;  // another key, another order
 
     uint64_t operator()(uint64_t i) const {
-        do i = shuffle(i); while (i >= n);
+        do i = shuffle(i);
+        while (i >= n);
         return i;
     }
 

@@ -27,7 +27,8 @@ std::string without_slashes(std::string path) {
 
 int small_number(const Json& json, const char* name, int least, const std::string& what) {
     const Json value = json.contains(name) ? json[name] : Json();
-    if (!value.is_number_integer() || value.get<int64_t>() < least || value.get<int64_t>() > std::numeric_limits<int32_t>::max())
+    if (!value.is_number_integer() || value.get<int64_t>() < least ||
+        value.get<int64_t>() > std::numeric_limits<int32_t>::max())
         throw Error(Exit::input, what, std::string(name) + " is missing or no such number");
     return value.get<int>();
 }
@@ -35,7 +36,10 @@ int small_number(const Json& json, const char* name, int least, const std::strin
 }  // namespace
 
 ShardWriter::ShardWriter(const std::string& path, const Tokenizer& tokenizer, int separator, uint64_t tokens_per_shard)
-    : tokenizer(tokenizer), separator(separator), tokens_per_shard(tokens_per_shard), bytes(tokenizer.vocab_size() <= 1 << 16 ? 2 : 4),
+    : tokenizer(tokenizer),
+      separator(separator),
+      tokens_per_shard(tokens_per_shard),
+      bytes(tokenizer.vocab_size() <= 1 << 16 ? 2 : 4),
       directory(parent_of(without_slashes(path)), name_of_directory(path)) {
     pending.reserve(buffer + 4);
 }
@@ -52,7 +56,7 @@ void ShardWriter::add(std::span<const int> tokens) {
 void ShardWriter::put(int token) {
     if (in_shard + pending.size() / bytes == tokens_per_shard) close_shard();
     char raw[4];
-    std::memcpy(raw, &token, sizeof raw);        // the low bytes come first
+    std::memcpy(raw, &token, sizeof raw);  // the low bytes come first
     pending.insert(pending.end(), raw, raw + bytes);
     if (pending.size() >= buffer) flush();
 }
@@ -76,7 +80,9 @@ void ShardWriter::close_shard() {
     shard->write_again(header.data(), sizeof header);
     const std::string path = shard->path();
     shard->close();
-    shards.push_back({{"name", std::filesystem::path(path).filename().string()}, {"tokens", in_shard}, {"bytes", shard->size()},
+    shards.push_back({{"name", std::filesystem::path(path).filename().string()},
+                      {"tokens", in_shard},
+                      {"bytes", shard->size()},
                       {"xxh64", files::hex(files::hash_file(path))}});
     shard.reset();
     in_shard = 0;
@@ -85,9 +91,14 @@ void ShardWriter::close_shard() {
 std::string ShardWriter::commit(const Json& facts) {
     if (in_shard || !pending.empty()) close_shard();
     if (shards.empty()) throw Error(Exit::input, "--data", "holds no text");
-    Json all = {{"format", "llm.c shards"}, {"vocab", tokenizer.vocab_size()}, {"bytes_per_token", bytes},
-                {"separator", separator >= 0 ? Json(separator) : Json()}, {"tokenizer", files::hex(tokenizer.hash())},
-                {"documents", documents_}, {"tokens", total}, {"shards", shards}};
+    Json all = {{"format", "llm.c shards"},
+                {"vocab", tokenizer.vocab_size()},
+                {"bytes_per_token", bytes},
+                {"separator", separator >= 0 ? Json(separator) : Json()},
+                {"tokenizer", files::hex(tokenizer.hash())},
+                {"documents", documents_},
+                {"tokens", total},
+                {"shards", shards}};
     all.update(facts);
     files::write_file(directory.path() + "/" + sidecar, to_text(all));
     files::write_file(directory.path() + "/tokenizer.json", tokenizer.to_json());
@@ -100,20 +111,26 @@ std::optional<Sidecar> read_sidecar(const std::string& shard_path, uint64_t toke
     const std::string path = (folder / ShardWriter::sidecar).string();
     if (!files::exists(path)) return std::nullopt;
     const Json json = read_json(path);
-    if (!json.is_object() || !json.contains("shards") || !json["shards"].is_array()) throw Error(Exit::input, path, "lists no shards");
+    if (!json.is_object() || !json.contains("shards") || !json["shards"].is_array())
+        throw Error(Exit::input, path, "lists no shards");
     for (const Json& row : json["shards"]) {
-        if (!row.is_object() || row.value("name", Json()) != std::filesystem::path(shard_path).filename().string()) continue;
+        if (!row.is_object() || row.value("name", Json()) != std::filesystem::path(shard_path).filename().string())
+            continue;
         if (row.value("tokens", Json()) != tokens)
-            throw Error(Exit::input, shard_path, "has " + std::to_string(tokens) + " tokens, " + path + " says " + row.value("tokens", Json()).dump());
+            throw Error(
+                Exit::input, shard_path,
+                "has " + std::to_string(tokens) + " tokens, " + path + " says " + row.value("tokens", Json()).dump());
         Sidecar sidecar;
         sidecar.vocab = small_number(json, "vocab", 1, path);
-        if (json.contains("separator") && !json["separator"].is_null()) sidecar.separator = small_number(json, "separator", 0, path);
-        if (sidecar.separator >= sidecar.vocab) throw Error(Exit::input, path, "its separator is not in its vocabulary");
+        if (json.contains("separator") && !json["separator"].is_null())
+            sidecar.separator = small_number(json, "separator", 0, path);
+        if (sidecar.separator >= sidecar.vocab)
+            throw Error(Exit::input, path, "its separator is not in its vocabulary");
         const Json hash = json.value("tokenizer", Json());
         if (hash.is_string()) sidecar.tokenizer_hash = hash.get<std::string>();
         const std::string tokenizer = (folder / "tokenizer.json").string();
         if (files::exists(tokenizer)) sidecar.tokenizer_path = tokenizer;
         return sidecar;
     }
-    return std::nullopt;                         // of other shards
+    return std::nullopt;  // of other shards
 }

@@ -29,7 +29,7 @@ public:
 
 private:
     void put(int token);
-    void flush();                                // what is pending, to the shard
+    void flush();  // what is pending, to the shard
     void close_shard();
 
     const Tokenizer& tokenizer;
@@ -37,7 +37,7 @@ private:
     const uint64_t tokens_per_shard, bytes;
     files::AtomicDirectory directory;
     std::unique_ptr<files::Writer> shard;
-    uint64_t in_shard = 0, total = 0, documents_ = 0;          // tokens written
+    uint64_t in_shard = 0, total = 0, documents_ = 0;  // tokens written
     std::vector<char> pending;
     Json shards = Json::array();
 };

@@ -14,8 +14,9 @@ struct ShardFormat {
     uint64_t bytes_per_token;
     int separator, vocab;
 };
-constexpr ShardFormat formats[] = {{20240520, 1, 2, 50256, 50257}, {20240801, 7, 4, 128000, 128256}};     // llm.c: GPT-2, Llama 3
-constexpr uint64_t header_bytes = 1024;                // llm.c's and llmq's
+constexpr ShardFormat formats[] = {{20240520, 1, 2, 50256, 50257},
+                                   {20240801, 7, 4, 128000, 128256}};  // llm.c: GPT-2, Llama 3
+constexpr uint64_t header_bytes = 1024;                                // llm.c's and llmq's
 constexpr uint32_t weights_magic = 20240326;
 
 [[noreturn]] void refuse(const std::string& path, const std::string& reason,
@@ -27,15 +28,16 @@ void require_size(const files::Reader& file, uint64_t tokens, uint64_t expected)
     if (tokens == 0 || tokens > uint64_t(std::numeric_limits<int32_t>::max()))
         refuse(file.path(), "its header says " + std::to_string(int32_t(tokens)) + " tokens");
     if (file.size() != expected)
-        refuse(file.path(), "has " + std::to_string(file.size()) + " bytes where its " + std::to_string(tokens) + " tokens make " +
-               std::to_string(expected));
+        refuse(file.path(), "has " + std::to_string(file.size()) + " bytes where its " + std::to_string(tokens) +
+                                " tokens make " + std::to_string(expected));
 }
 
 Shard open_llmc(const files::Reader& file, const ShardFormat& format) {
     std::array<uint32_t, 3> head;
     file.read(head.data(), sizeof head, 0);
     if (head[1] != format.version)
-        refuse(file.path(), "its version is " + std::to_string(head[1]) + ", expected " + std::to_string(format.version));
+        refuse(file.path(),
+               "its version is " + std::to_string(head[1]) + ", expected " + std::to_string(format.version));
     require_size(file, head[2], header_bytes + head[2] * format.bytes_per_token);
     return {file.path(), "llm.c", header_bytes, head[2], format.bytes_per_token, format.separator, format.vocab};
 }
@@ -47,10 +49,12 @@ Shard open_llmq(const files::Reader& file) {
     std::array<uint32_t, 7> head;
     file.read(head.data(), sizeof head, 0);
     const auto [magic, mark, version, bytes, tokens, vocab, masks] = head;
-    if (version != 1 && version != 2) refuse(file.path(), "its version is " + std::to_string(version) + ", expected 1 or 2");
+    if (version != 1 && version != 2)
+        refuse(file.path(), "its version is " + std::to_string(version) + ", expected 1 or 2");
     if (bytes != 4) refuse(file.path(), "its tokens take " + std::to_string(bytes) + " bytes, expected 4");
     if (masks > 1) refuse(file.path(), "its header says " + std::to_string(masks) + " where 0 or 1 tells of masks");
-    if (masks) refuse(file.path(), "holds a mask of the tokens to train on, which is not supported", "make it without masks");
+    if (masks)
+        refuse(file.path(), "holds a mask of the tokens to train on, which is not supported", "make it without masks");
     require_size(file, tokens, header_bytes + uint64_t(tokens) * bytes);
     return {file.path(), "llmq", header_bytes, tokens, bytes, -1, version == 2 ? vocab_with_specials(vocab) : 0};
 }
@@ -59,8 +63,9 @@ Shard open_plain(const files::Reader& file, TokenType type) {
     const uint64_t bytes = type == TokenType::uint16 ? 2 : 4;
     if (file.size() == 0) refuse(file.path(), "is empty");
     if (file.size() % bytes)
-        refuse(file.path(), "its " + std::to_string(file.size()) + " bytes are not a whole number of " + name_of(type), "name another --token-type");
-    const bool gpt2 = type == TokenType::uint16;           // what nanoGPT's scripts make
+        refuse(file.path(), "its " + std::to_string(file.size()) + " bytes are not a whole number of " + name_of(type),
+               "name another --token-type");
+    const bool gpt2 = type == TokenType::uint16;  // what nanoGPT's scripts make
     return {file.path(), name_of(type), 0, file.size() / bytes, bytes, gpt2 ? 50256 : -1, gpt2 ? 50257 : 0};
 }
 
@@ -98,8 +103,9 @@ uint64_t hash_shard(const Shard& shard) {
     std::vector<char> seen(header + (body <= blocks * block ? body : blocks * block));
     file.read(seen.data(), header, 0);
     if (body <= blocks * block) file.read(seen.data() + header, body, header);
-    else for (uint64_t i = 0; i < blocks; i++)
-        file.read(seen.data() + header + i * block, block, header + (body - block) * i / (blocks - 1));
+    else
+        for (uint64_t i = 0; i < blocks; i++)
+            file.read(seen.data() + header + i * block, block, header + (body - block) * i / (blocks - 1));
     return XXH64(seen.data(), seen.size(), size);
 }
 
@@ -123,7 +129,7 @@ void TokenSource::read(std::span<int> out, uint64_t begin) const {
         return;
     }
     size_t shard = size_t(std::upper_bound(ends.begin(), ends.end(), begin) - ends.begin());
-    while (!out.empty()) {                                     // a window may go on in the next shard
+    while (!out.empty()) {  // a window may go on in the next shard
         const size_t n = size_t(std::min<uint64_t>(out.size(), ends[shard] - begin));
         read_shard(out.first(n), shard, begin - (ends[shard] - shards[shard].tokens));
         out = out.subspan(n), begin += n, shard++;
@@ -139,8 +145,10 @@ void TokenSource::read_shard(std::span<int> out, size_t index, uint64_t begin) c
         uint32_t id = 0;
         std::memcpy(&id, raw.data() + i * shard.bytes_per_token, shard.bytes_per_token);
         if (id >= uint32_t(vocab))
-            throw Error(Exit::input, shard.path, "token " + std::to_string(begin + i) + " is " + std::to_string(id) +
-                        ", outside the vocabulary of " + std::to_string(vocab), "the shard was made for another tokenizer or is damaged");
+            throw Error(Exit::input, shard.path,
+                        "token " + std::to_string(begin + i) + " is " + std::to_string(id) +
+                            ", outside the vocabulary of " + std::to_string(vocab),
+                        "the shard was made for another tokenizer or is damaged");
         out[i] = int(id);
     }
 }
@@ -152,5 +160,6 @@ int TokenSource::at(uint64_t index) const {
 }
 
 uint64_t TokenSource::hash() const {
-    return vocab <= 1 << 16 ? XXH64(narrow.data(), narrow.size() * sizeof narrow[0], 0) : XXH64(wide.data(), wide.size() * sizeof wide[0], 0);
+    return vocab <= 1 << 16 ? XXH64(narrow.data(), narrow.size() * sizeof narrow[0], 0)
+                            : XXH64(wide.data(), wide.size() * sizeof wide[0], 0);
 }

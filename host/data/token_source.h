@@ -2,24 +2,25 @@
 #pragma once
 #include <array>
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
 #include <vector>
-#include <optional>
 #include "host/base/names.h"
 
-enum class TokenType { uint16, uint32 };              // of files without a header
-template <> inline constexpr auto names_of<TokenType> = std::to_array({"uint16", "uint32"});
+enum class TokenType { uint16, uint32 };  // of files without a header
+template <>
+inline constexpr auto names_of<TokenType> = std::to_array({"uint16", "uint32"});
 
 // A file of tokens, of which the header says how they lie there: llm.c's (256 32-bit integers: magic, version, number of
 // tokens, zeros) or llmq's ("BIN.TOK\n" and numbers in 1024 bytes). nanoGPT's has none: somebody must name its type.
 struct Shard {
     std::string path;
-    const char* format = "";                       // whose
+    const char* format = "";  // whose
     uint64_t header = 0, tokens = 0, bytes_per_token = 2;
-    int separator = -1;                            // between documents; -1: the format does not say
-    int vocab = 0;                                 // of the tokenizer such files are made with; 0: unknown
+    int separator = -1;  // between documents; -1: the format does not say
+    int vocab = 0;       // of the tokenizer such files are made with; 0: unknown
 };
 
 // Reads the header and compares it with the file's size. Throws Error{input} for all that is not a whole shard.
@@ -30,11 +31,11 @@ std::array<uint32_t, 256> llmc_header(uint64_t bytes_per_token, uint64_t tokens)
 uint64_t hash_shard(const Shard& shard);
 
 struct TokenSource {
-    std::vector<uint16_t> narrow;      // one of the first three holds the tokens
+    std::vector<uint16_t> narrow;  // one of the first three holds the tokens
     std::vector<uint32_t> wide;
     std::vector<Shard> shards;
-    std::vector<uint64_t> ends;        // of the shards, in the whole sequence
-    int vocab = 0;                     // every id a shard yields is checked against this
+    std::vector<uint64_t> ends;  // of the shards, in the whole sequence
+    int vocab = 0;               // every id a shard yields is checked against this
 
     explicit TokenSource(int vocab) : vocab(vocab) {}
     uint64_t size() const;
@@ -44,7 +45,7 @@ struct TokenSource {
     // Throws Error{input} naming shard and place of an id outside the vocabulary, and if a shard cannot be read any more.
     void read(std::span<int> out, uint64_t begin) const;
     int at(uint64_t index) const;
-    uint64_t hash() const;             // XXH64 of the tokens in memory
+    uint64_t hash() const;  // XXH64 of the tokens in memory
 
 private:
     void read_shard(std::span<int> out, size_t shard, uint64_t begin) const;

@@ -1,17 +1,19 @@
 #include "eval_command.h"
 #include <fmt/core.h>
 #include <cmath>
-#include "host/tokenizer/bpe.h"
 #include "host/base/files.h"
 #include "host/run/run.h"
+#include "host/tokenizer/bpe.h"
 
 namespace {
 
 constexpr int tokens_at_a_time = 8192;
 
 std::optional<Tokenizer> tokenizer_for(const Options& options, const std::string& directory) {
-    if (options.has("tokenizer")) return options.tokenizer == "byte" ? byte_tokenizer() : load_tokenizer(options.tokenizer);
-    for (const char* file : {"/tokenizer.json", "/vocab.json"}) if (files::exists(directory + file)) return load_tokenizer(directory);
+    if (options.has("tokenizer"))
+        return options.tokenizer == "byte" ? byte_tokenizer() : load_tokenizer(options.tokenizer);
+    for (const char* file : {"/tokenizer.json", "/vocab.json"})
+        if (files::exists(directory + file)) return load_tokenizer(directory);
     return std::nullopt;
 }
 
@@ -23,7 +25,9 @@ void set_separator(Evaluation& e, const Options& options) {
         return;
     }
     e.text.separator = e.tokenizer && e.tokenizer->bpe ? e.tokenizer->bpe->find(*options.separator) : -1;
-    if (e.text.separator < 0) throw Error(Exit::usage, "--separator " + *options.separator, "is no token of the tokenizer", "name one, or none");
+    if (e.text.separator < 0)
+        throw Error(Exit::usage, "--separator " + *options.separator, "is no token of the tokenizer",
+                    "name one, or none");
 }
 
 // What stands in front of a question: the separator that was asked for, else what the tokenizer itself puts before a text.
@@ -37,20 +41,29 @@ void set_sizes(Evaluation& e, const Options& options) {
     Config config = e.model.config;
     e.context = options.context.value_or(config.T);
     if (e.context > config.T)
-        throw Error(Exit::usage, "--context", fmt::format("{} is beyond the model's {}", e.context, config.T), "leave it out");
+        throw Error(Exit::usage, "--context", fmt::format("{} is beyond the model's {}", e.context, config.T),
+                    "leave it out");
     e.text.context = e.context, e.text.stride = options.stride.value_or(e.context);
     if (e.text.stride > e.context)
-        throw Error(Exit::usage, "--stride", fmt::format("{} is more than the context of {}: some tokens would never count", e.text.stride, e.context));
+        throw Error(
+            Exit::usage, "--stride",
+            fmt::format("{} is more than the context of {}: some tokens would never count", e.text.stride, e.context));
     e.batch = options.batch ? options.batch : std::max(tokens_at_a_time / e.context, 1);
     config.T = e.context;
-    if (const auto wrong = problems(config, e.batch); !wrong.empty()) throw Error(Exit::usage, "--batch", wrong[0], "try a smaller one");
+    if (const auto wrong = problems(config, e.batch); !wrong.empty())
+        throw Error(Exit::usage, "--batch", wrong[0], "try a smaller one");
 }
 
-struct Figures { double loss, perplexity; std::optional<double> bits_per_byte; };
+struct Figures {
+    double loss, perplexity;
+    std::optional<double> bits_per_byte;
+};
 
 Figures figures_of(const TextScore& score) {
-    if (score.tokens == 0) throw Error(Exit::input, "--data", "holds no token that something stands before", "give more text");
-    if (!std::isfinite(score.nats)) throw Error(Exit::numeric, "--data", "the model's loss is not finite", "are its weights whole?");
+    if (score.tokens == 0)
+        throw Error(Exit::input, "--data", "holds no token that something stands before", "give more text");
+    if (!std::isfinite(score.nats))
+        throw Error(Exit::numeric, "--data", "the model's loss is not finite", "are its weights whole?");
     Figures f{score.nats / double(score.tokens), std::exp(score.nats / double(score.tokens)), {}};
     if (score.facts.bytes.value_or(0)) f.bits_per_byte = score.nats / std::log(2.0) / double(*score.facts.bytes);
     return f;
@@ -58,11 +71,16 @@ Figures figures_of(const TextScore& score) {
 
 void warn(const Evaluation& e, const std::optional<TextScore>& text, const std::optional<Answers>& answers) {
     if (text && text->facts.repaired)
-        fmt::print(stderr, "warning: --data: {} pieces are not UTF-8 and were replaced by U+FFFD\n", text->facts.repaired);
+        fmt::print(stderr, "warning: --data: {} pieces are not UTF-8 and were replaced by U+FFFD\n",
+                   text->facts.repaired);
     if (text && text->facts.unknown)
-        fmt::print(stderr, "warning: --data: {} of {} tokens are the unknown one: the loss looks better than the model is\n", text->facts.unknown, text->tokens);
+        fmt::print(stderr,
+                   "warning: --data: {} of {} tokens are the unknown one: the loss looks better than the model is\n",
+                   text->facts.unknown, text->tokens);
     if (answers && answers->cut)
-        fmt::print(stderr, "warning: --multiple-choice: {} contexts are longer than {} tokens and lost their beginning\n", answers->cut, e.context);
+        fmt::print(stderr,
+                   "warning: --multiple-choice: {} contexts are longer than {} tokens and lost their beginning\n",
+                   answers->cut, e.context);
 }
 
 std::string counted(uint64_t n, const char* what) { return fmt::format("{} {}{}", n, what, n == 1 ? "" : "s"); }
@@ -76,7 +94,8 @@ void open_evaluation(Evaluation& e, const Options& options) {
     e.tokenizer = tokenizer_for(options, e.directory);
     const int V = e.model.config.V;
     if (e.tokenizer && e.tokenizer->vocab_size() > V)
-        throw Error(Exit::input, "--tokenizer", fmt::format("it has {} tokens, the model's vocabulary {}", e.tokenizer->vocab_size(), V),
+        throw Error(Exit::input, "--tokenizer",
+                    fmt::format("it has {} tokens, the model's vocabulary {}", e.tokenizer->vocab_size(), V),
                     "use the tokenizer the model was trained with");
     EvalText& text = e.text;
     text.format = options.format, text.field = options.field, text.token_type = options.token_type;
@@ -84,42 +103,62 @@ void open_evaluation(Evaluation& e, const Options& options) {
     set_separator(e, options);
     set_sizes(e, options);
     if (!options.data.empty()) text.paths = eval_paths(options.data, e.tokenizer.has_value());
-    if (!options.multiple_choice.empty()) e.questions = read_questions(options.multiple_choice, text.tokenizer, before_questions(e, options), V);
+    if (!options.multiple_choice.empty())
+        e.questions = read_questions(options.multiple_choice, text.tokenizer, before_questions(e, options), V);
 }
 
-std::string evaluation_text(const Evaluation& e, const std::optional<TextScore>& text, const std::optional<Answers>& answers) {
+std::string evaluation_text(const Evaluation& e, const std::optional<TextScore>& text,
+                            const std::optional<Answers>& answers) {
     warn(e, text, answers);
     std::string out = fmt::format("model          {}: {} parameters, context {}", e.directory, e.parameters, e.context);
     if (text) {
         const Figures f = figures_of(*text);
-        out += fmt::format("\nloss           {:.4f} nats a token\nperplexity     {:.4f}\nbits per byte  {}", f.loss, f.perplexity,
-                           f.bits_per_byte ? fmt::format("{:.4f}", *f.bits_per_byte) : "not known: no tokenizer says what the tokens stand for");
-        out += fmt::format("\nscored         {} tokens{} of {}, in {} of up to {}, {} at a time; {} tokens/s", text->tokens,
-                           text->facts.bytes ? fmt::format(" ({} bytes)", *text->facts.bytes) : "", counted(text->facts.documents, "document"),
-                           counted(text->windows, "window"), e.context, e.text.stride, short_count(double(text->tokens) / std::max(text->seconds, 1e-9)));
+        out += fmt::format("\nloss           {:.4f} nats a token\nperplexity     {:.4f}\nbits per byte  {}", f.loss,
+                           f.perplexity,
+                           f.bits_per_byte ? fmt::format("{:.4f}", *f.bits_per_byte)
+                                           : "not known: no tokenizer says what the tokens stand for");
+        out += fmt::format("\nscored         {} tokens{} of {}, in {} of up to {}, {} at a time; {} tokens/s",
+                           text->tokens, text->facts.bytes ? fmt::format(" ({} bytes)", *text->facts.bytes) : "",
+                           counted(text->facts.documents, "document"), counted(text->windows, "window"), e.context,
+                           e.text.stride, short_count(double(text->tokens) / std::max(text->seconds, 1e-9)));
     }
     if (answers) {
         const uint64_t n = answers->questions;
-        out += fmt::format("\nacc            {:.4f}  of {} questions: the likeliest ending\nacc_norm       {:.4f}  likeliest by the token, as llm.c counts",
-                           share(answers->acc, n), n, share(answers->acc_norm, n));
-        if (answers->acc_bytes) out += fmt::format("\nacc_bytes      {:.4f}  likeliest by the byte, as lm-evaluation-harness counts", share(*answers->acc_bytes, n));
+        out += fmt::format(
+            "\nacc            {:.4f}  of {} questions: the likeliest ending\nacc_norm       {:.4f}  likeliest by the "
+            "token, as llm.c counts",
+            share(answers->acc, n), n, share(answers->acc_norm, n));
+        if (answers->acc_bytes)
+            out += fmt::format("\nacc_bytes      {:.4f}  likeliest by the byte, as lm-evaluation-harness counts",
+                               share(*answers->acc_bytes, n));
     }
     return out;
 }
 
-std::string evaluation_json(const Evaluation& e, const std::optional<TextScore>& text, const std::optional<Answers>& answers) {
+std::string evaluation_json(const Evaluation& e, const std::optional<TextScore>& text,
+                            const std::optional<Answers>& answers) {
     warn(e, text, answers);
     Json out{{"model", e.directory}, {"parameters", e.parameters}, {"context", e.context}};
     if (text) {
         const Figures f = figures_of(*text);
-        out.update({{"loss", f.loss}, {"loss_hex", hex_float(f.loss)}, {"perplexity", std::isfinite(f.perplexity) ? Json(f.perplexity) : Json()},
-                    {"bits_per_byte", f.bits_per_byte ? Json(*f.bits_per_byte) : Json()}, {"nats", text->nats}, {"tokens", text->tokens},
-                    {"bytes", text->facts.bytes ? Json(*text->facts.bytes) : Json()}, {"documents", text->facts.documents},
-                    {"unknown", text->facts.unknown}, {"stride", e.text.stride}, {"windows", text->windows}, {"seconds", text->seconds}});
+        out.update({{"loss", f.loss},
+                    {"loss_hex", hex_float(f.loss)},
+                    {"perplexity", std::isfinite(f.perplexity) ? Json(f.perplexity) : Json()},
+                    {"bits_per_byte", f.bits_per_byte ? Json(*f.bits_per_byte) : Json()},
+                    {"nats", text->nats},
+                    {"tokens", text->tokens},
+                    {"bytes", text->facts.bytes ? Json(*text->facts.bytes) : Json()},
+                    {"documents", text->facts.documents},
+                    {"unknown", text->facts.unknown},
+                    {"stride", e.text.stride},
+                    {"windows", text->windows},
+                    {"seconds", text->seconds}});
     }
     if (answers) {
         const uint64_t n = answers->questions;
-        out.update({{"questions", n}, {"acc", share(answers->acc, n)}, {"acc_norm", share(answers->acc_norm, n)},
+        out.update({{"questions", n},
+                    {"acc", share(answers->acc, n)},
+                    {"acc_norm", share(answers->acc_norm, n)},
                     {"acc_bytes", answers->acc_bytes ? Json(share(*answers->acc_bytes, n)) : Json()}});
     }
     return out.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n";

@@ -3,18 +3,18 @@
 #include <algorithm>
 #include <cmath>
 #include "eval_documents.h"
+#include "host/base/progress.h"
+#include "host/base/signals.h"
 #include "host/checkpoint/load_model.h"
 #include "multiple_choice.h"
-#include "host/base/progress.h"
 #include "scorer.h"
-#include "host/base/signals.h"
 
 // What to score and with what, as the flags and the model's files say.
 struct Evaluation {
-    std::string directory;             // of the model
+    std::string directory;  // of the model
     ModelDescription model;
     std::optional<Tokenizer> tokenizer;
-    int batch = 0, context = 0;        // rows, inputs of a row
+    int batch = 0, context = 0;  // rows, inputs of a row
     EvalText text;
     std::vector<Question> questions;
     size_t parameters = 0;
@@ -22,15 +22,23 @@ struct Evaluation {
 // Throws Error before the weights are read.
 void open_evaluation(Evaluation& e, const Options& options);
 
-struct TextScore { double nats = 0; uint64_t tokens = 0, windows = 0; TextFacts facts; double seconds = 0; };
+struct TextScore {
+    double nats = 0;
+    uint64_t tokens = 0, windows = 0;
+    TextFacts facts;
+    double seconds = 0;
+};
 
 // For people, or one JSON object; of what was asked for. Throws Error{numeric, input} if there is no finite loss.
-std::string evaluation_text(const Evaluation& e, const std::optional<TextScore>& text, const std::optional<Answers>& answers);
-std::string evaluation_json(const Evaluation& e, const std::optional<TextScore>& text, const std::optional<Answers>& answers);
+std::string evaluation_text(const Evaluation& e, const std::optional<TextScore>& text,
+                            const std::optional<Answers>& answers);
+std::string evaluation_json(const Evaluation& e, const std::optional<TextScore>& text,
+                            const std::optional<Answers>& answers);
 
 // Nothing where a signal came between.
 template <class Device>
-std::optional<TextScore> score_text(Gpt<Device>& model, const Evaluation& e, const std::function<void(double)>& progress) {
+std::optional<TextScore> score_text(Gpt<Device>& model, const Evaluation& e,
+                                    const std::function<void(double)>& progress) {
     Scorer<Device> scorer(model, e.batch, e.context);
     TextScore score;
     const double start = seconds();
@@ -52,7 +60,8 @@ std::optional<TextScore> score_text(Gpt<Device>& model, const Evaluation& e, con
 }
 
 template <class Device>
-std::optional<Answers> score_questions(Gpt<Device>& model, const Evaluation& e, const std::function<void(double)>& progress) {
+std::optional<Answers> score_questions(Gpt<Device>& model, const Evaluation& e,
+                                       const std::function<void(double)>& progress) {
     Scorer<Device> scorer(model, e.batch, e.context);
     uint64_t cut = 0;
     for (size_t i = 0; i < e.questions.size(); i++) {
@@ -81,9 +90,9 @@ Exit eval(const Options& options, const Device& on) {
     Evaluation e;
     open_evaluation(e, options);
     const Config& config = e.model.config;
-    constexpr int most_logits = 1024;                                          // rows
+    constexpr int most_logits = 1024;  // rows
     const int N = e.batch * e.context;
-    Gpt<Device> model(config, N, Recompute::block, on, std::min(N, most_logits));   // one block's activations serve all
+    Gpt<Device> model(config, N, Recompute::block, on, std::min(N, most_logits));  // one block's activations serve all
     load_model(model, e.directory);
     e.parameters = model.parameters();
 
@@ -91,7 +100,9 @@ Exit eval(const Options& options, const Device& on) {
     const auto show = [&](const char* what) {
         return [&progress, &options, what, start = seconds()](double done) {
             if (options.json || !progress.on_terminal() || done <= 0) return;
-            progress.status(std::string(what) + std::to_string(int(100 * done)) + "%  ETA " + short_time((seconds() - start) * (1 / done - 1)), false);
+            progress.status(std::string(what) + std::to_string(int(100 * done)) + "%  ETA " +
+                                short_time((seconds() - start) * (1 / done - 1)),
+                            false);
         };
     };
     std::optional<TextScore> text;

@@ -1,16 +1,16 @@
 #include "eval_documents.h"
 #include <algorithm>
-#include "host/tokenizer/bpe.h"
 #include "host/base/files.h"
+#include "host/base/utf8.h"
 #include "host/data/shard_writer.h"
 #include "host/data/token_source.h"
-#include "host/base/utf8.h"
+#include "host/tokenizer/bpe.h"
 
 namespace {
 
-constexpr size_t batch_bytes = 4 << 20;          // of text in memory at a time
-constexpr uint64_t block = 1 << 20;              // of a shard's tokens
-constexpr size_t slice = 4096;                   // tokens whose windows wait: at a small stride each token has one
+constexpr size_t batch_bytes = 4 << 20;  // of text in memory at a time
+constexpr uint64_t block = 1 << 20;      // of a shard's tokens
+constexpr size_t slice = 4096;           // tokens whose windows wait: at a small stride each token has one
 
 bool is_shard(const std::string& path) { return path.ends_with(".bin"); }
 
@@ -38,11 +38,12 @@ size_t first_length(const Tokenizer& tokenizer, std::string_view text, int token
 
 TextFacts read_text(const EvalText& what, const TakeSegments& take) {
     const Tokenizer& tokenizer = *what.tokenizer;
-    DocumentReader reader(what.paths, what.format, [&](std::string_view text, size_t near) { return tokenizer.safe_cut(text, near); });
+    DocumentReader reader(what.paths, what.format,
+                          [&](std::string_view text, size_t near) { return tokenizer.safe_cut(text, near); });
     Windows windows(what.context, what.stride, what.separator);
     TextFacts facts;
     facts.bytes = 0;
-    bool empty = true;                           // nothing of this document came yet
+    bool empty = true;  // nothing of this document came yet
     double from = 0;
     for (std::vector<TextPart> parts; !(parts = reader.read(batch_bytes)).empty();) {
         std::vector<std::vector<int>> ids(parts.size());
@@ -61,7 +62,8 @@ TextFacts read_text(const EvalText& what, const TakeSegments& take) {
                 if (what.separator < 0) *facts.bytes -= first_length(tokenizer, parts[i].text, ids[i][0]);
             }
             empty = false;
-            if (tokenizer.unknown >= 0) facts.unknown += uint64_t(std::count(ids[i].begin(), ids[i].end(), tokenizer.unknown));
+            if (tokenizer.unknown >= 0)
+                facts.unknown += uint64_t(std::count(ids[i].begin(), ids[i].end(), tokenizer.unknown));
             if (!add(windows, ids[i], take, from, from + each)) return facts;
         }
         from = to;
@@ -77,14 +79,15 @@ std::vector<int> bytes_of_tokens(const Tokenizer& tokenizer, int vocab) {
     std::vector<int> bytes(size_t(std::max(vocab, tokenizer.vocab_size())));
     for (size_t i = 0; i < tokenizer.tokens.size(); i++) bytes[i] = int(tokenizer.tokens[i].size());
     if (tokenizer.bpe)
-        for (const AddedToken& token : tokenizer.bpe->added) if (token.special) bytes[size_t(token.id)] = 0;
+        for (const AddedToken& token : tokenizer.bpe->added)
+            if (token.special) bytes[size_t(token.id)] = 0;
     return bytes;
 }
 
 struct Shards {
     TokenSource source;
     int separator = -1;
-    std::optional<Tokenizer> own;      // beside the shards
+    std::optional<Tokenizer> own;  // beside the shards
 };
 
 Shards open_shards(const EvalText& what) {
@@ -95,11 +98,14 @@ Shards open_shards(const EvalText& what) {
         const std::optional<Sidecar> sidecar = read_sidecar(path, shard.tokens);
         const std::string maker = sidecar ? sidecar->tokenizer_hash : "";
         if (first.value_or(maker) != maker)
-            throw Error(Exit::input, path, "was made with another tokenizer than " + what.paths[0], "give shards of one tokenizer");
+            throw Error(Exit::input, path, "was made with another tokenizer than " + what.paths[0],
+                        "give shards of one tokenizer");
         first = maker;
-        if (sidecar && what.tokenizer && !sidecar->tokenizer_hash.empty() && sidecar->tokenizer_hash != files::hex(what.tokenizer->hash()))
+        if (sidecar && what.tokenizer && !sidecar->tokenizer_hash.empty() &&
+            sidecar->tokenizer_hash != files::hex(what.tokenizer->hash()))
             throw Error(Exit::input, path, "was made with another tokenizer than the model's", "score the text itself");
-        if (sidecar && !what.tokenizer && !shards.own && !sidecar->tokenizer_path.empty()) shards.own = load_tokenizer(sidecar->tokenizer_path);
+        if (sidecar && !what.tokenizer && !shards.own && !sidecar->tokenizer_path.empty())
+            shards.own = load_tokenizer(sidecar->tokenizer_path);
         const int separator = sidecar ? sidecar->separator : shard.separator;
         if (separator >= 0 && separator < what.vocab) shards.separator = separator;
         shards.source.add(shard);
@@ -111,10 +117,11 @@ Shards open_shards(const EvalText& what) {
 TextFacts read_shards(const EvalText& what, const TakeSegments& take) {
     const Shards shards = open_shards(what);
     const Tokenizer* tokenizer = what.tokenizer ? what.tokenizer : shards.own ? &*shards.own : nullptr;
-    const std::vector<int> bytes_of = tokenizer ? bytes_of_tokens(*tokenizer, what.vocab) : std::vector<int>(size_t(what.vocab));
+    const std::vector<int> bytes_of =
+        tokenizer ? bytes_of_tokens(*tokenizer, what.vocab) : std::vector<int>(size_t(what.vocab));
     Windows windows(what.context, what.stride, shards.separator);
     TextFacts facts;
-    uint64_t bytes = 0, length = 0;              // length: of the document so far, in tokens
+    uint64_t bytes = 0, length = 0;  // length: of the document so far, in tokens
     std::vector<int> tokens;
     windows.begin();
     for (uint64_t at = 0, size = shards.source.size(); at < size; at += tokens.size()) {
@@ -148,8 +155,10 @@ std::vector<std::string> eval_paths(const std::vector<std::string>& data, bool h
     if (shards && size_t(shards) < paths.size())
         throw Error(Exit::usage, "--data", "text and .bin shards cannot be mixed", "score one after the other");
     if (!shards && !has_tokenizer)
-        throw Error(Exit::usage, "--data " + paths.at(0), "is text, but the model has no tokenizer", "give --tokenizer FILE");
-    for (const std::string& path : paths) if (path != "-") files::Reader{path};
+        throw Error(Exit::usage, "--data " + paths.at(0), "is text, but the model has no tokenizer",
+                    "give --tokenizer FILE");
+    for (const std::string& path : paths)
+        if (path != "-") files::Reader{path};
     return paths;
 }
 

@@ -7,20 +7,20 @@
 #include "sliding_windows.h"
 
 struct EvalText {
-    std::vector<std::string> paths;    // all text, or all shards
+    std::vector<std::string> paths;  // all text, or all shards
     TextFormat format = TextFormat::automatic;
     std::string field = "text";
     std::optional<TokenType> token_type;
-    const Tokenizer* tokenizer = nullptr;        // null: there is none; enough for shards
-    int vocab = 0;                     // of the model
-    int separator = -1;                // the token before every document of text; -1: none
-    enum class Documents { separated, stream } documents = Documents::separated;   // stream: a shard is one document
+    const Tokenizer* tokenizer = nullptr;  // null: there is none; enough for shards
+    int vocab = 0;                         // of the model
+    int separator = -1;                    // the token before every document of text; -1: none
+    enum class Documents { separated, stream } documents = Documents::separated;  // stream: a shard is one document
     int context = 0, stride = 0;
 };
 
 struct TextFacts {
     uint64_t documents = 0, unknown = 0, repaired = 0;
-    std::optional<uint64_t> bytes;     // of the text of the tokens scored, where it is known
+    std::optional<uint64_t> bytes;  // of the text of the tokens scored, where it is known
 };
 
 // The files that --data names. Throws Error{usage, input} for what read_documents could not begin with.

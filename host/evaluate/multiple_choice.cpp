@@ -12,15 +12,18 @@ constexpr uint16_t start_of_question = 65535;
 
 int label_of(const Json& json, size_t endings, const std::string& where) {
     const Json label = json.value("label", Json());
-    const std::string text = label.is_string() ? label.get<std::string>() : label.dump();     // some write it as text
-    for (size_t i = 0; i < endings; i++) if (text == std::to_string(i)) return int(i);
+    const std::string text = label.is_string() ? label.get<std::string>() : label.dump();  // some write it as text
+    for (size_t i = 0; i < endings; i++)
+        if (text == std::to_string(i)) return int(i);
     throw Error(Exit::input, where, "its label is " + label.dump() + ", not a number below " + std::to_string(endings),
                 "questions without an answer cannot be scored");
 }
 
-Question question_of(const Json& json, const Tokenizer& tokenizer, const std::vector<int>& before, const std::string& where) {
+Question question_of(const Json& json, const Tokenizer& tokenizer, const std::vector<int>& before,
+                     const std::string& where) {
     if (!json.is_object() || !json.contains("ctx") || !json["ctx"].is_string())
-        throw Error(Exit::input, where, "has no \"ctx\" that is text", "lines look like {\"ctx\": ..., \"endings\": [...], \"label\": 0}");
+        throw Error(Exit::input, where, "has no \"ctx\" that is text",
+                    "lines look like {\"ctx\": ..., \"endings\": [...], \"label\": 0}");
     if (!json.contains("endings") || !json["endings"].is_array() || json["endings"].size() < 2)
         throw Error(Exit::input, where, "has no \"endings\", a list of two or more");
     Question q{.context = before, .endings = {}, .bytes = {}, .label = label_of(json, json["endings"].size(), where)};
@@ -28,7 +31,8 @@ Question question_of(const Json& json, const Tokenizer& tokenizer, const std::ve
     q.context.insert(q.context.end(), context.begin(), context.end());
     if (q.context.empty()) throw Error(Exit::input, where, "its context is empty: nothing stands before the endings");
     for (const Json& ending : json["endings"]) {
-        if (!ending.is_string() || ending.get<std::string>().empty()) throw Error(Exit::input, where, "an ending is not text, or empty");
+        if (!ending.is_string() || ending.get<std::string>().empty())
+            throw Error(Exit::input, where, "an ending is not text, or empty");
         const std::string text = ending.get<std::string>();
         q.endings.push_back(tokenizer.encode(" " + text));
         q.bytes.push_back(text.size());
@@ -67,11 +71,13 @@ public:
         if (all.empty()) refuse("a context or an ending is empty");
         for (int& token : all)
             if ((token = next()) >= vocab)
-                refuse("token " + std::to_string(token) + " is outside the model's vocabulary of " + std::to_string(vocab));
+                refuse("token " + std::to_string(token) + " is outside the model's vocabulary of " +
+                       std::to_string(vocab));
         return all;
     }
     [[noreturn]] void refuse(const std::string& reason) const {
-        throw Error(Exit::input, path + ": question " + std::to_string(question), reason, "it is damaged, or not for this model");
+        throw Error(Exit::input, path + ": question " + std::to_string(question), reason,
+                    "it is damaged, or not for this model");
     }
     uint32_t question = 0;
     size_t at = header_bytes;
@@ -86,7 +92,8 @@ std::vector<Question> read_bin(const std::string& path, const Tokenizer* tokeniz
     uint32_t head[3] = {};
     if (bytes.size() >= header_bytes) std::memcpy(head, bytes.data(), sizeof head);
     if (head[0] != magic || head[1] != version)
-        throw Error(Exit::input, path, "is not llm.c's file of questions (" + std::to_string(magic) + ", version 1)", "its dev/data/hellaswag.py writes them");
+        throw Error(Exit::input, path, "is not llm.c's file of questions (" + std::to_string(magic) + ", version 1)",
+                    "its dev/data/hellaswag.py writes them");
     std::vector<Question> questions;
     Numbers numbers(path, std::move(bytes));
     for (uint32_t i = 0; i < head[2]; i++) {
@@ -94,11 +101,12 @@ std::vector<Question> read_bin(const std::string& path, const Tokenizer* tokeniz
         numbers.question = i;
         if (numbers.next() != start_of_question) numbers.refuse("does not begin with 65535");
         const size_t size = numbers.next();
-        numbers.next();                          // its number, which 16 bits may not hold
+        numbers.next();  // its number, which 16 bits may not hold
         Question q;
         q.label = numbers.next();
         q.endings.resize(numbers.next());
-        if (q.endings.size() < 2 || size_t(q.label) >= q.endings.size()) numbers.refuse("its label is not one of its endings");
+        if (q.endings.size() < 2 || size_t(q.label) >= q.endings.size())
+            numbers.refuse("its label is not one of its endings");
         q.context = numbers.tokens(vocab);
         for (std::vector<int>& ending : q.endings) {
             ending = numbers.tokens(vocab);
@@ -111,13 +119,17 @@ std::vector<Question> read_bin(const std::string& path, const Tokenizer* tokeniz
     return questions;
 }
 
-size_t least(const std::vector<double>& values) { return size_t(std::min_element(values.begin(), values.end()) - values.begin()); }
+size_t least(const std::vector<double>& values) {
+    return size_t(std::min_element(values.begin(), values.end()) - values.begin());
+}
 
 }  // namespace
 
-std::vector<Question> read_questions(const std::string& path, const Tokenizer* tokenizer, const std::vector<int>& before, int vocab) {
+std::vector<Question> read_questions(const std::string& path, const Tokenizer* tokenizer,
+                                     const std::vector<int>& before, int vocab) {
     const bool bin = path.ends_with(".bin");
-    if (!bin && !tokenizer) throw Error(Exit::usage, path, "is text, but the model has no tokenizer", "give --tokenizer FILE");
+    if (!bin && !tokenizer)
+        throw Error(Exit::usage, path, "is text, but the model has no tokenizer", "give --tokenizer FILE");
     std::vector<Question> questions = bin ? read_bin(path, tokenizer, vocab) : read_lines(path, *tokenizer, before);
     if (questions.empty()) throw Error(Exit::input, path, "holds no question");
     return questions;
@@ -126,7 +138,9 @@ std::vector<Question> read_questions(const std::string& path, const Tokenizer* t
 Segment segment_of(const Question& q, size_t ending, int context, const std::string& where) {
     const std::vector<int>& end = q.endings[ending];
     if (end.size() > size_t(context))
-        throw Error(Exit::input, where, "an ending has " + std::to_string(end.size()) + " tokens, more than the context of " + std::to_string(context));
+        throw Error(Exit::input, where,
+                    "an ending has " + std::to_string(end.size()) + " tokens, more than the context of " +
+                        std::to_string(context));
     const size_t kept = std::min(q.context.size(), size_t(context) + 1 - end.size());
     Segment segment{{q.context.end() - std::ptrdiff_t(kept), q.context.end()}, int(kept)};
     segment.tokens.insert(segment.tokens.end(), end.begin(), end.end());

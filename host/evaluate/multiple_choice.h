@@ -18,17 +18,21 @@
 struct Question {
     std::vector<int> context;
     std::vector<std::vector<int>> endings;
-    std::vector<uint64_t> bytes;                 // of the endings, without their space; empty: not known
+    std::vector<uint64_t> bytes;  // of the endings, without their space; empty: not known
     int label = 0;
 };
 
 // `before`: tokens in front of every context of JSON lines. Throws Error{input} naming line or question and what is wrong.
-std::vector<Question> read_questions(const std::string& path, const Tokenizer* tokenizer, const std::vector<int>& before, int vocab);
+std::vector<Question> read_questions(const std::string& path, const Tokenizer* tokenizer,
+                                     const std::vector<int>& before, int vocab);
 
 // The context and an ending, of which the ending is scored; of a context too long the end. Throws Error{input} if the ending alone is too long.
 Segment segment_of(const Question& question, size_t ending, int context, const std::string& where);
 
-struct Answers { uint64_t questions = 0, cut = 0, acc = 0, acc_norm = 0; std::optional<uint64_t> acc_bytes; };
+struct Answers {
+    uint64_t questions = 0, cut = 0, acc = 0, acc_norm = 0;
+    std::optional<uint64_t> acc_bytes;
+};
 
 // nats: of all endings of all questions, one after the other.
 Answers count_answers(const std::vector<Question>& questions, const std::vector<double>& nats);

@@ -17,9 +17,10 @@ bool PackedRows::add(size_t index, const Segment& segment) {
 
 HostBatch PackedRows::batch() const {
     const size_t width = *std::max_element(rows.begin(), rows.end()), n = rows.size() * width;
-    HostBatch batch{int(rows.size()), int(width), std::vector<int>(n), std::vector<int>(n, ignored_target), std::vector<int>(n), {}};
+    HostBatch batch{int(rows.size()),    int(width), std::vector<int>(n), std::vector<int>(n, ignored_target),
+                    std::vector<int>(n), {}};
     const bool alone = std::all_of(all.begin(), all.end(), [](const Place& p) { return p.begin == 0; });
-    if (!alone) {                                             // what no segment covers sees itself
+    if (!alone) {  // what no segment covers sees itself
         batch.first.resize(n);
         for (size_t i = 0; i < n; i++) batch.first[i] = int(i % width);
     }

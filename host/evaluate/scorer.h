@@ -9,15 +9,17 @@ class PackedRows {
 public:
     PackedRows(int B, int T) : B(B), T(T) {}
 
-    struct Place { size_t segment, row, begin, inputs; };     // where a segment's inputs lie
-    bool add(size_t index, const Segment& segment);           // false: no room until clear()
-    HostBatch batch() const;                                  // as wide as its longest row
+    struct Place {
+        size_t segment, row, begin, inputs;
+    };                                               // where a segment's inputs lie
+    bool add(size_t index, const Segment& segment);  // false: no room until clear()
+    HostBatch batch() const;                         // as wide as its longest row
     const std::vector<Place>& places() const { return all; }
     void clear() { rows.clear(), all.clear(), segments.clear(); }
 
 private:
     const int B, T;
-    std::vector<size_t> rows;                                 // inputs in use
+    std::vector<size_t> rows;  // inputs in use
     std::vector<Place> all;
     std::vector<Segment> segments;
 };
@@ -49,7 +51,7 @@ public:
         packed.clear();
     }
 
-    std::vector<double> nats;          // of every segment added, the summed loss of its targets
+    std::vector<double> nats;  // of every segment added, the summed loss of its targets
 
 private:
     Gpt<Device>& model;

@@ -8,15 +8,16 @@
 #include "host/base/error.h"
 
 struct Segment {
-    std::vector<int> tokens;           // all but the last are inputs, at most a context of them
-    int scored = 1;                    // tokens[scored ..] are the targets that count
+    std::vector<int> tokens;  // all but the last are inputs, at most a context of them
+    int scored = 1;           // tokens[scored ..] are the targets that count
     size_t targets() const { return tokens.size() - size_t(scored); }
 };
 
 class Windows {
 public:
     // Separator: the token before every document; -1: none.
-    Windows(int context, int stride, int separator) : context(size_t(context)), stride(size_t(stride)), separator(separator) {
+    Windows(int context, int stride, int separator)
+        : context(size_t(context)), stride(size_t(stride)), separator(separator) {
         REQUIRE(stride >= 1 && stride <= context);
     }
 
@@ -36,7 +37,7 @@ public:
         waiting.clear();
     }
 
-    std::vector<Segment> ready;        // whoever takes them clears it
+    std::vector<Segment> ready;  // whoever takes them clears it
 
 private:
     void emit() {
@@ -48,5 +49,5 @@ private:
     const size_t context, stride;
     const int separator;
     std::vector<int> waiting;
-    size_t scored = 1;                 // the first of `waiting` that nothing has scored yet
+    size_t scored = 1;  // the first of `waiting` that nothing has scored yet
 };

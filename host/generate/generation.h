@@ -12,19 +12,19 @@
 
 struct Generation {
     Sampling sampling = {};
-    float repetition_penalty = 1;    // of tokens that stand in the prompt or were written; 1: none
-    int tokens = 256;                // to write, at most
+    float repetition_penalty = 1;  // of tokens that stand in the prompt or were written; 1: none
+    int tokens = 256;              // to write, at most
     uint64_t seed = 1;
-    int context = 1024;              // the most tokens the model sees
-    int separator = -1;              // the token before every document, if there is one: a model sees nothing before the latest
-    std::vector<int> ends = {};      // tokens that end a text; they do not become part of it
+    int context = 1024;  // the most tokens the model sees
+    int separator = -1;  // the token before every document, if there is one: a model sees nothing before the latest
+    std::vector<int> ends = {};  // tokens that end a text; they do not become part of it
     bool ends_at(int token) const { return std::ranges::find(ends, token) != ends.end(); }
 };
 
 // What is written depends on the prompt, the seed and the index alone, not on what is written at the same time.
 struct Text {
-    std::vector<int> tokens;         // the prompt, at least a token, and what was written
-    uint32_t index = 0;              // which of several texts: each has random numbers of its own
+    std::vector<int> tokens;  // the prompt, at least a token, and what was written
+    uint32_t index = 0;       // which of several texts: each has random numbers of its own
     int written = 0;
 };
 
@@ -64,7 +64,8 @@ private:
 
 // Extends the text, calling `each` on every new token, until that returns false. next_logits is given what is visible.
 // Throws Error{numeric} at logits that are no numbers.
-inline void generate(Text& text, const Generation& how, const std::function<std::vector<float>(std::span<const int>)>& next_logits,
+inline void generate(Text& text, const Generation& how,
+                     const std::function<std::vector<float>(std::span<const int>)>& next_logits,
                      const std::function<bool(int)>& each = {}) {
     View view(how);
     for (int token : text.tokens) view.push(token);
@@ -75,7 +76,8 @@ inline void generate(Text& text, const Generation& how, const std::function<std:
             seen.resize(logits.size());
             for (int token : text.tokens) seen[token] = 1;
             const int V = int(logits.size());
-            repetition_forward(logits.data(), seen.data(), &text.tokens.back(), how.repetition_penalty, 1, V, V, Cpu<float>());
+            repetition_forward(logits.data(), seen.data(), &text.tokens.back(), how.repetition_penalty, 1, V, V,
+                               Cpu<float>());
         }
         if (is_broken(logits.data(), int(logits.size()))) throw not_finite(text);
         const int token = sample_row(logits.data(), how.sampling, draw(text, how), int(logits.size()));

@@ -18,7 +18,8 @@ public:
     // as many tokens, gets a cache.
     Generator(Gpt<Device>& model, const Generation& how, int B, int T)
         : model(model), how(how), on(model.on), B(B), prompt(model.N_max, on) {
-        REQUIRE(B >= 1 && B <= linear_few && B <= model.N_max && B <= model.head_rows && T <= how.context && how.context <= model.T);
+        REQUIRE(B >= 1 && B <= linear_few && B <= model.N_max && B <= model.head_rows && T <= how.context &&
+                how.context <= model.T);
         model.allocate_cache(B, T);
         inputs = on.template allocate<int>(2 * B);
         picked = on.template allocate<int>(2 * B);
@@ -135,9 +136,9 @@ private:
     Device on;
     int B;
     BatchBuffer<Device> prompt;
-    int *inputs, *picked, *host_inputs, *host_picked;              // (2,B): tokens, positions; tokens, whether broken
+    int *inputs, *picked, *host_inputs, *host_picked;  // (2,B): tokens, positions; tokens, whether broken
     float *uniforms, *host_uniforms;
-    unsigned char* seen = nullptr;                                 // (B,V)
+    unsigned char* seen = nullptr;  // (B,V)
     std::vector<Place> places;
     typename Device::Recording recording;
 };

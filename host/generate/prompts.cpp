@@ -1,15 +1,14 @@
 #include "prompts.h"
-#include <unistd.h>
 #include <fmt/core.h>
+#include <unistd.h>
 #include <iostream>
 #include <iterator>
 #include <sstream>
 #include "host/base/files.h"
-#include "host/base/text.h"
-#include "host/base/json.h"
 #include "host/base/json.h"
 #include "host/base/progress.h"
 #include "host/base/signals.h"
+#include "host/base/text.h"
 
 namespace {
 
@@ -18,7 +17,8 @@ constexpr uint64_t most_prompt_bytes = uint64_t(1) << 30;
 std::string text_of_line(const std::string& line, const std::string& where) {
     const Json json = parse_json(line, where);
     if (json.is_string()) return json.get<std::string>();
-    if (json.is_object() && json.contains("prompt") && json["prompt"].is_string()) return json["prompt"].get<std::string>();
+    if (json.is_object() && json.contains("prompt") && json["prompt"].is_string())
+        return json["prompt"].get<std::string>();
     throw Error(Exit::input, where, "has no text named \"prompt\"", "example: {\"prompt\": \"Once upon\"}");
 }
 
@@ -27,7 +27,8 @@ std::string text_of_line(const std::string& line, const std::string& where) {
 std::vector<std::string> read_prompts(const std::string& path) {
     const bool input = path == "-";
     const std::string name = input ? "standard input" : path;
-    std::istringstream lines(input ? std::string(std::istreambuf_iterator<char>(std::cin), {}) : files::read_file(path, most_prompt_bytes));
+    std::istringstream lines(input ? std::string(std::istreambuf_iterator<char>(std::cin), {})
+                                   : files::read_file(path, most_prompt_bytes));
     std::vector<std::string> prompts;
     int number = 0;
     for (std::string line; std::getline(lines, line);) {
@@ -35,7 +36,9 @@ std::vector<std::string> read_prompts(const std::string& path) {
         if (line.ends_with('\r')) line.pop_back();
         if (line.find_first_not_of(" \t") == line.npos) continue;
         if (path.ends_with(".jsonl")) line = text_of_line(line, fmt::format("{}, line {}", name, number));
-        if (line.empty()) throw Error(Exit::input, fmt::format("{}, line {}", name, number), "the prompt is empty", "leave the line out");
+        if (line.empty())
+            throw Error(Exit::input, fmt::format("{}, line {}", name, number), "the prompt is empty",
+                        "leave the line out");
         prompts.push_back(line);
     }
     if (prompts.empty()) throw Error(Exit::input, name, "has no prompts", "it wants one on every line");
@@ -47,10 +50,13 @@ std::vector<int> prompt_tokens(const Tokenizer& tokenizer, const ModelDescriptio
     std::vector<int> tokens = tokenizer.encode(prompt, Specials::recognised);
     const int bos = model.special.bos, V = model.config.V;
     if (bos >= 0 && (tokens.empty() || tokens[0] != bos)) tokens.insert(tokens.begin(), bos);
-    if (tokens.empty()) throw Error(Exit::usage, in_quotes(prompt), "none of it is in the model's vocabulary", "try another prompt");
+    if (tokens.empty())
+        throw Error(Exit::usage, in_quotes(prompt), "none of it is in the model's vocabulary", "try another prompt");
     for (const int token : tokens)
         if (token >= V)
-            throw Error(Exit::input, directory, fmt::format("its tokenizer has token {}, its model {} tokens", token, V), "do they belong together?");
+            throw Error(Exit::input, directory,
+                        fmt::format("its tokenizer has token {}, its model {} tokens", token, V),
+                        "do they belong together?");
     return tokens;
 }
 

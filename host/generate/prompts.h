@@ -24,7 +24,7 @@ public:
     TextPrinter(const Tokenizer& tokenizer, std::vector<std::string> beginnings);
     void add(size_t text, int token) { show(text, decoders[text].push(token)); }
     void end(size_t text);
-    void finish();                                       // where writing was stopped: ends the text that is being printed
+    void finish();  // where writing was stopped: ends the text that is being printed
 
 private:
     void show(size_t text, const std::string& piece);

@@ -1,23 +1,32 @@
 // `train_gpt sample`: text from a saved model, for any device.
 #pragma once
 #include "generator_cached.h"
-#include "host/checkpoint/load_model.h"
-#include "host/checkpoint/checkpoint.h"
-#include "prompts.h"
 #include "host/base/signals.h"
+#include "host/checkpoint/checkpoint.h"
+#include "host/checkpoint/load_model.h"
+#include "prompts.h"
 
 template <class Device>
 class Sampler {
 public:
     Sampler(const Options& options, const Device& on)
-        : options(options), on(on), directory(model_directory(options.model)), description(read_model_description(directory)),
-          config(description.config), tokenizer(load_tokenizer(options.tokenizer.empty() ? directory : options.tokenizer)) {
+        : options(options),
+          on(on),
+          directory(model_directory(options.model)),
+          description(read_model_description(directory)),
+          config(description.config),
+          tokenizer(load_tokenizer(options.tokenizer.empty() ? directory : options.tokenizer)) {
         check_weights(directory, config, Gpt<Device>(config, 1, Recompute::none, on).weights);
         const int context = options.context.value_or(options.interactive ? std::min(config.T, 4096) : config.T);
         if (context > config.T)
-            throw Error(Exit::usage, "--context", std::to_string(context) + " is beyond the model's " + std::to_string(config.T), "leave it out");
-        how = {.sampling = sampling_of(options), .repetition_penalty = float(options.repetition_penalty), .tokens = options.tokens,
-               .seed = options.seed, .context = context, .separator = description.special.bos};
+            throw Error(Exit::usage, "--context",
+                        std::to_string(context) + " is beyond the model's " + std::to_string(config.T), "leave it out");
+        how = {.sampling = sampling_of(options),
+               .repetition_penalty = float(options.repetition_penalty),
+               .tokens = options.tokens,
+               .seed = options.seed,
+               .context = context,
+               .separator = description.special.bos};
         if (!options.ignore_eos) how.ends = description.special.eos;
     }
 
@@ -32,7 +41,7 @@ public:
         B = options.cache ? int(std::min({count, size_t(options.batch), size_t(linear_few), fit})) : 1;
         const size_t at_once = !options.cache ? length : whole > context ? context : longest_prompt;
         model.emplace(config, std::max(int(at_once), B), Recompute::block, on, B);
-        load_model(*model, directory);         // one block's activations serve all: nothing is kept for backward
+        load_model(*model, directory);  // one block's activations serve all: nothing is kept for backward
         if (options.cache) generator.emplace(*model, how, B, length);
     }
 
@@ -58,20 +67,22 @@ public:
             if (generator) generator->write(texts, each, [&](size_t i) { printer.end(i); });
             else write_without_cache(texts, each, printer);
         } catch (const Error&) {
-            printer.finish();                                         // its line, before that of the error
+            printer.finish();  // its line, before that of the error
             throw;
         }
         if (stop_requested) printer.finish();
     }
 
 private:
-    static constexpr size_t most_cache_bytes = size_t(4) << 30;       // for several texts at a time; one gets what it needs
+    static constexpr size_t most_cache_bytes = size_t(4) << 30;  // for several texts at a time; one gets what it needs
 
-    void write_without_cache(std::vector<Text>& texts, const std::function<bool(size_t, int)>& each, TextPrinter& printer) {
+    void write_without_cache(std::vector<Text>& texts, const std::function<bool(size_t, int)>& each,
+                             TextPrinter& printer) {
         const BatchBuffer<Device> buffer(length, on);
         for (size_t i = 0; i < texts.size() && !stop_requested; i++) {
-            generate(texts[i], how, [&](std::span<const int> given) { return next_logits(*model, buffer, given); },
-                     [&](int token) { return each(i, token); });
+            generate(
+                texts[i], how, [&](std::span<const int> given) { return next_logits(*model, buffer, given); },
+                [&](int token) { return each(i, token); });
             if (!stop_requested) printer.end(i);
         }
     }
@@ -83,8 +94,8 @@ private:
     const Config config;
     const Tokenizer tokenizer;
     Generation how;
-    int B = 1, length = 0;                     // texts at a time; tokens of the longest that the model sees
-    uint32_t number = 0;                       // of the next text
+    int B = 1, length = 0;  // texts at a time; tokens of the longest that the model sees
+    uint32_t number = 0;    // of the next text
     std::optional<Gpt<Device>> model;
     std::optional<Generator<Device>> generator;
 };
@@ -97,7 +108,8 @@ Exit sample(const Options& options, const Device& on) {
         for (std::string prompt; !stop_requested && ask_for_prompt(prompt);)
             if (!prompt.empty()) sampler.write({prompt});
     } else {
-        sampler.write(options.prompt_file ? read_prompts(*options.prompt_file) : std::vector{options.prompt.value_or("\n")});
+        sampler.write(options.prompt_file ? read_prompts(*options.prompt_file)
+                                          : std::vector{options.prompt.value_or("\n")});
     }
     return stop_requested ? Exit::stopped : Exit::done;
 }

@@ -39,8 +39,15 @@ public:
     }
     // Where the batch is, or will be.
     Batch place(const HostBatch& batch) const {
-        const auto part = [&](int i, const std::vector<int>& host) -> const int* { return host.empty() ? nullptr : tokens + i * size_t(N); };
-        return {batch.B, batch.T, part(0, batch.token), part(1, batch.target), part(2, batch.position), part(3, batch.first)};
+        const auto part = [&](int i, const std::vector<int>& host) -> const int* {
+            return host.empty() ? nullptr : tokens + i * size_t(N);
+        };
+        return {batch.B,
+                batch.T,
+                part(0, batch.token),
+                part(1, batch.target),
+                part(2, batch.position),
+                part(3, batch.first)};
     }
     void upload_async(const int* packed) const { on.upload_async(tokens, packed, size()); }
 
@@ -54,7 +61,7 @@ public:
 private:
     int N;
     Device on;
-    int* tokens;                                          // (4,N)
+    int* tokens;  // (4,N)
 };
 
 // One text from its beginning.

@@ -11,38 +11,44 @@
 
 enum class Norm { layernorm, rmsnorm };
 enum class Position { learned, sinusoidal, rope };
-enum class Activation { gelu, relu, swiglu };          // gelu is the tanh approximation
-enum class InitScheme { gpt2, plain, cs336 };          // see init.h
-enum class Recompute { none, mlp, block };             // what backward computes again instead of keeping it
+enum class Activation { gelu, relu, swiglu };  // gelu is the tanh approximation
+enum class InitScheme { gpt2, plain, cs336 };  // see init.h
+enum class Recompute { none, mlp, block };     // what backward computes again instead of keeping it
 
-template <> inline constexpr auto names_of<Norm> = std::to_array({"layernorm", "rmsnorm"});
-template <> inline constexpr auto names_of<Position> = std::to_array({"learned", "sinusoidal", "rope"});
-template <> inline constexpr auto names_of<RopePairs> = std::to_array({"half", "interleaved"});
-template <> inline constexpr auto names_of<Activation> = std::to_array({"gelu", "relu", "swiglu"});
-template <> inline constexpr auto names_of<InitScheme> = std::to_array({"gpt2", "plain", "cs336"});
-template <> inline constexpr auto names_of<Recompute> = std::to_array({"none", "mlp", "block"});
+template <>
+inline constexpr auto names_of<Norm> = std::to_array({"layernorm", "rmsnorm"});
+template <>
+inline constexpr auto names_of<Position> = std::to_array({"learned", "sinusoidal", "rope"});
+template <>
+inline constexpr auto names_of<RopePairs> = std::to_array({"half", "interleaved"});
+template <>
+inline constexpr auto names_of<Activation> = std::to_array({"gelu", "relu", "swiglu"});
+template <>
+inline constexpr auto names_of<InitScheme> = std::to_array({"gpt2", "plain", "cs336"});
+template <>
+inline constexpr auto names_of<Recompute> = std::to_array({"none", "mlp", "block"});
 
 struct Config {
-    int T = 1024, V = 50257, L = 12, C = 768, NH = 12, NKV = 12, HS = 64, F = 3072;   // letters: README, "Letters"
+    int T = 1024, V = 50257, L = 12, C = 768, NH = 12, NKV = 12, HS = 64, F = 3072;  // letters: README, "Letters"
     Norm norm = Norm::layernorm;
     Position position = Position::learned;
     Activation activation = Activation::gelu;
     RopePairs rope_pairs = RopePairs::half;
     float rope_theta = 10000;
     RopeScaling rope_scaling = {};
-    bool qkv_bias = true, proj_bias = true, ffn_bias = true, norm_bias = true;         // norm_bias: of a LayerNorm
-    bool qk_norm = false, tied = true;                 // RMSNorm of every query and key head; head = token embedding
+    bool qkv_bias = true, proj_bias = true, ffn_bias = true, norm_bias = true;  // norm_bias: of a LayerNorm
+    bool qk_norm = false, tied = true;  // RMSNorm of every query and key head; head = token embedding
     float norm_eps = 1e-5f, dropout = 0, init_std = 0.02f;
     InitScheme init = InitScheme::gpt2;
 };
 
 struct Preset {
     const char *name, *family;
-    Config config;             // V of tiny and baby is that of bytes: training takes it from the tokenizer
+    Config config;  // V of tiny and baby is that of bytes: training takes it from the tokenizer
 };
 
 const std::vector<Preset>& presets();
-const Config* find_preset(std::string_view name);      // null: there is none of that name
+const Config* find_preset(std::string_view name);  // null: there is none of that name
 
 // F of a model of width C where nobody chose it: 4C, or 8/3 C up to a multiple of 64 where a gate takes its third.
 int default_ffn(int C, Activation activation);

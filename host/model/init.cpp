@@ -4,11 +4,12 @@
 #include "host/reference/philox.h"
 
 namespace {
-constexpr uint32_t initialisation = 0x1417;      // keeps these counters apart from dropout's, which have a step here
+constexpr uint32_t initialisation = 0x1417;  // keeps these counters apart from dropout's, which have a step here
 
 // Standard normal number `index` of tensor `row` (Box-Muller on 32-bit uniforms); `attempt` redraws.
 double normal(uint64_t seed, int row, size_t index, uint32_t attempt) {
-    const Words words = philox({{uint32_t(index), uint32_t(index >> 32) | attempt << 16, uint32_t(row), initialisation}}, ~seed);
+    const Words words =
+        philox({{uint32_t(index), uint32_t(index >> 32) | attempt << 16, uint32_t(row), initialisation}}, ~seed);
     const double radius = std::sqrt(-2 * std::log((words.w[0] + 1.0) * 0x1p-32));
     return radius * std::cos(2 * M_PI * words.w[1] * 0x1p-32);
 }
@@ -27,7 +28,7 @@ void initial_values(float* values, const Row& row, int index, const Config& conf
         return;
     }
     const double sigma = standard_deviation(row, config), limit = config.init == InitScheme::cs336 ? 3 : HUGE_VAL;
-    #pragma omp parallel for schedule(static)
+#pragma omp parallel for schedule(static)
     for (size_t i = 0; i < n; i++) {
         double z = normal(seed, index, i, 0);
         for (uint32_t attempt = 1; std::abs(z) > limit; attempt++) z = normal(seed, index, i, attempt);

@@ -11,8 +11,8 @@ enum class Cached { no, keep, extend };
 // Of B sequences, at most T tokens each.
 template <class Real>
 struct KvCache {
-    Real *keys = nullptr, *values = nullptr;        // (L,B,NKV,T,HS)
+    Real *keys = nullptr, *values = nullptr;  // (L,B,NKV,T,HS)
     int B = 0, T = 0;
-    size_t sequence = 0;                            // elements of one in a layer
+    size_t sequence = 0;  // elements of one in a layer
     size_t at(int l, int b) const { return (size_t(l) * B + b) * sequence; }
 };

@@ -1,5 +1,5 @@
-#include "options.h"
 #include "flag.h"
+#include "options.h"
 
 namespace {
 
@@ -11,8 +11,8 @@ constexpr unsigned train = bit(Command::train), sample = bit(Command::sample), p
                    report = bit(Command::report);
 
 constexpr Range inside(double a, double b) { return {.least = a, .most = b, .above = true, .below = true}; }
-constexpr Range probability = {.least = 0, .most = 1, .below = true};      // 0 but not 1
-constexpr Range positive_part = {.least = 0, .most = 1, .above = true};    // 1 but not 0
+constexpr Range probability = {.least = 0, .most = 1, .below = true};    // 0 but not 1
+constexpr Range positive_part = {.least = 0, .most = 1, .above = true};  // 1 but not 0
 
 // Every flag: name, field, what --help calls the value, default (of an optional field: an example), help, range.
 // clang-format off
@@ -195,19 +195,22 @@ const std::vector<Flag>& flags() {
 }
 
 const Flag* find_flag(const std::string& name, Command command) {
-    for (const Flag& f : flags()) if (name == f.name && f.belongs_to(command)) return &f;
+    for (const Flag& f : flags())
+        if (name == f.name && f.belongs_to(command)) return &f;
     return nullptr;
 }
 
 Options default_options(Command command) {
     Options o;
     o.command = command;
-    for (const Flag& f : flags()) if (f.belongs_to(command) && !f.optional && *f.text) f.set(o, {f.text});
+    for (const Flag& f : flags())
+        if (f.belongs_to(command) && !f.optional && *f.text) f.set(o, {f.text});
     return o;
 }
 
 nlohmann::ordered_json to_json(const Options& o) {
     nlohmann::ordered_json all;
-    for (const Flag& f : flags()) if (f.belongs_to(o.command)) all[f.name] = f.get(o);
+    for (const Flag& f : flags())
+        if (f.belongs_to(o.command)) all[f.name] = f.get(o);
     return all;
 }

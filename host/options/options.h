@@ -4,40 +4,53 @@
 #include <nlohmann/json_fwd.hpp>
 #include <optional>
 #include <set>
+#include "host/data/dataset.h"
+#include "host/data/documents.h"
 #include "host/model/config.h"
 #include "host/reference/cpu.h"
 #include "host/reference/sampling.h"
-#include "host/data/dataset.h"
-#include "host/data/documents.h"
-#include "host/training/schedule.h"
 #include "host/tokenizer/pre_tokenizer.h"
+#include "host/training/schedule.h"
 
 enum class Command { train, sample, eval, plan, tokenize, plot, report };
 enum class Dtype { automatic, bf16, fp32 };
-enum class SelfCheckWhen { off, on, force };        // on: what was found is remembered (remembered_check.h)
+enum class SelfCheckWhen { off, on, force };  // on: what was found is remembered (remembered_check.h)
 enum class PlotAxis { steps, tokens, seconds };
 enum class DeviceKind { automatic, cuda, cpu, simt };
 
-template <> inline constexpr auto names_of<Command> = std::to_array({"train", "sample", "eval", "plan", "tokenize", "plot", "report"});
-template <> inline constexpr auto names_of<TextFormat> = std::to_array({"auto", "text", "jsonl"});
-template <> inline constexpr auto names_of<Dtype> = std::to_array({"auto", "bf16", "fp32"});
-template <> inline constexpr auto names_of<Gemm> = std::to_array({"auto", "cublas", "native"});
-template <> inline constexpr auto names_of<SelfCheckWhen> = std::to_array({"off", "on", "force"});
-template <> inline constexpr auto names_of<DeviceKind> = std::to_array({"auto", "cuda", "cpu", "simt"});
-template <> inline constexpr auto names_of<PlotAxis> = std::to_array({"steps", "tokens", "seconds"});
-template <> inline constexpr auto names_of<Schedule> = std::to_array({"cosine", "linear", "constant", "wsd"});
+template <>
+inline constexpr auto names_of<Command> = std::to_array({"train", "sample", "eval", "plan", "tokenize", "plot",
+                                                         "report"});
+template <>
+inline constexpr auto names_of<TextFormat> = std::to_array({"auto", "text", "jsonl"});
+template <>
+inline constexpr auto names_of<Dtype> = std::to_array({"auto", "bf16", "fp32"});
+template <>
+inline constexpr auto names_of<Gemm> = std::to_array({"auto", "cublas", "native"});
+template <>
+inline constexpr auto names_of<SelfCheckWhen> = std::to_array({"off", "on", "force"});
+template <>
+inline constexpr auto names_of<DeviceKind> = std::to_array({"auto", "cuda", "cpu", "simt"});
+template <>
+inline constexpr auto names_of<PlotAxis> = std::to_array({"steps", "tokens", "seconds"});
+template <>
+inline constexpr auto names_of<Schedule> = std::to_array({"cosine", "linear", "constant", "wsd"});
 
-struct Bytes { uint64_t count = 0; };            // written 24GiB, 512MB, 80000000000
+struct Bytes {
+    uint64_t count = 0;
+};  // written 24GiB, 512MB, 80000000000
 
-struct StepRange { int64_t first = 1, last = 1; };   // written 10:12, both included, the first step is 1
+struct StepRange {
+    int64_t first = 1, last = 1;
+};  // written 10:12, both included, the first step is 1
 
 // A field for every flag, of the same name. Its default stands in the table; an empty optional: nobody said.
 struct Options {
     Command command = Command::train;
     bool help = false;
-    std::set<std::string> given;                 // names of the flags on the command line
+    std::set<std::string> given;  // names of the flags on the command line
 
-    std::string model;                           // a preset, or a Hugging Face directory
+    std::string model;  // a preset, or a Hugging Face directory
     bool from_scratch = false;
     std::optional<int> layers, dim, heads, kv_heads, head_size, ffn, vocab;
     std::optional<Norm> norm;
@@ -52,62 +65,62 @@ struct Options {
     double val_fraction = 0;
     std::string tokenizer;
     bool doc_mask = false;
-    std::optional<TokenType> token_type;         // of .bin files without a header
+    std::optional<TokenType> token_type;  // of .bin files without a header
 
     int batch = 0, steps = 0;
-    std::optional<int> context, warmup;          // none: the model's T; steps / 20
-    std::optional<int64_t> total_batch;          // tokens of an optimiser step; none: batch * context
-    std::optional<double> epochs;                // instead of steps
-    std::optional<double> lr;                    // none: peak_lr
+    std::optional<int> context, warmup;  // none: the model's T; steps / 20
+    std::optional<int64_t> total_batch;  // tokens of an optimiser step; none: batch * context
+    std::optional<double> epochs;        // instead of steps
+    std::optional<double> lr;            // none: peak_lr
     double weight_decay = 0, beta1 = 0, beta2 = 0, eps = 0, clip = 0;
-    std::optional<double> min_lr;                // none: a tenth of the highest
+    std::optional<double> min_lr;  // none: a tenth of the highest
     Schedule schedule = Schedule::cosine;
 
-    Dtype dtype = Dtype::automatic;              // a run, and its checkpoints, have what dtype_on made of it
+    Dtype dtype = Dtype::automatic;  // a run, and its checkpoints, have what dtype_on made of it
     DeviceKind device = DeviceKind::automatic;
     Gemm gemm = Gemm::automatic;
     SelfCheckWhen self_check = SelfCheckWhen::on;
     Recompute recompute = Recompute::none;
-    int threads = 0;                             // 0: all
+    int threads = 0;  // 0: all
     uint64_t seed = 0;
 
     int eval_every = 0, eval_batches = 0, sample_every = 0, sample_tokens = 0, save_every = 0, keep = 0, log_every = 0;
-    int early_stop = 0;                          // validations without a better loss that end a run; 0: none does
+    int early_stop = 0;  // validations without a better loss that end a run; 0: none does
     bool tensorboard = false;
-    std::string out;                             // "": runs/NAME-N
+    std::string out;  // "": runs/NAME-N
     bool overwrite = false;
-    std::optional<std::string> resume;           // "": the newest run
+    std::optional<std::string> resume;  // "": the newest run
     std::optional<StepRange> profile_steps;
 
     std::optional<std::string> prompt, prompt_file;
-    int tokens = 0, count = 0, top_k = 0;        // top_k 0: off
+    int tokens = 0, count = 0, top_k = 0;  // top_k 0: off
     double temperature = 0, top_p = 0, min_p = 0, repetition_penalty = 0;
     bool interactive = false, ignore_eos = false, cache = false;
 
-    std::optional<int> stride;                   // of eval: tokens a window scores; none: the context
+    std::optional<int> stride;  // of eval: tokens a window scores; none: the context
     std::string multiple_choice;
     bool json = false;
 
     std::optional<Bytes> gpu_memory;
 
-    std::optional<std::string> text, ids;        // of tokenize: what to encode, what to decode
-    std::optional<bool> special;                 // special tokens of a text are recognised; none: as the tokenizer's file has it
-    std::optional<std::string> separator;        // a token's text; none: the tokenizer's own
-    int train_bpe = 0, min_frequency = 0;        // tokens; 0: none is trained
+    std::optional<std::string> text, ids;  // of tokenize: what to encode, what to decode
+    std::optional<bool> special;  // special tokens of a text are recognised; none: as the tokenizer's file has it
+    std::optional<std::string> separator;  // a token's text; none: the tokenizer's own
+    int train_bpe = 0, min_frequency = 0;  // tokens; 0: none is trained
     SplitRule split = SplitRule::gpt2;
     std::vector<std::string> special_tokens;
     TextFormat format = TextFormat::automatic;
-    std::string field;                           // of JSON lines
+    std::string field;  // of JSON lines
     int64_t shard_tokens = 0;
 
-    std::vector<std::string> runs;               // of plot and report: their directories
+    std::vector<std::string> runs;  // of plot and report: their directories
     PlotAxis x{};
 
     bool has(const std::string& flag) const { return given.count(flag) > 0; }
 };
 
 // Reads the command line. Throws Error{usage} with a line for every problem; touches nothing.
-Options parse(const std::vector<std::string>& args);                  // without the program's name
+Options parse(const std::vector<std::string>& args);  // without the program's name
 inline Options parse(int argc, char** argv) { return parse({argv + 1, argv + argc}); }
 Options default_options(Command command);
 
@@ -122,7 +135,7 @@ void restore(Options& options, const nlohmann::ordered_json& saved);
 // The preset (or what a directory's config.json said) with the flags' changes; what was not given follows:
 // HS = C / NH, NKV = NH where it was, F by default_ffn, no norm bias under RMSNorm. May be impossible: ask problems().
 Config model_config(const Options& options, Config base);
-Config model_config(const Options& options);                          // of the preset options.model; must be one
+Config model_config(const Options& options);  // of the preset options.model; must be one
 
 // What --dtype auto is: bf16 on a GPU, as all that the kernels run on (8.0 and above) have tensor cores for it, and the
 // simulated one does what they do; fp32 on a CPU, whose layers have nothing else.

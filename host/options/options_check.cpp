@@ -3,8 +3,8 @@
 
 #include <filesystem>
 
-#include "host/base/error.h"
 #include "flag.h"
+#include "host/base/error.h"
 
 namespace {
 
@@ -27,8 +27,8 @@ std::string unknown_model(const std::string& model) {
     std::vector<std::string> names;
     for (const Preset& p : presets()) names.push_back(p.name);
     const std::string meant = nearest(model, names);
-    return fmt::format("--model: {} is neither a preset{} nor a directory or file; --help lists the presets", in_quotes(model),
-                       meant.empty() ? "" : " (" + meant + "?)");
+    return fmt::format("--model: {} is neither a preset{} nor a directory or file; --help lists the presets",
+                       in_quotes(model), meant.empty() ? "" : " (" + meant + "?)");
 }
 
 // What tokenize is asked to do must be one thing, and have what it takes.
@@ -62,7 +62,8 @@ std::vector<std::string> contradictions(const Options& o) {
         refuse(o.has(a) && o.has(b), fmt::format("--{}: contradicts --{}; {}", a, b, why));
     };
     if (o.command == Command::sample || o.command == Command::eval) {
-        refuse(o.model.empty(), fmt::format("--model: {} needs a trained model; example: --model runs/tiny-1/best", name_of(o.command)));
+        refuse(o.model.empty(),
+               fmt::format("--model: {} needs a trained model; example: --model runs/tiny-1/best", name_of(o.command)));
         refuse(is_preset(o),
                fmt::format("--model: {} is a preset and has no weights; give a directory, a preset of that name can be "
                            "trained with: train_gpt --model {}",
@@ -73,12 +74,14 @@ std::vector<std::string> contradictions(const Options& o) {
     } else {
         std::error_code ignored;
         const bool is_path = o.model.find('/') != std::string::npos || std::filesystem::exists(o.model, ignored);
-        refuse(o.has("model") && !is_preset(o) && !is_path, unknown_model(o.model));      // a resumed run's may have moved
+        refuse(o.has("model") && !is_preset(o) && !is_path, unknown_model(o.model));  // a resumed run's may have moved
     }
     if (o.command == Command::eval) {
-        refuse(o.data.empty() && o.multiple_choice.empty(), "--data: nothing to score; give --data or --multiple-choice");
+        refuse(o.data.empty() && o.multiple_choice.empty(),
+               "--data: nothing to score; give --data or --multiple-choice");
         refuse(o.context && o.stride && *o.stride > *o.context,
-               fmt::format("--stride: {} is more than --context {}: some tokens would never count", o.stride.value_or(0), o.context.value_or(0)));
+               fmt::format("--stride: {} is more than --context {}: some tokens would never count",
+                           o.stride.value_or(0), o.context.value_or(0)));
     }
     both("resume", "overwrite", "one continues the run, the other throws it away");
     both("resume", "out", "a resumed run goes on in its own directory: --resume DIR");
@@ -101,7 +104,7 @@ std::vector<std::string> contradictions(const Options& o) {
     refuse(o.min_lr && o.lr && *o.min_lr > *o.lr,
            fmt::format("--min-lr: {} is above --lr {}; example: --min-lr {:g}", o.min_lr.value_or(0), o.lr.value_or(0),
                        o.lr.value_or(0) / 10));
-    refuse(o.device == DeviceKind::cpu && o.dtype == Dtype::bf16 && o.has("dtype"),            // a resumed run has no choice
+    refuse(o.device == DeviceKind::cpu && o.dtype == Dtype::bf16 && o.has("dtype"),  // a resumed run has no choice
            "--dtype: the CPU's layers compute in fp32; leave out bf16, or run the GPU's kernels slowly with --device "
            "simt");
     refuse(o.device == DeviceKind::cpu && o.profile_steps,

@@ -5,8 +5,8 @@
 #include <CLI/CLI.hpp>
 #include <algorithm>
 
-#include "host/base/error.h"
 #include "flag.h"
+#include "host/base/error.h"
 
 namespace {
 
@@ -17,8 +17,7 @@ const char* purpose(Command c) {
     switch (c) {
         case Command::train:
             return "Trains a GPT. Without flags: the tiny model on a built-in corpus, in minutes on any CPU.";
-        case Command::sample:
-            return "Writes text with a trained model.";
+        case Command::sample: return "Writes text with a trained model.";
         case Command::plan:
             return "Counts parameters, operations and memory of a training, before anything is allocated.";
         case Command::tokenize: return "Makes tokens of text, text of tokens, shards of files, and tokenizers.";
@@ -35,7 +34,9 @@ std::string footer() {
         text += (p.family == family ? " " : "\n  ") + std::string(p.name);
         family = p.family;
     }
-    return text + "\n\nCommands: train_gpt [train], and train_gpt with sample, eval, plan, tokenize, plot or report; each has its own --help.\n";
+    return text +
+           "\n\nCommands: train_gpt [train], and train_gpt with sample, eval, plan, tokenize, plot or report; each has "
+           "its own --help.\n";
 }
 
 // The command's flags as CLI11 sees them. All values are texts: CLI11 must find nothing wrong, for it would stop there.
@@ -171,13 +172,16 @@ Options parse(const std::vector<std::string>& args) {
     o.help = parser.help->count() > 0;
     if (o.help) return o;
     std::vector<std::string> words = parser.app.remaining();
-    if (command == Command::plot || command == Command::report) {              // words that belong to no flag, up to one that is unknown
-        const auto end = std::find_if(words.begin(), words.end(), [](const std::string& w) { return w.starts_with("-"); });
+    if (command == Command::plot ||
+        command == Command::report) {  // words that belong to no flag, up to one that is unknown
+        const auto end =
+            std::find_if(words.begin(), words.end(), [](const std::string& w) { return w.starts_with("-"); });
         o.runs.assign(words.begin(), end);
         words.erase(words.begin(), end);
         const std::string name = name_of(command);
         if (o.runs.empty()) wrong.push_back(name + ": of which run? example: train_gpt " + name + " runs/tiny-1");
-        if (command == Command::report && o.runs.size() > 1) wrong.push_back("report: is about one run; to compare several: train_gpt plot");
+        if (command == Command::report && o.runs.size() > 1)
+            wrong.push_back("report: is about one run; to compare several: train_gpt plot");
     }
     complain(words, command, wrong);
     for (const auto& [flag, option] : parser.options) {
@@ -203,9 +207,10 @@ void restore(Options& o, const nlohmann::ordered_json& saved) {
     if (!saved.is_object()) refuse("the whole");
     for (const Flag& f : flags()) {
         const std::string name = f.name;
-        const bool replaced =                    // by a choice; --dtype auto is none
-            (o.has(name) && !(name == "dtype" && o.dtype == Dtype::automatic)) || (name == "epochs" && o.has("steps")) || (name == "steps" && o.has("epochs"));
-        const bool once =                        // of that call and not of the run
+        const bool replaced =  // by a choice; --dtype auto is none
+            (o.has(name) && !(name == "dtype" && o.dtype == Dtype::automatic)) ||
+            (name == "epochs" && o.has("steps")) || (name == "steps" && o.has("epochs"));
+        const bool once =  // of that call and not of the run
             name == "resume" || name == "overwrite" || name == "out" || name == "profile-steps";
         if (!f.belongs_to(o.command) || replaced || once || !saved.contains(name) || saved[name].is_null()) continue;
         std::vector<std::string> texts;

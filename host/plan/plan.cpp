@@ -81,7 +81,7 @@ Plan make_plan(const Config& c, int batch, Dtype dtype, Recompute recompute) {
     count_parameters(plan, m);
     count_flops(plan, m);
 
-    const uint64_t extra = dtype == Dtype::bf16 ? full : 0;          // fp32 weights are their own master copy
+    const uint64_t extra = dtype == Dtype::bf16 ? full : 0;  // fp32 weights are their own master copy
     plan.memory = {.weights = m.weights.size * stored,
                    .gradients = m.weights.size * full,
                    .moments = 2 * m.weights.size * full,

@@ -11,10 +11,10 @@ struct Share {
     uint64_t flops = 0;        // the same through the model
 };
 
-struct Memory {                // bytes
+struct Memory {  // bytes
     uint64_t weights = 0, gradients = 0, moments = 0, master = 0, activations = 0, statistics = 0;
-    std::vector<std::pair<const char*, uint64_t>> rows() const {         // for tables
-        return {{"weights", weights}, {"gradients", gradients}, {"Adam's moments", moments},
+    std::vector<std::pair<const char*, uint64_t>> rows() const {  // for tables
+        return {{"weights", weights},         {"gradients", gradients},     {"Adam's moments", moments},
                 {"fp32 master copy", master}, {"activations", activations}, {"statistics", statistics}};
     }
     uint64_t total() const { return weights + gradients + moments + master + activations + statistics; }
@@ -26,16 +26,16 @@ struct Plan {
     Dtype dtype = Dtype::fp32;
     Recompute recompute = Recompute::none;
     Share token_embedding, positions, projections, attention, ffn, norms, head;
-    uint64_t repeated = 0;     // forward operations that `recompute` does again in backward, of one sequence
+    uint64_t repeated = 0;  // forward operations that `recompute` does again in backward, of one sequence
     Memory memory;
-    uint64_t kv_cache = 0;     // of one sequence of T tokens
-    uint64_t checkpoint = 0;   // weights and optimiser on disk
+    uint64_t kv_cache = 0;    // of one sequence of T tokens
+    uint64_t checkpoint = 0;  // weights and optimiser on disk
 
     std::vector<Share> shares() const { return {token_embedding, positions, projections, attention, ffn, norms, head}; }
     uint64_t parameters() const;
     uint64_t layer_flops() const;
-    uint64_t forward_flops() const;                                                 // of one sequence
-    uint64_t training_flops() const { return 3 * forward_flops() + repeated; }      // backward does every product twice
+    uint64_t forward_flops() const;                                             // of one sequence
+    uint64_t training_flops() const { return 3 * forward_flops() + repeated; }  // backward does every product twice
 
     // What MFU counts of training on one sequence: no repetition, and of attention the scores that a causal mask leaves
     // (6N + 6LdT), or all of them, as PaLM's authors count (6N + 12LdT).
@@ -53,7 +53,10 @@ inline bool fits(const Plan& plan, uint64_t bytes) {
 }
 
 // Changes to the command line that make it fit: a smaller batch, recomputation, a shorter context; as few as need be.
-struct Remedy { std::string flags; Plan plan; };
+struct Remedy {
+    std::string flags;
+    Plan plan;
+};
 std::vector<Remedy> remedies(const Plan& plan, uint64_t bytes);
 
 // Tables for people. Lines that do not begin with a blank are headings.

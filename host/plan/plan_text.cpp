@@ -4,9 +4,9 @@
 #include <sstream>
 
 #include "host/base/error.h"
-#include "plan.h"
 #include "host/base/progress.h"
 #include "host/base/terminal.h"
+#include "plan.h"
 
 namespace {
 

@@ -11,8 +11,13 @@
 #include "parallel.h"
 
 // The scalars of one step, in device memory. clip 0 = do not clip. correction = 1 - beta^t, t counting from 1.
-struct AdamwStep { float lr, beta1, beta2, eps, clip, correction1, correction2; };
-struct AdamwSegment { size_t begin, size; float decay; };   // of whole rows; segments ascend and do not overlap
+struct AdamwStep {
+    float lr, beta1, beta2, eps, clip, correction1, correction2;
+};
+struct AdamwSegment {
+    size_t begin, size;
+    float decay;
+};  // of whole rows; segments ascend and do not overlap
 
 template <class T>
 void adamw_update(T* weight, T* master, T* m, T* v, const T* d_weight, const T* norm, const AdamwStep* step,
@@ -25,7 +30,7 @@ void adamw_update(T* weight, T* master, T* m, T* v, const T* d_weight, const T* 
         const T decay = segments[k].decay, lr = s.lr, beta1 = s.beta1, beta2 = s.beta2, eps = s.eps;
         const T scale1 = T(1) / T(s.correction1), scale2 = T(1) / T(s.correction2);
         for_blocks(segments[k].size, [=](size_t first, size_t last) {
-            #pragma omp simd
+#pragma omp simd
             for (size_t i = begin + first; i < begin + last; i++) {
                 const T g = d_weight[i] * clip;
                 m[i] = beta1 * m[i] + (T(1) - beta1) * g;

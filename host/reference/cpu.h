@@ -21,10 +21,11 @@ enum class Into { assign, add };
 template <class T>
 class Cpu {
 public:
-    using Real = T;                          // weights, activations and the gradients of activations
-    using Stat = T;                          // what must not be rounded: statistics, losses, weight gradients, moments
+    using Real = T;                           // weights, activations and the gradients of activations
+    using Stat = T;                           // what must not be rounded: statistics, losses, weight gradients, moments
     static constexpr int vocab_multiple = 1;  // a row of logits is padded to a multiple of this
-    static constexpr int steps_ahead = 0;     // steps of training the host may submit before it knows the last one's result
+    static constexpr int steps_ahead =
+        0;  // steps of training the host may submit before it knows the last one's result
 
     Into into = Into::add;
 
@@ -34,35 +35,57 @@ public:
         static_assert(std::is_trivially_destructible_v<U>);
         const size_t bytes = (std::max<size_t>(n, 1) * sizeof(U) + 255) / 256 * 256;
         void* p = std::aligned_alloc(256, bytes);
-        if (!p) throw Error(Exit::device, "memory", "cannot allocate " + std::to_string(bytes >> 20) + " MiB",
-                            "`train_gpt plan` shows what a model needs; try a smaller --batch");
+        if (!p)
+            throw Error(Exit::device, "memory", "cannot allocate " + std::to_string(bytes >> 20) + " MiB",
+                        "`train_gpt plan` shows what a model needs; try a smaller --batch");
         state->blocks.emplace_back(p, std::free);
         zero(static_cast<U*>(p), n);
         return static_cast<U*>(p);
     }
 
-    template <class U> void zero(U* p, size_t n) const {
-        #pragma omp parallel for schedule(static)
+    template <class U>
+    void zero(U* p, size_t n) const {
+#pragma omp parallel for schedule(static)
         for (size_t i = 0; i < n; i++) p[i] = U{};
     }
-    template <class U> void upload(U* device, const U* host, size_t n) const { std::copy_n(host, n, device); }
-    template <class U> void download(U* host, const U* device, size_t n) const { std::copy_n(device, n, host); }
+    template <class U>
+    void upload(U* device, const U* host, size_t n) const {
+        std::copy_n(host, n, device);
+    }
+    template <class U>
+    void download(U* host, const U* device, size_t n) const {
+        std::copy_n(device, n, host);
+    }
 
     // For devices that work on while the host does something else; this one is always done. Host memory that such copies
     // use lives as long as any copy of this device, and is left alone until the device has reached a later mark.
     struct Mark {};
-    template <class U> U* allocate_host(size_t n) const { return allocate<U>(n); }
-    template <class U> void upload_async(U* device, const U* host, size_t n) const { upload(device, host, n); }
-    template <class U> void download_async(U* host, const U* device, size_t n) const { download(host, device, n); }
+    template <class U>
+    U* allocate_host(size_t n) const {
+        return allocate<U>(n);
+    }
+    template <class U>
+    void upload_async(U* device, const U* host, size_t n) const {
+        upload(device, host, n);
+    }
+    template <class U>
+    void download_async(U* host, const U* device, size_t n) const {
+        download(host, device, n);
+    }
     Mark mark() const { return {}; }
     void wait(const Mark&) const {}
 
     // Does `work`; a device may record it and from then on repeat the recording, so it must be the same every time.
     struct Recording {};
-    template <class Work> void replay(Recording&, Work work) const { work(); }
+    template <class Work>
+    void replay(Recording&, Work work) const {
+        work();
+    }
 
     // What Gpu does for profilers.
-    struct NoRange { ~NoRange() {} };
+    struct NoRange {
+        ~NoRange() {}
+    };
     NoRange range(const char*, long = -1) const { return {}; }
     void profiler_start() const {}
     void profiler_stop() const {}

@@ -14,7 +14,7 @@ constexpr int ignored_target = -1;
 
 template <class T>
 void cross_entropy_forward(T* loss, T* lse, const T* logits, const int* target, int N, int V, int P, Cpu<T>) {
-    #pragma omp parallel for schedule(static)
+#pragma omp parallel for schedule(static)
     for (int n = 0; n < N; n++) {
         const T* x = logits + size_t(n) * P;
         const T max = largest(x, V);
@@ -28,11 +28,11 @@ void cross_entropy_forward(T* loss, T* lse, const T* logits, const int* target, 
 template <class T>
 void cross_entropy_backward(T* d_logits, const T* d_loss, const T* logits, const T* lse, const int* target, int N,
                             int V, int P, Cpu<T>) {
-    #pragma omp parallel for schedule(static)
+#pragma omp parallel for schedule(static)
     for (int n = 0; n < N; n++) {
         const T *x = logits + size_t(n) * P, scale = target[n] == ignored_target ? T(0) : *d_loss, log_sum = lse[n];
         T* d = d_logits + size_t(n) * P;
-        #pragma omp simd
+#pragma omp simd
         for (int v = 0; v < V; v++) d[v] = scale * exp_of(x[v] - log_sum);
         for (int v = V; v < P; v++) d[v] = 0;
         if (target[n] != ignored_target) d[target[n]] -= scale;

@@ -10,12 +10,12 @@ template <class T>
 void dropout_forward(T* out, const T* inp, const Dropout& drop, int N, int C, Cpu<T>) {
     constexpr size_t block = 1024;
     const size_t n = size_t(N) * C;
-    #pragma omp parallel for schedule(static)
+#pragma omp parallel for schedule(static)
     for (size_t first = 0; first < n; first += block) {
         const int count = int(std::min(block, n - first));
         T factor[block];
         dropout_factors(factor, drop, uint64_t(drop.noise->row) * C + first, count);
-        #pragma omp simd
+#pragma omp simd
         for (int i = 0; i < count; i++) out[first + i] = inp[first + i] * factor[i];
     }
 }

@@ -10,7 +10,7 @@
 template <class T>
 void embedding_forward(T* out, const int* token, const int* position, const T* wte, const T* wpe, int N, int C,
                        Cpu<T>) {
-    #pragma omp parallel for schedule(static)
+#pragma omp parallel for schedule(static)
     for (int n = 0; n < N; n++) {
         const T* word = wte + size_t(token[n]) * C;
         const T* place = wpe ? wpe + size_t(position[n]) * C : nullptr;
@@ -22,9 +22,8 @@ void embedding_forward(T* out, const int* token, const int* position, const T* w
 // them).
 template <class T>
 void embedding_backward(T* d_wte, T* d_wpe, const T* d_out, const int* token, const int* position, int N, int C, int,
-                        int,
-                        Cpu<T>) {
-    #pragma omp parallel for schedule(static)
+                        int, Cpu<T>) {
+#pragma omp parallel for schedule(static)
     for (int first = 0; first < C; first += 64)
         for (int n = 0; n < N; n++)
             for (int c = first; c < std::min(first + 64, C); c++) {

@@ -11,7 +11,7 @@ constexpr double gelu_scale = 0.7978845608028654, gelu_cubic = 0.044715;
 template <class T>
 void gelu_forward(T* out, const T* inp, size_t n, Cpu<T>) {
     for_blocks(n, [=](size_t first, size_t last) {
-        #pragma omp simd
+#pragma omp simd
         for (size_t i = first; i < last; i++) {
             const T x = inp[i];
             out[i] = x * sigmoid(T(2 * gelu_scale) * (x + T(gelu_cubic) * x * x * x));
@@ -22,7 +22,7 @@ void gelu_forward(T* out, const T* inp, size_t n, Cpu<T>) {
 template <class T>
 void gelu_backward(T* d_inp, const T* d_out, const T* inp, size_t n, Cpu<T>) {
     for_blocks(n, [=](size_t first, size_t last) {
-        #pragma omp simd
+#pragma omp simd
         for (size_t i = first; i < last; i++) {
             const T x = inp[i], u2 = T(2 * gelu_scale) * (x + T(gelu_cubic) * x * x * x), s = sigmoid(u2);
             const T d_u2 = T(2 * gelu_scale) * (T(1) + T(3 * gelu_cubic) * x * x);

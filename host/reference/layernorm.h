@@ -14,7 +14,7 @@
 template <class T>
 void layernorm_forward(T* out, T* mean, T* rstd, const T* inp, const T* weight, const T* bias, float eps, int N, int C,
                        Cpu<T>) {
-    #pragma omp parallel for schedule(static)
+#pragma omp parallel for schedule(static)
     for (int n = 0; n < N; n++) {
         const T* x = inp + size_t(n) * C;
         T* y = out + size_t(n) * C;
@@ -23,9 +23,10 @@ void layernorm_forward(T* out, T* mean, T* rstd, const T* inp, const T* weight, 
         const T centre = sum / T(C);
         for (int c = 0; c < C; c++) squares += (x[c] - centre) * (x[c] - centre);
         const T scale = T(1) / std::sqrt(squares / T(C) + T(eps));
-        #pragma omp simd
+#pragma omp simd
         for (int c = 0; c < C; c++) y[c] = (x[c] - centre) * scale * weight[c];
-        if (bias) for (int c = 0; c < C; c++) y[c] += bias[c];
+        if (bias)
+            for (int c = 0; c < C; c++) y[c] += bias[c];
         mean[n] = centre;
         rstd[n] = scale;
     }
@@ -45,7 +46,7 @@ void layernorm_backward(T* d_inp, T* d_weight, T* d_bias, const T* d_out, const 
                 dot += g * (x[c] - centre);
             }
             const T mean_g = sum_g / T(C), mean_g_norm = dot * scale / T(C);
-            #pragma omp simd
+#pragma omp simd
             for (int c = 0; c < C; c++) {
                 const T norm = (x[c] - centre) * scale;
                 d_x[c] += scale * (d[c] * weight[c] - mean_g - norm * mean_g_norm);

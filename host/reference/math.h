@@ -14,6 +14,12 @@ inline float exp_of(float x) {
     for (float c : {1.38888889e-3f, 8.33333333e-3f, 4.16666667e-2f, 1.66666667e-1f, 0.5f, 1.0f, 1.0f}) p = p * r + c;
     return p * std::bit_cast<float>((int32_t(n) + 127) << 23);
 }
-template <class T> T exp_of(T x) { return std::exp(x); }
+template <class T>
+T exp_of(T x) {
+    return std::exp(x);
+}
 
-template <class T> T sigmoid(T x) { return T(1) / (T(1) + exp_of(-x)); }
+template <class T>
+T sigmoid(T x) {
+    return T(1) / (T(1) + exp_of(-x));
+}

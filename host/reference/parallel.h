@@ -8,7 +8,7 @@
 template <class Block>
 void for_blocks(size_t n, Block block) {
     constexpr size_t size = 2048;
-    #pragma omp parallel for schedule(static)
+#pragma omp parallel for schedule(static)
     for (size_t first = 0; first < n; first += size) block(first, std::min(n, first + size));
 }
 
@@ -21,7 +21,7 @@ const T* sum_over_rows(int N, int width, const Cpu<T>& on, Rows rows) {
     const int blocks = (N + rows_per_block - 1) / rows_per_block;
     T* sums = on.scratch(size_t(std::max(blocks, 1)) * width);
     std::fill_n(sums, width, T(0));
-    #pragma omp parallel for schedule(static)
+#pragma omp parallel for schedule(static)
     for (int b = 0; b < blocks; b++) {
         T* sum = sums + size_t(b) * width;
         std::fill_n(sum, width, T(0));
@@ -36,14 +36,15 @@ const T* sum_over_rows(int N, int width, const Cpu<T>& on, Rows rows) {
 template <class T>
 void put_sums(T* out, const T* sums, int n, const Cpu<T>& on) {
     if (on.into == Into::assign) std::copy_n(sums, n, out);
-    else for (int i = 0; i < n; i++) out[i] += sums[i];
+    else
+        for (int i = 0; i < n; i++) out[i] += sums[i];
 }
 
 // The largest of n numbers, by their real part.
 template <class T>
 auto largest(const T* x, int n) {
     auto max = std::real(x[0]);
-    #pragma omp simd reduction(max : max)
+#pragma omp simd reduction(max : max)
     for (int i = 1; i < n; i++) max = std::max(max, std::real(x[i]));
     return max;
 }

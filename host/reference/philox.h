@@ -4,7 +4,9 @@
 #include <algorithm>
 #include <cstdint>
 
-struct Words { uint32_t w[4]; };
+struct Words {
+    uint32_t w[4];
+};
 
 constexpr Words philox(Words counter, uint64_t seed) {
     uint32_t key0 = uint32_t(seed), key1 = uint32_t(seed >> 32);
@@ -40,8 +42,8 @@ constexpr float dropout_factor(uint32_t word, float p) { return uniform(word) < 
 
 // The factor of element `index` of a tensor under dropout: 0 with probability p, else 1 / (1 - p).
 constexpr float dropout_factor(const Dropout& drop, uint64_t index) {
-    const Words words = philox({{uint32_t(index >> 2), uint32_t(index >> 34), drop.site, drop.noise->step}},
-                               drop.noise->seed);
+    const Words words =
+        philox({{uint32_t(index >> 2), uint32_t(index >> 34), drop.site, drop.noise->step}}, drop.noise->seed);
     return dropout_factor(words.w[index & 3], drop.p);
 }
 
@@ -52,15 +54,15 @@ void dropout_factors(T* factor, const Dropout& drop, uint64_t first, int count) 
     uint32_t words[4 * calls];
     const uint64_t end = first + count;
     for (uint64_t at = first & ~uint64_t(3); at < end; at += 4 * calls) {
-        #pragma omp simd
+#pragma omp simd
         for (int i = 0; i < calls; i++) {
             const uint64_t call = (at >> 2) + i;
-            const Words w = philox({{uint32_t(call), uint32_t(call >> 32), drop.site, drop.noise->step}},
-                                   drop.noise->seed);
+            const Words w =
+                philox({{uint32_t(call), uint32_t(call >> 32), drop.site, drop.noise->step}}, drop.noise->seed);
             for (int j = 0; j < 4; j++) words[4 * i + j] = w.w[j];
         }
         const int skip = at < first ? int(first - at) : 0, stop = int(std::min<uint64_t>(4 * calls, end - at));
-        #pragma omp simd
+#pragma omp simd
         for (int j = skip; j < stop; j++) factor[at + j - first] = T(dropout_factor(words[j], drop.p));
     }
 }

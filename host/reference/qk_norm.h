@@ -11,17 +11,20 @@
 template <class T>
 void qk_norm_forward(T* out, T* rstd, const T* inp, const T* q_weight, const T* k_weight, float eps, int N, int NH,
                      int NKV, int HS, Cpu<T>) {
-    #pragma omp parallel for schedule(static)
+#pragma omp parallel for schedule(static)
     for (int n = 0; n < N; n++)
         for (int h = 0; h < NH + 2 * NKV; h++) {
             const T* x = inp + (size_t(n) * (NH + 2 * NKV) + h) * HS;
             T* y = out + (size_t(n) * (NH + 2 * NKV) + h) * HS;
-            if (h >= NH + NKV) { std::copy_n(x, HS, y); continue; }
+            if (h >= NH + NKV) {
+                std::copy_n(x, HS, y);
+                continue;
+            }
             const T* weight = h < NH ? q_weight : k_weight;
             T sum = 0;
             for (int i = 0; i < HS; i++) sum += x[i] * x[i];
             const T scale = T(1) / std::sqrt(sum / T(HS) + T(eps));
-            #pragma omp simd
+#pragma omp simd
             for (int i = 0; i < HS; i++) y[i] = x[i] * scale * weight[i];
             rstd[size_t(n) * (NH + NKV) + h] = scale;
         }
@@ -36,13 +39,16 @@ void qk_norm_backward(T* d_inp, T* d_q_weight, T* d_k_weight, const T* d_out, co
                 const size_t at = (size_t(n) * (NH + 2 * NKV) + h) * HS;
                 const T *x = inp + at, *d = d_out + at;
                 T *d_x = d_inp + at, *d_weight = h < NH ? sum : sum + HS, dot = 0;
-                if (h >= NH + NKV) { std::copy_n(d, HS, d_x); continue; }
+                if (h >= NH + NKV) {
+                    std::copy_n(d, HS, d_x);
+                    continue;
+                }
                 const T *weight = h < NH ? q_weight : k_weight, scale = rstd[size_t(n) * (NH + NKV) + h];
                 for (int i = 0; i < HS; i++) dot += d[i] * weight[i] * x[i];
                 const T mean = dot * scale / T(HS);
-                #pragma omp simd
+#pragma omp simd
                 for (int i = 0; i < HS; i++) {
-                    const T norm = x[i] * scale, g = d[i];   // d_x may be d
+                    const T norm = x[i] * scale, g = d[i];  // d_x may be d
                     d_x[i] = scale * (g * weight[i] - norm * mean);
                     d_weight[i] += g * norm;
                 }

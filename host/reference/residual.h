@@ -5,7 +5,7 @@
 template <class T>
 void residual_forward(T* out, const T* inp, const T* branch, size_t n, Cpu<T>) {
     for_blocks(n, [=](size_t first, size_t last) {
-        #pragma omp simd
+#pragma omp simd
         for (size_t i = first; i < last; i++) out[i] = inp[i] + branch[i];
     });
 }

@@ -13,13 +13,13 @@
 
 template <class T>
 void rmsnorm_forward(T* out, T* rstd, const T* inp, const T* weight, float eps, int N, int C, Cpu<T>) {
-    #pragma omp parallel for schedule(static)
+#pragma omp parallel for schedule(static)
     for (int n = 0; n < N; n++) {
         const T* x = inp + size_t(n) * C;
         T *y = out + size_t(n) * C, sum = 0;
         for (int c = 0; c < C; c++) sum += x[c] * x[c];
         const T scale = rstd[n] = T(1) / std::sqrt(sum / T(C) + T(eps));
-        #pragma omp simd
+#pragma omp simd
         for (int c = 0; c < C; c++) y[c] = x[c] * scale * weight[c];
     }
 }
@@ -33,7 +33,7 @@ void rmsnorm_backward(T* d_inp, T* d_weight, const T* d_out, const T* inp, const
             T *d_x = d_inp + size_t(n) * C, dot = 0;
             for (int c = 0; c < C; c++) dot += d[c] * weight[c] * x[c];
             const T mean = dot * scale / T(C);
-            #pragma omp simd
+#pragma omp simd
             for (int c = 0; c < C; c++) {
                 const T norm = x[c] * scale;
                 d_x[c] += scale * (d[c] * weight[c] - norm * mean);

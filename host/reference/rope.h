@@ -13,7 +13,7 @@
 inline double rope_frequency(int i, int HS, double theta, const RopeScaling& s) {
     const double frequency = std::pow(theta, -2.0 * i / HS), wavelength = 2 * M_PI / frequency;
     if (s.factor == 1) return frequency;
-    const double turns = s.original_context / wavelength;     // rotations within the context of pretraining
+    const double turns = s.original_context / wavelength;  // rotations within the context of pretraining
     if (turns < s.low_frequency) return frequency / s.factor;
     if (turns > s.high_frequency) return frequency;
     const double keep = (turns - s.low_frequency) / (s.high_frequency - s.low_frequency);
@@ -24,7 +24,7 @@ template <class T>
 void rope_rotate(T* qkv, const int* position, const T* cos, const T* sin, T sign, RopePairs pairs, int N, int NH,
                  int NKV, int HS) {
     const int half = HS / 2;
-    #pragma omp parallel for schedule(static)
+#pragma omp parallel for schedule(static)
     for (int n = 0; n < N; n++) {
         const T *c = cos + size_t(position[n]) * half, *s = sin + size_t(position[n]) * half;
         const auto turn = [=](T& x, T& y, int i) {
@@ -35,10 +35,10 @@ void rope_rotate(T* qkv, const int* position, const T* cos, const T* sin, T sign
         for (int h = 0; h < NH + NKV; h++) {
             T* head = qkv + (size_t(n) * (NH + 2 * NKV) + h) * HS;
             if (pairs == RopePairs::half) {
-                #pragma omp simd
+#pragma omp simd
                 for (int i = 0; i < half; i++) turn(head[i], head[half + i], i);
             } else {
-                #pragma omp simd
+#pragma omp simd
                 for (int i = 0; i < half; i++) turn(head[2 * i], head[2 * i + 1], i);
             }
         }

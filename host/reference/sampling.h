@@ -15,7 +15,7 @@
 
 struct Sampling {
     float temperature = 1, top_p = 1, min_p = 0;
-    int top_k = 0;                                             // 0 = all
+    int top_k = 0;  // 0 = all
 
     // Logits are floats, and 0.4 is none: what misses top_p or min_p by a millionth of it is not below it. Two of five
     // equal tokens reach 0.4.
@@ -38,7 +38,7 @@ bool is_broken(const T* logits, int V) {
 // Of a row that is not broken.
 template <class T>
 int sample_row(const T* logits, const Sampling& how, double u, int V) {
-    const int top = int(std::max_element(logits, logits + V) - logits);        // the first of the largest
+    const int top = int(std::max_element(logits, logits + V) - logits);  // the first of the largest
     if (how.temperature == 0) return top;
     const auto prob = [=](int v) { return std::exp((double(logits[v]) - double(logits[top])) / how.temperature); };
 
@@ -56,8 +56,10 @@ int sample_row(const T* logits, const Sampling& how, double u, int V) {
 
     int count = how.top_k > 0 ? std::min(how.top_k, V) : V;
     double sum = 0, kept = 0, running = 0;
-    if (count < V) for (int i = 0; i < count; i++) sum += prob(ranked(i));
-    else for (int v = 0; v < V; v++) sum += prob(v);
+    if (count < V)
+        for (int i = 0; i < count; i++) sum += prob(ranked(i));
+    else
+        for (int v = 0; v < V; v++) sum += prob(v);
     if (how.top_p < 1 || how.min_p > 0) {
         int enough = 0;
         for (double p; enough < count && (enough == 0 || kept < how.enough() * sum); enough++, kept += p)
@@ -72,8 +74,9 @@ int sample_row(const T* logits, const Sampling& how, double u, int V) {
 }
 
 template <class T>
-void sampling_forward(int* token, int* broken, const T* logits, const float* u, const Sampling& how, int B, int V, int P, Cpu<T>) {
-    #pragma omp parallel for schedule(static)
+void sampling_forward(int* token, int* broken, const T* logits, const float* u, const Sampling& how, int B, int V,
+                      int P, Cpu<T>) {
+#pragma omp parallel for schedule(static)
     for (int b = 0; b < B; b++) {
         const T* row = logits + size_t(b) * P;
         broken[b] = is_broken(row, V);

@@ -6,7 +6,7 @@
 
 template <class T>
 void softmax_forward(T* out, const T* inp, int N, int V, Cpu<T>) {
-    #pragma omp parallel for schedule(static)
+#pragma omp parallel for schedule(static)
     for (int n = 0; n < N; n++) {
         const T* x = inp + size_t(n) * V;
         T* y = out + size_t(n) * V;
@@ -20,7 +20,7 @@ void softmax_forward(T* out, const T* inp, int N, int V, Cpu<T>) {
 
 template <class T>
 void softmax_backward(T* d_inp, const T* d_out, const T* out, int N, int V, Cpu<T>) {
-    #pragma omp parallel for schedule(static)
+#pragma omp parallel for schedule(static)
     for (int n = 0; n < N; n++) {
         const T *y = out + size_t(n) * V, *d = d_out + size_t(n) * V;
         T dot = 0;

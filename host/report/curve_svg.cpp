@@ -8,13 +8,17 @@
 namespace {
 
 constexpr double width = 960, left = 66, right = 894;
-constexpr int most_points = 800;                 // of a line: what a screen can show
+constexpr int most_points = 800;  // of a line: what a screen can show
 constexpr std::array colors = {"#2f7ed8", "#e0722e", "#2f9e57", "#9b59d0", "#d6455d", "#12939a"};
 
-struct XY { double x, y; };
+struct XY {
+    double x, y;
+};
 struct Range {
     double low = INFINITY, high = -INFINITY;
-    void add(double v) { if (std::isfinite(v)) low = std::min(low, v), high = std::max(high, v); }
+    void add(double v) {
+        if (std::isfinite(v)) low = std::min(low, v), high = std::max(high, v);
+    }
     // With a little room, and not empty.
     Range padded(double share) const {
         if (!(low <= high)) return {0, 1};
@@ -28,11 +32,12 @@ std::vector<double> ticks(const Range& r, int many = 6) {
     const double rough = (r.high - r.low) / many, power = std::pow(10, std::floor(std::log10(rough)));
     const double step = power * (rough / power < 1.5 ? 1 : rough / power < 3.5 ? 2 : rough / power < 7.5 ? 5 : 10);
     std::vector<double> all;
-    for (double k = std::ceil(r.low / step - 1e-9); k * step <= r.high + 1e-9 * step; k++) all.push_back(k == 0 ? 0 : k * step);
+    for (double k = std::ceil(r.low / step - 1e-9); k * step <= r.high + 1e-9 * step; k++)
+        all.push_back(k == 0 ? 0 : k * step);
     return all;
 }
 std::string label(double v) {
-    if (std::abs(v) < 1e-12) return "0";         // and never -0
+    if (std::abs(v) < 1e-12) return "0";  // and never -0
     for (const auto& [size, unit] : {std::pair(1e9, "B"), {1e6, "M"}, {1e4, "k"}})
         if (std::abs(v) >= size) return fmt::format("{:g}{}", v / (unit[0] == 'k' ? 1e3 : size), unit);
     return fmt::format("{:g}", std::round(v * 1e9) / 1e9);
@@ -79,7 +84,10 @@ struct Panel {
         std::string d;
         bool pen = false;
         for (const XY& p : points) {
-            if (!std::isfinite(p.y)) { pen = false; continue; }
+            if (!std::isfinite(p.y)) {
+                pen = false;
+                continue;
+            }
             d += fmt::format("{}{:.1f} {:.1f}", pen ? "L" : "M", px(p.x), py(p.y));
             pen = true;
         }
@@ -88,20 +96,27 @@ struct Panel {
     std::string grid() const {
         std::string out;
         for (double v : ticks(y, bottom - top > 150 ? 6 : 4))
-            out += fmt::format("<path class=\"grid\" d=\"M{} {:.1f}H{}\"/><text x=\"{}\" y=\"{:.1f}\" text-anchor=\"end\">{}</text>\n", left,
-                               py(v), right, left - 8, py(v) + 4, label(v));
-        for (double v : ticks(x)) out += fmt::format("<path class=\"grid\" d=\"M{0:.1f} {1}V{2}\"/>", px(v), top, bottom);
+            out += fmt::format(
+                "<path class=\"grid\" d=\"M{} {:.1f}H{}\"/><text x=\"{}\" y=\"{:.1f}\" text-anchor=\"end\">{}</text>\n",
+                left, py(v), right, left - 8, py(v) + 4, label(v));
+        for (double v : ticks(x))
+            out += fmt::format("<path class=\"grid\" d=\"M{0:.1f} {1}V{2}\"/>", px(v), top, bottom);
         return out + "\n";
     }
     std::string x_labels(const char* what) const {
         std::string out;
-        for (double v : ticks(x)) out += fmt::format("<text x=\"{:.1f}\" y=\"{}\" text-anchor=\"middle\">{}</text>", px(v), bottom + 18, label(v));
-        return out + fmt::format("\n<text x=\"{}\" y=\"{}\" text-anchor=\"middle\">{}</text>\n", (left + right) / 2, bottom + 38, what);
+        for (double v : ticks(x))
+            out += fmt::format("<text x=\"{:.1f}\" y=\"{}\" text-anchor=\"middle\">{}</text>", px(v), bottom + 18,
+                               label(v));
+        return out + fmt::format("\n<text x=\"{}\" y=\"{}\" text-anchor=\"middle\">{}</text>\n", (left + right) / 2,
+                                 bottom + 38, what);
     }
 };
 
 template <class Point>
-double along(const Point& p, PlotAxis axis) { return axis == PlotAxis::steps ? p.step : axis == PlotAxis::tokens ? p.tokens : p.seconds; }
+double along(const Point& p, PlotAxis axis) {
+    return axis == PlotAxis::steps ? p.step : axis == PlotAxis::tokens ? p.tokens : p.seconds;
+}
 
 std::vector<XY> points_of(const Curve& c, PlotAxis axis, double StepPoint::*what) {
     std::vector<XY> out;
@@ -111,12 +126,15 @@ std::vector<XY> points_of(const Curve& c, PlotAxis axis, double StepPoint::*what
 
 std::string losses(const Panel& panel, const Curve& c, PlotAxis axis, const char* color) {
     const std::vector<XY> raw = points_of(c, axis, &StepPoint::loss);
-    std::string out = panel.line(thinned(raw), color, "class=\"faint\"") + panel.line(thinned(smoothed(raw)), color, "stroke-width=\"1.6\"");
+    std::string out = panel.line(thinned(raw), color, "class=\"faint\"") +
+                      panel.line(thinned(smoothed(raw)), color, "stroke-width=\"1.6\"");
     std::vector<XY> val;
     for (const ValidationPoint& p : c.validations) val.push_back({along(p, axis), p.loss});
     out += panel.line(val, color, "stroke-width=\"1.6\" stroke-dasharray=\"5 3\"");
     for (const XY& p : val)
-        if (std::isfinite(p.y)) out += fmt::format("<circle cx=\"{:.1f}\" cy=\"{:.1f}\" r=\"3\" fill=\"{}\"/>", panel.px(p.x), panel.py(p.y), color);
+        if (std::isfinite(p.y))
+            out += fmt::format("<circle cx=\"{:.1f}\" cy=\"{:.1f}\" r=\"3\" fill=\"{}\"/>", panel.px(p.x),
+                               panel.py(p.y), color);
     return out + "\n";
 }
 
@@ -127,8 +145,9 @@ std::string legend(const std::vector<Curve>& curves, double y) {
         std::string text = c.name;
         if (!c.steps.empty()) text += fmt::format(" · loss {:.4f}", c.steps.back().loss);
         if (!c.validations.empty()) text += fmt::format(" · validation {:.4f}", c.validations.back().loss);
-        out += fmt::format("<path d=\"M{0} {1}h22\" stroke=\"{2}\" stroke-width=\"2\"/><text x=\"{3}\" y=\"{4}\">{5}</text>\n", left, y - 4,
-                           colors[i % colors.size()], left + 30, y, escaped(text));
+        out += fmt::format(
+            "<path d=\"M{0} {1}h22\" stroke=\"{2}\" stroke-width=\"2\"/><text x=\"{3}\" y=\"{4}\">{5}</text>\n", left,
+            y - 4, colors[i % colors.size()], left + 30, y, escaped(text));
     }
     return out;
 }
@@ -148,7 +167,8 @@ text { font: 12px system-ui, sans-serif; fill: var(--soft) }
 
 std::string plot_svg(const std::vector<Curve>& curves, PlotAxis axis) {
     const double head = 24 + 20 * double(curves.size()), height = head + 670;
-    Panel loss{head + 26, head + 346, {}, {}}, rate{head + 392, head + 482, {}, {}}, norm{head + 528, head + 618, {}, {}};
+    Panel loss{head + 26, head + 346, {}, {}}, rate{head + 392, head + 482, {}, {}},
+        norm{head + 528, head + 618, {}, {}};
     for (const Curve& c : curves) {
         for (const StepPoint& p : c.steps)
             loss.x.add(along(p, axis)), loss.y.add(p.loss), rate.y.add(p.lr), norm.y.add(p.grad_norm);
@@ -159,21 +179,32 @@ std::string plot_svg(const std::vector<Curve>& curves, PlotAxis axis) {
     loss.x = rate.x = norm.x = loss.x.padded(0);
     loss.y = loss.y.padded(0.04), rate.y = rate.y.padded(0.04), norm.y = norm.y.padded(0.04);
 
-    std::string out = fmt::format("<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {0} {1}\" width=\"{0}\" height=\"{1}\">\n", width, height);
-    out += style + fmt::format("<rect width=\"{}\" height=\"{}\" fill=\"var(--paper)\"/>\n", width, height) + legend(curves, 24);
-    out += fmt::format("<text class=\"title\" x=\"{}\" y=\"{}\">loss: faint every step, solid smoothed, dashed validation</text>\n", left,
-                       loss.top - 8) + loss.grid();
-    for (const auto& [panel, what] : {std::pair(&rate, "learning rate"), {&norm, "gradient norm: faint every step, solid smoothed"}})
-        out += fmt::format("<text class=\"title\" x=\"{}\" y=\"{}\">{}</text>\n", left, panel->top - 8, what) + panel->grid();
+    std::string out =
+        fmt::format("<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {0} {1}\" width=\"{0}\" height=\"{1}\">\n",
+                    width, height);
+    out += style + fmt::format("<rect width=\"{}\" height=\"{}\" fill=\"var(--paper)\"/>\n", width, height) +
+           legend(curves, 24);
+    out += fmt::format(
+               "<text class=\"title\" x=\"{}\" y=\"{}\">loss: faint every step, solid smoothed, dashed "
+               "validation</text>\n",
+               left, loss.top - 8) +
+           loss.grid();
+    for (const auto& [panel, what] :
+         {std::pair(&rate, "learning rate"), {&norm, "gradient norm: faint every step, solid smoothed"}})
+        out += fmt::format("<text class=\"title\" x=\"{}\" y=\"{}\">{}</text>\n", left, panel->top - 8, what) +
+               panel->grid();
     for (size_t i = 0; i < curves.size(); i++) {
         const char* color = colors[i % colors.size()];
         if (const auto ideal = curves[i].ideal)
-            out += fmt::format("<path class=\"ideal\" d=\"M{} {:.1f}H{}\"/><text x=\"{}\" y=\"{:.1f}\" text-anchor=\"end\">ideal {:.4f}</text>\n",
-                               left, loss.py(*ideal), right, right - 4, loss.py(*ideal) - 5, *ideal);
+            out += fmt::format(
+                "<path class=\"ideal\" d=\"M{} {:.1f}H{}\"/><text x=\"{}\" y=\"{:.1f}\" text-anchor=\"end\">ideal "
+                "{:.4f}</text>\n",
+                left, loss.py(*ideal), right, right - 4, loss.py(*ideal) - 5, *ideal);
         out += losses(loss, curves[i], axis, color);
         out += rate.line(thinned(points_of(curves[i], axis, &StepPoint::lr)), color, "stroke-width=\"1.6\"");
         const std::vector<XY> norms = points_of(curves[i], axis, &StepPoint::grad_norm);
-        out += norm.line(thinned(norms), color, "class=\"faint\"") + norm.line(thinned(smoothed(norms)), color, "stroke-width=\"1.6\"");
+        out += norm.line(thinned(norms), color, "class=\"faint\"") +
+               norm.line(thinned(smoothed(norms)), color, "stroke-width=\"1.6\"");
     }
     const char* names[] = {"steps", "tokens", "seconds"};
     return out + norm.x_labels(names[int(axis)]) + "</svg>\n";

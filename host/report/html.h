@@ -14,7 +14,8 @@ inline std::string escaped(std::string text) {
             case '"': out += "&quot;"; break;
             case '\'': out += "&#39;"; break;
             default:
-                if (uint8_t(c) < 32 && c != '\n' && c != '\t') append_utf8(out, replacement_character);    // XML has no such characters
+                if (uint8_t(c) < 32 && c != '\n' && c != '\t')
+                    append_utf8(out, replacement_character);  // XML has no such characters
                 else out += c;
         }
     }

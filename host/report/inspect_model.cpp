@@ -2,10 +2,10 @@
 #include <algorithm>
 #include <cmath>
 #include <numeric>
-#include "host/model/gpt.h"
 #include "host/checkpoint/load_model.h"
-#include "host/model/batch_buffer.h"
 #include "host/generate/prompts.h"
+#include "host/model/batch_buffer.h"
+#include "host/model/gpt.h"
 #include "host/tokenizer/tokenizer.h"
 
 namespace {
@@ -19,13 +19,15 @@ void add_attention(Insides& in, const Gpt<Cpu<float>>& model, int l) {
     for (int h = 0; h < model.NH; h++)
         for (int t = 0; t < in.T; t++)
             for (int s = 0; s < in.T; s++) {
-                const float *q = qkv + at.query(0, t, h), *k = qkv + at.key(0, h * model.NKV / model.NH) + size_t(s) * size_t(at.row());
+                const float *q = qkv + at.query(0, t, h),
+                            *k = qkv + at.key(0, h * model.NKV / model.NH) + size_t(s) * size_t(at.row());
                 const float score = std::inner_product(q, q + model.HS, k, 0.0f) * at.scale();
                 in.attention.push_back(s <= t ? std::exp(score - lse[at.lse(0, h, t)]) : 0);
             }
 }
 
-void add_expectations(Insides& in, const Gpt<Cpu<float>>& model, const Tokenizer& tokenizer, const std::vector<int>& ids, int t) {
+void add_expectations(Insides& in, const Gpt<Cpu<float>>& model, const Tokenizer& tokenizer,
+                      const std::vector<int>& ids, int t) {
     std::vector<double> p(model.logits_of(t), model.logits_of(t) + model.V);
     const double most = *std::max_element(p.begin(), p.end());
     double sum = 0;
@@ -34,7 +36,8 @@ void add_expectations(Insides& in, const Gpt<Cpu<float>>& model, const Tokenizer
     std::vector<int> order(p.size());
     std::iota(order.begin(), order.end(), 0);
     const auto end = order.begin() + std::min(expectations, model.V);
-    std::partial_sort(order.begin(), end, order.end(), [&](int a, int b) { return p[size_t(a)] != p[size_t(b)] ? p[size_t(a)] > p[size_t(b)] : a < b; });
+    std::partial_sort(order.begin(), end, order.end(),
+                      [&](int a, int b) { return p[size_t(a)] != p[size_t(b)] ? p[size_t(a)] > p[size_t(b)] : a < b; });
     std::vector<Expected>& row = in.next.emplace_back();
     for (auto id = order.begin(); id != end; id++) row.push_back({tokenizer.token_text(*id), p[size_t(*id)]});
     in.probability.push_back(t + 1 < in.T ? p[size_t(ids[size_t(t) + 1])] : 0);
@@ -50,7 +53,7 @@ Insides look_inside(const std::string& directory, const std::string& text, int m
     ids.resize(std::min(ids.size(), size_t(std::min(most, config.T))));
 
     const int T = int(ids.size());
-    Gpt<Cpu<float>> model(config, T, Recompute::none, Cpu<float>());           // every layer's activations stay
+    Gpt<Cpu<float>> model(config, T, Recompute::none, Cpu<float>());  // every layer's activations stay
     load_model(model, directory);
     const BatchBuffer<Cpu<float>> buffer(T, model.on);
     model.forward(buffer.upload(whole_text(ids)));

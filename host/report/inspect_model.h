@@ -3,14 +3,17 @@
 #include <string>
 #include <vector>
 
-struct Expected { std::string text; double probability; };
+struct Expected {
+    std::string text;
+    double probability;
+};
 
 struct Insides {
     int L = 0, NH = 0, T = 0;
-    std::vector<std::string> tokens;             // (T) for people: "\n" as \n
-    std::vector<float> attention;                // (L,NH,T,T) probabilities
-    std::vector<std::vector<Expected>> next;     // (T) the likeliest tokens after each, likeliest first
-    std::vector<double> probability;             // (T) of the token that does come next; of the last one 0
+    std::vector<std::string> tokens;          // (T) for people: "\n" as \n
+    std::vector<float> attention;             // (L,NH,T,T) probabilities
+    std::vector<std::vector<Expected>> next;  // (T) the likeliest tokens after each, likeliest first
+    std::vector<double> probability;          // (T) of the token that does come next; of the last one 0
     double operator()(int l, int h, int t, int s) const { return attention[((size_t(l) * NH + h) * T + t) * T + s]; }
 };
 

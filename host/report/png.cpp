@@ -35,12 +35,12 @@ std::string png(const std::vector<uint8_t>& opacity, int width, int height, Colo
         transparency += char(i);
     }
     for (int y = 0; y < height; y++) {
-        rows += '\0';                            // no filter
+        rows += '\0';  // no filter
         for (int x = 0; x < width; x++) rows += char(opacity[size_t(y) * size_t(width) + size_t(x)]);
     }
-    const std::string kind{8, 3, 0, 0, 0};       // 8 bits, indices into a palette
-    return "\x89PNG\r\n\x1A\n" + chunk("IHDR", big_endian(uint32_t(width)) + big_endian(uint32_t(height)) + kind) + chunk("PLTE", palette) +
-           chunk("tRNS", transparency) + chunk("IDAT", stored(rows)) + chunk("IEND", "");
+    const std::string kind{8, 3, 0, 0, 0};  // 8 bits, indices into a palette
+    return "\x89PNG\r\n\x1A\n" + chunk("IHDR", big_endian(uint32_t(width)) + big_endian(uint32_t(height)) + kind) +
+           chunk("PLTE", palette) + chunk("tRNS", transparency) + chunk("IDAT", stored(rows)) + chunk("IEND", "");
 }
 
 std::string base64(std::string_view bytes) {

@@ -5,7 +5,9 @@
 #include <string_view>
 #include <vector>
 
-struct Colour { uint8_t red, green, blue; };
+struct Colour {
+    uint8_t red, green, blue;
+};
 
-std::string png(const std::vector<uint8_t>& opacity, int width, int height, Colour colour);    // row by row
+std::string png(const std::vector<uint8_t>& opacity, int width, int height, Colour colour);  // row by row
 std::string base64(std::string_view bytes);

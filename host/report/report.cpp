@@ -4,17 +4,17 @@
 #include <cmath>
 #include <filesystem>
 #include "host/base/files.h"
-#include "host/options/flag.h"
-#include "html.h"
-#include "host/plan/plan.h"
 #include "host/base/progress.h"
+#include "host/options/flag.h"
+#include "host/plan/plan.h"
 #include "host/run/run.h"
 #include "host/run/run_log.h"
+#include "html.h"
 
 namespace {
 
-constexpr int most_tokens = 48;                  // of the prompt
-constexpr size_t most_speeds = 600;              // points of the curve
+constexpr int most_tokens = 48;      // of the prompt
+constexpr size_t most_speeds = 600;  // points of the curve
 
 constexpr const char* style = R"(<style>
 :root { color-scheme: light dark; --paper: #ffffff; --ink: #24292f; --soft: #57606a; --line: #d8dee4; --card: #f6f8fa; --accent: #2f7ed8 }
@@ -48,7 +48,9 @@ summary { cursor: pointer; color: var(--soft) }
 </style>
 )";
 
-std::string card(const std::string& value, const std::string& what) { return "<div><b>" + escaped(value) + "</b>" + escaped(what) + "</div>\n"; }
+std::string card(const std::string& value, const std::string& what) {
+    return "<div><b>" + escaped(value) + "</b>" + escaped(what) + "</div>\n";
+}
 
 std::string row(const std::string& name, const std::string& value, const char* kind = "") {
     return fmt::format("<tr><td>{}</td><td{}>{}</td></tr>\n", escaped(name), kind, escaped(value));
@@ -71,11 +73,13 @@ std::string cards(const Story& s) {
     std::string out = "<div class=\"cards\">\n" + card(short_count(double(s.parameters)), "parameters");
     if (!s.curve.steps.empty()) {
         const StepPoint& last = s.curve.steps.back();
-        out += card(fmt::format("{:.0f}", last.step), "steps") + card(short_count(last.tokens), "tokens") + card(short_time(last.seconds), "training");
+        out += card(fmt::format("{:.0f}", last.step), "steps") + card(short_count(last.tokens), "tokens") +
+               card(short_time(last.seconds), "training");
         out += card(fmt::format("{:.4f}", last.loss), "last loss");
     }
     double best = INFINITY;
-    for (const ValidationPoint& v : s.curve.validations) if (v.loss < best) best = v.loss;
+    for (const ValidationPoint& v : s.curve.validations)
+        if (v.loss < best) best = v.loss;
     if (std::isfinite(best)) out += card(fmt::format("{:.4f}", best), "best validation loss");
     if (s.curve.ideal) out += card(fmt::format("{:.4f}", *s.curve.ideal), "ideal loss");
     if (const double rate = median_speed(s.speeds); rate > 0) out += card(short_count(rate), "tokens a second");
@@ -89,11 +93,13 @@ std::string speed_chart(const std::vector<Speed>& speeds, double most) {
     const auto y = [&](double rate) { return bottom - (bottom - top) * rate / std::max(most, 1e-9); };
     std::string out = "<svg class=\"speed\" viewBox=\"0 0 1000 144\" width=\"1000\" height=\"144\">\n", path;
     for (const double rate : {0.0, most / 2, most})
-        out += fmt::format("<path class=\"grid\" d=\"M{0:.0f} {1:.1f}H{2:.0f}\"/><text x=\"{3:.0f}\" y=\"{4:.1f}\" text-anchor=\"end\">{5}</text>\n",
-                           left, y(rate), right, left - 8, y(rate) + 4, short_count(rate));
+        out += fmt::format(
+            "<path class=\"grid\" d=\"M{0:.0f} {1:.1f}H{2:.0f}\"/><text x=\"{3:.0f}\" y=\"{4:.1f}\" "
+            "text-anchor=\"end\">{5}</text>\n",
+            left, y(rate), right, left - 8, y(rate) + 4, short_count(rate));
     for (const double part : {0.0, 0.5, 1.0})
-        out += fmt::format("<text x=\"{:.0f}\" y=\"{:.0f}\" text-anchor=\"middle\">{:.0f}</text>\n", left + part * (right - left), bottom + 20,
-                           first + part * steps);
+        out += fmt::format("<text x=\"{:.0f}\" y=\"{:.0f}\" text-anchor=\"middle\">{:.0f}</text>\n",
+                           left + part * (right - left), bottom + 20, first + part * steps);
     const size_t n = speeds.size(), shown = std::min(n, most_speeds);
     for (size_t i = 0; i < shown; i++) {
         const Speed& speed = speeds[i * (n - 1) / (shown - 1)];
@@ -107,8 +113,10 @@ std::string speed_section(const Story& s) {
     double most = 0;
     for (const Speed& speed : s.speeds) most = std::max(most, speed.tokens_per_s);
     const double mfu = s.speeds.back().mfu;
-    return fmt::format("<h2>Throughput</h2>\n<p>Tokens a second against steps: median {}, most {}{}.</p>\n{}", short_count(median_speed(s.speeds)),
-                       short_count(most), std::isfinite(mfu) ? fmt::format("; MFU at the end {:.1f}%", 100 * mfu) : "", speed_chart(s.speeds, most));
+    return fmt::format("<h2>Throughput</h2>\n<p>Tokens a second against steps: median {}, most {}{}.</p>\n{}",
+                       short_count(median_speed(s.speeds)), short_count(most),
+                       std::isfinite(mfu) ? fmt::format("; MFU at the end {:.1f}%", 100 * mfu) : "",
+                       speed_chart(s.speeds, most));
 }
 
 std::string memory_table(const Story& s) {
@@ -117,7 +125,8 @@ std::string memory_table(const Story& s) {
     std::string out = "<table><tr><th colspan=\"2\">memory</th></tr>\n";
     auto rows = m.rows();
     rows.emplace_back("total", m.total());
-    for (const auto& [name, bytes] : rows) if (bytes) out += row(name, short_count(double(bytes)) + "B", " class=\"number\"");
+    for (const auto& [name, bytes] : rows)
+        if (bytes) out += row(name, short_count(double(bytes)) + "B", " class=\"number\"");
     return out + "</table>\n";
 }
 
@@ -127,7 +136,8 @@ std::string configuration(const Story& s) {
     for (const auto& [name, value] : model.items()) out += row(name, value_text(value));
     out += "</table>\n<table><tr><th colspan=\"2\">flags that were not left at their default</th></tr>\n";
     const auto usual = to_json(default_options(Command::train)), mine = to_json(s.options);
-    for (const auto& [name, value] : mine.items()) if (usual[name] != value && !value.is_null()) out += row("--" + name, value_text(value));
+    for (const auto& [name, value] : mine.items())
+        if (usual[name] != value && !value.is_null()) out += row("--" + name, value_text(value));
     return out + "</table>\n" + memory_table(s) + "</div>\n";
 }
 
@@ -135,19 +145,26 @@ std::string samples(const Story& s) {
     if (s.samples.empty()) return "";
     std::string out = "<h2>Samples</h2>\n";
     for (size_t i = s.samples.size(); i-- > 0;)
-        out += fmt::format("<details{}><summary>after step {}</summary><pre>{}</pre></details>\n", i + 1 == s.samples.size() ? " open" : "",
-                           s.samples[i].step, escaped(s.samples[i].text));
+        out += fmt::format("<details{}><summary>after step {}</summary><pre>{}</pre></details>\n",
+                           i + 1 == s.samples.size() ? " open" : "", s.samples[i].step, escaped(s.samples[i].text));
     return out;
 }
 
 }  // namespace
 
 std::string report_page(const Story& s, const std::optional<Insides>& insides, const std::string& missing) {
-    std::string out = "<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><meta name=\"viewport\" content=\"width=device-width\">\n"
-                      "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'; img-src data:\">\n";
-    out += "<title>" + escaped(s.curve.name) + "</title>\n" + style + "</head><body>\n<h1>" + escaped(s.curve.name) + "</h1>\n";
-    out += "<p>" + escaped(s.options.model) + "</p>\n" + cards(s) + "<h2>Curves</h2>\n" + plot_svg({s.curve}, PlotAxis::steps) + samples(s) + speed_section(s);
-    out += insides ? insides_html(*insides) : missing.empty() ? "" : "<h2>Attention</h2>\n<p>" + escaped(missing) + "</p>\n";
+    std::string out =
+        "<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><meta name=\"viewport\" "
+        "content=\"width=device-width\">\n"
+        "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'; img-src "
+        "data:\">\n";
+    out += "<title>" + escaped(s.curve.name) + "</title>\n" + style + "</head><body>\n<h1>" + escaped(s.curve.name) +
+           "</h1>\n";
+    out += "<p>" + escaped(s.options.model) + "</p>\n" + cards(s) + "<h2>Curves</h2>\n" +
+           plot_svg({s.curve}, PlotAxis::steps) + samples(s) + speed_section(s);
+    out += insides           ? insides_html(*insides)
+           : missing.empty() ? ""
+                             : "<h2>Attention</h2>\n<p>" + escaped(missing) + "</p>\n";
     return out + configuration(s) + "</body></html>\n";
 }
 
@@ -165,7 +182,8 @@ Story read_story(const std::string& run) {
         } else if (line.contains("sample") && line["sample"].is_string()) {
             story.samples.push_back({line.value("step", int64_t(0)), line["sample"].get<std::string>()});
         } else if (line.contains("tokens_per_s") && line["tokens_per_s"].is_number()) {
-            story.speeds.push_back({line.value("step", 0.0), line["tokens_per_s"].get<double>(), line.contains("mfu") && line["mfu"].is_number() ? line["mfu"].get<double>() : NAN});
+            story.speeds.push_back({line.value("step", 0.0), line["tokens_per_s"].get<double>(),
+                                    line.contains("mfu") && line["mfu"].is_number() ? line["mfu"].get<double>() : NAN});
         }
     };
     try {
@@ -173,18 +191,23 @@ Story read_story(const std::string& run) {
     } catch (const Json::exception& problem) {
         throw Error(Exit::input, run + "/log.jsonl", problem.what(), "was the log edited?");
     }
-    if (!known) throw Error(Exit::input, run, "its log.jsonl does not begin with the run's flags and model", "was the log edited?");
+    if (!known)
+        throw Error(Exit::input, run, "its log.jsonl does not begin with the run's flags and model",
+                    "was the log edited?");
     return story;
 }
 
 void write_report(const Options& options) {
     const std::string run = options.runs.at(0), directory = model_directory(run);
     const Story story = read_story(run);
-    const std::string prompt = options.prompt ? *options.prompt : story.samples.empty() ? "" : story.samples.back().text;
+    const std::string prompt = options.prompt          ? *options.prompt
+                               : story.samples.empty() ? ""
+                                                       : story.samples.back().text;
     std::optional<Insides> insides;
     std::string missing;
     if (directory == run && !files::exists(run + "/config.json")) missing = "The run has no checkpoint yet.";
-    else if (!files::exists(directory + "/tokenizer.json")) missing = "The model has no tokenizer: there is no text to show.";
+    else if (!files::exists(directory + "/tokenizer.json"))
+        missing = "The model has no tokenizer: there is no text to show.";
     else insides = look_inside(directory, prompt, most_tokens);
     const std::string path = options.out.empty() ? run + "/report.html" : options.out;
     files::replace_file(path, report_page(story, insides, missing));

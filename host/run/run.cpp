@@ -46,16 +46,19 @@ void Run::load() {
     how.vocab = fixed_vocabulary ? config.V : options.vocab.value_or(0);
     how.token_type = options.token_type;
     if (!special.eos.empty()) how.separator = special.eos[0];
-    const std::string own = resumed ? resumed->path : options.has("tokenizer") ? "" : source;        // the model's
-    if (!own.empty() && (files::exists(own + "/tokenizer.json") || files::exists(own + "/vocab.json"))) how.tokenizer = load_tokenizer(own);
+    const std::string own = resumed ? resumed->path : options.has("tokenizer") ? "" : source;  // the model's
+    if (!own.empty() && (files::exists(own + "/tokenizer.json") || files::exists(own + "/vocab.json")))
+        how.tokenizer = load_tokenizer(own);
     else if (const auto kind = from_name<TokenizerKind>(options.tokenizer)) how.kind = *kind;
     else if (!options.tokenizer.empty()) how.tokenizer = load_tokenizer(options.tokenizer);
     data = load_data(how, [this](const std::string& what, uint64_t done, uint64_t total) {
-        if (progress.on_terminal()) progress.status(fmt::format("{}  {:.0f}%", what, 100.0 * done / std::max<uint64_t>(total, 1)), false);
+        if (progress.on_terminal())
+            progress.status(fmt::format("{}  {:.0f}%", what, 100.0 * done / std::max<uint64_t>(total, 1)), false);
     });
     if (!fixed_vocabulary) {
         config.V = data.vocab;
-        if (data.train.separator >= 0) special = {.bos = data.train.separator, .pad = -1, .eos = {data.train.separator}};
+        if (data.train.separator >= 0)
+            special = {.bos = data.train.separator, .pad = -1, .eos = {data.train.separator}};
     }
     if (source.empty() && !resumed) config.T = T;
 
@@ -64,21 +67,30 @@ void Run::load() {
     if (!all.empty()) throw Error(Exit::usage, "model", all);
     B = options.batch;
     sequences = options.total_batch ? int(*options.total_batch / T) : B;
-    steps = options.epochs ? int64_t(std::ceil(*options.epochs * double(data.train.windows()) / sequences)) : options.steps;
+    steps =
+        options.epochs ? int64_t(std::ceil(*options.epochs * double(data.train.windows()) / sequences)) : options.steps;
     const Plan plan = make_plan(config, B, options.dtype, options.recompute);
-    flops = {double(plan.training_flops()) / config.T, double(plan.causal_flops()) / config.T, double(plan.palm_flops()) / config.T};
+    flops = {double(plan.training_flops()) / config.T, double(plan.causal_flops()) / config.T,
+             double(plan.palm_flops()) / config.T};
     if (!resumed) return;
     std::string changed;
-    for (const std::string& line : differences(resumed->run, fingerprint())) changed += (changed.empty() ? "" : "; ") + line;
+    for (const std::string& line : differences(resumed->run, fingerprint()))
+        changed += (changed.empty() ? "" : "; ") + line;
     if (!changed.empty())
-        throw Error(Exit::usage, directory, "this is not the run that was saved (" + changed + ")", "resume with the same flags and data");
+        throw Error(Exit::usage, directory, "this is not the run that was saved (" + changed + ")",
+                    "resume with the same flags and data");
 }
 
 // What must be the same for a resumed run to be the run it was.
 Json Run::fingerprint() const {
-    return {{"model", to_json(config)}, {"tokenizer", data.tokenizer ? files::hex(data.tokenizer->hash()) : "none"},
-            {"data", files::hex(data.fingerprint)}, {"seed", options.seed}, {"sequences", sequences}, {"context", T},
-            {"doc_mask", options.doc_mask}, {"dtype", name_of(options.dtype)}};
+    return {{"model", to_json(config)},
+            {"tokenizer", data.tokenizer ? files::hex(data.tokenizer->hash()) : "none"},
+            {"data", files::hex(data.fingerprint)},
+            {"seed", options.seed},
+            {"sequences", sequences},
+            {"context", T},
+            {"doc_mask", options.doc_mask},
+            {"dtype", name_of(options.dtype)}};
 }
 
 bool Run::pauses_after(int64_t step) const {
@@ -90,10 +102,14 @@ bool Run::pauses_after(int64_t step) const {
 
 AdamwStep Run::adamw(int64_t step) const {
     const double peak = peak_lr(options, config);
-    const LearningRate rate{peak, std::min(peak, options.min_lr.value_or(peak / 10)), options.warmup.value_or(int(steps / 20)), int(steps),
-                            options.schedule};
-    return {.lr = float(rate.at(int(step))), .beta1 = float(options.beta1), .beta2 = float(options.beta2), .eps = float(options.eps),
-            .clip = float(options.clip), .correction1 = float(1 - std::pow(options.beta1, step + 1)),
+    const LearningRate rate{peak, std::min(peak, options.min_lr.value_or(peak / 10)),
+                            options.warmup.value_or(int(steps / 20)), int(steps), options.schedule};
+    return {.lr = float(rate.at(int(step))),
+            .beta1 = float(options.beta1),
+            .beta2 = float(options.beta2),
+            .eps = float(options.eps),
+            .clip = float(options.clip),
+            .correction1 = float(1 - std::pow(options.beta1, step + 1)),
             .correction2 = float(1 - std::pow(options.beta2, step + 1))};
 }
 
@@ -102,7 +118,8 @@ void Run::save(const Layout& layout, const GetRow& weights, const std::vector<Na
         state.log_bytes = log->size();
         CheckpointContents contents;
         contents.step = state.step;
-        contents.model = {config, special, options.dtype == Dtype::bf16 ? safetensors::Dtype::BF16 : safetensors::Dtype::F32};
+        contents.model = {config, special,
+                          options.dtype == Dtype::bf16 ? safetensors::Dtype::BF16 : safetensors::Dtype::F32};
         contents.layout = &layout;
         contents.weights = weights;
         contents.optimizer = optimizer;

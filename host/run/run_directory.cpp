@@ -8,9 +8,9 @@ namespace fs = std::filesystem;
 
 // Files and directories that a run makes; what else lies in its directory is somebody's.
 bool ours(const std::string& name) {
-    return name == files::RunLock::name || name == "log.jsonl" || name == "latest" || name == "best" || name == "report.html" ||
-           (name.starts_with(EventFile::prefix) && name.ends_with(EventFile::suffix)) || name.starts_with("step_") ||
-           name.starts_with(".tmp.step_") || name.starts_with(".trash.step_");
+    return name == files::RunLock::name || name == "log.jsonl" || name == "latest" || name == "best" ||
+           name == "report.html" || (name.starts_with(EventFile::prefix) && name.ends_with(EventFile::suffix)) ||
+           name.starts_with("step_") || name.starts_with(".tmp.step_") || name.starts_with(".trash.step_");
 }
 
 std::string newest_run() {
@@ -23,7 +23,9 @@ std::string newest_run() {
         const auto written = fs::last_write_time(entry.path(), ignored);
         if (newest.empty() || written > time) newest = entry.path().string(), time = written;
     }
-    if (newest.empty()) throw Error(Exit::input, "--resume", "there is no run with a checkpoint below runs/", "name its directory: --resume DIR");
+    if (newest.empty())
+        throw Error(Exit::input, "--resume", "there is no run with a checkpoint below runs/",
+                    "name its directory: --resume DIR");
     return newest;
 }
 
@@ -44,9 +46,10 @@ void Run::open_directory() {
         if (entry != files::RunLock::name) old.push_back(entry);
     if (old.empty()) return;
     if (!options.overwrite)
-        throw Error(Exit::usage, directory, "the run directory is not empty", "choose another --out, continue with --resume " + directory +
-                    ", or --overwrite it");
-    for (const std::string& entry : old) if (ours(entry)) fs::remove_all(fs::path(directory) / entry);
+        throw Error(Exit::usage, directory, "the run directory is not empty",
+                    "choose another --out, continue with --resume " + directory + ", or --overwrite it");
+    for (const std::string& entry : old)
+        if (ours(entry)) fs::remove_all(fs::path(directory) / entry);
 }
 
 Options with_saved(Options options) {
@@ -55,10 +58,12 @@ Options with_saved(Options options) {
         throw Error(Exit::input, directory, "there is no such run", "name the directory of a run: --resume DIR");
     const std::vector<Checkpoint> whole = list_checkpoints(directory);
     if (whole.empty())
-        throw Error(Exit::input, directory, "there is no checkpoint to resume from", "start the run anew with --overwrite");
+        throw Error(Exit::input, directory, "there is no checkpoint to resume from",
+                    "start the run anew with --overwrite");
     const Json saved = read_state(whole.back());
     if (!saved.contains("options"))
-        throw Error(Exit::input, whole.back().path + "/state.json", "not the state of a training run", "resume another run");
+        throw Error(Exit::input, whole.back().path + "/state.json", "not the state of a training run",
+                    "resume another run");
     restore(options, saved["options"]);
     options.resume = directory;
     return options;
@@ -69,7 +74,7 @@ void Run::resume() {
     lock = std::make_unique<files::RunLock>(directory);
     files::remove_leftovers(directory, "step_");
     resumed = newest_checkpoint(directory, [](const std::string& line) { fmt::print(stderr, "warning: {}\n", line); });
-    REQUIRE(resumed);                                                // with_saved found one
+    REQUIRE(resumed);  // with_saved found one
     const Json saved = read_state(*resumed);
     state = loop_state_from_json(saved.value("loop", Json()), resumed->path + "/state.json");
 }

@@ -13,7 +13,7 @@ constexpr uint64_t longest_file = uint64_t(8) << 30;
 template <class T>
 std::string raw(T value) {
     std::string bytes(sizeof value, 0);
-    std::memcpy(bytes.data(), &value, sizeof value);           // little-endian, as the format is
+    std::memcpy(bytes.data(), &value, sizeof value);  // little-endian, as the format is
     return bytes;
 }
 
@@ -25,7 +25,9 @@ std::string varint(uint64_t value) {
     return out + char(value);
 }
 std::string head(int field, Wire wire) { return varint(uint64_t(field) << 3 | uint64_t(wire)); }
-std::string message(int field, std::string_view body) { return head(field, Wire::bytes) + varint(body.size()) + std::string(body); }
+std::string message(int field, std::string_view body) {
+    return head(field, Wire::bytes) + varint(body.size()) + std::string(body);
+}
 
 // Event: wall_time 1, step 2, file_version 3, summary 5.   Summary: value 1.
 // Value: tag 1, simple_value 2, tensor 8, metadata 9.      Metadata: plugin_data 1 { plugin_name 1 }.
@@ -78,11 +80,13 @@ int64_t step_of(std::string_view event) {
 
 // How many bytes of a file are whole records of steps up to `last`.
 size_t good_part(std::string_view bytes, int64_t last) {
-    constexpr size_t around = 16;                // what a record is longer than its event
+    constexpr size_t around = 16;  // what a record is longer than its event
     for (size_t begin = 0;;) {
         if (bytes.size() - begin < around) return begin;
         const uint64_t size = at<uint64_t>(bytes, begin);
-        if (at<uint32_t>(bytes, begin + 8) != masked_crc32c(bytes.substr(begin, 8)) || size > bytes.size() - begin - around) return begin;
+        if (at<uint32_t>(bytes, begin + 8) != masked_crc32c(bytes.substr(begin, 8)) ||
+            size > bytes.size() - begin - around)
+            return begin;
         const std::string_view event = bytes.substr(begin + 12, size);
         if (at<uint32_t>(bytes, begin + 12 + size) != masked_crc32c(event) || step_of(event) > last) return begin;
         begin += around + size;
@@ -94,7 +98,8 @@ std::string new_path(const std::string& directory) {
     gethostname(host, sizeof host - 1);
     std::replace(host, host + sizeof host, '/', '_');
     for (auto time = std::chrono::system_clock::to_time_t(std::chrono::system_clock::now());; time++) {
-        const std::string path = directory + "/" + EventFile::prefix + std::to_string(time) + "." + host + "." + std::to_string(getpid()) + EventFile::suffix;
+        const std::string path = directory + "/" + EventFile::prefix + std::to_string(time) + "." + host + "." +
+                                 std::to_string(getpid()) + EventFile::suffix;
         if (!files::exists(path)) return path;
     }
 }

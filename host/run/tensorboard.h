@@ -9,11 +9,14 @@
 // CRC-32C as records have it: rotated, and a constant added.
 uint32_t masked_crc32c(std::string_view bytes);
 
-struct Scalar { const char* tag; double value; };
+struct Scalar {
+    const char* tag;
+    double value;
+};
 
 class EventFile {
 public:
-    static constexpr const char *prefix = "events.out.tfevents.", *suffix = ".gpt_cu";     // of our files' names
+    static constexpr const char *prefix = "events.out.tfevents.", *suffix = ".gpt_cu";  // of our files' names
 
     // Begins a new file in the directory. What our older ones there tell of later steps than this is cut off, and what a
     // crash tore: a resumed run says it again. Throws Error{io}.

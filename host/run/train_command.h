@@ -1,10 +1,10 @@
 // The training loop, for any device.
 #pragma once
-#include "host/training/validation.h"
-#include "host/generate/generator_cached.h"
-#include "run.h"
 #include "host/base/signals.h"
+#include "host/generate/generator_cached.h"
 #include "host/training/trainer.h"
+#include "host/training/validation.h"
+#include "run.h"
 
 // Submits optimiser step number `step`, in micro-batches.
 template <class Device>
@@ -30,11 +30,13 @@ void train_until_pause(Trainer<Device>& trainer, Run& run, HostBatch& batch) {
         while (submitted <= run.state.step + Device::steps_ahead && submitted < run.steps && !stop_requested &&
                (submitted == run.state.step || !run.pauses_after(submitted)))
             submit_step(trainer, run, submitted++, batch);
-        if (submitted == run.state.step) return;                     // stopped before it began
+        if (submitted == run.state.step) return;  // stopped before it began
         const size_t valid = run.data.train.valid(run.state.samples, run.sequences);
         const StepSum sum = trainer.wait();
         const double end = seconds();
-        run.report({.loss = sum.loss / double(std::max<size_t>(valid, 1)), .grad_norm = sum.norm, .lr = run.adamw(run.state.step).lr,
+        run.report({.loss = sum.loss / double(std::max<size_t>(valid, 1)),
+                    .grad_norm = sum.norm,
+                    .lr = run.adamw(run.state.step).lr,
                     .seconds = end - std::exchange(start, end)});
     } while (submitted > run.state.step || !run.pauses_after(run.state.step));
 }
@@ -44,7 +46,9 @@ template <class Device>
 void save(const Trainer<Device>& trainer, Run& run, bool best) {
     using Part = typename Trainer<Device>::Part;
     auto rows = [&](Part part) {
-        return [&trainer, part](const Row& row, size_t first, std::span<float> out) { trainer.get(part, row, first, out); };
+        return [&trainer, part](const Row& row, size_t first, std::span<float> out) {
+            trainer.get(part, row, first, out);
+        };
     };
     std::vector<NamedRows> optimizer{{"m", rows(Part::m)}, {"v", rows(Part::v)}};
     if (Trainer<Device>::has_master) optimizer.push_back({"master", rows(Part::weights)});
@@ -55,7 +59,9 @@ void save(const Trainer<Device>& trainer, Run& run, bool best) {
 template <class Device>
 void load(Trainer<Device>& trainer, const Run& run) {
     using Part = typename Trainer<Device>::Part;
-    auto rows = [&](Part part) { return [&trainer, part](const Row& row, std::span<const float> values) { trainer.set(part, row, values); }; };
+    auto rows = [&](Part part) {
+        return [&trainer, part](const Row& row, std::span<const float> values) { trainer.set(part, row, values); };
+    };
     const Layout& layout = trainer.model.weights;
     if (run.resumed) {
         load_weights(run.resumed->path, run.config, layout, rows(Part::weights));
@@ -74,9 +80,14 @@ template <class Device>
 void make_generator(std::optional<Generator<Device>>& generator, Trainer<Device>& trainer, const Run& run) {
     const Options& o = run.options;
     if (o.sample_tokens == 0) return;
-    const Generation how{.sampling = sampling_of(o), .repetition_penalty = float(o.repetition_penalty), .tokens = o.sample_tokens,
-                         .seed = o.seed, .context = run.T, .separator = run.data.train.separator};
-    generator.emplace(trainer.model, how, 1, int(std::min<size_t>(run.T, run.prompt_tokens().size() + size_t(how.tokens))));
+    const Generation how{.sampling = sampling_of(o),
+                         .repetition_penalty = float(o.repetition_penalty),
+                         .tokens = o.sample_tokens,
+                         .seed = o.seed,
+                         .context = run.T,
+                         .separator = run.data.train.separator};
+    generator.emplace(trainer.model, how, 1,
+                      int(std::min<size_t>(run.T, run.prompt_tokens().size() + size_t(how.tokens))));
 }
 
 // A text of the model as it is now, unless a signal comes: then it is time to save.
@@ -85,7 +96,7 @@ void sample(Generator<Device>& generator, Run& run) {
     std::vector<Text> text{{run.prompt_tokens(), uint32_t(run.state.step)}};
     try {
         generator.write(text, [](size_t, int) { return !stop_requested; });
-    } catch (const Error& error) {                                   // a text to look at must not cost the weights
+    } catch (const Error& error) {  // a text to look at must not cost the weights
         if (error.code != Exit::numeric) throw;
         return run.report_no_sample();
     }
@@ -112,7 +123,7 @@ Exit train(const Options& options, const Device& on, const std::string& device) 
         const double loss = validation_loss(trainer, *run.data.val, run.B, batches);
         return run.report_validation(loss, seconds() - start);
     };
-    if (run.finished()) {                                            // resumed, but there is nothing left to do
+    if (run.finished()) {  // resumed, but there is nothing left to do
         run.finish(false);
         return Exit::done;
     }
@@ -124,11 +135,11 @@ Exit train(const Options& options, const Device& on, const std::string& device) 
         if (window && run.state.step == window->last) trainer.model.on.profiler_stop();
         if (run.finished() || run.state.step == before) break;
         const bool best = run.due(run.options.eval_every) && validate(run.options.eval_batches);
-        if (run.due(run.options.sample_every)) sample_once();                        // before a save, which keeps the log as it is then
+        if (run.due(run.options.sample_every)) sample_once();  // before a save, which keeps the log as it is then
         if (best || run.due(run.options.save_every)) save(trainer, run, best);
     }
     const bool stopped = !run.finished();
-    const bool best = !stopped && !run.stops_early() && validate(0);           // the last figure is that of all validation data
+    const bool best = !stopped && !run.stops_early() && validate(0);  // the last figure is that of all validation data
     if (!stopped) sample_once();
     save(trainer, run, best);
     run.finish(stopped);

@@ -1,7 +1,7 @@
 #include "added_tokens.h"
 #include <algorithm>
-#include "host/tokenizer/unicode/unicode.h"
 #include "host/base/utf8.h"
+#include "host/tokenizer/unicode/unicode.h"
 
 namespace {
 
@@ -41,7 +41,8 @@ bool stands_alone(std::string_view text, size_t begin, size_t end) {
 
 }  // namespace
 
-AddedTokenFinder::AddedTokenFinder(std::span<const AddedToken> all, bool normalized, const std::vector<std::string>& patterns) {
+AddedTokenFinder::AddedTokenFinder(std::span<const AddedToken> all, bool normalized,
+                                   const std::vector<std::string>& patterns) {
     for (size_t i = 0; i < all.size(); i++) {
         if (all[i].normalized != normalized || patterns[i].empty()) continue;
         int node = 0;
@@ -79,7 +80,7 @@ std::vector<Span> AddedTokenFinder::split(std::string_view text, Specials specia
         }
         const AddedToken& token = tokens[size_t(found.token)];
         size_t begin = at, end = at + found.length;
-        at = end;                                // what is not taken is not looked at again either
+        at = end;  // what is not taken is not looked at again either
         if (specials == Specials::as_text && token.special) continue;
         if (token.single_word && !stands_alone(text, begin, end)) continue;
         if (token.lstrip) begin = std::max(begin - spaces_at_end(text.substr(0, begin)), done);

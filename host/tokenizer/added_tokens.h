@@ -10,16 +10,19 @@
 struct AddedToken {
     std::string content;
     int id = -1;
-    bool single_word = false;          // only where no letter, mark or digit touches it
-    bool lstrip = false, rstrip = false;         // takes the white space before or behind along
-    bool normalized = false;           // looked for in normalised text
+    bool single_word = false;             // only where no letter, mark or digit touches it
+    bool lstrip = false, rstrip = false;  // takes the white space before or behind along
+    bool normalized = false;              // looked for in normalised text
     bool special = false;
     bool operator==(const AddedToken&) const = default;
 };
 
-enum class Specials { as_text, recognised };     // whether "<|endoftext|>" in a text is thirteen characters or one token
+enum class Specials { as_text, recognised };  // whether "<|endoftext|>" in a text is thirteen characters or one token
 
-struct Span { size_t begin, end; int id; };      // id -1: text between added tokens
+struct Span {
+    size_t begin, end;
+    int id;
+};  // id -1: text between added tokens
 
 // Finds the leftmost, of these the longest, then goes on behind it: Hugging Face's rule, theirs also in odd cases.
 class AddedTokenFinder {
@@ -31,10 +34,16 @@ public:
     bool empty() const { return nodes.size() <= 1; }
 
 private:
-    struct Node { std::unordered_map<uint8_t, int> next; int token = -1; };
+    struct Node {
+        std::unordered_map<uint8_t, int> next;
+        int token = -1;
+    };
     std::vector<Node> nodes = std::vector<Node>(1);  // a trie of the patterns' bytes
     std::vector<AddedToken> tokens;
-    std::vector<bool> starts = std::vector<bool>(256);         // the bytes that patterns begin with
-    struct Found { int token = -1; size_t length = 0; };
+    std::vector<bool> starts = std::vector<bool>(256);  // the bytes that patterns begin with
+    struct Found {
+        int token = -1;
+        size_t length = 0;
+    };
     Found longest(std::string_view text) const;
 };

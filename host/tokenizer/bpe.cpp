@@ -1,10 +1,10 @@
 #include "bpe.h"
 #include <xxhash.h>
 #include <algorithm>
-#include "host/base/error.h"
 #include "bpe_cache.h"
-#include "host/tokenizer/unicode/unicode.h"
+#include "host/base/error.h"
 #include "host/base/utf8.h"
+#include "host/tokenizer/unicode/unicode.h"
 
 namespace {
 
@@ -37,7 +37,8 @@ bool is_letter(std::string_view text) {
 // The character that ends before `end`, as a text.
 std::string_view character_before(std::string_view text, size_t end) {
     size_t at = end;
-    while (at > 0 && end - at < 4) if ((uint8_t(text[--at]) & 0xC0) != 0x80) break;
+    while (at > 0 && end - at < 4)
+        if ((uint8_t(text[--at]) & 0xC0) != 0x80) break;
     return text.substr(at, end - at);
 }
 
@@ -61,7 +62,9 @@ std::string bytes_of_symbols(std::string_view text) {
     return each_symbol(text, [&](char byte) { bytes += byte; }) ? bytes : std::string(text);
 }
 
-bool is_symbols(std::string_view text) { return each_symbol(text, [](char) {}); }
+bool is_symbols(std::string_view text) {
+    return each_symbol(text, [](char) {});
+}
 
 std::string symbols_of_bytes(std::string_view bytes) {
     std::string text;
@@ -77,12 +80,14 @@ void Bpe::index(const std::string& what) {
     for (size_t b = 0; b < 256; b++) {
         byte_token[b] = find(byte_symbols()[b]);
         if (byte_token[b] < 0)
-            throw Error(Exit::input, what, "has no token for byte " + std::to_string(b) + " (" + byte_symbols()[b] + ")",
+            throw Error(Exit::input, what,
+                        "has no token for byte " + std::to_string(b) + " (" + byte_symbols()[b] + ")",
                         "texts that hold it would lose it");
     }
     table.reserve(merges.size());
     for (size_t i = 0; i < merges.size(); i++)
-        table.insert(merges[i].left, merges[i].right, {ranks == Ranks::tokens ? uint32_t(merges[i].token) : uint32_t(i), merges[i].token});
+        table.insert(merges[i].left, merges[i].right,
+                     {ranks == Ranks::tokens ? uint32_t(merges[i].token) : uint32_t(i), merges[i].token});
     if (ignore_merges)
         for (size_t id = 0; id < names.size(); id++)
             if (is_symbols(names[id])) id_of_bytes.emplace(bytes_of_symbols(names[id]), int(id));
@@ -115,10 +120,11 @@ void Bpe::encode(std::vector<int>& ids, std::string_view text, Specials specials
         else encode_normalized(ids, part, *cache, specials);
     };
     if (raw.empty()) between(text);
-    else for (const Span& span : raw.split(text, specials)) {
-        if (span.id >= 0) ids.push_back(span.id);
-        else between(text.substr(span.begin, span.end - span.begin));
-    }
+    else
+        for (const Span& span : raw.split(text, specials)) {
+            if (span.id >= 0) ids.push_back(span.id);
+            else between(text.substr(span.begin, span.end - span.begin));
+        }
     const std::lock_guard lock(mutex);
     idle.push_back(std::move(cache));
 }
@@ -159,7 +165,8 @@ void Bpe::encode_pieces(std::vector<int>& ids, std::string_view text, PieceCache
 
 void Bpe::encode_piece(std::vector<int>& ids, std::string_view piece) const {
     if (ignore_merges)
-        if (const auto whole = id_of_bytes.find(std::string(piece)); whole != id_of_bytes.end()) return ids.push_back(whole->second);
+        if (const auto whole = id_of_bytes.find(std::string(piece)); whole != id_of_bytes.end())
+            return ids.push_back(whole->second);
     std::vector<int> tokens(piece.size());
     for (size_t i = 0; i < piece.size(); i++) tokens[i] = byte_token[uint8_t(piece[i])];
     merge_piece(ids, tokens, table);
@@ -180,7 +187,8 @@ size_t Bpe::safe_cut(std::string_view text, size_t near) const {
 }
 
 uint64_t Bpe::hash(uint64_t seed) const {
-    std::string all = std::string(name_of(split)) + char(add_prefix_space) + char(nfc) + char(ignore_merges) + char(ranks);
+    std::string all =
+        std::string(name_of(split)) + char(add_prefix_space) + char(nfc) + char(ignore_merges) + char(ranks);
     const auto put = [&](const auto& number) { all.append(reinterpret_cast<const char*>(&number), sizeof number); };
     for (const Rule& rule : merges) put(rule);
     for (const AddedToken& t : added) {

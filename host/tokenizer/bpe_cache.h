@@ -8,8 +8,8 @@
 
 class PieceCache {
 public:
-    static constexpr size_t longest = 23;        // bytes of a piece
-    static constexpr size_t most = 9;            // its tokens
+    static constexpr size_t longest = 23;  // bytes of a piece
+    static constexpr size_t most = 9;      // its tokens
 
     // The bytes of a piece, zeros behind them; its length in the last one.
     struct Key {
@@ -21,7 +21,8 @@ public:
         Key() = default;
         bool operator==(const Key&) const = default;
         size_t slot() const {
-            uint64_t hash = words[0] * 0x9E3779B97F4A7C15u ^ words[1] * 0xC2B2AE3D27D4EB4Fu ^ words[2] * 0x165667B19E3779F9u;
+            uint64_t hash =
+                words[0] * 0x9E3779B97F4A7C15u ^ words[1] * 0xC2B2AE3D27D4EB4Fu ^ words[2] * 0x165667B19E3779F9u;
             hash ^= hash >> 29;
             return size_t(hash * 0xBF58476D1CE4E5B9u >> (64 - bits));
         }

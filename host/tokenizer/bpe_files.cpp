@@ -10,7 +10,7 @@
 namespace {
 
 constexpr uint64_t longest_file = 256 << 20;
-constexpr size_t longest_token = 1024;           // bytes: the splits of a token are looked at one by one
+constexpr size_t longest_token = 1024;  // bytes: the splits of a token are looked at one by one
 
 [[noreturn]] void refuse(const std::string& what, const std::string& reason, const std::string& hint = "") {
     throw Error(Exit::input, what, reason, hint);
@@ -21,18 +21,36 @@ struct Published {
     size_t tokens;
     SplitRule split;
     std::vector<std::pair<int, const char*>> specials;
-    size_t all;                                  // with the special ones
-    bool begins_texts;                           // the first of them stands before every text
+    size_t all;         // with the special ones
+    bool begins_texts;  // the first of them stands before every text
 };
 
 const std::vector<Published>& published() {
     static const std::vector<Published> list = {
         {50256, SplitRule::gpt2, {{50256, "<|endoftext|>"}}, 50257, false},
-        {100256, SplitRule::cl100k, {{100257, "<|endoftext|>"}, {100258, "<|fim_prefix|>"}, {100259, "<|fim_middle|>"},
-                                     {100260, "<|fim_suffix|>"}, {100276, "<|endofprompt|>"}}, 100277, false},
-        {128000, SplitRule::llama3, {{128000, "<|begin_of_text|>"}, {128001, "<|end_of_text|>"}, {128006, "<|start_header_id|>"},
-                                     {128007, "<|end_header_id|>"}, {128009, "<|eot_id|>"}}, 128256, true},
-        {151643, SplitRule::qwen2, {{151643, "<|endoftext|>"}, {151644, "<|im_start|>"}, {151645, "<|im_end|>"}}, 151646, false},
+        {100256,
+         SplitRule::cl100k,
+         {{100257, "<|endoftext|>"},
+          {100258, "<|fim_prefix|>"},
+          {100259, "<|fim_middle|>"},
+          {100260, "<|fim_suffix|>"},
+          {100276, "<|endofprompt|>"}},
+         100277,
+         false},
+        {128000,
+         SplitRule::llama3,
+         {{128000, "<|begin_of_text|>"},
+          {128001, "<|end_of_text|>"},
+          {128006, "<|start_header_id|>"},
+          {128007, "<|end_header_id|>"},
+          {128009, "<|eot_id|>"}},
+         128256,
+         true},
+        {151643,
+         SplitRule::qwen2,
+         {{151643, "<|endoftext|>"}, {151644, "<|im_start|>"}, {151645, "<|im_end|>"}},
+         151646,
+         false},
     };
     return list;
 }
@@ -45,7 +63,8 @@ void add_special(Bpe& bpe, int id, const std::string& content) {
 
 void add_published(Bpe& bpe, const Published& vocabulary) {
     for (int id = int(vocabulary.tokens); id < int(vocabulary.all); id++) {
-        const auto row = std::find_if(vocabulary.specials.begin(), vocabulary.specials.end(), [&](const auto& s) { return s.first == id; });
+        const auto row = std::find_if(vocabulary.specials.begin(), vocabulary.specials.end(),
+                                      [&](const auto& s) { return s.first == id; });
         bpe.names.push_back(row != vocabulary.specials.end() ? row->second : "<|reserved_" + std::to_string(id) + "|>");
         add_special(bpe, id, bpe.names.back());
     }
@@ -100,7 +119,8 @@ std::vector<std::string> read_ranks(std::string_view text, const std::string& wh
         const auto [end, error] = std::from_chars(line.data() + space + 1, line.data() + line.size(), rank);
         if (error != std::errc() || end != line.data() + line.size()) refuse(where, "its rank is no number");
         rows.emplace_back(rank, decode_base64(line.substr(0, space), where));
-        if (rows.back().second.size() > longest_token) refuse(where, "its token is longer than " + std::to_string(longest_token) + " bytes");
+        if (rows.back().second.size() > longest_token)
+            refuse(where, "its token is longer than " + std::to_string(longest_token) + " bytes");
     });
     std::sort(rows.begin(), rows.end());
     std::vector<std::string> tokens;
@@ -131,12 +151,15 @@ Tokenizer load_directory(const std::string& directory) {
     const auto read = [&](const std::string& name) { return files::read_file(directory + "/" + name, longest_file); };
     if (has("tokenizer.json")) return load_tokenizer(directory + "/tokenizer.json");
     for (const auto& [vocab, merges] : {std::pair("vocab.json", "merges.txt"), std::pair("encoder.json", "vocab.bpe")})
-        if (has(vocab) && has(merges)) return bpe_from_vocab_and_merges(read(vocab), read(merges), directory + "/" + vocab);
+        if (has(vocab) && has(merges))
+            return bpe_from_vocab_and_merges(read(vocab), read(merges), directory + "/" + vocab);
     std::vector<std::string> found;
     for (const std::string& name : files::list(directory))
         if (name.ends_with(".tiktoken") || name == "tokenizer.model") found.push_back(name);
     if (found.size() == 1) return load_tokenizer(directory + "/" + found[0]);
-    refuse(directory, found.empty() ? "has no tokenizer.json, no vocab.json with merges.txt and no tiktoken file" : "has several tiktoken files",
+    refuse(directory,
+           found.empty() ? "has no tokenizer.json, no vocab.json with merges.txt and no tiktoken file"
+                         : "has several tiktoken files",
            "name a tokenizer's file or directory");
 }
 

@@ -10,12 +10,13 @@ constexpr size_t longest_scanned = 64;
 
 // Looks at every neighbour for each merge: the fastest for words.
 void merge_short(std::vector<int>& out, std::span<int> tokens, const MergeTable& table) {
-    std::array<Merge, longest_scanned> merge;          // of a token and the next
+    std::array<Merge, longest_scanned> merge;  // of a token and the next
     size_t n = tokens.size();
     for (size_t i = 0; i + 1 < n; i++) merge[i] = table.find(tokens[i], tokens[i + 1]);
     while (n > 1) {
         size_t best = 0;
-        for (size_t i = 1; i + 1 < n; i++) if (merge[i].rank < merge[best].rank) best = i;
+        for (size_t i = 1; i + 1 < n; i++)
+            if (merge[i].rank < merge[best].rank) best = i;
         if (merge[best].rank == ~0u) break;
         tokens[best] = merge[best].token;
         for (size_t i = best + 1; i + 1 < n; i++) tokens[i] = tokens[i + 1], merge[i] = merge[i + 1];

@@ -2,8 +2,8 @@
 #include "bpe.h"
 #include "bpe_files.h"
 #include "host/base/error.h"
-#include "host/base/text.h"
 #include "host/base/json.h"
+#include "host/base/text.h"
 
 namespace {
 
@@ -83,9 +83,10 @@ private:
         const json& dropout = part(model, "dropout");
         if (!dropout.is_null() && dropout != 0.0) refuse("dropout", "encoding would be random");
         for (const char* name : {"continuing_subword_prefix", "end_of_word_suffix"})
-            if (const json& affix = part(model, name); !affix.is_null() && affix != "") refuse(name, "is not byte-level BPE");
+            if (const json& affix = part(model, name); !affix.is_null() && affix != "")
+                refuse(name, "is not byte-level BPE");
         bpe.ignore_merges = flag(model, "ignore_merges", false);
-        bpe.recognises_specials = !flag(model, "special_tokens_are_text", false);      // these two are ours
+        bpe.recognises_specials = !flag(model, "special_tokens_are_text", false);  // these two are ours
         bpe.ranks = flag(model, "tiktoken_ranks", false) ? Ranks::tokens : Ranks::listed;
         bpe.names = tokens_of(part(model, "vocab"), what);
         const auto ids = ids_of(bpe.names);
@@ -93,7 +94,8 @@ private:
         if (!merges.is_array()) refuse("merges", "must be a list");
         for (const json& merge : merges) {
             if (merge.is_array() && merge.size() == 2 && merge[0].is_string() && merge[1].is_string()) {
-                add_merge(bpe, ids, merge[0].get_ref<const std::string&>(), merge[1].get_ref<const std::string&>(), what);
+                add_merge(bpe, ids, merge[0].get_ref<const std::string&>(), merge[1].get_ref<const std::string&>(),
+                          what);
                 continue;
             }
             const std::string line = text(merge, "merges");
@@ -101,7 +103,8 @@ private:
             const size_t space = line.find(' ');
             if (space == line.npos || line.find(' ', space + 1) != line.npos)
                 refuse("merges", shown(merge) + " is not two tokens with a space between");
-            add_merge(bpe, ids, std::string_view(line).substr(0, space), std::string_view(line).substr(space + 1), what);
+            add_merge(bpe, ids, std::string_view(line).substr(0, space), std::string_view(line).substr(space + 1),
+                      what);
         }
     }
 
@@ -121,17 +124,23 @@ private:
         bpe.split = regex ? SplitRule::gpt2 : SplitRule::none;
         if (all.size() == 1) return;
         if (regex) refuse("pre_tokenizer", "a Split and then ByteLevel with use_regex would split twice");
-        if (bpe.add_prefix_space) refuse("pre_tokenizer", "add_prefix_space after a Split would add a space to every piece");
+        if (bpe.add_prefix_space)
+            refuse("pre_tokenizer", "add_prefix_space after a Split would add a space to every piece");
         bpe.split = read_split(all[0]);
     }
 
     SplitRule read_split(const json& split) const {
-        if (type(split) != "Split") refuse("pre_tokenizer", shown(part(split, "type")) + " is not known, only Split and ByteLevel");
-        const bool matches = part(split, "behavior") == "Isolated" || (part(split, "behavior") == "Removed" && flag(split, "invert", false));
-        if (!matches) refuse("pre_tokenizer", "behavior " + shown(part(split, "behavior")) + " is not known, only Isolated");
+        if (type(split) != "Split")
+            refuse("pre_tokenizer", shown(part(split, "type")) + " is not known, only Split and ByteLevel");
+        const bool matches = part(split, "behavior") == "Isolated" ||
+                             (part(split, "behavior") == "Removed" && flag(split, "invert", false));
+        if (!matches)
+            refuse("pre_tokenizer", "behavior " + shown(part(split, "behavior")) + " is not known, only Isolated");
         const json& pattern = part(part(split, "pattern"), "Regex");
         const auto rule = pattern.is_string() ? rule_of(pattern.get<std::string>()) : std::nullopt;
-        if (!rule) refuse("pre_tokenizer", "the pattern " + shown(part(split, "pattern")) + " is none of GPT-2's, Llama 3's and Qwen's");
+        if (!rule)
+            refuse("pre_tokenizer",
+                   "the pattern " + shown(part(split, "pattern")) + " is none of GPT-2's, Llama 3's and Qwen's");
         return *rule;
     }
 
@@ -141,12 +150,13 @@ private:
         if (list.is_null()) return;
         if (!list.is_array()) refuse("added_tokens", "must be a list");
         const size_t most = bpe.names.size() + list.size();
-        bpe.names.reserve(most);                 // `ids` points into it
+        bpe.names.reserve(most);  // `ids` points into it
         auto ids = ids_of(bpe.names);
         for (const json& row : list) {
             AddedToken token;
             token.content = text(part(row, "content"), "content of an added token");
-            if (token.content.empty() || token.content.size() > longest_content) refuse("added_tokens", "a token's content is empty or too long");
+            if (token.content.empty() || token.content.size() > longest_content)
+                refuse("added_tokens", "a token's content is empty or too long");
             token.id = id(part(row, "id"), "id of an added token", most);
             token.single_word = flag(row, "single_word", false);
             token.lstrip = flag(row, "lstrip", false);
@@ -156,7 +166,8 @@ private:
             const auto known = ids.find(token.content);
             const int expected = known != ids.end() ? known->second : int(bpe.names.size());
             if (token.id != expected)
-                refuse("added token " + shown(row["content"]), "has id " + std::to_string(token.id) + ", the vocabulary makes it " + std::to_string(expected));
+                refuse("added token " + shown(row["content"]),
+                       "has id " + std::to_string(token.id) + ", the vocabulary makes it " + std::to_string(expected));
             if (known == ids.end()) {
                 bpe.names.push_back(token.content);
                 ids.emplace(bpe.names.back(), token.id);
@@ -166,9 +177,10 @@ private:
     }
 
     void read_post_processor(Bpe& bpe, const json& step) const {
-        if (type(step) == "ByteLevel") return;   // moves offsets only
+        if (type(step) == "ByteLevel") return;  // moves offsets only
         if (type(step) != "TemplateProcessing")
-            refuse("post_processor", shown(part(step, "type")) + " is not known, only ByteLevel and TemplateProcessing");
+            refuse("post_processor",
+                   shown(part(step, "type")) + " is not known, only ByteLevel and TemplateProcessing");
         const json& single = part(step, "single");
         if (!single.is_array()) refuse("post_processor", "its template must be a list");
         int texts = 0;
@@ -178,9 +190,11 @@ private:
                 continue;
             }
             const json& name = part(part(item, "SpecialToken"), "id");
-            const json& ids = part(part(part(step, "special_tokens"), text(name, "special token of post_processor").c_str()), "ids");
+            const json& ids =
+                part(part(part(step, "special_tokens"), text(name, "special token of post_processor").c_str()), "ids");
             if (!ids.is_array()) refuse("post_processor", shown(name) + " has no ids");
-            for (const json& value : ids) (texts ? bpe.after : bpe.before).push_back(id(value, "post_processor", bpe.names.size()));
+            for (const json& value : ids)
+                (texts ? bpe.after : bpe.before).push_back(id(value, "post_processor", bpe.names.size()));
         }
         if (texts != 1) refuse("post_processor", "its template must hold the text once");
     }
@@ -195,14 +209,15 @@ std::unordered_map<std::string_view, int> ids_of(const std::vector<std::string>&
     return ids;
 }
 
-void add_merge(Bpe& bpe, const std::unordered_map<std::string_view, int>& ids, std::string_view left, std::string_view right,
-               const std::string& what) {
+void add_merge(Bpe& bpe, const std::unordered_map<std::string_view, int>& ids, std::string_view left,
+               std::string_view right, const std::string& what) {
     const std::string both = std::string(left) + std::string(right);
     const auto token = [&](std::string_view name) {
         const auto found = ids.find(name);
         if (found == ids.end())
-            throw Error(Exit::input, what, "merge " + std::to_string(bpe.merges.size()) + " needs " + in_quotes(std::string(name)) +
-                        ", which is not in the vocabulary");
+            throw Error(Exit::input, what,
+                        "merge " + std::to_string(bpe.merges.size()) + " needs " + in_quotes(std::string(name)) +
+                            ", which is not in the vocabulary");
         return found->second;
     };
     bpe.merges.push_back({token(left), token(right), token(both)});

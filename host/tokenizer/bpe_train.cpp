@@ -26,7 +26,9 @@ struct Candidate {
     Pair pair;
     std::vector<int> words;
     // Of a heap, whose first is the greatest.
-    bool operator<(const Candidate& other) const { return count != other.count ? count < other.count : pair > other.pair; }
+    bool operator<(const Candidate& other) const {
+        return count != other.count ? count < other.count : pair > other.pair;
+    }
 };
 
 class Trainer {
@@ -34,7 +36,7 @@ public:
     Trainer(const BpeTraining& how, const PieceCounts& counts) : how(how) {
         for (const std::string& token : how.special_tokens) name(token);
         std::vector<std::string> alphabet(byte_symbols().begin(), byte_symbols().end());
-        std::sort(alphabet.begin(), alphabet.end());           // UTF-8 sorts as code points do
+        std::sort(alphabet.begin(), alphabet.end());  // UTF-8 sorts as code points do
         for (const std::string& symbol : alphabet) name(symbol);
         for (const auto& [piece, count] : counts) {
             Word word{{}, int64_t(count)};
@@ -46,7 +48,8 @@ public:
     void run(const std::function<void(int, int)>& progress) {
         for (int w = 0; w < int(words.size()); w++) {
             const Word& word = words[size_t(w)];
-            for (size_t i = 0; i + 1 < word.tokens.size(); i++) change({word.tokens[i], word.tokens[i + 1]}, word.count, w);
+            for (size_t i = 0; i + 1 < word.tokens.size(); i++)
+                change({word.tokens[i], word.tokens[i + 1]}, word.count, w);
         }
         queue_fresh();
         while (int(names.size()) < how.vocab && !queue.empty()) {
@@ -100,7 +103,7 @@ private:
     void merge(int index, const Pair& pair, int token) {
         Word& word = words[size_t(index)];
         std::vector<int>& tokens = word.tokens;
-        size_t end = 0;                          // of what is done
+        size_t end = 0;  // of what is done
         for (size_t i = 0; i < tokens.size(); i++) {
             if (tokens[i] != pair.first || i + 1 == tokens.size() || tokens[i + 1] != pair.second) {
                 tokens[end++] = tokens[i];
@@ -124,7 +127,7 @@ private:
     std::vector<Word> words;
     std::unordered_map<std::string, int> ids;
     std::unordered_map<Pair, int64_t, PairHash> counts;
-    std::unordered_map<Pair, std::vector<int>, PairHash> fresh;          // since the queue was last filled
+    std::unordered_map<Pair, std::vector<int>, PairHash> fresh;  // since the queue was last filled
     std::vector<Candidate> queue;
 };
 
@@ -162,8 +165,9 @@ void add_counts(PieceCounts& to, const PieceCounts& from) {
 Tokenizer train_bpe(const BpeTraining& how, const PieceCounts& counts, const std::function<void(int, int)>& progress) {
     Trainer trainer(how, counts);
     if (int(trainer.names.size()) > how.vocab)
-        throw Error(Exit::usage, "--train-bpe", std::to_string(how.vocab) + " tokens are too few: bytes and special tokens are " +
-                    std::to_string(trainer.names.size()) + " already");
+        throw Error(Exit::usage, "--train-bpe",
+                    std::to_string(how.vocab) + " tokens are too few: bytes and special tokens are " +
+                        std::to_string(trainer.names.size()) + " already");
     trainer.run(progress);
     auto bpe = std::make_shared<Bpe>();
     bpe->split = how.split;

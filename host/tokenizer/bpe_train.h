@@ -13,7 +13,7 @@
 #include "tokenizer.h"
 
 struct BpeTraining {
-    int vocab = 0;                     // tokens, the special ones and the 256 of bytes included
+    int vocab = 0;  // tokens, the special ones and the 256 of bytes included
     uint64_t min_frequency = 0;
     SplitRule split = SplitRule::gpt2;
     std::vector<std::string> special_tokens;

@@ -6,13 +6,19 @@
 namespace {
 
 Json byte_level(bool add_prefix_space, bool use_regex) {
-    return {{"type", "ByteLevel"}, {"add_prefix_space", add_prefix_space}, {"trim_offsets", true}, {"use_regex", use_regex}};
+    return {{"type", "ByteLevel"},
+            {"add_prefix_space", add_prefix_space},
+            {"trim_offsets", true},
+            {"use_regex", use_regex}};
 }
 
 Json pre_tokenizer(const Bpe& bpe) {
     if (bpe.split == SplitRule::gpt2) return byte_level(bpe.add_prefix_space, true);
     if (bpe.split == SplitRule::none) return byte_level(bpe.add_prefix_space, false);
-    const Json split = {{"type", "Split"}, {"pattern", {{"Regex", pattern_of(bpe.split)}}}, {"behavior", "Isolated"}, {"invert", false}};
+    const Json split = {{"type", "Split"},
+                        {"pattern", {{"Regex", pattern_of(bpe.split)}}},
+                        {"behavior", "Isolated"},
+                        {"invert", false}};
     return {{"type", "Sequence"}, {"pretokenizers", {split, byte_level(false, false)}}};
 }
 
@@ -39,8 +45,13 @@ Json template_of(const Bpe& bpe) {
 Json added_tokens(const Bpe& bpe) {
     Json list = Json::array();
     for (const AddedToken& t : bpe.added)
-        list.push_back({{"id", t.id}, {"content", t.content}, {"single_word", t.single_word}, {"lstrip", t.lstrip},
-                        {"rstrip", t.rstrip}, {"normalized", t.normalized}, {"special", t.special}});
+        list.push_back({{"id", t.id},
+                        {"content", t.content},
+                        {"single_word", t.single_word},
+                        {"lstrip", t.lstrip},
+                        {"rstrip", t.rstrip},
+                        {"normalized", t.normalized},
+                        {"special", t.special}});
     return list;
 }
 
@@ -51,12 +62,22 @@ std::string bpe_to_json(const Bpe& bpe) {
     Json vocab = Json::object(), merges = Json::array();
     for (size_t id = 0; id < bpe.names.size(); id++) append(vocab, bpe.names[id], int(id));
     for (const Rule& rule : bpe.merges) merges.push_back({bpe.names[size_t(rule.left)], bpe.names[size_t(rule.right)]});
-    Json file = {{"version", "1.0"}, {"truncation", nullptr}, {"padding", nullptr}, {"added_tokens", added_tokens(bpe)},
-                 {"normalizer", bpe.nfc ? Json{{"type", "NFC"}} : Json()}, {"pre_tokenizer", pre_tokenizer(bpe)},
+    Json file = {{"version", "1.0"},
+                 {"truncation", nullptr},
+                 {"padding", nullptr},
+                 {"added_tokens", added_tokens(bpe)},
+                 {"normalizer", bpe.nfc ? Json{{"type", "NFC"}} : Json()},
+                 {"pre_tokenizer", pre_tokenizer(bpe)},
                  {"post_processor", bpe.before.empty() && bpe.after.empty() ? Json() : template_of(bpe)},
                  {"decoder", byte_level(true, true)}};
-    file["model"] = {{"type", "BPE"}, {"dropout", nullptr}, {"unk_token", nullptr}, {"continuing_subword_prefix", nullptr},
-                     {"end_of_word_suffix", nullptr}, {"fuse_unk", false}, {"byte_fallback", false}, {"ignore_merges", bpe.ignore_merges}};
+    file["model"] = {{"type", "BPE"},
+                     {"dropout", nullptr},
+                     {"unk_token", nullptr},
+                     {"continuing_subword_prefix", nullptr},
+                     {"end_of_word_suffix", nullptr},
+                     {"fuse_unk", false},
+                     {"byte_fallback", false},
+                     {"ignore_merges", bpe.ignore_merges}};
     // The library passes over these two.
     if (bpe.ranks == Ranks::tokens) file["model"]["tiktoken_ranks"] = true;
     if (!bpe.recognises_specials) file["model"]["special_tokens_are_text"] = true;

@@ -1,12 +1,15 @@
 #include "pre_tokenizer.h"
-#include "host/tokenizer/unicode/unicode.h"
 #include "host/base/utf8.h"
+#include "host/tokenizer/unicode/unicode.h"
 
 namespace {
 
 using unicode::Class;
 
-struct Spelling { SplitRule rule; std::string_view pattern; };
+struct Spelling {
+    SplitRule rule;
+    std::string_view pattern;
+};
 
 #define AFTER_CONTRACTION R"(|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N})"
 #define REST R"(| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+)"
@@ -23,7 +26,10 @@ constexpr Spelling spellings[] = {
 #undef AFTER_CONTRACTION
 #undef REST
 
-struct Character { Class what; uint32_t length; };
+struct Character {
+    Class what;
+    uint32_t length;
+};
 
 struct Text {
     const char* data;
@@ -94,7 +100,7 @@ size_t symbols_and_line_ends(const Text& text, size_t at) {
     return at;
 }
 
-enum class Tail { lines, whole };      // of white space at the end of the text
+enum class Tail { lines, whole };  // of white space at the end of the text
 
 size_t lines_or_white_space(const Text& text, uint32_t first_length, Tail tail) {
     size_t at = 0, last_line_end = 0;
@@ -147,11 +153,13 @@ size_t piece_length(SplitRule rule, std::string_view all) {
 }
 
 std::optional<SplitRule> rule_of(std::string_view pattern) {
-    for (const Spelling& s : spellings) if (s.pattern == pattern) return s.rule;
+    for (const Spelling& s : spellings)
+        if (s.pattern == pattern) return s.rule;
     return std::nullopt;
 }
 
 std::string_view pattern_of(SplitRule rule) {
-    for (const Spelling& s : spellings) if (s.rule == rule) return s.pattern;
+    for (const Spelling& s : spellings)
+        if (s.rule == rule) return s.pattern;
     return "";
 }

@@ -14,11 +14,12 @@
 #include "host/base/names.h"
 
 enum class SplitRule { gpt2, llama3, cl100k, qwen2, none };
-template <> inline constexpr auto names_of<SplitRule> = std::to_array({"gpt2", "llama3", "cl100k", "qwen2", "none"});
+template <>
+inline constexpr auto names_of<SplitRule> = std::to_array({"gpt2", "llama3", "cl100k", "qwen2", "none"});
 
 // Length of the piece that starts at text[0]; text is not empty. A byte that is not UTF-8 is a symbol.
 size_t piece_length(SplitRule rule, std::string_view text);
 
 // The rule that this regular expression spells, if it is one of those we know.
 std::optional<SplitRule> rule_of(std::string_view pattern);
-std::string_view pattern_of(SplitRule rule);     // not of `none`
+std::string_view pattern_of(SplitRule rule);  // not of `none`

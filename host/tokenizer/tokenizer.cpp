@@ -4,8 +4,8 @@
 #include <cstdio>
 #include "bpe.h"
 #include "host/base/error.h"
-#include "host/tokenizer/unicode/unicode.h"
 #include "host/base/utf8.h"
+#include "host/tokenizer/unicode/unicode.h"
 
 namespace {
 
@@ -15,8 +15,8 @@ enum class CharacterClass { letter, digit, ideograph, space, apostrophe, symbol 
 
 // Scripts written without spaces, where a character is the better word. The regular expression of to_json says the same.
 bool is_ideograph(char32_t c) {
-    return (c >= 0x3040 && c <= 0x30FF) || (c >= 0x3400 && c <= 0x4DBF) || (c >= 0x4E00 && c <= 0x9FFF) || (c >= 0xF900 && c <= 0xFAFF) ||
-           (c >= 0x20000 && c <= 0x3FFFF);
+    return (c >= 0x3040 && c <= 0x30FF) || (c >= 0x3400 && c <= 0x4DBF) || (c >= 0x4E00 && c <= 0x9FFF) ||
+           (c >= 0xF900 && c <= 0xFAFF) || (c >= 0x20000 && c <= 0x3FFFF);
 }
 
 CharacterClass class_of(char32_t c) {
@@ -24,14 +24,18 @@ CharacterClass class_of(char32_t c) {
     if (is_ideograph(c)) return ideograph;
     if (c == '\'' || c == 0x2019) return apostrophe;
     switch (unicode::class_of(c)) {
-        case unicode::Class::letter: case unicode::Class::mark: return letter;
+        case unicode::Class::letter:
+        case unicode::Class::mark: return letter;
         case unicode::Class::number: return digit;
         case unicode::Class::space: return space;
         default: return symbol;
     }
 }
 
-struct Classified { CharacterClass what; int length; };
+struct Classified {
+    CharacterClass what;
+    int length;
+};
 
 // Of the character at `at`; what is not UTF-8 is a symbol of one byte.
 Classified classify(std::string_view text, size_t at) {
@@ -48,7 +52,8 @@ std::vector<std::string> characters_of(std::string_view text) {
         at += size_t(std::max(c.length, 1));
     }
     std::vector<std::string> tokens;
-    for (size_t c = 0; c < seen.size(); c++) if (seen[c]) tokens.push_back(to_utf8(char32_t(c)));
+    for (size_t c = 0; c < seen.size(); c++)
+        if (seen[c]) tokens.push_back(to_utf8(char32_t(c)));
     return tokens;
 }
 
@@ -102,7 +107,10 @@ size_t word_length(std::string_view text) {
     if (first.what != letter) return at;
     while (at < text.size()) {
         const Classified next = classify(text, at);
-        if (next.what == letter) { at += size_t(next.length); continue; }
+        if (next.what == letter) {
+            at += size_t(next.length);
+            continue;
+        }
         const size_t after = at + size_t(next.length);
         if (next.what != apostrophe || after >= text.size() || classify(text, after).what != letter) break;
         at = after;
@@ -128,7 +136,9 @@ std::vector<int> Tokenizer::encode(std::string_view text, Specials specials) con
     switch (kind) {
         case TokenizerKind::character: encode_characters(ids, text, *this); break;
         case TokenizerKind::word: encode_words(ids, text, *this); break;
-        case TokenizerKind::byte: for (const char c : text) ids.push_back(uint8_t(c)); break;
+        case TokenizerKind::byte:
+            for (const char c : text) ids.push_back(uint8_t(c));
+            break;
         case TokenizerKind::bpe: bpe->encode(ids, text, specials); break;
     }
     return ids;
@@ -136,7 +146,8 @@ std::vector<int> Tokenizer::encode(std::string_view text, Specials specials) con
 
 std::string Tokenizer::decode(std::span<const int> ids) const {
     std::string text;
-    for (const int id : ids) if (id >= 0 && id < vocab_size()) text += tokens[size_t(id)];
+    for (const int id : ids)
+        if (id >= 0 && id < vocab_size()) text += tokens[size_t(id)];
     return text;
 }
 
@@ -170,7 +181,8 @@ int Tokenizer::separator() const {
     if (!bpe) return -1;
     if (!bpe->before.empty()) return bpe->before[0];
     for (const char* name : {"<|endoftext|>", "<|begin_of_text|>", "<|end_of_text|>", "</s>"})
-        for (const AddedToken& token : bpe->added) if (token.content == name) return token.id;
+        for (const AddedToken& token : bpe->added)
+            if (token.content == name) return token.id;
     return -1;
 }
 
@@ -179,7 +191,8 @@ size_t Tokenizer::safe_cut(std::string_view text, size_t near) const {
     if (kind == TokenizerKind::bpe) return bpe->safe_cut(text, near);
     for (size_t at = near; at < text.size(); at++) {
         // A space starts a word, a line feed is one; a character starts at any byte that does not continue one.
-        if (kind == TokenizerKind::word ? text[at] == ' ' || text[at] == '\n' : (uint8_t(text[at]) & 0xC0) != 0x80) return at;
+        if (kind == TokenizerKind::word ? text[at] == ' ' || text[at] == '\n' : (uint8_t(text[at]) & 0xC0) != 0x80)
+            return at;
     }
     return text.size();
 }
@@ -202,8 +215,9 @@ Tokenizer train_tokenizer(TokenizerKind kind, std::string_view text, int most_wo
         tokenizer.unknown = 0;
     } else {
         tokenizer.tokens = characters_of(text);
-        tokenizer.unknown = int(std::find(tokenizer.tokens.begin(), tokenizer.tokens.end(), to_utf8(replacement_character)) -
-                                tokenizer.tokens.begin());
+        tokenizer.unknown =
+            int(std::find(tokenizer.tokens.begin(), tokenizer.tokens.end(), to_utf8(replacement_character)) -
+                tokenizer.tokens.begin());
     }
     tokenizer.index();
     return tokenizer;

@@ -20,7 +20,8 @@
 #include "host/base/names.h"
 
 enum class TokenizerKind { character, word, byte, bpe };
-template <> inline constexpr auto names_of<TokenizerKind> = std::to_array({"char", "word", "byte", "bpe"});
+template <>
+inline constexpr auto names_of<TokenizerKind> = std::to_array({"char", "word", "byte", "bpe"});
 
 struct Bpe;
 
@@ -31,26 +32,26 @@ struct TextHash {
 
 struct Tokenizer {
     TokenizerKind kind = TokenizerKind::byte;
-    std::vector<std::string> tokens;     // the bytes of every id
-    int unknown = -1;                    // id for what has no token; -1: there is no such thing
-    std::shared_ptr<const Bpe> bpe;      // of kind bpe
+    std::vector<std::string> tokens;  // the bytes of every id
+    int unknown = -1;                 // id for what has no token; -1: there is no such thing
+    std::shared_ptr<const Bpe> bpe;   // of kind bpe
 
     int vocab_size() const { return int(tokens.size()); }
     // Several threads may encode. Special tokens of a text that is data are ordinary characters.
     std::vector<int> encode(std::string_view text, Specials specials = Specials::as_text) const;
-    std::string decode(std::span<const int> ids) const;       // ids out of range add nothing
-    std::string token_text(int id) const;                     // for people: "\n" as \n, half characters as \xE4
-    int separator() const;                                    // the token between documents; -1: it has none
-    uint64_t hash() const;                                    // XXH64 of kind and tokens: two that encode alike have the same
-    std::string to_json() const;                              // tokenizer.json
-    std::string config_json() const;                          // tokenizer_config.json, for transformers
+    std::string decode(std::span<const int> ids) const;  // ids out of range add nothing
+    std::string token_text(int id) const;                // for people: "\n" as \n, half characters as \xE4
+    int separator() const;                               // the token between documents; -1: it has none
+    uint64_t hash() const;            // XXH64 of kind and tokens: two that encode alike have the same
+    std::string to_json() const;      // tokenizer.json
+    std::string config_json() const;  // tokenizer_config.json, for transformers
 
     // Where text may be cut at or after `near` so that the parts encode as the whole does.
     size_t safe_cut(std::string_view text, size_t near) const;
 
     // Derived from the above by index().
-    std::vector<int> id_of_code_point;                        // char: -1 where there is none
-    std::unordered_map<std::string, int, TextHash, std::equal_to<>> id_of;    // word
+    std::vector<int> id_of_code_point;                                      // char: -1 where there is none
+    std::unordered_map<std::string, int, TextHash, std::equal_to<>> id_of;  // word
     void index();
 };
 
@@ -73,5 +74,5 @@ struct StreamDecoder {
     const Tokenizer& tokenizer;
     std::string waiting = "";
     std::string push(int id);
-    std::string flush();                                      // at the end: what is left, repaired
+    std::string flush();  // at the end: what is left, repaired
 };

@@ -3,8 +3,8 @@
 #include "bpe.h"
 #include "bpe_files.h"
 #include "host/base/error.h"
-#include "host/base/text.h"
 #include "host/base/json.h"
+#include "host/base/text.h"
 #include "host/base/utf8.h"
 
 namespace {
@@ -13,33 +13,44 @@ using nlohmann::json;
 
 // The rule of word_length.
 #define IDEOGRAPHS "\u3040-\u30FF\u3400-\u4DBF\u4E00-\u9FFF\uF900-\uFAFF\U00020000-\U0003FFFF"
-constexpr const char* word_pattern =
-    "[" IDEOGRAPHS "]"
-    "| ?(?:(?![" IDEOGRAPHS "])[\\p{L}\\p{M}])+(?:['\u2019](?:(?![" IDEOGRAPHS "])[\\p{L}\\p{M}])+)*"
-    "| ?\\p{N}| ?[^\\s\\p{L}\\p{M}\\p{N}" IDEOGRAPHS "]|\\s";
+constexpr const char* word_pattern = "[" IDEOGRAPHS
+                                     "]"
+                                     "| ?(?:(?![" IDEOGRAPHS "])[\\p{L}\\p{M}])+(?:['\u2019](?:(?![" IDEOGRAPHS
+                                     "])[\\p{L}\\p{M}])+)*"
+                                     "| ?\\p{N}| ?[^\\s\\p{L}\\p{M}\\p{N}" IDEOGRAPHS "]|\\s";
 #undef IDEOGRAPHS
 
 json bpe_model(const json& unknown) {
-    return {{"type", "BPE"}, {"dropout", nullptr}, {"unk_token", unknown}, {"continuing_subword_prefix", nullptr},
-            {"end_of_word_suffix", nullptr}, {"fuse_unk", false}, {"byte_fallback", false}, {"ignore_merges", false},
-            {"vocab", json::object()}, {"merges", json::array()}};
+    return {{"type", "BPE"},
+            {"dropout", nullptr},
+            {"unk_token", unknown},
+            {"continuing_subword_prefix", nullptr},
+            {"end_of_word_suffix", nullptr},
+            {"fuse_unk", false},
+            {"byte_fallback", false},
+            {"ignore_merges", false},
+            {"vocab", json::object()},
+            {"merges", json::array()}};
 }
 
 // tokenizer.json without its vocabulary.
 json skeleton(const Tokenizer& tokenizer) {
     const std::string unknown = tokenizer.unknown >= 0 ? tokenizer.tokens[size_t(tokenizer.unknown)] : "";
-    json file = {{"version", "1.0"}, {"truncation", nullptr}, {"padding", nullptr}, {"added_tokens", json::array()},
-                 {"normalizer", nullptr}, {"pre_tokenizer", nullptr}, {"post_processor", nullptr}, {"decoder", {{"type", "Fuse"}}}};
+    json file = {{"version", "1.0"},          {"truncation", nullptr},
+                 {"padding", nullptr},        {"added_tokens", json::array()},
+                 {"normalizer", nullptr},     {"pre_tokenizer", nullptr},
+                 {"post_processor", nullptr}, {"decoder", {{"type", "Fuse"}}}};
     switch (tokenizer.kind) {
         case TokenizerKind::character: file["model"] = bpe_model(unknown); break;
         case TokenizerKind::word:
-            file["pre_tokenizer"] = {{"type", "Split"}, {"pattern", {{"Regex", word_pattern}}}, {"behavior", "Isolated"}, {"invert", false}};
+            file["pre_tokenizer"] = {
+                {"type", "Split"}, {"pattern", {{"Regex", word_pattern}}}, {"behavior", "Isolated"}, {"invert", false}};
             file["model"] = {{"type", "WordLevel"}, {"vocab", json::object()}, {"unk_token", unknown}};
             break;
-        case TokenizerKind::bpe: break;          // is written by bpe_json
+        case TokenizerKind::bpe: break;  // is written by bpe_json
         case TokenizerKind::byte:
-            file["pre_tokenizer"] = file["decoder"] =
-                {{"type", "ByteLevel"}, {"add_prefix_space", false}, {"trim_offsets", false}, {"use_regex", false}};
+            file["pre_tokenizer"] = file["decoder"] = {
+                {"type", "ByteLevel"}, {"add_prefix_space", false}, {"trim_offsets", false}, {"use_regex", false}};
             file["model"] = bpe_model(nullptr);
             break;
     }
@@ -59,7 +70,8 @@ TokenizerKind kind_of(json& file) {
 }
 
 bool one_character_each(const std::vector<std::string>& tokens) {
-    return std::all_of(tokens.begin(), tokens.end(), [](const std::string& t) { return decode_utf8(t).length == int(t.size()) && !t.empty(); });
+    return std::all_of(tokens.begin(), tokens.end(),
+                       [](const std::string& t) { return decode_utf8(t).length == int(t.size()) && !t.empty(); });
 }
 
 bool is_byte_order(const std::vector<std::string>& tokens) {
@@ -85,7 +97,8 @@ std::string Tokenizer::to_json() const {
     if (bpe) return bpe_to_json(*bpe);
     const auto& symbols = byte_symbols();
     json vocab = json::object();
-    for (int id = 0; id < vocab_size(); id++) vocab[kind == TokenizerKind::byte ? symbols[size_t(id)] : tokens[size_t(id)]] = id;
+    for (int id = 0; id < vocab_size(); id++)
+        vocab[kind == TokenizerKind::byte ? symbols[size_t(id)] : tokens[size_t(id)]] = id;
     json file = skeleton(*this);
     file["model"]["vocab"] = std::move(vocab);
     return file.dump(1) + "\n";
@@ -98,11 +111,13 @@ std::string Tokenizer::config_json() const {
 }
 
 Tokenizer tokenizer_from_json(std::string_view text, const std::string& what) {
-    const Error foreign(Exit::input, what, "is neither a byte-level BPE nor a char, word or byte tokenizer of this program");
+    const Error foreign(Exit::input, what,
+                        "is neither a byte-level BPE nor a char, word or byte tokenizer of this program");
     json file = parse_large_json(text, what);
     const json type = file.is_object() ? type_of(file["model"]) : json();
     if (type.is_string() && type != "BPE" && type != "WordLevel")
-        throw Error(Exit::input, what, "its model is " + in_quotes(type.get<std::string>()) + ", only byte-level BPE is known");
+        throw Error(Exit::input, what,
+                    "its model is " + in_quotes(type.get<std::string>()) + ", only byte-level BPE is known");
     if (!file.is_object() || !file["model"].is_object() || !file["model"]["vocab"].is_object())
         throw Error(Exit::input, what, "is not a tokenizer.json: it has no model with a vocabulary");
     Tokenizer tokenizer;
@@ -111,7 +126,8 @@ Tokenizer tokenizer_from_json(std::string_view text, const std::string& what) {
     tokenizer.tokens = tokens_of(file["model"]["vocab"], what);
     file["model"]["vocab"] = json::object();
     if (file["model"]["unk_token"].is_string()) {
-        const auto found = std::find(tokenizer.tokens.begin(), tokenizer.tokens.end(), file["model"]["unk_token"].get<std::string>());
+        const auto found =
+            std::find(tokenizer.tokens.begin(), tokenizer.tokens.end(), file["model"]["unk_token"].get<std::string>());
         if (found == tokenizer.tokens.end()) throw Error(Exit::input, what, "its vocabulary lacks its unk_token");
         tokenizer.unknown = int(found - tokenizer.tokens.begin());
     }

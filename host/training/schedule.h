@@ -3,11 +3,11 @@
 #include <algorithm>
 #include <cmath>
 
-enum class Schedule { cosine, linear, constant, wsd };   // wsd: warm-up, stable, decay over the last fifth
+enum class Schedule { cosine, linear, constant, wsd };  // wsd: warm-up, stable, decay over the last fifth
 
 struct LearningRate {
     double peak = 1e-3, minimum = 0;
-    int warmup = 0, steps = 1;                            // of the whole run
+    int warmup = 0, steps = 1;  // of the whole run
     Schedule schedule = Schedule::cosine;
 
     // step counts from 0; warm-up reaches the peak in its last step, the other shapes reach the minimum after the last.
@@ -18,7 +18,8 @@ struct LearningRate {
             case Schedule::cosine: return minimum + (peak - minimum) * 0.5 * (1 + std::cos(M_PI * done));
             case Schedule::linear: return minimum + (peak - minimum) * (1 - done);
             case Schedule::constant: return peak;
-            case Schedule::wsd: return done < 0.8 ? peak : minimum + (peak - minimum) * (1 - std::sqrt((done - 0.8) / 0.2));
+            case Schedule::wsd:
+                return done < 0.8 ? peak : minimum + (peak - minimum) * (1 - std::sqrt((done - 0.8) / 0.2));
         }
         return peak;
     }

@@ -9,14 +9,16 @@
 #include "host/reference/adamw.h"
 #include "host/reference/global_norm.h"
 
-struct StepSum { double loss, norm; };     // summed loss of the targets; the gradient's global norm
+struct StepSum {
+    double loss, norm;
+};  // summed loss of the targets; the gradient's global norm
 
 template <class Device>
 class Trainer {
 public:
     using Real = typename Device::Real;
     using Stat = typename Device::Stat;
-    static constexpr bool has_master = !std::is_same_v<Real, Stat>;   // else the weights are their own master copy
+    static constexpr bool has_master = !std::is_same_v<Real, Stat>;  // else the weights are their own master copy
 
     Gpt<Device> model;
 
@@ -32,7 +34,8 @@ public:
         norm = on.template allocate<Stat>(1);
         scalars = on.template allocate<AdamwStep>(1);
         std::vector<AdamwSegment> host;
-        for (const Row& row : model.weights.rows) host.push_back({row.slot.offset, row.size(), row.decays() ? weight_decay : 0});
+        for (const Row& row : model.weights.rows)
+            host.push_back({row.slot.offset, row.size(), row.decays() ? weight_decay : 0});
         segments = on.template allocate<AdamwSegment>(host.size());
         segment_count = int(host.size());
         on.upload(segments, host.data(), host.size());
@@ -148,8 +151,10 @@ private:
         int* tokens;
         Noise* noise;
         Stat *d_loss, *losses;
-        size_t n;                            // losses in use
-        double loss() const { return std::accumulate(losses, losses + n, 0.0, [](double sum, Stat x) { return sum + double(x); }); }
+        size_t n;  // losses in use
+        double loss() const {
+            return std::accumulate(losses, losses + n, 0.0, [](double sum, Stat x) { return sum + double(x); });
+        }
     };
     struct Step {
         std::vector<Staged> batches;
@@ -186,7 +191,7 @@ private:
     std::vector<Stat> losses;
 
     std::array<Step, 1 + Device::steps_ahead> steps;
-    size_t submitted = 0, waited = 0;                     // steps
+    size_t submitted = 0, waited = 0;  // steps
     typename Device::Recording first_batch, further_batch, optimiser;
-    std::tuple<int, int, const int*, float> recorded{};   // the micro-batch's shape: B, T, first, dropout
+    std::tuple<int, int, const int*, float> recorded{};  // the micro-batch's shape: B, T, first, dropout
 };

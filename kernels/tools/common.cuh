@@ -5,13 +5,19 @@
 #include <cstring>
 #include <initializer_list>
 #include <type_traits>
-#include "host/reference/philox.h"
 #include "gpu.cuh"
+#include "host/reference/philox.h"
 #include "ptx.cuh"
+
+// The loop that follows is written out, turn by turn.
+#define UNROLL _Pragma("unroll")
 
 constexpr int warp_size = 32;
 
-template <class I> __host__ __device__ constexpr I ceil_div(I a, std::type_identity_t<I> b) { return (a + b - 1) / b; }
+template <class I>
+__host__ __device__ constexpr I ceil_div(I a, std::type_identity_t<I> b) {
+    return (a + b - 1) / b;
+}
 template <class I>
 __host__ __device__ constexpr I round_up(I a, std::type_identity_t<I> b) {
     return ceil_div(a, b) * b;
@@ -28,7 +34,10 @@ struct Vec {
     __device__ const float& operator[](int i) const { return v[i]; }
 };
 
-template <class T> struct alignas(16) Packed { T v[16 / sizeof(T)]; };
+template <class T>
+struct alignas(16) Packed {
+    T v[16 / sizeof(T)];
+};
 
 template <int W, class T>
 __device__ Vec<W> load(const T* p) {
@@ -38,12 +47,12 @@ __device__ Vec<W> load(const T* p) {
     } else {
         constexpr int size = 16 / sizeof(T);
         static_assert(W % size == 0);
-        #pragma unroll
+        UNROLL
         for (int i = 0; i < W; i += size) {
             Packed<T> raw;
             const void* from = p + i;
             std::memcpy(&raw, __builtin_assume_aligned(from, 16), 16);
-            #pragma unroll
+            UNROLL
             for (int k = 0; k < size; k++) out[i + k] = float(raw.v[k]);
         }
     }
@@ -52,8 +61,14 @@ __device__ Vec<W> load(const T* p) {
 
 // W elements as they lie in memory. Many loads are on their way together only where no conversion stands between them,
 // least of all under a condition: then the compiler makes a branch of both, and waits in it. (dev/budget counts them.)
-template <int W, class T> struct Raw { uint4 words[W * sizeof(T) / 16]; };
-template <class T> struct Raw<1, T> { T value; };
+template <int W, class T>
+struct Raw {
+    uint4 words[W * sizeof(T) / 16];
+};
+template <class T>
+struct Raw<1, T> {
+    T value;
+};
 
 template <int W, class T>
 __device__ Raw<W, T> load_raw(const T* p) {
@@ -62,7 +77,7 @@ __device__ Raw<W, T> load_raw(const T* p) {
         raw.value = *p;
     } else {
         static_assert(W * sizeof(T) % 16 == 0);
-        #pragma unroll
+        UNROLL
         for (size_t i = 0; i < W * sizeof(T) / 16; i++) raw.words[i] = load_words(p + i * (16 / sizeof(T)));
     }
     return raw;
@@ -72,7 +87,7 @@ __device__ Vec<W> floats(const Raw<W, T>& raw) {
     T value[W];
     std::memcpy(value, &raw, sizeof value);
     Vec<W> out;
-    #pragma unroll
+    UNROLL
     for (int i = 0; i < W; i++) out[i] = float(value[i]);
     return out;
 }
@@ -83,10 +98,10 @@ __device__ void store(T* p, const Vec<W>& x) {
         *p = T(x[0]);
     } else {
         constexpr int size = 16 / sizeof(T);
-        #pragma unroll
+        UNROLL
         for (int i = 0; i < W; i += size) {
             Packed<T> raw;
-            #pragma unroll
+            UNROLL
             for (int k = 0; k < size; k++) raw.v[k] = T(x[i + k]);
             void* to = p + i;
             std::memcpy(__builtin_assume_aligned(to, 16), &raw, 16);
@@ -94,7 +109,7 @@ __device__ void store(T* p, const Vec<W>& x) {
     }
 }
 
-inline bool aligned(const void* p) { return reinterpret_cast<uintptr_t>(p) % 16 == 0; }      // null is
+inline bool aligned(const void* p) { return reinterpret_cast<uintptr_t>(p) % 16 == 0; }  // null is
 
 // Calls `then` with the widest vectors that fit rows of C elements at these addresses.
 using Pointers = std::initializer_list<const void*>;
@@ -111,8 +126,14 @@ __device__ inline void prefetch_line(const void* vector) {
 
 // Elementwise kernels: a thread owns one vector.
 constexpr int flat_block = 256;
-template <int W> dim3 flat_grid(size_t n) { return unsigned(ceil_div(n, size_t(flat_block) * W)); }
-template <int W> __device__ size_t flat_index() { return (size_t(blockIdx.x) * flat_block + threadIdx.x) * W; }
+template <int W>
+dim3 flat_grid(size_t n) {
+    return unsigned(ceil_div(n, size_t(flat_block) * W));
+}
+template <int W>
+__device__ size_t flat_index() {
+    return (size_t(blockIdx.x) * flat_block + threadIdx.x) * W;
+}
 
 // exp without the care that results below 2^-126 would need: they become 0.
 __device__ inline float exp_approximate(float x) { return exp2_approximate(x * 1.4426950408889634f); }
@@ -124,17 +145,17 @@ __device__ inline float sigmoid_of(float x) { return reciprocal_approximate(1 + 
 // Of a fixed order: the same bits on every run. Every thread of the warp (the block) must call, and gets the result.
 
 __device__ inline float warp_sum(float x) {
-    #pragma unroll
+    UNROLL
     for (int offset = warp_size / 2; offset > 0; offset /= 2) x += __shfl_xor_sync(~0u, x, offset);
     return x;
 }
 __device__ inline float warp_max(float x) {
-    #pragma unroll
+    UNROLL
     for (int offset = warp_size / 2; offset > 0; offset /= 2) x = fmaxf(x, __shfl_xor_sync(~0u, x, offset));
     return x;
 }
 
-__device__ inline int thread_index() { return threadIdx.y * blockDim.x + threadIdx.x; }       // blocks are at most 2-D
+__device__ inline int thread_index() { return threadIdx.y * blockDim.x + threadIdx.x; }  // blocks are at most 2-D
 __device__ inline int block_threads() { return blockDim.x * blockDim.y; }
 
 // Leaves M values of every warp in shared memory where every thread may read them. Safe to call in a loop: the first
@@ -184,7 +205,8 @@ __global__ void column_sum_kernel(float* out, const float* partial, Into into, i
 template <class T>
 void column_sum(float* out, const float* partial, int rows, int C, Gpu<T> on) {
     constexpr int at_once = 32;
-    launch(column_sum_kernel<at_once>, ceil_div(C, warp_size), dim3(warp_size, at_once), 0, on, out, partial, on.into, rows, C);
+    launch(column_sum_kernel<at_once>, ceil_div(C, warp_size), dim3(warp_size, at_once), 0, on, out, partial, on.into,
+           rows, C);
 }
 
 // ------------------------------------------------------------------------------------------------------------- dropout
@@ -199,14 +221,14 @@ __device__ Vec<W> dropout_factors(const Dropout& drop, const Noise& noise, uint6
     const auto factor = [&](uint32_t word) { return uniform(word) < drop.p ? 0.0f : kept; };
     Vec<W> out;
     if constexpr (W == 1) {
-        const Words r = words(index);          // no array indexed at run time: that would live in local memory
+        const Words r = words(index);  // no array indexed at run time: that would live in local memory
         const uint32_t low = index & 1 ? r.w[1] : r.w[0], high = index & 1 ? r.w[3] : r.w[2];
         out[0] = factor(index & 2 ? high : low);
     } else {
-        #pragma unroll
+        UNROLL
         for (int i = 0; i < W; i += 4) {
             const Words r = words(index + i);
-            #pragma unroll
+            UNROLL
             for (int k = 0; k < 4; k++) out[i + k] = factor(r.w[k]);
         }
     }

@@ -15,11 +15,20 @@ enum class CublasType : int { fp32 = 0, bf16 = 14 };
 enum class CublasOp : int { none = 0, transpose = 1 };
 enum class CublasEpilogue : int { none = 1, bias = 4, gelu_aux = 160, gelu_aux_bias = 164, dgelu = 192 };
 enum class CublasSetting : int { op_a = 3, op_b = 4, epilogue = 7, bias = 8, aux = 11, aux_ld = 12 };
-enum class CublasWish : int { workspace = 1, reduction_schemes = 3, alignment_a = 5, alignment_b, alignment_c, alignment_d };
+enum class CublasWish : int {
+    workspace = 1,
+    reduction_schemes = 3,
+    alignment_a = 5,
+    alignment_b,
+    alignment_c,
+    alignment_d
+};
 constexpr int cublas_compute_fp32 = 68;
 constexpr uint32_t cublas_reduce_in_fp32 = 2;
 
-struct CublasAlgorithm { uint64_t data[8]; };
+struct CublasAlgorithm {
+    uint64_t data[8];
+};
 struct CublasProposal {
     CublasAlgorithm algorithm;
     size_t workspace;
@@ -79,7 +88,7 @@ const char* fill(CublasLt& table, Find find) {
     return missing;
 }
 
-constexpr int cublas_major = CUDART_VERSION / 1000;            // the one that goes with the CUDA of this build
+constexpr int cublas_major = CUDART_VERSION / 1000;  // the one that goes with the CUDA of this build
 inline std::string cublas_file() { return "libcublasLt.so." + std::to_string(cublas_major); }
 
 // No table: and why.
@@ -100,7 +109,8 @@ inline CublasFound load_cublas(const std::string& file) {
         return {nullptr, file + " has no " + missing};
     const size_t version = table->version() / 10000;
     if (version == cublas_major) return {std::move(table), ""};
-    return {nullptr, file + " is of CUDA " + std::to_string(version) + ", this program of " + std::to_string(cublas_major)};
+    return {nullptr,
+            file + " is of CUDA " + std::to_string(version) + ", this program of " + std::to_string(cublas_major)};
 }
 
 // `named`, GPT_CUBLASLT: the library or its folder, and then no other; may be null. Else where the loader looks, which
@@ -123,7 +133,7 @@ inline const CublasFound& installed_cublas() {
     static const CublasFound found = [] {
 #ifdef __CUDACC__
         std::vector<std::string> folders = {"/usr/local/cuda/lib64"};
-#ifdef GPT_TOOLKIT                                             // that of the build
+#ifdef GPT_TOOLKIT  // that of the build
         folders.insert(folders.begin(), GPT_TOOLKIT "/lib64");
 #endif
         return find_cublas(std::getenv("GPT_CUBLASLT"), folders);
@@ -141,7 +151,8 @@ Gemm settle_gemm(Gemm wanted, Find find, Warn warn) {
     const CublasFound& found = find();
     if (found.table) return wanted;
     const std::string hint = "GPT_CUBLASLT=FOLDER names the one of " + cublas_file();
-    if (wanted == Gemm::cublas) throw Error(Exit::device, "--gemm cublas", found.reason, hint + "; --gemm native needs none");
+    if (wanted == Gemm::cublas)
+        throw Error(Exit::device, "--gemm cublas", found.reason, hint + "; --gemm native needs none");
     warn("cuBLASLt: " + found.reason + ": matrix products are our own, which are slower; " + hint);
     return Gemm::native;
 }

@@ -8,7 +8,9 @@
 #include <string>
 #include "host/base/error.h"
 
-struct CudaProblem { const char *what, *reason, *hint; };
+struct CudaProblem {
+    const char *what, *reason, *hint;
+};
 
 // A null reason: none that a user can mend.
 inline CudaProblem explain(cudaError_t code) {
@@ -30,10 +32,8 @@ inline CudaProblem explain(cudaError_t code) {
             return {"GPU", "the NVIDIA driver and its libraries are of different versions", "restart the machine"};
         case cudaErrorSystemNotReady:
             return {"GPU", "the machine's GPUs are not ready yet", "is nvidia-fabricmanager running?"};
-        case cudaErrorInitializationError:
-            return {"GPU", "the NVIDIA driver does not start", "does nvidia-smi work?"};
-        case cudaErrorDevicesUnavailable:
-            return {"GPU", "another process has it for itself", "nvidia-smi shows which"};
+        case cudaErrorInitializationError: return {"GPU", "the NVIDIA driver does not start", "does nvidia-smi work?"};
+        case cudaErrorDevicesUnavailable: return {"GPU", "another process has it for itself", "nvidia-smi shows which"};
         case cudaErrorNoKernelImageForDevice:
             return {"GPU", "this build has no code for it", "build again on this machine"};
         case cudaErrorLaunchTimeout:
@@ -46,8 +46,9 @@ inline CudaProblem explain(cudaError_t code) {
         case cudaErrorIllegalInstruction:
         case cudaErrorMisalignedAddress:
         case cudaErrorLaunchFailure:
-            return {"GPU", nullptr, "please report this with what it says under CUDA_LAUNCH_BLOCKING=1, which names "
-                                    "the layer, and the GPU's name"};
+            return {"GPU", nullptr,
+                    "please report this with what it says under CUDA_LAUNCH_BLOCKING=1, which names "
+                    "the layer, and the GPU's name"};
         default: return {"GPU", nullptr, "please report this, with the GPU's name and driver"};
     }
 }
@@ -62,7 +63,7 @@ inline void check_cuda(cudaError_t code, const char* call) {
 }
 #define CUDA(call) check_cuda(call, #call)
 
-constexpr int oldest_gpu = 80;                  // compute capability, times ten: Ampere
+constexpr int oldest_gpu = 80;  // compute capability, times ten: Ampere
 
 // A GPU that these kernels cannot run on, in words; "" if they can.
 inline std::string too_old(int capability) {
@@ -73,8 +74,11 @@ inline std::string too_old(int capability) {
 
 // A size the kernels of `layer` cannot do ends here, in one line that names layer, size and limit.
 inline void check_limit(const char* layer, const char* size, long value, long limit) {
-    if (value > limit) throw Error(Exit::device, layer, std::string(size) + " = " + std::to_string(value) +
-                                   " is above the kernels' limit of " + std::to_string(limit), "--device cpu has none");
+    if (value > limit)
+        throw Error(Exit::device, layer,
+                    std::string(size) + " = " + std::to_string(value) + " is above the kernels' limit of " +
+                        std::to_string(limit),
+                    "--device cpu has none");
 }
 
 // ------------------------------------------------------------------------------------------------------------ launches
@@ -83,29 +87,37 @@ inline void check_limit(const char* layer, const char* size, long value, long li
 inline std::string layer_of(const void* kernel) {
     const char* mangled = nullptr;
     if (cudaFuncGetName(&mangled, kernel) != cudaSuccess || !mangled) return "kernel";
-    const std::unique_ptr<char, void (*)(void*)> readable(abi::__cxa_demangle(mangled, nullptr, nullptr, nullptr), free);
+    const std::unique_ptr<char, void (*)(void*)> readable(abi::__cxa_demangle(mangled, nullptr, nullptr, nullptr),
+                                                          free);
     std::string name = readable ? readable.get() : mangled;
     const std::string unnamed = "(anonymous namespace)::";
     if (const size_t at = name.find(unnamed); at != name.npos) name.erase(0, at + unnamed.size());
     name = name.substr(0, name.find_first_of("<("));
-    name = name.substr(name.find_last_of(" :") + 1);    // a template's comes behind its result
+    name = name.substr(name.find_last_of(" :") + 1);  // a template's comes behind its result
     const std::string suffix = "_kernel";
     return name.ends_with(suffix) ? name.substr(0, name.size() - suffix.size()) : name;
 }
 
 // What no GPU can launch.
 inline void check_launch(const void* kernel, dim3 grid, dim3 block, size_t shared_bytes, size_t shared_limit) {
-    struct Limit { const char* what; size_t value, most; const char* hint; };
+    struct Limit {
+        const char* what;
+        size_t value, most;
+        const char* hint;
+    };
     const char* const fewer = "try a smaller --batch";
-    const Limit limits[] = {{"blocks along x", grid.x, 0x7fffffff, fewer},
-                            {"blocks along y", grid.y, 65535, fewer},
-                            {"blocks along z", grid.z, 65535, fewer},
-                            {"threads in a block", size_t(block.x) * block.y * block.z, 1024, "please report"},
-                            {"bytes of shared memory in a block", shared_bytes, shared_limit, "--dtype bf16 needs less"}};
+    const Limit limits[] = {
+        {"blocks along x", grid.x, 0x7fffffff, fewer},
+        {"blocks along y", grid.y, 65535, fewer},
+        {"blocks along z", grid.z, 65535, fewer},
+        {"threads in a block", size_t(block.x) * block.y * block.z, 1024, "please report"},
+        {"bytes of shared memory in a block", shared_bytes, shared_limit, "--dtype bf16 needs less"}};
     for (const Limit& l : limits)
         if (l.value > l.most)
-            throw Error(Exit::device, layer_of(kernel), "needs " + std::to_string(l.value) + " " + l.what +
-                        ", this GPU can do " + std::to_string(l.most), l.hint);
+            throw Error(
+                Exit::device, layer_of(kernel),
+                "needs " + std::to_string(l.value) + " " + l.what + ", this GPU can do " + std::to_string(l.most),
+                l.hint);
 }
 
 // Why a launch that could have been done was not. An illegal access of an earlier kernel may also come to light here.

@@ -6,14 +6,14 @@
 #include <map>
 #include <typeindex>
 #include <unordered_map>
-#include "host/reference/cpu.h"
-#include "host/base/remembered_check.h"
 #include "cuda_error.cuh"
+#include "host/base/remembered_check.h"
+#include "host/reference/cpu.h"
 #include "timeline.cuh"
 #include "uploads.cuh"
 
 using bf16 = __nv_bfloat16;
-struct CublasLt;                                // cublaslt.cuh
+struct CublasLt;  // cublaslt.cuh
 
 template <class T>
 class Gpu {
@@ -23,12 +23,12 @@ public:
     static constexpr int vocab_multiple = 128;  // rows of logits stay 16-byte aligned, and whole tiles of a product
     static constexpr int steps_ahead = 1;       // submitted while the last one's result is on its way
 
-    cudaStream_t stream = nullptr;              // everything runs in its order
+    cudaStream_t stream = nullptr;  // everything runs in its order
     int sm_count = 0;
-    int shared_limit = 0;                       // bytes a block may have
-    int capability = 0;                         // times ten
+    int shared_limit = 0;  // bytes a block may have
+    int capability = 0;    // times ten
     Gemm gemm = Gemm::automatic;
-    const CublasLt* cublas = nullptr;           // null: the machine's
+    const CublasLt* cublas = nullptr;  // null: the machine's
     Into into = Into::add;
 
     // Launchers take the plain kernels in the place of those that self_check.cuh found wrong on this GPU.
@@ -74,10 +74,12 @@ public:
         state->host_blocks.push_back(p);
         return static_cast<U*>(p);
     }
-    template <class U> void upload_async(U* device, const U* host, size_t n) const {     // ahead of the stream
+    template <class U>
+    void upload_async(U* device, const U* host, size_t n) const {  // ahead of the stream
         state->uploads.upload(device, host, n * sizeof(U), stream);
     }
-    template <class U> void download_async(U* host, const U* device, size_t n) const {
+    template <class U>
+    void download_async(U* host, const U* device, size_t n) const {
         CUDA(cudaMemcpyAsync(host, device, n * sizeof(U), cudaMemcpyDeviceToHost, stream));
     }
 
@@ -105,14 +107,19 @@ public:
         CUDA(cudaGraphLaunch(recording.graph.get(), stream));
     }
 
-    template <class U> void zero(U* p, size_t n) const { CUDA(cudaMemsetAsync(p, 0, n * sizeof(U), stream)); }
+    template <class U>
+    void zero(U* p, size_t n) const {
+        CUDA(cudaMemsetAsync(p, 0, n * sizeof(U), stream));
+    }
 
     // Both return when the copy is done.
-    template <class U> void upload(U* device, const U* host, size_t n) const {
+    template <class U>
+    void upload(U* device, const U* host, size_t n) const {
         CUDA(cudaMemcpyAsync(device, host, n * sizeof(U), cudaMemcpyHostToDevice, stream));
         synchronize();
     }
-    template <class U> void download(U* host, const U* device, size_t n) const {
+    template <class U>
+    void download(U* host, const U* device, size_t n) const {
         CUDA(cudaMemcpyAsync(host, device, n * sizeof(U), cudaMemcpyDeviceToHost, stream));
         synchronize();
     }
@@ -158,7 +165,7 @@ public:
     }
 
 private:
-    unsigned distrusted = 0;                    // a bit for each of Kernels
+    unsigned distrusted = 0;  // a bit for each of Kernels
 
     template <class Work>
     void record(Recording& recording, Work work) const {
@@ -194,7 +201,7 @@ private:
             blocks.push_back(p);
             return p;
         }
-        ~State() {                              // what fails now failed before: nothing is left to report
+        ~State() {  // what fails now failed before: nothing is left to report
             if (stream) cudaStreamSynchronize(stream), cudaStreamDestroy(stream);
             for (void* p : blocks) cudaFree(p);
             for (void* p : host_blocks) cudaFreeHost(p);
@@ -226,7 +233,7 @@ void launch(void (*kernel)(P...), dim3 grid, dim3 block, size_t shared_bytes, co
 // more would begin when most of the others are done.
 template <class T, class... P>
 int resident_blocks(void (*kernel)(P...), dim3 block, size_t shared_bytes, const Gpu<T>& on) {
-    on.own_shared(kernel);                      // may have shared_bytes now
+    on.own_shared(kernel);  // may have shared_bytes now
     int of_one = 0;
     const int threads = int(block.x * block.y * block.z);
     CUDA(cudaOccupancyMaxActiveBlocksPerMultiprocessor(&of_one, kernel, threads, shared_bytes));

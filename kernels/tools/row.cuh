@@ -6,8 +6,8 @@
 #pragma once
 #include "common.cuh"
 
-constexpr int row_warps = 4;                 // rows in a block, when a warp is enough for one
-constexpr int row_threads = 384;             // for one row, at most: each has up to 168 registers
+constexpr int row_warps = 4;      // rows in a block, when a warp is enough for one
+constexpr int row_threads = 384;  // for one row, at most: each has up to 168 registers
 
 template <int W, int K>
 dim3 row_block(int C) {
@@ -27,18 +27,21 @@ void by_row(const char* layer, int C, Pointers pointers, Then then) {
     });
 }
 
-template <int W> __device__ int row_channel(int k) { return (k * blockDim.x + threadIdx.x) * W; }   // first of vector k
+template <int W>
+__device__ int row_channel(int k) {
+    return (k * blockDim.x + threadIdx.x) * W;
+}  // first of vector k
 
 // What hangs over the end of the row reads as zeros, and is not written. Rows that are loaded as they lie in memory, before
 // the first of them is used, are on their way together.
 template <int W, int K, class T>
 __device__ void load_row(Raw<W, T> (&x)[K], const T* row, int C) {
-    #pragma unroll
+    UNROLL
     for (int k = 0; k < K; k++) x[k] = row_channel<W>(k) < C ? load_raw<W>(row + row_channel<W>(k)) : Raw<W, T>{};
 }
 template <int W, int K, class T>
 __device__ void row_floats(Vec<W> (&x)[K], const Raw<W, T> (&raw)[K]) {
-    #pragma unroll
+    UNROLL
     for (int k = 0; k < K; k++) x[k] = floats(raw[k]);
 }
 template <int W, int K, class T>
@@ -55,7 +58,9 @@ class RowByTwos {
     Raw<W, T> only[1] = {};
 
 public:
-    __device__ RowByTwos(const T* row, int C) : row(row), C(C) { if constexpr (K == 1) load_row(only, row, C); }
+    __device__ RowByTwos(const T* row, int C) : row(row), C(C) {
+        if constexpr (K == 1) load_row(only, row, C);
+    }
 
     // use(k, vector k): what hangs over the end reads as zeros, or is left out.
     template <class Use>
@@ -64,9 +69,9 @@ public:
             use(0, floats(only[0]));
         } else {
             static_assert(K % 2 == 0);
-            #pragma unroll
+            UNROLL
             for (int k = 0; k < K; k += 2) {
-                if (row_channel<W>(k) >= C) continue;          // a branch: else the compiler loads all at once, and spills
+                if (row_channel<W>(k) >= C) continue;  // a branch: else the compiler loads all at once, and spills
                 const bool both = row_channel<W>(k + 1) < C;
                 const Raw<W, T> x = load_raw<W>(row + row_channel<W>(k));
                 const Raw<W, T> y = both ? load_raw<W>(row + row_channel<W>(k + 1)) : Raw<W, T>{};
@@ -79,7 +84,7 @@ public:
 
 template <int W, int K, class T>
 __device__ void store_row(T* row, const Vec<W> (&x)[K], int C) {
-    #pragma unroll
+    UNROLL
     for (int k = 0; k < K; k++)
         if (row_channel<W>(k) < C) store<W>(row + row_channel<W>(k), x[k]);
 }
@@ -87,9 +92,11 @@ __device__ void store_row(T* row, const Vec<W> (&x)[K], int C) {
 // Brings a row to the L2 cache ahead of its time.
 template <int W, int K, class T>
 __device__ void prefetch_row(const T* row, int C) {
-    if constexpr (W > 1)
-        #pragma unroll
-        for (int k = 0; k < K; k++) if (row_channel<W>(k) < C) prefetch_line(row + row_channel<W>(k));
+    if constexpr (W > 1) {
+        UNROLL
+        for (int k = 0; k < K; k++)
+            if (row_channel<W>(k) < C) prefetch_line(row + row_channel<W>(k));
+    }
 }
 
 // The sums over the team of M values at once; all its threads must call.
@@ -105,8 +112,8 @@ __device__ inline float row_sum(float x) { return row_sum(Vec<1>{{x}})[0]; }
 template <int W, int K>
 __device__ void store_row_sum(float* out, const Vec<W> (&x)[K], int C) {
     if (blockDim.y == 1) return store_row(out, x, C);
-    float* rows = dynamic_shared<float>();                     // (blockDim.y, C)
-    __syncthreads();                                           // the last call's readers are done
+    float* rows = dynamic_shared<float>();  // (blockDim.y, C)
+    __syncthreads();                        // the last call's readers are done
     store_row(rows + threadIdx.y * C, x, C);
     __syncthreads();
     for (int c = thread_index(); c < C; c += block_threads()) {

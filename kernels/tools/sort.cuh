@@ -25,23 +25,23 @@ __device__ unsigned sort_peers(int digit, bool active) {
 // `order` null: the keys as they lie.
 template <int bits, class Place>
 __device__ void sort_walk(const int* key, const int* order, int n, int shift, Place place) {
-    constexpr int ahead = 8;                                   // keys of a lane that are on their way at once
+    constexpr int ahead = 8;  // keys of a lane that are on their way at once
     static_assert(sort_tile % (ahead * warp_size) == 0);
     const int begin = blockIdx.x * sort_tile, end = std::min(begin + sort_tile, n);
     for (int first = begin + threadIdx.x; first - int(threadIdx.x) < end; first += ahead * warp_size) {
         int at[ahead], digit[ahead];
         const auto active = [&](int u) { return first + u * warp_size < n; };
-        #pragma unroll
+        UNROLL
         for (int u = 0; u < ahead; u++) {
             const int i = first + u * warp_size;
             at[u] = !active(u) ? 0 : order ? order[i] : i;
         }
-        #pragma unroll
+        UNROLL
         for (int u = 0; u < ahead; u++) digit[u] = active(u) ? key[at[u]] >> shift & ((1 << bits) - 1) : 0;
-        #pragma unroll
+        UNROLL
         for (int u = 0; u < ahead; u++) {
             place(at[u], digit[u], sort_peers<bits>(digit[u], active(u)));
-            __syncwarp();                                      // the leaders' additions, before the next 32 look
+            __syncwarp();  // the leaders' additions, before the next 32 look
         }
     }
 }
@@ -91,12 +91,12 @@ template <int bits>
 __global__ void sort_scatter_kernel(int* sorted, const int* counts, const int* key, const int* order, int n,
                                     int shift) {
     constexpr int digits = 1 << bits;
-    __shared__ int next[digits];                          // where this tile's next key of each digit goes
+    __shared__ int next[digits];  // where this tile's next key of each digit goes
     for (int d = threadIdx.x; d < digits; d += warp_size) next[d] = counts[size_t(d) * gridDim.x + blockIdx.x];
     __syncwarp();
     sort_walk<bits>(key, order, n, shift, [&](int at, int digit, unsigned peers) {
         if (peers) sorted[next[digit] + __popc(peers & ((1u << threadIdx.x) - 1))] = at;
-        __syncwarp();                                          // all have looked, before the leaders add
+        __syncwarp();  // all have looked, before the leaders add
         if (sort_leads(peers)) next[digit] += __popc(peers);
     });
 }

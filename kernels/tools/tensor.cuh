@@ -14,7 +14,7 @@ template <int columns_>
 struct TensorTile {
     static constexpr int columns = columns_, vectors = columns / 8, group = std::gcd(vectors, 8);
     static constexpr int swizzle(int row) { return row / (8 / group) % group; }
-    static constexpr int at(int row, int vector) { return (row * vectors + (vector ^ swizzle(row))) * 8; }   // element
+    static constexpr int at(int row, int vector) { return (row * vectors + (vector ^ swizzle(row))) * 8; }  // element
 
     // The proof, for every vector and every 8 rows that ldmatrix may read at once.
     static constexpr bool conflict_free() {
@@ -60,7 +60,7 @@ __device__ void tensor_copy(bf16* tile, const bf16* from, size_t stride, int row
     from += order.of(r0) * stride + v * 8;
     tile += Tile::at(r0, v);
     rows = v * 8 < columns ? rows - r0 : 0;
-    #pragma unroll
+    UNROLL
     for (int r = 0; r < tile_rows; r += at_once) {
         copy_async<16>(tile + r * Tile::columns, from, r < rows ? 16 : 0);
         from += order.of(at_once) * stride;
@@ -72,7 +72,7 @@ __device__ void tensor_copy(bf16* tile, const bf16* from, size_t stride, int row
 enum class Pieces { down, across };
 template <class Tile, Pieces pieces>
 class TensorLane {
-    unsigned place;                                            // of the lane's vector in the piece at (0, 0), in bytes
+    unsigned place;  // of the lane's vector in the piece at (0, 0), in bytes
 
 public:
     __device__ TensorLane() {
@@ -94,7 +94,7 @@ public:
 template <int I, int J>
 __device__ void tensor_multiply(float (&sum)[I][J][4], const uint32_t (&a)[I][4], const uint32_t (&b)[4], int j) {
     const uint32_t left[2] = {b[0], b[1]}, right[2] = {b[2], b[3]};
-    #pragma unroll
+    UNROLL
     for (int i = 0; i < I; i++) {
         mma(sum[i][j], a[i], left, sum[i][j]);
         mma(sum[i][j + 1], a[i], right, sum[i][j + 1]);
@@ -113,20 +113,23 @@ class TensorRows {
 
     __device__ void read(uint32_t (&a)[I][4], int k) const {
         const Lane lane = Tile::columns > 64 ? Lane() : once;  // wide rows: no register to spare between products
-        #pragma unroll
+        UNROLL
         for (int i = 0; i < I; i++) ldmatrix(a[i], lane.at(tile, row0 + 16 * i, 16 * k));
     }
 
 public:
     __device__ TensorRows(const bf16* tile, int row0) : tile(tile), row0(row0) {}
     __device__ void load() {
-        if constexpr (kept)
-            #pragma unroll
+        if constexpr (kept) {
+            UNROLL
             for (int k = 0; k < Tile::columns / 16; k++) read(all[k], k);
+        }
     }
     __device__ void operator()(uint32_t (&a)[I][4], int k) const {
         if constexpr (!kept) read(a, k);
-        else for (int i = 0; i < I; i++) for (int r = 0; r < 4; r++) a[i][r] = all[k][i][r];
+        else
+            for (int i = 0; i < I; i++)
+                for (int r = 0; r < 4; r++) a[i][r] = all[k][i][r];
     }
 };
 
@@ -134,15 +137,17 @@ public:
 template <class Tile, int I, int J, bool kept>
 __device__ void tensor_dots(float (&sum)[I][J][4], const TensorRows<Tile, I, kept>& rows_of_a, const bf16* b) {
     const TensorLane<Tile, Pieces::across> lane;
-    #pragma unroll
-    for (int i = 0; i < I; i++) for (int j = 0; j < J; j++) for (int c = 0; c < 4; c++) sum[i][j][c] = 0;
+    UNROLL
+    for (int i = 0; i < I; i++)
+        for (int j = 0; j < J; j++)
+            for (int c = 0; c < 4; c++) sum[i][j][c] = 0;
     // All at once, but for the widest rows: there the compiler would load so far ahead that registers run out.
     [[maybe_unused]] constexpr int at_once = Tile::columns >= 128 && !kept ? 4 : Tile::columns / 16;
-    #pragma unroll at_once
+#pragma unroll at_once
     for (int k = 0; k < Tile::columns / 16; k++) {
         uint32_t a[I][4];
         rows_of_a(a, k);
-        #pragma unroll
+        UNROLL
         for (int j = 0; j < J; j += 2) {
             uint32_t y[4];
             ldmatrix(y, lane.at(b, 8 * j, 16 * k));
@@ -161,16 +166,16 @@ __device__ void tensor_weighted_rows(float (&sum)[I][J][4], const float (&p)[I][
                                      const Rounded& rounded = {}) {
     static_assert(8 * J == Tile::columns && K % 2 == 0);
     const TensorLane<Tile, Pieces::down> lane;
-    #pragma unroll
+    UNROLL
     for (int k = 0; k < K; k += 2) {
         uint32_t a[I][4];
-        #pragma unroll
+        UNROLL
         for (int i = 0; i < I; i++)
             for (int c = 0; c < 4; c++) {
                 const int j = k + c / 2, left = c % 2 * 2;
                 a[i][c] = rounded(pack_bf16(p[i][j][left], p[i][j][left + 1]), i, j, left);
             }
-        #pragma unroll
+        UNROLL
         for (int j = 0; j < J; j += 2) {
             uint32_t y[4];
             ldmatrix_transposed(y, lane.at(b, 8 * k, 8 * j));
@@ -182,20 +187,21 @@ __device__ void tensor_weighted_rows(float (&sum)[I][J][4], const float (&p)[I][
 // A warp's sums, 16 I rows, times factor(i, half) of each row: to its rows of a tile, and from there, in whole
 // vectors, to the first `rows` rows of a matrix of so many columns. Nobody else may use these rows of the tile.
 template <class Tile, int I, int J, class Factor>
-__device__ void tensor_store(bf16* to, size_t stride, int rows, bf16* tile, const float (&sum)[I][J][4],
-                             Factor factor, int columns = Tile::columns) {
+__device__ void tensor_store(bf16* to, size_t stride, int rows, bf16* tile, const float (&sum)[I][J][4], Factor factor,
+                             int columns = Tile::columns) {
     const int lane = threadIdx.x % warp_size, g = lane / 4, t = lane % 4;
-    __syncwarp();                                              // other lanes' ldmatrix of what was there are done
-    #pragma unroll
-    for (int i = 0; i < I; i++)
-        #pragma unroll
+    __syncwarp();  // other lanes' ldmatrix of what was there are done
+    UNROLL
+    for (int i = 0; i < I; i++) {
+        UNROLL
         for (int half = 0; half < 2; half++) {
             const float f = factor(i, half);
-            #pragma unroll
+            UNROLL
             for (int j = 0; j < J; j++)
                 *reinterpret_cast<uint32_t*>(tile + Tile::at(16 * i + 8 * half + g, j) + 2 * t) =
                     pack_bf16(sum[i][j][2 * half] * f, sum[i][j][2 * half + 1] * f);
         }
+    }
     __syncwarp();
     for (int place = lane; place < 16 * I * Tile::vectors; place += warp_size) {
         const int r = place / Tile::vectors, v = place % Tile::vectors;

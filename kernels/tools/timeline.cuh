@@ -35,7 +35,11 @@ public:
 // What is captured into a graph is not timed.
 class Timeline {
 public:
-    struct Total { std::string name; int count; double milliseconds; };
+    struct Total {
+        std::string name;
+        int count;
+        double milliseconds;
+    };
 
     void begin(const std::string& name, cudaStream_t stream) {
         cudaStreamCaptureStatus status;
@@ -70,7 +74,10 @@ public:
     }
 
 private:
-    struct Mark { std::string name; cudaEvent_t begin, end; };
+    struct Mark {
+        std::string name;
+        cudaEvent_t begin, end;
+    };
     cudaEvent_t event(cudaStream_t stream) {
         cudaEvent_t e;
         CUDA(cudaEventCreate(&e));

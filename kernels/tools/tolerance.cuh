@@ -1,10 +1,13 @@
 // host/reference/tolerance.h for what kernels compute.
 #pragma once
-#include "host/reference/tolerance.h"
 #include "gpu.cuh"
+#include "host/reference/tolerance.h"
 
 // Arithmetic is float; storage rounds the result once more, by half a unit in the last of bf16's 8 bits.
-template <> inline double tolerance<bf16>(double terms) { return 0x1p-8 + tolerance<float>(terms); }
+template <>
+inline double tolerance<bf16>(double terms) {
+    return 0x1p-8 + tolerance<float>(terms);
+}
 
 // Results that are sums of products, of which `factors` factors were rounded to bf16 on the way, as tensor cores want
 // them: each is off by up to 2^-9 of itself, evenly, which adds to the tolerance. `row` neighbours share their
@@ -12,7 +15,8 @@ template <> inline double tolerance<bf16>(double terms) { return 0x1p-8 + tolera
 struct Rounded {
     int factors = 0;
     size_t row = 0;
-    template <class T> double tolerance() const {
+    template <class T>
+    double tolerance() const {
         return std::is_same_v<T, bf16> ? 4 * 0x1p-9 * std::sqrt(factors / 3.0) : 0;
     }
 };

@@ -5,5 +5,5 @@
 cudaError_t cudaProfilerStart();
 cudaError_t cudaProfilerStop();
 namespace simt {
-uint64_t profiled_launches();   // kernels launched between start and stop, since the program began
+uint64_t profiled_launches();  // kernels launched between start and stop, since the program began
 }

@@ -1,6 +1,6 @@
 // Coordinates, barriers, shared memory and order: what the threads of a block and the blocks of a grid see.
-#include "kernels/tools/ptx.cuh"
 #include "kernel_test.h"
+#include "kernels/tools/ptx.cuh"
 
 // A shared variable of a function that only a lambda of this kernel names.
 template <class Value>
@@ -11,20 +11,27 @@ __device__ unsigned before_write(Value value) {
     return before;
 }
 template <int>
-__global__ void fresh_behind_lambda_kernel(unsigned* out) { out[blockIdx.x] = before_write([] { return blockIdx.x; }); }
+__global__ void fresh_behind_lambda_kernel(unsigned* out) {
+    out[blockIdx.x] = before_write([] { return blockIdx.x; });
+}
 
 namespace {
 
-struct Place { unsigned thread[3], block[3], threads[3], blocks[3]; };
+struct Place {
+    unsigned thread[3], block[3], threads[3], blocks[3];
+};
 
 __global__ void places_kernel(Place* out) {
     const size_t b = blockIdx.x + size_t(gridDim.x) * (blockIdx.y + size_t(gridDim.y) * blockIdx.z);
     const size_t t = threadIdx.x + size_t(blockDim.x) * (threadIdx.y + size_t(blockDim.y) * threadIdx.z);
-    out[b * blockDim.x * blockDim.y * blockDim.z + t] = {{threadIdx.x, threadIdx.y, threadIdx.z}, {blockIdx.x, blockIdx.y, blockIdx.z},
-        {blockDim.x, blockDim.y, blockDim.z}, {gridDim.x, gridDim.y, gridDim.z}};
+    out[b * blockDim.x * blockDim.y * blockDim.z + t] = {{threadIdx.x, threadIdx.y, threadIdx.z},
+                                                         {blockIdx.x, blockIdx.y, blockIdx.z},
+                                                         {blockDim.x, blockDim.y, blockDim.z},
+                                                         {gridDim.x, gridDim.y, gridDim.z}};
 }
 
-template <class T> __device__ T* reversed(T x) {             // a function's own shared memory, one for each T
+template <class T>
+__device__ T* reversed(T x) {  // a function's own shared memory, one for each T
     __shared__ T values[96];
     values[blockDim.x - 1 - threadIdx.x] = x;
     __syncthreads();
@@ -78,11 +85,11 @@ __global__ void fresh_kernel(unsigned* out) {
     if (threadIdx.x == 0) number = float(blockIdx.x);
 }
 
-__global__ void last_writer_kernel(unsigned* out) { out[0] = blockIdx.x * blockDim.x + threadIdx.x; }   // a race, on purpose
+__global__ void last_writer_kernel(unsigned* out) {
+    out[0] = blockIdx.x * blockDim.x + threadIdx.x;
+}  // a race, on purpose
 
-__global__ void beyond_dynamic_kernel(int bytes) {
-    dynamic_shared<unsigned char>()[bytes] = 0;
-}
+__global__ void beyond_dynamic_kernel(int bytes) { dynamic_shared<unsigned char>()[bytes] = 0; }
 
 __global__ void tickets_kernel(int* counter, float* sum, unsigned* wrapped, int* highest) {
     atomicAdd(counter, 1);
@@ -101,11 +108,15 @@ TEST(simt, grids_and_blocks_have_three_dimensions) {
         run(places_kernel, grid, block, 0, out);
         const std::vector<Place> got = out.get();
         size_t i = 0;
-        for (unsigned bz = 0; bz < 4; bz++) for (unsigned by = 0; by < 2; by++) for (unsigned bx = 0; bx < 3; bx++)
-            for (unsigned tz = 0; tz < 5; tz++) for (unsigned ty = 0; ty < 3; ty++) for (unsigned tx = 0; tx < 4; tx++, i++) {
-                const Place want{{tx, ty, tz}, {bx, by, bz}, {4, 3, 5}, {3, 2, 4}};
-                ASSERT_EQ(std::memcmp(&got[i], &want, sizeof want), 0) << i;
-            }
+        for (unsigned bz = 0; bz < 4; bz++)
+            for (unsigned by = 0; by < 2; by++)
+                for (unsigned bx = 0; bx < 3; bx++)
+                    for (unsigned tz = 0; tz < 5; tz++)
+                        for (unsigned ty = 0; ty < 3; ty++)
+                            for (unsigned tx = 0; tx < 4; tx++, i++) {
+                                const Place want{{tx, ty, tz}, {bx, by, bz}, {4, 3, 5}, {3, 2, 4}};
+                                ASSERT_EQ(std::memcmp(&got[i], &want, sizeof want), 0) << i;
+                            }
     });
 }
 
@@ -144,7 +155,8 @@ TEST(simt, barriers_do_not_wait_for_the_dead) {
 TEST(simt, divergent_barriers_end_with_a_message) {
     const Device<int> out(64);
     in_every_order([&] {
-        expect_says(failure_of(divergent_kernel, 1, 64, 0, out), {"divergent_kernel, block (0,0,0), thread (", "divergent barrier", "__syncthreads at "});
+        expect_says(failure_of(divergent_kernel, 1, 64, 0, out),
+                    {"divergent_kernel, block (0,0,0), thread (", "divergent barrier", "__syncthreads at "});
         // Threads 32-39 are of two minds: their warp waits for lanes that wait for the block.
         expect_says(failure_of(never_meet_kernel, 1, 64, 0, out),
                     {"deadlock", "threads 0-39 wait in __syncthreads at ", "(barrier 0, 40 of 64 threads)",
@@ -177,7 +189,8 @@ TEST(simt, order_decides_races) {
 
 TEST(simt, writes_beyond_dynamic_shared_memory_are_caught) {
     if (simt::address_sanitizer) GTEST_SKIP() << "see simt.address_sanitizer_sees_shared_memory";
-    expect_says(failure_of(beyond_dynamic_kernel, 1, 1, 100, 101), {"beyond_dynamic_kernel, block (0,0,0): wrote byte 101 of dynamic shared memory, but asked for 100"});
+    expect_says(failure_of(beyond_dynamic_kernel, 1, 1, 100, 101),
+                {"beyond_dynamic_kernel, block (0,0,0): wrote byte 101 of dynamic shared memory, but asked for 100"});
     run(beyond_dynamic_kernel, 1, 1, 100, 99);
 }
 

@@ -1,7 +1,7 @@
 // Kernels that touch what is not theirs, each in a process of its own. What tells differs: without a sanitizer, pages that may
 // not be touched and patterns around buffers; with AddressSanitizer, it; with ThreadSanitizer, it also tells of data races.
-#include "kernels/tools/ptx.cuh"
 #include "kernel_test.h"
+#include "kernels/tools/ptx.cuh"
 
 namespace {
 
@@ -51,8 +51,7 @@ __global__ void sums_kernel(float* out, Missing missing) {
     for (int round = 0; round < 2; round++) {
         float x = float(threadIdx.x);
         for (int offset = 16; offset > 0; offset /= 2) x += __shfl_xor_sync(~0u, x, offset);
-        if (threadIdx.x % 32 == 0)
-            sums[threadIdx.x / 32] = x;                                  // line of the write
+        if (threadIdx.x % 32 == 0) sums[threadIdx.x / 32] = x;  // line of the write
         if (missing != Missing::barrier) __syncthreads();
         float total = 0;
         for (int w = 0; w < 8; w++) total += sums[w];
@@ -64,8 +63,7 @@ __global__ void lanes_kernel(float* out, Missing missing) {
     __shared__ float values[32];
     values[threadIdx.x] = float(threadIdx.x);
     if (missing != Missing::warp_barrier) __syncwarp();
-    else
-        __shfl_sync(~0u, 1, 0);                                          // meets, but orders no memory
+    else __shfl_sync(~0u, 1, 0);  // meets, but orders no memory
     out[blockIdx.x * 32 + threadIdx.x] = values[threadIdx.x ^ 1];
 }
 __global__ void blocks_kernel(float* out, Missing missing) {
@@ -86,7 +84,7 @@ __global__ void last_block_kernel(float* out, Missing missing, float* partial, i
 __global__ void stage_reuse_kernel(float* out, Missing missing) {
     __shared__ __align__(16) float stage[32 * 4];
     for (int i = 0; i < 2; i++) {
-        copy_async<16>(stage + 4 * threadIdx.x, out + 4 * threadIdx.x);   // while others may still read the last one
+        copy_async<16>(stage + 4 * threadIdx.x, out + 4 * threadIdx.x);  // while others may still read the last one
         copy_async_commit();
         copy_async_wait<0>();
         __syncwarp();
@@ -119,7 +117,8 @@ const testing::Environment* const restarted = testing::AddGlobalTestEnvironment(
 // What both accesses' reports must name: thread, block and kernel of either, and the file with the line.
 std::string race_report(const std::string& kernel) {
     return "data race(.|\n)*#0 .*" + kernel + ".*faults.cu:[0-9]+(.|\n)*Previous (.|\n)*#0 .*" + kernel +
-           ".*faults.cu:[0-9]+(.|\n)*block [0-9],0,0 thread [0-9]+,0,0 " + kernel + "(.|\n)*block [0-9],0,0 thread [0-9]+,0,0 " + kernel;
+           ".*faults.cu:[0-9]+(.|\n)*block [0-9],0,0 thread [0-9]+,0,0 " + kernel +
+           "(.|\n)*block [0-9],0,0 thread [0-9]+,0,0 " + kernel;
 }
 const auto raced = testing::ExitedWithCode(66), fine = testing::ExitedWithCode(0);
 
@@ -135,13 +134,20 @@ TEST(simt, accesses_in_bounds_are_fine) {
 TEST(simt, accesses_beyond_a_device_buffer_are_caught) {
     if (simt::thread_sanitizer) GTEST_SKIP() << "it looks for races";
     if (simt::address_sanitizer) {
-        for (int i : {-1, 100, 101}) EXPECT_DEATH(touch(Touch::global, i), "simt: touch_kernel, block .0,0,0., thread .0,0,0.(.|\n)*heap-buffer-overflow(.|\n)*faults.cu");
+        for (int i : {-1, 100, 101})
+            EXPECT_DEATH(
+                touch(Touch::global, i),
+                "simt: touch_kernel, block .0,0,0., thread .0,0,0.(.|\n)*heap-buffer-overflow(.|\n)*faults.cu");
         EXPECT_DEATH(touch_freed(), "heap-use-after-free");
         return;
     }
     // 400 bytes end 112 bytes before the next page: writes there are noticed when the kernel has ended, farther ones at once.
-    for (int i : {-1, 100, 127}) EXPECT_EXIT(touch(Touch::global, i), testing::ExitedWithCode(cudaErrorIllegalAddress & 255), "touch_kernel: wrote ");
-    EXPECT_DEATH(touch(Touch::global, 128), "touch_kernel, block .0,0,0., thread .0,0,0.: touched 112 bytes past the end of device buffer [0-9]+ of 400 bytes");
+    for (int i : {-1, 100, 127})
+        EXPECT_EXIT(touch(Touch::global, i), testing::ExitedWithCode(cudaErrorIllegalAddress & 255),
+                    "touch_kernel: wrote ");
+    EXPECT_DEATH(touch(Touch::global, 128),
+                 "touch_kernel, block .0,0,0., thread .0,0,0.: touched 112 bytes past the end of device buffer [0-9]+ "
+                 "of 400 bytes");
     EXPECT_DEATH(touch_freed(), "touched byte 0 of freed device buffer");
 }
 
@@ -154,7 +160,8 @@ TEST(simt, address_sanitizer_sees_shared_memory) {
 
 TEST(simt, misaligned_vectors_and_full_stacks_are_caught) {
     if (simt::thread_sanitizer || simt::address_sanitizer) GTEST_SKIP() << "the message is the plain build's";
-    EXPECT_DEATH(launch_and_exit(misaligned_kernel), "misaligned_kernel, block .0,0,0., thread .0,0,0.: touched an address that is not a multiple");
+    EXPECT_DEATH(launch_and_exit(misaligned_kernel),
+                 "misaligned_kernel, block .0,0,0., thread .0,0,0.: touched an address that is not a multiple");
     EXPECT_DEATH(launch_and_exit(deep_kernel), "deep_kernel, .*its stack");
 }
 
@@ -172,6 +179,7 @@ TEST(simt, thread_sanitizer_reports_races) {
     EXPECT_EXIT(race(sums_kernel, 256, Missing::second_barrier), raced, race_report("sums_kernel"));
     EXPECT_EXIT(race(lanes_kernel, 32, Missing::warp_barrier), raced, race_report("lanes_kernel"));
     EXPECT_EXIT(race(blocks_kernel, 32, Missing::barrier), raced, race_report("blocks_kernel"));
-    EXPECT_EXIT(race(stage_reuse_kernel, 32, Missing::barrier), raced, "data race(.|\n)*copy_async(.|\n)*stage_reuse_kernel");
+    EXPECT_EXIT(race(stage_reuse_kernel, 32, Missing::barrier), raced,
+                "data race(.|\n)*copy_async(.|\n)*stage_reuse_kernel");
     EXPECT_EXIT(race_for_last_block(Missing::fence), raced, race_report("last_block_kernel"));
 }

@@ -53,7 +53,8 @@ std::string failure_of(void (*kernel)(P...), dim3 grid, dim3 block, size_t share
 }
 
 inline void expect_says(const std::string& message, const std::vector<std::string>& parts) {
-    for (const std::string& part : parts) EXPECT_NE(message.find(part), std::string::npos) << '"' << part << "\" is not in\n" << message;
+    for (const std::string& part : parts)
+        EXPECT_NE(message.find(part), std::string::npos) << '"' << part << "\" is not in\n" << message;
 }
 
 // Does it in every kind of order.

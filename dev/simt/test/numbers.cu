@@ -10,14 +10,16 @@ bf16 of_bits(unsigned bits) { return __ushort_as_bfloat16(static_cast<unsigned s
 bool is_nan(unsigned short bits) { return (bits & 0x7fff) > 0x7f80; }
 
 // Values of one sign in order of magnitude are consecutive as integers; 0x7f80, infinity, stands for 2^128 when rounding.
-long double magnitude(unsigned bits) { return bits == 0x7f80 ? std::ldexp(1.0L, 128) : static_cast<long double>(float(of_bits(bits))); }
+long double magnitude(unsigned bits) {
+    return bits == 0x7f80 ? std::ldexp(1.0L, 128) : static_cast<long double>(float(of_bits(bits)));
+}
 
 enum class To { nearest, zero, up, down };
 unsigned short rounded(long double x, To to) {
     if (std::isnan(x)) return 0x7fff;
     const unsigned sign = std::signbit(x) ? 0x8000 : 0;
     const long double size = std::fabs(x);
-    unsigned low = 0, high = 0x7f80;                                    // magnitude(low) <= size
+    unsigned low = 0, high = 0x7f80;  // magnitude(low) <= size
     if (size >= magnitude(high)) low = high;
     while (low != high && high - low > 1) {
         const unsigned middle = (low + high) / 2;
@@ -26,7 +28,9 @@ unsigned short rounded(long double x, To to) {
     if (low == 0x7f80 && (std::isinf(x) || to == To::nearest)) return static_cast<unsigned short>(sign | low);
     if (magnitude(low) == size) return static_cast<unsigned short>(sign | low);
     const long double below = size - magnitude(low), above = magnitude(low + 1) - size;
-    const bool away = to == To::nearest ? above < below || (above == below && low % 2) : to == To::zero ? false : (to == To::up) == (sign == 0);
+    const bool away = to == To::nearest ? above < below || (above == below && low % 2)
+                      : to == To::zero  ? false
+                                        : (to == To::up) == (sign == 0);
     return static_cast<unsigned short>(sign | (low + away));
 }
 
@@ -40,7 +44,8 @@ std::vector<unsigned> interesting_floats() {
 }
 
 __global__ void convert_kernel(unsigned short* out, const unsigned* inp, int n) {
-    for (int i = int(threadIdx.x); i < n; i += int(blockDim.x)) out[i] = __bfloat16_as_ushort(__float2bfloat16(__uint_as_float(inp[i])));
+    for (int i = int(threadIdx.x); i < n; i += int(blockDim.x))
+        out[i] = __bfloat16_as_ushort(__float2bfloat16(__uint_as_float(inp[i])));
 }
 
 }  // namespace
@@ -53,7 +58,7 @@ TEST(simt, floats_become_bf16_as_in_cuda) {
     const std::vector<unsigned short> got = out.get();
     for (size_t i = 0; i < values.size(); i++) {
         const float x = __uint_as_float(values[i]);
-        if (x == 0) {                                                   // its sign is none to the compiler (-fno-signed-zeros)
+        if (x == 0) {  // its sign is none to the compiler (-fno-signed-zeros)
             ASSERT_EQ(got[i], values[i] >> 16);
             continue;
         }
@@ -84,10 +89,12 @@ TEST(simt, bf16_operations_round_once) {
         ASSERT_EQ((a + b).bits, rounded(x + y, To::nearest));
         ASSERT_EQ((a - b).bits, rounded(x - y, To::nearest));
         ASSERT_EQ((a * b).bits, rounded(x * y, To::nearest));
-        ASSERT_EQ(__hfma(a, b, c).bits, rounded(x * y + z, To::nearest)) << float(a) << ' ' << float(b) << ' ' << float(c);
+        ASSERT_EQ(__hfma(a, b, c).bits, rounded(x * y + z, To::nearest))
+            << float(a) << ' ' << float(b) << ' ' << float(c);
     }
     // A tie that only the tiny addend breaks: a float on the way would forget it, and a double too.
-    const bf16 half_way_a = of_bits(0x3f81), half_way_b = of_bits(0x3fc0);    // 1.0078125 * 1.5 = 1.51171875, between two bf16
+    const bf16 half_way_a = of_bits(0x3f81),
+               half_way_b = of_bits(0x3fc0);  // 1.0078125 * 1.5 = 1.51171875, between two bf16
     ASSERT_EQ(__hfma(half_way_a, half_way_b, of_bits(0x0080)).bits, 0x3fc2);
     ASSERT_EQ(__hfma(half_way_a, half_way_b, of_bits(0x8080)).bits, 0x3fc1);
     ASSERT_EQ(__hfma(half_way_a, half_way_b, of_bits(0)).bits, 0x3fc2);
@@ -95,7 +102,7 @@ TEST(simt, bf16_operations_round_once) {
     ASSERT_EQ(bf16(1 + std::ldexp(1.0, -8) + std::ldexp(1.0, -40)).bits, 0x3f81);
     ASSERT_EQ(bf16(1 + std::ldexp(1.0, -8)).bits, 0x3f80);
     ASSERT_EQ(bf16(257).bits, 0x4380);
-    ASSERT_EQ(bf16(16843009).bits, 0x4b81);                                   // 2^24 + 2^16 + 2^8 + 1
+    ASSERT_EQ(bf16(16843009).bits, 0x4b81);  // 2^24 + 2^16 + 2^8 + 1
     ASSERT_EQ(bf16(1e-300).bits, 0);
     ASSERT_EQ(bf16(-1e300).bits, 0xff80);
 }

@@ -1,7 +1,7 @@
 // The functions of kernels/tools/ptx.cuh against the layouts and rules of the PTX manual, element by element.
-#include "kernels/tools/ptx.cuh"
 #include <random>
 #include "kernel_test.h"
+#include "kernels/tools/ptx.cuh"
 
 namespace {
 
@@ -68,8 +68,7 @@ __global__ void not_converged_kernel(float* out) {
     float c[4] = {};
     const uint32_t a[4] = {}, b[2] = {};
     if (threadIdx.x < 16) mma(c, a, b, c);
-    else
-        mma(c, a, b, c);
+    else mma(c, a, b, c);
     out[threadIdx.x] = c[0];
 }
 
@@ -78,14 +77,18 @@ __global__ void not_converged_kernel(float* out) {
 // A (16,16), B (16,8), C (16,8), each lane's elements picked as the manual's figures show.
 __global__ void mma_kernel(float* out, const __nv_bfloat16* A, const __nv_bfloat16* B, const float* C) {
     const unsigned g = threadIdx.x / 4, t = threadIdx.x % 4;
-    const auto pair = [](__nv_bfloat16 low, __nv_bfloat16 high) { return __bfloat16_as_ushort(low) | uint32_t(__bfloat16_as_ushort(high)) << 16; };
+    const auto pair = [](__nv_bfloat16 low, __nv_bfloat16 high) {
+        return __bfloat16_as_ushort(low) | uint32_t(__bfloat16_as_ushort(high)) << 16;
+    };
     const auto a_at = [&](unsigned row, unsigned k) { return pair(A[row * 16 + k], A[row * 16 + k + 1]); };
     const uint32_t a[4] = {a_at(g, 2 * t), a_at(g + 8, 2 * t), a_at(g, 2 * t + 8), a_at(g + 8, 2 * t + 8)};
-    const uint32_t b[2] = {pair(B[2 * t * 8 + g], B[(2 * t + 1) * 8 + g]), pair(B[(2 * t + 8) * 8 + g], B[(2 * t + 9) * 8 + g])};
+    const uint32_t b[2] = {pair(B[2 * t * 8 + g], B[(2 * t + 1) * 8 + g]),
+                           pair(B[(2 * t + 8) * 8 + g], B[(2 * t + 9) * 8 + g])};
     const float c[4] = {C[g * 8 + 2 * t], C[g * 8 + 2 * t + 1], C[(g + 8) * 8 + 2 * t], C[(g + 8) * 8 + 2 * t + 1]};
     float d[4];
     mma(d, a, b, c);
-    out[g * 8 + 2 * t] = d[0], out[g * 8 + 2 * t + 1] = d[1], out[(g + 8) * 8 + 2 * t] = d[2], out[(g + 8) * 8 + 2 * t + 1] = d[3];
+    out[g * 8 + 2 * t] = d[0], out[g * 8 + 2 * t + 1] = d[1], out[(g + 8) * 8 + 2 * t] = d[2],
+                    out[(g + 8) * 8 + 2 * t + 1] = d[3];
 }
 
 // ---- cp.async ----
@@ -93,19 +96,21 @@ __global__ void mma_kernel(float* out, const __nv_bfloat16* A, const __nv_bfloat
 __global__ void copy_kernel(uint32_t* out, const uint32_t* inp) {
     __shared__ __align__(16) uint32_t tile[16];
     uint32_t* seen = out;
-    const auto see = [&] { for (int i = 0; i < 12; i++) *seen++ = tile[i]; };
-    copy_async<16>(tile, inp);               // group 1
+    const auto see = [&] {
+        for (int i = 0; i < 12; i++) *seen++ = tile[i];
+    };
+    copy_async<16>(tile, inp);  // group 1
     copy_async_commit();
-    copy_async<8>(tile + 4, inp + 4);        // group 2, with an empty one after it
+    copy_async<8>(tile + 4, inp + 4);  // group 2, with an empty one after it
     copy_async<4>(tile + 6, inp + 6, 3);
     copy_async<4>(tile + 7, inp + 7, 0);
     copy_async_commit();
     copy_async_commit();
-    copy_async<16>(tile + 8, inp + 8);       // never committed
+    copy_async<16>(tile + 8, inp + 8);  // never committed
     see();
-    copy_async_wait<3>(), see();             // nothing is due
-    copy_async_wait<2>(), see();             // group 1
-    copy_async_wait<0>(), see();             // group 2, not what was never committed
+    copy_async_wait<3>(), see();  // nothing is due
+    copy_async_wait<2>(), see();  // group 1
+    copy_async_wait<0>(), see();  // group 2, not what was never committed
     copy_async_commit();
     copy_async_wait<0>(), see();
 }
@@ -114,7 +119,7 @@ __global__ void source_changes_kernel(uint32_t* out, uint32_t* inp) {
     __shared__ __align__(16) uint32_t tile[4];
     copy_async<16>(tile, inp);
     copy_async_commit();
-    inp[0] = 99;                             // too early: the copy may come later
+    inp[0] = 99;  // too early: the copy may come later
     copy_async_wait<0>();
     out[0] = tile[0];
 }
@@ -164,7 +169,8 @@ TEST(simt, matrix_instructions_check_their_rules) {
     const Device<uint32_t> out(32);
     const Device<float> sums(32);
     in_every_order([&] {
-        expect_says(failure_of(misaligned_kernel, 1, 32, 0, out), {"ldmatrix: the address is not a multiple of 16", "ptx.cu:"});
+        expect_says(failure_of(misaligned_kernel, 1, 32, 0, out),
+                    {"ldmatrix: the address is not a multiple of 16", "ptx.cu:"});
         expect_says(failure_of(not_shared_kernel, 1, 32, 0, out), {"ldmatrix: the address is not in shared memory"});
         expect_says(failure_of(not_converged_kernel, 1, 32, 0, sums), {"mma: all lanes must execute the same one"});
     });
@@ -172,7 +178,7 @@ TEST(simt, matrix_instructions_check_their_rules) {
 
 TEST(simt, mma_multiplies_matrices) {
     std::mt19937 random(1);
-    std::uniform_int_distribution<int> small(-16, 16);                   // products and sums of these are exact
+    std::uniform_int_distribution<int> small(-16, 16);  // products and sums of these are exact
     std::vector<__nv_bfloat16> A(256), B(128);
     std::vector<float> C(128), want(128);
     for (auto& x : A) x = small(random);
@@ -194,13 +200,10 @@ TEST(simt, mma_multiplies_matrices) {
 TEST(simt, async_copies_happen_at_the_last_moment) {
     const Device<uint32_t> inp(std::vector<uint32_t>{1, 2, 3, 4, 5, 6, 0x07070707, 8, 9, 10, 11, 12}), out(60);
     run(copy_kernel, 1, 1, 0, out, inp);
-    const uint32_t n = ~0u;                                              // not yet
-    const std::vector<uint32_t> want = {
-        n, n, n, n, n, n, n, n, n, n, n, n,
-        n, n, n, n, n, n, n, n, n, n, n, n,
-        1, 2, 3, 4, n, n, n, n, n, n, n, n,
-        1, 2, 3, 4, 5, 6, 0x070707, 0, n, n, n, n,
-        1, 2, 3, 4, 5, 6, 0x070707, 0, 9, 10, 11, 12};
+    const uint32_t n = ~0u;  // not yet
+    const std::vector<uint32_t> want = {n, n, n,        n, n, n, n, n, n, n, n, n, n, n, n,        n, n, n,  n,  n,
+                                        n, n, n,        n, 1, 2, 3, 4, n, n, n, n, n, n, n,        n, 1, 2,  3,  4,
+                                        5, 6, 0x070707, 0, n, n, n, n, 1, 2, 3, 4, 5, 6, 0x070707, 0, 9, 10, 11, 12};
     EXPECT_EQ(out.get(), want);
 }
 
@@ -222,9 +225,11 @@ TEST(simt, named_barriers_join_some_threads) {
 TEST(simt, wrong_uses_of_named_barriers_end_with_a_message) {
     expect_says(failure_of(wrong_count_kernel, 1, 64, 0, 33), {"33 is no multiple of 32 within the block"});
     expect_says(failure_of(wrong_count_kernel, 1, 64, 0, 96), {"96 is no multiple of 32 within the block"});
-    expect_says(failure_of(barrier_counts_differ_kernel, 1, 64, 0), {"barrier 1: others expect 64 threads", "expects 32"});
+    expect_says(failure_of(barrier_counts_differ_kernel, 1, 64, 0),
+                {"barrier 1: others expect 64 threads", "expects 32"});
     expect_says(failure_of(starving_kernel, 1, 32, 0), {"64 is no multiple of 32 within the block"});
-    expect_says(failure_of(starving_kernel, 1, 96, 0), {"deadlock", "wait in bar.sync at ", "(barrier 3, 32 of 64 threads)"});
+    expect_says(failure_of(starving_kernel, 1, 96, 0),
+                {"deadlock", "wait in bar.sync at ", "(barrier 3, 32 of 64 threads)"});
 }
 
 TEST(simt, small_instructions) {

@@ -23,8 +23,7 @@ __global__ void calling_kernel(float* out) {
 __global__ void other_calling_kernel(float* out) { values_of_a_function()[threadIdx.x] = out[threadIdx.x]; }
 __global__ void diverge_kernel() {
     if (threadIdx.x < 32) __syncthreads();
-    else
-        __syncthreads();
+    else __syncthreads();
 }
 __global__ void thread_number_kernel(int* out) { out[blockIdx.x] = omp_get_thread_num(); }
 
@@ -41,7 +40,8 @@ struct Streams {
     }
     ~Streams() { cudaStreamDestroy(a), cudaStreamDestroy(b); }
 };
-template <class T> struct Pinned {
+template <class T>
+struct Pinned {
     T* p;
     Pinned() { EXPECT_EQ(cudaMallocHost(&p, sizeof(T)), cudaSuccess); }
     ~Pinned() { cudaFreeHost(p); }
@@ -95,7 +95,7 @@ TEST(simt, events_and_the_legacy_stream_order_streams) {
         ASSERT_EQ(add(s.b, z, y, 1), cudaSuccess);
         ASSERT_EQ(cudaEventRecord(end, s.b), cudaSuccess);
         ASSERT_EQ(cudaEventSynchronize(end), cudaSuccess);
-        EXPECT_EQ(cudaStreamQuery(s.a), cudaSuccess);                 // does the one piece of work that came after the event
+        EXPECT_EQ(cudaStreamQuery(s.a), cudaSuccess);  // does the one piece of work that came after the event
         float milliseconds = -1;
         EXPECT_EQ(cudaEventElapsedTime(&milliseconds, event, end), cudaSuccess);
         EXPECT_GE(milliseconds, 0);
@@ -104,8 +104,8 @@ TEST(simt, events_and_the_legacy_stream_order_streams) {
     EXPECT_EQ(x.get()[0], 101);
     const Streams s(cudaStreamDefault);
     ASSERT_EQ(add(s.a, y, x, 1), cudaSuccess);
-    ASSERT_EQ(add(nullptr, z, y, 1), cudaSuccess);                     // after all of the blocking streams
-    ASSERT_EQ(add(s.b, x, z, 1), cudaSuccess);                         // and before what follows on any
+    ASSERT_EQ(add(nullptr, z, y, 1), cudaSuccess);  // after all of the blocking streams
+    ASSERT_EQ(add(s.b, x, z, 1), cudaSuccess);      // and before what follows on any
     ASSERT_EQ(cudaStreamSynchronize(s.b), cudaSuccess);
     EXPECT_EQ(x.get()[0], 104);
     cudaEventDestroy(event), cudaEventDestroy(end);
@@ -126,7 +126,7 @@ TEST(simt, graphs_record_and_replay_in_order) {
     EXPECT_EQ(cudaMalloc(&p, 4), cudaErrorStreamCaptureUnsupported);
     ASSERT_EQ(cudaEventRecord(join, s.b), cudaSuccess);
     ASSERT_EQ(cudaStreamWaitEvent(s.a, join), cudaSuccess);
-    ASSERT_EQ(cudaMemsetAsync(x, 0, 1, s.a), cudaSuccess);             // the lowest byte
+    ASSERT_EQ(cudaMemsetAsync(x, 0, 1, s.a), cudaSuccess);  // the lowest byte
     cudaGraph_t graph;
     ASSERT_EQ(cudaStreamEndCapture(s.a, &graph), cudaSuccess);
     size_t nodes = 0;
@@ -159,7 +159,8 @@ TEST(simt, launches_check_their_limits) {
     EXPECT_EQ(start(big_kernel, dim3(1, 65536), 32, 0, x), cudaErrorInvalidConfiguration);
     EXPECT_EQ(start(big_kernel, 1, dim3(1, 1, 65), 0, x), cudaErrorInvalidConfiguration);
     EXPECT_EQ(start(big_kernel, 1, 1024, 45 * 1024, x), cudaErrorInvalidValue) << "48 KiB, of which 4 are static";
-    EXPECT_EQ(cudaFuncSetAttribute(big_kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, 224 * 1024), cudaErrorInvalidValue);
+    EXPECT_EQ(cudaFuncSetAttribute(big_kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, 224 * 1024),
+              cudaErrorInvalidValue);
     EXPECT_EQ(cudaFuncSetAttribute(big_kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, 223 * 1024), cudaSuccess);
     run(big_kernel, 1, 1024, 223 * 1024, x);
     cudaFuncAttributes attributes;
@@ -178,7 +179,9 @@ TEST(simt, launches_check_their_limits) {
 // Only a block that has run shows what the functions it called declare: then it is refused, and from then on before.
 TEST(simt, shared_memory_of_functions_counts) {
     const Device<float> x(std::vector<float>(1024));
-    const auto most = [&](int bytes) { return cudaFuncSetAttribute(calling_kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, bytes); };
+    const auto most = [&](int bytes) {
+        return cudaFuncSetAttribute(calling_kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, bytes);
+    };
     run(calling_kernel, 1, 256, 0, x);
     run(calling_kernel, 1, 256, 47 * 1024, x);
     EXPECT_EQ(start(calling_kernel, 1, 256, 47 * 1024 + 1, x), cudaErrorInvalidValue);
@@ -189,8 +192,9 @@ TEST(simt, shared_memory_of_functions_counts) {
     EXPECT_EQ(most(226 * 1024), cudaSuccess);
     run(calling_kernel, 1, 256, 226 * 1024, x);
     cudaGetLastError();
-    expect_says(failure_of(other_calling_kernel, 1, 256, 48 * 1024, x),
-                {"other_calling_kernel", "49152 bytes of dynamic shared memory beside 1024 static ones, unless it asks first"});
+    expect_says(
+        failure_of(other_calling_kernel, 1, 256, 48 * 1024, x),
+        {"other_calling_kernel", "49152 bytes of dynamic shared memory beside 1024 static ones, unless it asks first"});
     EXPECT_EQ(start(other_calling_kernel, 1, 256, 48 * 1024, x), cudaErrorInvalidValue);
     cudaGetLastError();
 }

@@ -91,7 +91,8 @@ void check_votes(const std::vector<unsigned>& values, unsigned mask) {
         if (!(mask >> i & 1)) continue;
         want[3] = 0;
         for (unsigned j = 0; j < 32; j++) want[3] |= unsigned(mask >> j & 1 && values[j] % 5 == values[i] % 5) << j;
-        for (unsigned k = 0; k < 15; k++) ASSERT_EQ(got[i * 16 + k], want[k]) << "mask " << std::hex << mask << " lane " << i << " result " << k;
+        for (unsigned k = 0; k < 15; k++)
+            ASSERT_EQ(got[i * 16 + k], want[k]) << "mask " << std::hex << mask << " lane " << i << " result " << k;
     }
 }
 
@@ -99,7 +100,8 @@ void check_votes(const std::vector<unsigned>& values, unsigned mask) {
 __global__ void halves_kernel(int* out) {
     const int lane = int(threadIdx.x % 32);
     int x = lane;
-    if (lane < 16) for (int i = 0; i < 5; i++) x += __shfl_xor_sync(0xffffu, x, 1);
+    if (lane < 16)
+        for (int i = 0; i < 5; i++) x += __shfl_xor_sync(0xffffu, x, 1);
     else x = __shfl_xor_sync(0xffff0000u, x, 8);
     __syncwarp();
     out[threadIdx.x] = __shfl_sync(~0u, x, 31 - lane);
@@ -115,7 +117,7 @@ __global__ void handover_kernel(int* out) {
 
 __global__ void exited_lane_kernel(int* out, bool read) {
     if (threadIdx.x == 5) return;
-    out[threadIdx.x] = int(__ballot_sync(~0u, 1));              // living lanes only: no error
+    out[threadIdx.x] = int(__ballot_sync(~0u, 1));  // living lanes only: no error
     if (read) out[threadIdx.x] = __shfl_sync(~0u, 1, 5);
 }
 __global__ void outside_mask_kernel(int* out) { out[threadIdx.x] = __shfl_xor_sync(0xffu, 1, 1); }
@@ -151,7 +153,7 @@ TEST(simt, parts_of_a_warp_meet_among_themselves) {
         for (int lane = 0; lane < 32; lane++) {
             const int from = 31 - lane;
             int x = from ^ 8;
-            if (from < 16) {                                     // after one step both of a pair hold the sum, which then doubles
+            if (from < 16) {  // after one step both of a pair hold the sum, which then doubles
                 x = (from + (from ^ 1)) << 4;
             }
             EXPECT_EQ(got[size_t(lane)], x) << lane;
@@ -176,11 +178,14 @@ TEST(simt, wrong_uses_of_a_warp_end_with_a_message) {
         if (lane != 5) { EXPECT_EQ(unsigned(out.get()[size_t(lane)]), ~0u ^ 1u << 5); }
     in_every_order([&] {
         expect_says(failure_of(exited_lane_kernel, 1, 32, 0, out, true),
-                    {"exited_lane_kernel, block (0,0,0), thread (", "__shfl_sync: lane ", " reads lane 5, which has exited", "warp.cu:"});
-        expect_says(failure_of(outside_mask_kernel, 1, 32, 0, out), {"__shfl_xor_sync: lane ", " is not in its own mask 000000ff"});
+                    {"exited_lane_kernel, block (0,0,0), thread (", "__shfl_sync: lane ",
+                     " reads lane 5, which has exited", "warp.cu:"});
+        expect_says(failure_of(outside_mask_kernel, 1, 32, 0, out),
+                    {"__shfl_xor_sync: lane ", " is not in its own mask 000000ff"});
         expect_says(failure_of(reads_outside_mask_kernel, 1, 32, 0, out), {" reads lane 9, which is not in the mask"});
         expect_says(failure_of(wrong_width_kernel, 1, 32, 0, out), {"width 24"});
         expect_says(failure_of(different_shuffles_kernel, 1, 32, 0, out),
-                    {"deadlock", "threads 0-6 wait in __shfl_xor_sync at ", "for lanes ffffff80", "threads 7-31 wait in __shfl_down_sync at "});
+                    {"deadlock", "threads 0-6 wait in __shfl_xor_sync at ", "for lanes ffffff80",
+                     "threads 7-31 wait in __shfl_down_sync at "});
     });
 }

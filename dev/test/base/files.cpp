@@ -5,15 +5,15 @@
 #include <sys/wait.h>
 #include <unistd.h>
 #include "dev/test/support/expect_error.h"
-#include "dev/test/support/temporary_directory.h"
 #include "dev/test/support/full_disk.h"
+#include "dev/test/support/temporary_directory.h"
 
 TEST(files, writes_and_reads_back) {
     const Temporary dir;
     files::write_file(dir / "a", "hello");
     EXPECT_EQ(files::read_file(dir / "a", 5), "hello");
     EXPECT_EQ(files::hash_file(dir / "a"), files::hash("hello"));
-    EXPECT_EQ(files::hex(files::hash("")), "ef46db3751d8e999");       // XXH64's published value of nothing
+    EXPECT_EQ(files::hex(files::hash("")), "ef46db3751d8e999");  // XXH64's published value of nothing
     expect_error(Exit::input, {"/a", "too long"}, [&] { files::read_file(dir / "a", 4); });
     expect_error(Exit::io, {"/a", "File exists"}, [&] { files::write_file(dir / "a", "again"); });
     expect_error(Exit::input, {"/b", "No such file"}, [&] { files::Reader(dir / "b"); });
@@ -60,7 +60,7 @@ TEST(files, full_disk) {
                  [&] { files::write_file(dir / "b", std::string(200, 'x')); });
     expect_error(Exit::io, {"File too large"}, [&] { files::replace_file(dir / "a", std::string(200, 'x')); });
     EXPECT_EQ(files::read_file(dir / "a", 100), "old");
-    EXPECT_EQ(files::list(dir.path), (std::vector<std::string>{"a", "b"}));   // no temporary file stays
+    EXPECT_EQ(files::list(dir.path), (std::vector<std::string>{"a", "b"}));  // no temporary file stays
     expect_error(Exit::io, {"MiB"}, [&] { files::require_space(dir.path, ~uint64_t(0)); });
     files::require_space(dir.path, 1);
 }
@@ -74,7 +74,7 @@ TEST(files, replace_is_all_or_nothing) {
     files::replace_link(dir / "latest", "b");
     EXPECT_EQ(files::link_target(dir / "latest"), "b");
     EXPECT_EQ(files::link_target(dir / "a"), "");
-    EXPECT_TRUE(files::exists(dir / "latest"));                       // although it dangles
+    EXPECT_TRUE(files::exists(dir / "latest"));  // although it dangles
     EXPECT_EQ(files::list(dir.path), (std::vector<std::string>{"a", "latest"}));
 }
 
@@ -85,7 +85,7 @@ TEST(files, atomic_directory) {
         files::write_file(abandoned.path() + "/f", "half");
     }
     EXPECT_TRUE(files::list(dir.path).empty());
-    for (const char* text : {"one", "two"}) {                         // the second replaces the first
+    for (const char* text : {"one", "two"}) {  // the second replaces the first
         files::AtomicDirectory directory(dir.path, "x");
         files::write_file(directory.path() + "/f", text);
         EXPECT_EQ(directory.commit(), dir / "x");
@@ -117,7 +117,7 @@ TEST(files, run_lock) {
     }
     const pid_t child = fork();
     if (!child) {
-        new files::RunLock(dir.path);                               // never released by us
+        new files::RunLock(dir.path);  // never released by us
         _exit(0);
     }
     ASSERT_EQ(waitpid(child, nullptr, 0), child);
@@ -135,7 +135,7 @@ TEST(files, log) {
     }
     EXPECT_EQ(files::read_file(dir / "log", 100), "one\ntwo\n");
     const int file = open((dir / "log").c_str(), O_WRONLY | O_APPEND);
-    ASSERT_EQ(write(file, "thr", 3), 3);                              // a run was killed here
+    ASSERT_EQ(write(file, "thr", 3), 3);  // a run was killed here
     close(file);
     EXPECT_EQ(files::Log(dir / "log", files::Log::everything).size(), 8u);
     EXPECT_EQ(files::read_file(dir / "log", 100), "one\ntwo\n");
@@ -155,7 +155,7 @@ TEST(files, log_on_a_full_disk_goes_on) {
         const FileSizeLimit limit(10);
         EXPECT_TRUE(log.append("12345"));
         EXPECT_FALSE(log.append("67890"));
-        EXPECT_EQ(files::read_file(dir / "log", 100), "12345\n");     // no half line
+        EXPECT_EQ(files::read_file(dir / "log", 100), "12345\n");  // no half line
     }
     EXPECT_TRUE(log.append("67890"));
     EXPECT_EQ(files::read_file(dir / "log", 100), "12345\n67890\n");

@@ -29,7 +29,8 @@ TEST(json, strict) {
 TEST(json, counts) {
     EXPECT_EQ(parse_count(parse_json("9223372036854775807", "x"), "x"), INT64_MAX);
     for (const char* bad : {"1e83", "9223372036854775808", "-1", "1.0", "\"1\"", "null", "11"})
-        expect_error(Exit::input, {"f.json", "whole number"}, [&] { parse_count(parse_json(bad, "x"), "f.json", *bad == '9' ? INT64_MAX : 10); });
+        expect_error(Exit::input, {"f.json", "whole number"},
+                     [&] { parse_count(parse_json(bad, "x"), "f.json", *bad == '9' ? INT64_MAX : 10); });
 }
 
 TEST(json, exact_floats) {

@@ -34,7 +34,8 @@ std::string shown(Where where, const char* no_color, unsigned short columns = 80
     close(ends[1]);
     std::string text;
     char buffer[512];
-    for (ssize_t n; (n = read(ends[0], buffer, sizeof buffer)) > 0;) text.append(buffer, size_t(n));      // a terminal ends with an error
+    for (ssize_t n; (n = read(ends[0], buffer, sizeof buffer)) > 0;)
+        text.append(buffer, size_t(n));  // a terminal ends with an error
     close(ends[0]);
     waitpid(child, nullptr, 0);
     return text;
@@ -48,12 +49,14 @@ TEST(progress, plain_lines_in_a_pipe) {
 
 TEST(progress, one_rewritten_line_on_a_terminal) {
     const std::string line = "\r\033[K\033[36m", end = "\033[0m", gone = "\r\033[K";
-    EXPECT_EQ(shown(Where::terminal, nullptr), "model tiny\r\n" + line + "  1%  step 1/100" + end + line + " 50%  step 50/100" + end + gone + "done\r\n");
-    EXPECT_EQ(shown(Where::terminal, ""), shown(Where::terminal, nullptr));             // no-color.org: only if it is not empty
+    EXPECT_EQ(shown(Where::terminal, nullptr), "model tiny\r\n" + line + "  1%  step 1/100" + end + line +
+                                                   " 50%  step 50/100" + end + gone + "done\r\n");
+    EXPECT_EQ(shown(Where::terminal, ""), shown(Where::terminal, nullptr));  // no-color.org: only if it is not empty
 }
 
 TEST(progress, no_color_is_heeded) {
-    EXPECT_EQ(shown(Where::terminal, "1"), "model tiny\r\n\r\033[K  1%  step 1/100\r\033[K 50%  step 50/100\r\033[Kdone\r\n");
+    EXPECT_EQ(shown(Where::terminal, "1"),
+              "model tiny\r\n\r\033[K  1%  step 1/100\r\033[K 50%  step 50/100\r\033[Kdone\r\n");
 }
 
 TEST(progress, a_narrow_terminal_gets_a_short_line) {

@@ -2,14 +2,15 @@
 #include "host/base/remembered_check.h"
 #include <gtest/gtest.h>
 #include <cstdlib>
-#include "host/base/files.h"
 #include "dev/test/support/cache_folder.h"
 #include "dev/test/support/temporary_directory.h"
+#include "host/base/files.h"
 
 namespace {
 
 const CheckedOn usual{"GPU of a kind", 13000, 12040, "0123", "bf16", "auto"};
-const std::vector<KernelFault> none, two{{Kernels::linear_few, "out: element 3"}, {Kernels::attention_backward, "d_qkv \"x\"\n"}};
+const std::vector<KernelFault> none,
+    two{{Kernels::linear_few, "out: element 3"}, {Kernels::attention_backward, "d_qkv \"x\"\n"}};
 
 TEST(remembered_check, as_it_was) {
     const Temporary at;
@@ -44,7 +45,8 @@ TEST(remembered_check, damaged_files_are_none) {
     const Temporary at;
     const CacheFolder cache(at / "cache");
     remember_check(usual, two);
-    const std::string file = at / "cache/gpt.cu/" + files::list(at / "cache/gpt.cu").at(0), whole = files::read_file(file, 1 << 20);
+    const std::string file = at / "cache/gpt.cu/" + files::list(at / "cache/gpt.cu").at(0),
+                      whole = files::read_file(file, 1 << 20);
     for (size_t size = 0; size + 2 < whole.size(); size += 7) {
         overwrite(file, whole.substr(0, size));
         EXPECT_FALSE(recall_check(usual)) << size;
@@ -70,7 +72,7 @@ TEST(remembered_check, nowhere_to_keep_it) {
         EXPECT_FALSE(files::exists(at / "cache"));
     }
     overwrite(at / "file", "");
-    for (const std::string& folder : {at / "file", std::string("/proc/nowhere")}) {       // no folder, and none can be made
+    for (const std::string& folder : {at / "file", std::string("/proc/nowhere")}) {  // no folder, and none can be made
         const CacheFolder cache(folder);
         remember_check(usual, none);
         EXPECT_FALSE(recall_check(usual)) << folder;

@@ -75,7 +75,7 @@ TEST(checkpoint, everything_comes_back) {
         EXPECT_EQ(other.m.get(row), toy().m.get(row)) << row.name;
         EXPECT_EQ(other.v.get(row), toy().v.get(row)) << row.name;
     }
-    const Temporary again;                       // load -> save gives the same bytes in every file
+    const Temporary again;  // load -> save gives the same bytes in every file
     save_checkpoint(again.path, other.contents(500));
     for (const std::string& name : files::list(path))
         EXPECT_EQ(contents_of(path + "/" + name), contents_of(again / "step_00000500/" + name)) << name;
@@ -143,10 +143,10 @@ TEST(checkpoint, the_newest_that_verifies) {
     EXPECT_EQ(newest(run.path), 30);
     const std::string weights = run / "step_00000030/model.safetensors";
     std::string bytes = contents_of(weights);
-    bytes.back() ^= 1;                                                 // its size is right: only the checksum tells
+    bytes.back() ^= 1;  // its size is right: only the checksum tells
     overwrite(weights, bytes);
     fs::remove(run / "step_00000020/manifest.json");
-    fs::create_directory(run / "step_00000040");                       // not whole, not ours, not checkpoints
+    fs::create_directory(run / "step_00000040");  // not whole, not ours, not checkpoints
     fs::create_directory(run / "step_5");
     fs::create_directory(run / "step_00000050.tmp");
     overwrite(run / "step_00000060", "a file");
@@ -156,7 +156,7 @@ TEST(checkpoint, the_newest_that_verifies) {
     EXPECT_EQ(found->step, 10);
     EXPECT_NE(told.find(weights), told.npos) << told;
     EXPECT_NE(told.find("step_00000020/manifest.json"), told.npos) << told;
-    save(run.path, 15);                                                // newer than 30, although fewer steps
+    save(run.path, 15);  // newer than 30, although fewer steps
     EXPECT_EQ(newest(run.path), 15);
     save(run.path, 30);
     save(run.path, 20);
@@ -167,7 +167,7 @@ TEST(checkpoint, the_newest_that_verifies) {
     overwrite(weights, bytes);
     expect_error(Exit::input, {run.path, "no checkpoint is whole"}, [&] { newest(run.path); });
     fs::rename(run / "step_00000030", run / "step_00000031");
-    EXPECT_EQ(steps(run.path), Steps{});                               // another step's name
+    EXPECT_EQ(steps(run.path), Steps{});  // another step's name
 }
 
 TEST(checkpoint, keeps_the_last_and_the_best) {
@@ -175,18 +175,18 @@ TEST(checkpoint, keeps_the_last_and_the_best) {
     for (int step : {1, 2, 3, 4, 5}) save(run.path, step);
     mark_best(run.path, 2);
     EXPECT_EQ(best_step(run.path), 2);
-    overwrite(run / "step_00000003/notes.txt", "mine");                // somebody's file: leave the directory alone
+    overwrite(run / "step_00000003/notes.txt", "mine");  // somebody's file: leave the directory alone
     overwrite(run / "step_1", "mine");
     fs::create_directory(run / "step_00000009");
     prune_checkpoints(run.path, 1);
     EXPECT_EQ(files::list(run.path),
               (Names{"best", "latest", "step_00000002", "step_00000003", "step_00000005", "step_00000009", "step_1"}));
     mark_best(run.path, 5);
-    prune_checkpoints(run.path, 0);                                    // at least one always stays
+    prune_checkpoints(run.path, 0);  // at least one always stays
     EXPECT_EQ(steps(run.path), (Steps{3, 5}));
-    save(run.path, 4);                                                 // an earlier step, resumed and saved again
+    save(run.path, 4);  // an earlier step, resumed and saved again
     prune_checkpoints(run.path, 1);
-    EXPECT_EQ(steps(run.path), (Steps{3, 5, 4}));                      // 5 is the best
+    EXPECT_EQ(steps(run.path), (Steps{3, 5, 4}));  // 5 is the best
     EXPECT_EQ(files::link_target(run / "latest"), "step_00000004");
     EXPECT_EQ(best_step(run.path), 5);
 }
@@ -258,7 +258,9 @@ TEST(checkpoint, is_durable_before_it_is_visible) {
 
 namespace {
 int countdown = 0;
-void die(const char*, const std::string&) { if (!countdown--) _exit(9); }
+void die(const char*, const std::string&) {
+    if (!countdown--) _exit(9);
+}
 void fail(const char* operation, const std::string& path) {
     if (!countdown--) throw Error(Exit::io, path, std::string("injected failure of ") + operation);
 }
@@ -276,7 +278,7 @@ TEST(checkpoint, killed_at_any_operation) {
     save(start.path, 1);
     mark_best(start.path, 1);
     int operations = 0;
-    for (const bool same_step : {false, true})                         // the same step differs only in how it ends
+    for (const bool same_step : {false, true})  // the same step differs only in how it ends
         for (int n = std::max(operations - 20, 0), finished = 0; !finished; operations = ++n) {
             SCOPED_TRACE(n);
             ASSERT_LT(n, 1000);
@@ -297,9 +299,9 @@ TEST(checkpoint, killed_at_any_operation) {
             const int64_t left = newest(run.path);
             EXPECT_TRUE(left == 1 || (left == 2 && !same_step)) << left;
             EXPECT_TRUE(!finished || same_step || left == 2) << left;
-            open_checkpoint(run / "latest");                           // the links never dangle
+            open_checkpoint(run / "latest");  // the links never dangle
             if (best_step(run.path)) open_checkpoint(run / "best");
-            if (n % 8 == 0) save(run.path, 3);                         // and the next process goes on and cleans up
+            if (n % 8 == 0) save(run.path, 3);  // and the next process goes on and cleans up
             files::remove_leftovers(run.path, "");
             for (const std::string& name : files::list(run.path)) EXPECT_NE(name[0], '.') << name;
         }
@@ -310,7 +312,7 @@ TEST(checkpoint, any_operation_fails) {
     save(start.path, 1);
     mark_best(start.path, 1);
     int operations = 0;
-    for (const bool same_step : {false, true})                         // the same step differs only in how it ends
+    for (const bool same_step : {false, true})  // the same step differs only in how it ends
         for (int n = std::max(operations - 20, 0), finished = 0; !finished; operations = ++n) {
             SCOPED_TRACE(n);
             ASSERT_LT(n, 1000);

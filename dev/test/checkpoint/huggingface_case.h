@@ -5,7 +5,8 @@
 
 inline void write_json(const std::string& path, const Json& json) { overwrite(path, to_text(json)); }
 
-inline ModelDescription save(const std::string& directory, const ToyModel& model, safetensors::Dtype dtype = safetensors::Dtype::F32) {
+inline ModelDescription save(const std::string& directory, const ToyModel& model,
+                             safetensors::Dtype dtype = safetensors::Dtype::F32) {
     const ModelDescription description = {model.gpt.c, {}, dtype};
     write_json(directory + "/config.json", to_json(description));
     save_weights(directory, description, model.layout(), model.get());
@@ -35,14 +36,19 @@ inline std::vector<float> tensor(const std::string& directory, const std::string
 }
 
 // Writes tensors by hand, as other programs would.
-struct Named { std::string name; std::vector<uint64_t> shape; std::vector<float> values; };
+struct Named {
+    std::string name;
+    std::vector<uint64_t> shape;
+    std::vector<float> values;
+};
 inline void write_tensors(const std::string& path, const std::vector<Named>& tensors) {
     std::vector<safetensors::Tensor> list;
     for (const Named& t : tensors) list.push_back({t.name, safetensors::Dtype::F32, t.shape});
     std::filesystem::remove(path);
     safetensors::Writer writer(path, list);
     for (const safetensors::Tensor& t : writer.tensors())
-        for (const Named& n : tensors) if (n.name == t.name) writer.write(n.values);
+        for (const Named& n : tensors)
+            if (n.name == t.name) writer.write(n.values);
     writer.close();
 }
 inline std::vector<Named> read_tensors(const std::string& path) {

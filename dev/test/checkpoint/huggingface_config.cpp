@@ -60,7 +60,7 @@ TEST(huggingface_config, configs_of_published_models) {
     EXPECT_EQ(to_json(llama.config), to_json(*find_preset("llama3.2-1b")));
     EXPECT_EQ(llama.dtype, Dtype::BF16);
     EXPECT_EQ(llama.special.eos, (std::vector<int>{128001, 128008}));
-    Json llama5 = parse_json(llama4, "c");               // as transformers 5 writes it
+    Json llama5 = parse_json(llama4, "c");  // as transformers 5 writes it
     llama5["rope_parameters"] = llama5["rope_scaling"];
     llama5["rope_parameters"]["rope_theta"] = llama5["rope_theta"];
     llama5.erase("rope_scaling"), llama5.erase("rope_theta");

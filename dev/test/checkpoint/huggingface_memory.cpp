@@ -21,15 +21,13 @@ template <class Work>
 uint64_t peak_of(Work work) {
     int ends[2];
     if (pipe(ends)) throw std::runtime_error("no pipe");
-    malloc_trim(0);                                   // or `work` takes, unseen, what earlier tests have freed
+    malloc_trim(0);  // or `work` takes, unseen, what earlier tests have freed
     const pid_t child = fork();
     if (child == 0) {
         const uint64_t before = bytes_of("VmRSS");
         try {
             work();
-        } catch (...) {
-            _exit(1);
-        }
+        } catch (...) { _exit(1); }
         const uint64_t more = bytes_of("VmHWM") - before;
         _exit(write(ends[1], &more, sizeof more) != sizeof more);
     }
@@ -51,7 +49,7 @@ TEST(huggingface_memory, one_tensor_beside_the_model) {
     const Config c = {.T = 32, .V = 32768, .L = 8, .C = 256, .NH = 4, .NKV = 4, .HS = 64, .F = 1024};
     using T = Trainer<Cpu<float>>;
     T trainer(c, 1, 1, Recompute::none, 0, Cpu<float>());
-    trainer.initialise(1);                            // every page of it is now in memory
+    trainer.initialise(1);  // every page of it is now in memory
     const Layout& layout = trainer.model.weights;
     const uint64_t largest = uint64_t(c.V) * c.C * 4, slack = 8 << 20;
     for (const auto dtype : {safetensors::Dtype::F32, safetensors::Dtype::BF16}) {
@@ -66,9 +64,9 @@ TEST(huggingface_memory, one_tensor_beside_the_model) {
                 trainer.set(T::Part::weights, row, values);
             });
         });
-        EXPECT_GT(loading, largest / 2);              // or nothing was measured
+        EXPECT_GT(loading, largest / 2);  // or nothing was measured
         EXPECT_LT(loading, largest + slack);
         EXPECT_GT(saving, slack / 2);
-        EXPECT_LT(saving, largest);                   // in pieces: these tensors keep their order
+        EXPECT_LT(saving, largest);  // in pieces: these tensors keep their order
     }
 }

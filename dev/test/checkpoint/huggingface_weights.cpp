@@ -1,7 +1,7 @@
 // model.safetensors: names, orientations and values of every family, in both directions.
-#include "host/checkpoint/huggingface.h"
 #include <cmath>
 #include "dev/test/support/expect_error.h"
+#include "host/checkpoint/huggingface.h"
 #include "huggingface_case.h"
 
 using safetensors::Dtype;
@@ -53,7 +53,10 @@ TEST(huggingface, the_standard_keys_alone_give_the_same_model) {
 
 TEST(huggingface, names_and_shapes) {
     const Temporary dir;
-    const Config one_layer = with(toy_gpt2(), [](Config& c) { c.L = 1; c.tied = false; });
+    const Config one_layer = with(toy_gpt2(), [](Config& c) {
+        c.L = 1;
+        c.tied = false;
+    });
     save_weights(dir.path, {one_layer, {}}, ToyModel(one_layer).layout(), ToyModel(one_layer).get());
     EXPECT_EQ(
         names_and_shapes(dir / "model.safetensors"),
@@ -80,13 +83,17 @@ TEST(huggingface, names_and_shapes) {
 
 TEST(huggingface, values_land_where_they_should) {
     const Temporary a, b;
-    const ToyModel gpt2(toy_gpt2()), cs336(with(toy_cs336(), [](Config& c) { c.HS = 4; c.NH = 2, c.NKV = 1; }));
+    const ToyModel gpt2(toy_gpt2()), cs336(with(toy_cs336(), [](Config&c) {
+        c.HS = 4;
+        c.NH = 2, c.NKV = 1;
+    }));
     const auto row = [](const ToyModel& model, const std::string& name) {
-        for (const Row& r : model.layout().rows) if (r.name == name) return model.values(r);
+        for (const Row& r : model.layout().rows)
+            if (r.name == name) return model.values(r);
         throw std::runtime_error(name);
     };
     save(a.path, gpt2);
-    const std::vector<float> attn = tensor(a.path, "transformer.h.1.attn.c_attn.weight");     // (in, out)
+    const std::vector<float> attn = tensor(a.path, "transformer.h.1.attn.c_attn.weight");  // (in, out)
     for (int in = 0; in < 8; in++)
         for (int out = 0; out < 24; out++) ASSERT_EQ(attn[in * 24 + out], row(gpt2, "h.1.qkv.weight")[out * 8 + in]);
 
@@ -96,7 +103,7 @@ TEST(huggingface, values_land_where_they_should) {
                              k = tensor(b.path, "model.layers.0.self_attn.k_proj.weight"),
                              v = tensor(b.path, "model.layers.0.self_attn.v_proj.weight"),
                              up = tensor(b.path, "model.layers.0.mlp.up_proj.weight");
-    const int order[] = {0, 2, 1, 3};                     // pair i of a head of 4: (2i, 2i+1) here, (i, i+2) there
+    const int order[] = {0, 2, 1, 3};  // pair i of a head of 4: (2i, 2i+1) here, (i, i+2) there
     for (int c = 0; c < 8; c++) {
         for (int h = 0; h < 2; h++)
             for (int i = 0; i < 4; i++) ASSERT_EQ(q[(h * 4 + i) * 8 + c], qkv[(h * 4 + order[i]) * 8 + c]);
@@ -111,7 +118,7 @@ TEST(huggingface, other_programs_spellings) {
     const ToyModel model(toy_gpt2());
     save(dir.path, model);
     std::vector<Named> tensors = read_tensors(dir / "model.safetensors");
-    for (Named& t : tensors) t.name = t.name.substr(std::string("transformer.").size());      // as the published gpt2
+    for (Named& t : tensors) t.name = t.name.substr(std::string("transformer.").size());  // as the published gpt2
     tensors.push_back({"h.0.attn.bias", {1, 1, 6, 6}, std::vector<float>(36, 1)});
     tensors.push_back({"h.0.attn.masked_bias", {}, {-1e4f}});
     tensors.push_back({"lm_head.weight", {11, 8}, std::vector<float>(88, 7)});  // redundant where the head is tied
@@ -125,13 +132,16 @@ TEST(huggingface, state_dict_of_the_course) {
     const Config c = with(toy_cs336(), [](Config& c) { c.HS = 4, c.NH = c.NKV = 2, c.norm_eps = 1e-5f; });
     const ToyModel model(c);
     const auto row = [&](const std::string& name) {
-        for (const Row& r : model.layout().rows) if (r.name == name) return model.get(r);
+        for (const Row& r : model.layout().rows)
+            if (r.name == name) return model.get(r);
         throw std::runtime_error(name);
     };
     std::vector<Named> tensors;
-    const auto put = [&](const std::string& theirs, const std::vector<float>& from, size_t first, size_t rows, size_t width) {
+    const auto put = [&](const std::string& theirs, const std::vector<float>& from, size_t first, size_t rows,
+                         size_t width) {
         const auto begin = from.begin() + std::ptrdiff_t(first * width);
-        const std::vector<uint64_t> shape = width > 1 ? std::vector<uint64_t>{rows, width} : std::vector<uint64_t>{rows};
+        const std::vector<uint64_t> shape =
+            width > 1 ? std::vector<uint64_t>{rows, width} : std::vector<uint64_t>{rows};
         tensors.push_back({"_orig_mod." + theirs, shape, {begin, begin + std::ptrdiff_t(rows * width)}});
     };
     put("token_embeddings.weight", row("wte"), 0, 11, 8), put("lm_head.weight", row("head"), 0, 11, 8);
@@ -150,8 +160,8 @@ TEST(huggingface, state_dict_of_the_course) {
     }
     const Temporary dir;
     write_tensors(dir / "model.safetensors", tensors);
-    const Json course = {{"vocab_size", 11}, {"context_length", 6}, {"d_model", 8}, {"num_layers", 2}, {"num_heads", 2},
-                         {"d_ff", 10}, {"rope_theta", 10000.0}};
+    const Json course = {{"vocab_size", 11}, {"context_length", 6}, {"d_model", 8},         {"num_layers", 2},
+                         {"num_heads", 2},   {"d_ff", 10},          {"rope_theta", 10000.0}};
     write_json(dir / "model_config.json", course);
     const ToyModel again = load(dir.path);
     EXPECT_EQ(again.gpt.c.rope_pairs, RopePairs::interleaved);
@@ -168,7 +178,8 @@ TEST(huggingface, state_dict_of_the_course) {
     for (const char* key : {"vocab_size", "context_length", "d_model", "num_layers", "num_heads", "d_ff"}) {
         Json bad = course;
         bad.erase(key);
-        expect_error(Exit::input, {"model_config.json", key, "is missing"}, [&] { course_model_from_json(bad, "model_config.json"); });
+        expect_error(Exit::input, {"model_config.json", key, "is missing"},
+                     [&] { course_model_from_json(bad, "model_config.json"); });
     }
     Json bad = course;
     bad["num_heads"] = 3;
@@ -181,14 +192,18 @@ TEST(huggingface, turned_and_quantised_tensors_are_refused) {
     const ToyModel model(toy_gpt2());
     save(dir.path, model);
     std::vector<Named> tensors = read_tensors(dir / "model.safetensors");
-    for (Named& t : tensors) if (t.name == "transformer.h.0.mlp.c_fc.weight") std::swap(t.shape[0], t.shape[1]);
+    for (Named& t : tensors)
+        if (t.name == "transformer.h.0.mlp.c_fc.weight") std::swap(t.shape[0], t.shape[1]);
     write_tensors(dir / "model.safetensors", tensors);
     expect_error(Exit::input, {"h.0.mlp.c_fc.weight is [10, 8]", "asks for [8, 10]"}, [&] { load(dir.path); });
     for (const std::string type : {"I8", "F8_E4M3", "U8", "BOOL"}) {
-        const std::string header = R"({"transformer.wte.weight":{"dtype":")" + type + R"(","shape":[11,8],"data_offsets":[0,88]}})";
+        const std::string header =
+            R"({"transformer.wte.weight":{"dtype":")" + type + R"(","shape":[11,8],"data_offsets":[0,88]}})";
         const uint64_t n = header.size();
-        overwrite(dir / "model.safetensors", std::string(reinterpret_cast<const char*>(&n), 8) + header + std::string(88, '\0'));
-        expect_error(Exit::input, {"transformer.wte.weight", type + " is not supported", "F32, BF16"}, [&] { load(dir.path); });
+        overwrite(dir / "model.safetensors",
+                  std::string(reinterpret_cast<const char*>(&n), 8) + header + std::string(88, '\0'));
+        expect_error(Exit::input, {"transformer.wte.weight", type + " is not supported", "F32, BF16"},
+                     [&] { load(dir.path); });
     }
 }
 
@@ -236,7 +251,8 @@ TEST(huggingface, constants_of_ours_must_still_be_constant) {
         }));
         save(dir.path, model);
         std::vector<Named> tensors = read_tensors(dir / "model.safetensors");
-        for (Named& t : tensors) if (t.name == name) t.values[3] += 0.01f;     // another program has trained it
+        for (Named& t : tensors)
+            if (t.name == name) t.values[3] += 0.01f;  // another program has trained it
         write_tensors(dir / "model.safetensors", tensors);
         expect_error(Exit::input, {"model.safetensors", name, "remove gpt_cu"}, [&] { load(dir.path); });
         forget_our_config(dir.path);

@@ -30,7 +30,11 @@ std::string long_list(const std::string& element) {
     return all;
 }
 
-struct Case { const char* name; std::string bytes; const char* reason; };   // no reason: valid
+struct Case {
+    const char* name;
+    std::string bytes;
+    const char* reason;
+};  // no reason: valid
 
 const Case cases[] = {
     {"square", file_of(square, zeros(16)), nullptr},
@@ -45,10 +49,9 @@ const Case cases[] = {
              zeros(16)),
      nullptr},
     {"any order",
-     file_of(
-         R"({"b":{"data_offsets":[4,8],"shape":[1],"dtype":"F32"},)"
-         R"("a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}})",
-         zeros(8)),
+     file_of(R"({"b":{"data_offsets":[4,8],"shape":[1],"dtype":"F32"},)"
+             R"("a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}})",
+             zeros(8)),
      nullptr},
     {"sub-byte", file_of(R"({"a":{"dtype":"F4","shape":[2],"data_offsets":[0,1]}})", zeros(1)), nullptr},
 
@@ -83,10 +86,9 @@ const Case cases[] = {
     {"no shape", file_of(R"({"a":{"dtype":"F32","data_offsets":[0,4]}})", zeros(4)), "needs dtype"},
     {"no offsets", file_of(R"({"a":{"dtype":"F32","shape":[1]}})", zeros(4)), "needs dtype"},
     {"one name twice",
-     file_of(
-         R"({"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]},)"
-         R"("a":{"dtype":"F32","shape":[1],"data_offsets":[4,8]}})",
-         zeros(8)),
+     file_of(R"({"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]},)"
+             R"("a":{"dtype":"F32","shape":[1],"data_offsets":[4,8]}})",
+             zeros(8)),
      "stands twice"},
     {"one field twice", file_of(R"({"a":{"dtype":"F32","dtype":"F32","shape":[1],"data_offsets":[0,4]}})", zeros(4)),
      "dtype stands twice"},
@@ -106,10 +108,9 @@ const Case cases[] = {
     {"reversed", file_of(with_offsets("[16,0]"), zeros(16)), "do not follow on byte 0"},
     {"a hole before", file_of(with_offsets("[4,20]"), zeros(20)), "do not follow on byte 0"},
     {"overlap",
-     file_of(
-         R"({"a":{"dtype":"I32","shape":[4],"data_offsets":[0,16]},)"
-         R"("b":{"dtype":"I32","shape":[4],"data_offsets":[0,16]}})",
-         zeros(16)),
+     file_of(R"({"a":{"dtype":"I32","shape":[4],"data_offsets":[0,16]},)"
+             R"("b":{"dtype":"I32","shape":[4],"data_offsets":[0,16]}})",
+             zeros(16)),
      "tensor b: data_offsets [0, 16] do not follow on byte 16"},
     {"a hole between",
      file_of(
@@ -128,7 +129,8 @@ const Case cases[] = {
      "overflows"},
     {"rank 100000", file_of(with_shape("[1" + long_list(",1") + "]"), zeros(16)),
      "16 bytes cannot hold I32 [1, 1, 1, 1, 1, 1, 1, 1, ...]"},
-    {"beyond the file", file_of(with_offsets("[0,18446744073709551615]"), zeros(16)), "18446744073709551615 bytes cannot hold"},
+    {"beyond the file", file_of(with_offsets("[0,18446744073709551615]"), zeros(16)),
+     "18446744073709551615 bytes cannot hold"},
     {"half a byte", file_of(R"({"a":{"dtype":"F4","shape":[1],"data_offsets":[0,1]}})", zeros(1)), "whole bytes"},
     {"span too small", file_of(R"({"test":{"dtype":"I32","shape":[2,2],"data_offsets":[0,4]}})", zeros(4)),
      "4 bytes cannot hold I32 [2, 2]"},
@@ -198,11 +200,11 @@ TEST(safetensors, writes_as_the_reference_does) {
         {{"b", Dtype::F32, {2}}, {"c", Dtype::BF16, {3}}, {"a", Dtype::F32, {1, 2}}, {"z", Dtype::F32, {0}}});
     std::vector<std::string> order;
     for (const Tensor& t : writer.tensors()) order.push_back(t.name);
-    EXPECT_EQ(order, (std::vector<std::string>{"a", "b", "z", "c"}));     // the wider type first, then by name
+    EXPECT_EQ(order, (std::vector<std::string>{"a", "b", "z", "c"}));  // the wider type first, then by name
     writer.write(std::vector<float>{1, 2});
-    writer.write(std::vector<float>{3});                                  // a tensor in pieces
+    writer.write(std::vector<float>{3});  // a tensor in pieces
     writer.write(std::vector<float>{4});
-    writer.write(std::vector<float>{1, 1 + 0x1p-8f, 1 + 3 * 0x1p-8f});    // ties go to even
+    writer.write(std::vector<float>{1, 1 + 0x1p-8f, 1 + 3 * 0x1p-8f});  // ties go to even
     writer.close();
     const std::string bytes = files::read_file(dir / "m", 1000);
     const std::string header =

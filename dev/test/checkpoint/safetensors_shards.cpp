@@ -61,7 +61,8 @@ TEST(huggingface, links_to_shards_stay_inside) {
         std::filesystem::create_directories(folder);
         save(folder, model);
         Json map;
-        for (const Named& t : read_tensors(folder + "/model.safetensors")) map["weight_map"][t.name] = "one.safetensors";
+        for (const Named& t : read_tensors(folder + "/model.safetensors"))
+            map["weight_map"][t.name] = "one.safetensors";
         const auto shard = std::filesystem::path(folder) / "one.safetensors";
         std::filesystem::create_directories((shard.parent_path() / target).parent_path());
         std::filesystem::rename(folder + "/model.safetensors", shard.parent_path() / target);

@@ -1,7 +1,7 @@
 // What a command refuses before it begins.      ./test_gpt --gtest_filter='commands*'
-#include "host/commands/commands.h"
-#include "dev/test/support/expect_error.h"
 #include "dev/test/kernels/harness.h"
+#include "dev/test/support/expect_error.h"
+#include "host/commands/commands.h"
 
 TEST(commands, cublas_where_there_is_none) {
     expect_error(Exit::device, {"--gemm cublas", "needs a GPU"}, [] {

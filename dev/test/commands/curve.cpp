@@ -1,12 +1,12 @@
 // A run's curves from its log, and their picture.
-#include "host/commands/commands.h"
-#include "host/base/files.h"
+#include "host/report/curve.h"
 #include <gtest/gtest.h>
 #include <cmath>
 #include "dev/test/support/expect_error.h"
 #include "dev/test/support/temporary_directory.h"
 #include "dev/test/support/text_search.h"
-#include "host/report/curve.h"
+#include "host/base/files.h"
+#include "host/commands/commands.h"
 
 namespace {
 
@@ -27,11 +27,12 @@ std::string run_with(const Temporary& directory, const std::string& text) {
 
 TEST(curve, reads_a_log) {
     const Temporary directory;
-    const Curve c = read_curve(run_with(directory, log_text + R"({"step":40,"lo)") + "/");   // a line still being written
+    const Curve c =
+        read_curve(run_with(directory, log_text + R"({"step":40,"lo)") + "/");  // a line still being written
     EXPECT_EQ(c.name, directory.path.string());
     EXPECT_EQ(c.ideal, 0.5);
     ASSERT_EQ(c.steps.size(), 3u);
-    EXPECT_EQ(c.steps[0].seconds, 5);              // ten steps of half a second
+    EXPECT_EQ(c.steps[0].seconds, 5);  // ten steps of half a second
     EXPECT_TRUE(std::isnan(c.steps[1].loss));
     EXPECT_EQ(c.steps[2].tokens, 300);
     EXPECT_EQ(c.steps[2].seconds, 25);

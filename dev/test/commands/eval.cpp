@@ -1,16 +1,16 @@
 // `train_gpt eval` against transformers (dev/oracle/evaluating.py), by hand, and with what cannot be evaluated.
-#include "host/evaluate/eval_command.h"
 #include <gtest/gtest.h>
 #include <cmath>
 #include <filesystem>
-#include "host/base/files.h"
-#include "host/data/shard_writer.h"
 #include "dev/test/data/dataset_case.h"
 #include "dev/test/support/expect_error.h"
 #include "dev/test/support/golden.h"
-#include "run_case.h"
 #include "dev/test/support/temporary_directory.h"
 #include "dev/test/support/toy_model.h"
+#include "host/base/files.h"
+#include "host/data/shard_writer.h"
+#include "host/evaluate/eval_command.h"
+#include "run_case.h"
 
 namespace {
 
@@ -25,7 +25,8 @@ std::string model_of(const Temporary& folder, const std::string& name) {
     std::filesystem::create_directory(path);
     for (const char* file : {"config.json", "model.safetensors"})
         std::filesystem::copy_file("dev/oracle/models/" + name + "/" + file, path + "/" + file);
-    overwrite(path + "/tokenizer.json", train_tokenizer(TokenizerKind::character, golden_file()["alphabet"].get<std::string>()).to_json());
+    overwrite(path + "/tokenizer.json",
+              train_tokenizer(TokenizerKind::character, golden_file()["alphabet"].get<std::string>()).to_json());
     return path;
 }
 
@@ -80,7 +81,8 @@ TEST(eval, texts_score_as_in_transformers) {
     for (const Json& c : golden_file()["cases"]) {
         const Temporary folder;
         const std::string model = model_of(folder, c["model"]), data = write_documents(folder, c["documents"]);
-        std::vector<std::string> args{"--model", model, "--data", data, "--context", c["context"].dump(), "--stride", c["stride"].dump(), "--device", "cpu"};
+        std::vector<std::string> args{"--model",           model,      "--data",           data,       "--context",
+                                      c["context"].dump(), "--stride", c["stride"].dump(), "--device", "cpu"};
         if (!c["separator"].get<bool>()) args.insert(args.end(), {"--separator", "none"});
         for (const char* batch : {"1", "4"}) {
             std::vector<std::string> all = args;
@@ -104,8 +106,9 @@ TEST(eval, the_kernels_say_the_same) {
     for (const Json& c : golden_file()["cases"]) {
         if (c["context"] != 7 || c["documents"].size() == 1) continue;
         const Temporary folder;
-        const Json got = evaluated({"--model", model_of(folder, c["model"]), "--data", write_documents(folder, c["documents"]), "--context", "7",
-                                    "--stride", c["stride"].dump(), "--device", kernels_of(gpu), "--dtype", "fp32", "--batch", "3"});
+        const Json got = evaluated(
+            {"--model", model_of(folder, c["model"]), "--data", write_documents(folder, c["documents"]), "--context",
+             "7", "--stride", c["stride"].dump(), "--device", kernels_of(gpu), "--dtype", "fp32", "--batch", "3"});
         EXPECT_NEAR(got["nats"].get<double>() / c["nats"].get<double>(), 1, 1e-5) << c;
     }
 }
@@ -129,7 +132,9 @@ TEST(eval, questions_score_as_in_transformers) {
         }
         Gpt<Cpu<float>> gpt(e.model.config, e.batch * e.context, Recompute::block, Cpu<float>());
         gpt.allocate(Use::infer);
-        load_weights(model, e.model.config, gpt.weights, [&](const Row& row, std::span<const float> from) { std::copy(from.begin(), from.end(), gpt.w[row.slot]); });
+        load_weights(model, e.model.config, gpt.weights, [&](const Row& row, std::span<const float> from) {
+            std::copy(from.begin(), from.end(), gpt.w[row.slot]);
+        });
         Scorer<Cpu<float>> scorer(gpt, e.batch, e.context);
         for (const Question& q : e.questions)
             for (size_t k = 0; k < q.endings.size(); k++) scorer.add(segment_of(q, k, e.context, "here"));
@@ -144,7 +149,7 @@ TEST(eval, three_ways_to_count_answers) {
     const Question q{{1}, {{1}, {1, 2}, {1, 2, 3, 4}}, {2, 10, 5}, 0};
     std::vector<Question> all(3, q);
     all[1].label = 1, all[2].label = 2;
-    const std::vector<double> one{2.0, 3.0, 3.5};            // by the token 2, 1.5, 0.875; by the byte 1, 0.3, 0.7
+    const std::vector<double> one{2.0, 3.0, 3.5};  // by the token 2, 1.5, 0.875; by the byte 1, 0.3, 0.7
     std::vector<double> nats;
     for (int i = 0; i < 3; i++) nats.insert(nats.end(), one.begin(), one.end());
     for (size_t right = 0; right < 3; right++) {
@@ -168,18 +173,24 @@ TEST(eval, windows_score_every_token_once) {
                     std::vector<int> tokens(size_t(n), 0), seen(size_t(n + 1), 0), before(seen);
                     std::iota(tokens.begin(), tokens.end(), 0);
                     windows.begin();
-                    windows.add(std::span(tokens).first(size_t(n / 3))), windows.add(std::span(tokens).subspan(size_t(n / 3)));
+                    windows.add(std::span(tokens).first(size_t(n / 3))),
+                        windows.add(std::span(tokens).subspan(size_t(n / 3)));
                     windows.end();
                     for (const Segment& s : windows.ready) {
                         ASSERT_LE(s.tokens.size(), size_t(context) + 1);
                         const int begin = s.tokens[0] == 99 ? 0 : s.tokens[0] + (separator >= 0);
                         EXPECT_EQ(begin % stride, 0);
-                        for (size_t i = size_t(s.scored); i < s.tokens.size(); i++) seen[size_t(s.tokens[i])]++, before[size_t(s.tokens[i])] = int(i);
-                        for (size_t i = 1; i < s.tokens.size(); i++) EXPECT_EQ(s.tokens[i], s.tokens[0] == 99 ? int(i) - 1 : s.tokens[0] + int(i));
+                        for (size_t i = size_t(s.scored); i < s.tokens.size(); i++)
+                            seen[size_t(s.tokens[i])]++, before[size_t(s.tokens[i])] = int(i);
+                        for (size_t i = 1; i < s.tokens.size(); i++)
+                            EXPECT_EQ(s.tokens[i], s.tokens[0] == 99 ? int(i) - 1 : s.tokens[0] + int(i));
                     }
                     for (int i = 0; i < n; i++) {
-                        EXPECT_EQ(seen[size_t(i)], i > 0 || separator >= 0) << context << " " << stride << " " << n << " " << i;
-                        if (seen[size_t(i)]) { EXPECT_GE(before[size_t(i)], std::min(i + (separator >= 0), context - stride + 1)); }
+                        EXPECT_EQ(seen[size_t(i)], i > 0 || separator >= 0)
+                            << context << " " << stride << " " << n << " " << i;
+                        if (seen[size_t(i)]) {
+                            EXPECT_GE(before[size_t(i)], std::min(i + (separator >= 0), context - stride + 1));
+                        }
                     }
                 }
 }
@@ -189,7 +200,10 @@ TEST(eval, shards_score_as_their_texts) {
     const Temporary folder;
     const std::string model = model_of(folder, "qwen3");
     const std::vector<std::string> common{"--model", model, "--device", "cpu", "--stride", "4"};
-    const auto with = [&](std::vector<std::string> more) { more.insert(more.begin(), common.begin(), common.end()); return evaluated(more); };
+    const auto with = [&](std::vector<std::string> more) {
+        more.insert(more.begin(), common.begin(), common.end());
+        return evaluated(more);
+    };
     const Json text = with({"--data", write_documents(folder, {1, 2, 3, 4, 5, 6})});
     const Tokenizer tokenizer = load_tokenizer(model);
     ShardWriter writer(folder / "shards", tokenizer, 0, 37);
@@ -204,13 +218,15 @@ TEST(eval, shards_score_as_their_texts) {
     writer.commit(Json::object());
     const Json shards = with({"--data", folder / "shards/*.bin"});
     for (const char* what : {"tokens", "bytes", "documents", "nats"}) EXPECT_EQ(shards[what], text[what]) << what;
-    const std::string without_header = write(folder, "plain.bin", {reinterpret_cast<const char*>(plain.data()), plain.size() * 2});
-    EXPECT_EQ(with({"--data", without_header, "--token-type", "uint16", "--separator", "none"})["tokens"], plain.size() - 1);
+    const std::string without_header =
+        write(folder, "plain.bin", {reinterpret_cast<const char*>(plain.data()), plain.size() * 2});
+    EXPECT_EQ(with({"--data", without_header, "--token-type", "uint16", "--separator", "none"})["tokens"],
+              plain.size() - 1);
     expect_error(Exit::input, {"plain.bin", "another tokenizer"}, [&] {
         with({"--data", folder / "shards/*.bin", without_header, "--token-type", "uint16"});
     });
     std::filesystem::remove(model + "/tokenizer.json");
-    EXPECT_EQ(with({"--data", folder / "shards/*.bin"})["bytes"], text["bytes"]);        // the shards' own tokenizer
+    EXPECT_EQ(with({"--data", folder / "shards/*.bin"})["bytes"], text["bytes"]);  // the shards' own tokenizer
     EXPECT_TRUE(with({"--data", without_header, "--token-type", "uint16"})["bits_per_byte"].is_null());
 }
 
@@ -218,9 +234,11 @@ TEST(eval, people_read_words) {
     const Temporary folder;
     const std::string model = model_of(folder, "gpt2");
     Captured printed;
-    run_command(parse({"eval", "--model", model, "--data", write_documents(folder, {0}), "--multiple-choice", write_questions(folder), "--device", "cpu"}));
+    run_command(parse({"eval", "--model", model, "--data", write_documents(folder, {0}), "--multiple-choice",
+                       write_questions(folder), "--device", "cpu"}));
     const std::string text = printed.take();
-    for (const char* part : {"loss           ", "perplexity     ", "bits per byte  ", "scored         157 tokens (", "of 1 document,", "acc_norm       ", "llm.c"})
+    for (const char* part : {"loss           ", "perplexity     ", "bits per byte  ", "scored         157 tokens (",
+                             "of 1 document,", "acc_norm       ", "llm.c"})
         EXPECT_NE(text.find(part), text.npos) << text << part;
 }
 
@@ -236,7 +254,8 @@ TEST(eval, refuses_what_cannot_be_scored) {
     expect_error(Exit::usage, {"--data", "nothing to score"}, run({}));
     expect_error(Exit::usage, {"eval needs a trained model"}, [] { parse({"eval", "--data", "x"}); });
     expect_error(Exit::usage, {"gpt2 is a preset"}, [] { parse({"eval", "--model", "gpt2", "--data", "x"}); });
-    expect_error(Exit::usage, {"--stride", "9", "--context 8"}, run({"--data", text, "--stride", "9", "--context", "8"}));
+    expect_error(Exit::usage, {"--stride", "9", "--context 8"},
+                 run({"--data", text, "--stride", "9", "--context", "8"}));
     expect_error(Exit::usage, {"--stride", "13", "12"}, run({"--data", text, "--stride", "13"}));
     expect_error(Exit::usage, {"--context", "13", "12"}, run({"--data", text, "--context", "13"}));
     expect_error(Exit::usage, {"--separator", "no token"}, run({"--data", text, "--separator", "<|x|>"}));

@@ -2,9 +2,9 @@
 #pragma once
 #include <gtest/gtest.h>
 
+#include "dev/test/support/text_search.h"
 #include "host/base/error.h"
 #include "host/options/options.h"
-#include "dev/test/support/text_search.h"
 
 using Args = std::vector<std::string>;
 

@@ -9,7 +9,8 @@
 namespace {
 
 TEST(flag, rows_are_sound) {
-    for (const Command command : {Command::train, Command::sample, Command::eval, Command::plan, Command::tokenize, Command::report}) {
+    for (const Command command :
+         {Command::train, Command::sample, Command::eval, Command::plan, Command::tokenize, Command::report}) {
         const std::string help = help_text(command);
         const auto json = to_json(default_options(command));
         std::set<std::string> names;
@@ -21,9 +22,7 @@ TEST(flag, rows_are_sound) {
             EXPECT_TRUE(json.contains(f.name)) << f.name;
             EXPECT_EQ(f.get(default_options(command)).is_null(), f.optional) << f.name;
             Options o = default_options(command);
-            if (*f.text) {
-                EXPECT_EQ(f.set(o, {f.text}), "") << f.name;
-            }
+            if (*f.text) { EXPECT_EQ(f.set(o, {f.text}), "") << f.name; }
             EXPECT_EQ(find_flag(f.name, command), &f);
         }
         EXPECT_EQ(names.size(), json.size());

@@ -6,8 +6,8 @@
 #include <nlohmann/json.hpp>
 #include <random>
 
-#include "host/options/flag.h"
 #include "expect_refusal.h"
+#include "host/options/flag.h"
 
 namespace {
 
@@ -179,7 +179,7 @@ TEST(options, the_command_line_wins_over_what_was_saved) {
     restore(contradicting, saved);
     auto bf16 = saved;
     bf16["dtype"] = "bf16";
-    for (const Args& args : {Args{"--resume"}, Args{"--resume", "--dtype", "auto"}}) {     // auto is what the run has
+    for (const Args& args : {Args{"--resume"}, Args{"--resume", "--dtype", "auto"}}) {  // auto is what the run has
         Options same = parse(args);
         restore(same, bf16);
         EXPECT_EQ(same.dtype, Dtype::bf16) << words(args);
@@ -199,9 +199,7 @@ TEST(options, damaged_saved_flags_are_refused) {
         try {
             restore(o, nlohmann::ordered_json::parse(text));
             ADD_FAILURE() << text;
-        } catch (const Error& e) {
-            EXPECT_EQ(e.code, Exit::input) << text;
-        }
+        } catch (const Error& e) { EXPECT_EQ(e.code, Exit::input) << text; }
     }
 }
 

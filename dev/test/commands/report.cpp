@@ -2,18 +2,18 @@
 #include "host/report/report.h"
 #include <gtest/gtest.h>
 #include <cmath>
-#include "host/commands/commands.h"
-#include "host/base/files.h"
-#include "host/report/html.h"
-#include "host/base/json.h"
-#include "host/report/png.h"
-#include "host/reference/sdpa.h"
-#include "host/run/run.h"
 #include "dev/test/support/captured.h"
 #include "dev/test/support/expect_error.h"
 #include "dev/test/support/temporary_directory.h"
 #include "dev/test/support/text_search.h"
 #include "dev/test/support/toy_model.h"
+#include "host/base/files.h"
+#include "host/base/json.h"
+#include "host/commands/commands.h"
+#include "host/reference/sdpa.h"
+#include "host/report/html.h"
+#include "host/report/png.h"
+#include "host/run/run.h"
 
 namespace {
 
@@ -24,8 +24,11 @@ std::string trained(const Temporary& folder, const std::string& text) {
     overwrite(folder / "text.txt", text);
     const std::string out = folder / "run";
     const Captured quiet;
-    run_command(parse({"--layers", "2", "--dim", "16", "--heads", "2", "--ffn", "32", "--context", "16", "--batch", "2", "--steps", "6", "--eval-every", "3",
-                       "--sample-every", "2", "--sample-tokens", "12", "--device", "cpu", "--data", folder / "text.txt", "--out", out}));
+    run_command(
+        parse({"--layers",       "2",  "--dim",           "16", "--heads",  "2",   "--ffn",        "32",
+               "--context",      "16", "--batch",         "2",  "--steps",  "6",   "--eval-every", "3",
+               "--sample-every", "2",  "--sample-tokens", "12", "--device", "cpu", "--data",       folder / "text.txt",
+               "--out",          out}));
     return out;
 }
 
@@ -44,14 +47,15 @@ TEST(report, shows_the_run) {
     for (int i = 0; i < 20; i++) text += "the cat sat on a mat\n";
     const std::string run = trained(folder, text), page = page_of(run, {"--prompt", "the cat"});
     EXPECT_TRUE(page.starts_with("<!DOCTYPE html>") && page.ends_with("</html>\n"));
-    EXPECT_EQ(count(page, "<details"), 3);                     // samples after steps 2, 4 and 6
+    EXPECT_EQ(count(page, "<details"), 3);  // samples after steps 2, 4 and 6
     EXPECT_EQ(count(page, "<details open><summary>after step 6<"), 1);
-    EXPECT_EQ(count(page, "data:image/png;base64,"), 4);       // two layers of two heads
-    EXPECT_EQ(count(page, "class=\"bars\""), 7);               // one for every character of the prompt
+    EXPECT_EQ(count(page, "data:image/png;base64,"), 4);  // two layers of two heads
+    EXPECT_EQ(count(page, "class=\"bars\""), 7);          // one for every character of the prompt
     EXPECT_EQ(count(page, "<td>--layers</td><td>2</td>"), 1);
     EXPECT_EQ(count(page, "<td>total</td>"), 1);
     EXPECT_EQ(count(page, "<svg"), 2);
-    for (const char* outside : {"http-equiv=\"refresh", "src=\"http", "href=\"http", "<link", "<script", "@import", "url("})
+    for (const char* outside :
+         {"http-equiv=\"refresh", "src=\"http", "href=\"http", "<link", "<script", "@import", "url("})
         EXPECT_EQ(count(page, outside), 0) << outside;
     EXPECT_EQ(count(page, "prefers-color-scheme: dark"), 2);
 }
@@ -98,11 +102,12 @@ TEST(report, insides_are_the_models) {
     for (const char* name : {"gpt2", "llama-3.2", "qwen3-odd"}) {
         const Temporary folder;
         const std::string model = std::string("dev/oracle/models/") + name;
-        for (const char* file : {"config.json", "model.safetensors"}) std::filesystem::copy_file(model + "/" + file, folder / file);
+        for (const char* file : {"config.json", "model.safetensors"})
+            std::filesystem::copy_file(model + "/" + file, folder / file);
         overwrite(folder / "tokenizer.json", byte_tokenizer().to_json());
         const Config c = read_model_description(model).config;
         std::string text;
-        for (int t = 1; t < c.T + 3; t++) text += char(t * 7 % c.V);                  // more than fits; 0 is the separator
+        for (int t = 1; t < c.T + 3; t++) text += char(t * 7 % c.V);  // more than fits; 0 is the separator
         const Insides in = look_inside(folder.path.string(), text, 1000);
         ASSERT_EQ(in.T, c.T);
         ASSERT_EQ(in.attention.size(), size_t(c.L) * c.NH * c.T * c.T);
@@ -114,18 +119,24 @@ TEST(report, insides_are_the_models) {
         std::iota(positions.begin(), positions.end(), 0);
         toy.gpt.forward({1, c.T, ids.data(), nullptr, positions.data(), nullptr});
         const std::unique_ptr<bool[]> mask(new bool[size_t(c.T) * c.T]);
-        for (int t = 0; t < c.T; t++) for (int s = 0; s < c.T; s++) mask[size_t(t) * c.T + s] = s <= t;
-        for (int l = 0; l < c.L; l++) for (int h = 0; h < c.NH; h++) {
-            const float* qkv = toy.gpt.x[toy.gpt.ab[l].qkv];
-            std::vector<float> q, k, out(size_t(c.T) * c.HS), prob(size_t(c.T) * c.T);
-            for (int t = 0; t < c.T; t++) for (int i = 0; i < c.HS; i++) {
-                q.push_back(qkv[size_t(t) * toy.gpt.QKV + h * c.HS + i]);
-                k.push_back(qkv[size_t(t) * toy.gpt.QKV + (c.NH + h * c.NKV / c.NH) * c.HS + i]);
+        for (int t = 0; t < c.T; t++)
+            for (int s = 0; s < c.T; s++) mask[size_t(t) * c.T + s] = s <= t;
+        for (int l = 0; l < c.L; l++)
+            for (int h = 0; h < c.NH; h++) {
+                const float* qkv = toy.gpt.x[toy.gpt.ab[l].qkv];
+                std::vector<float> q, k, out(size_t(c.T) * c.HS), prob(size_t(c.T) * c.T);
+                for (int t = 0; t < c.T; t++)
+                    for (int i = 0; i < c.HS; i++) {
+                        q.push_back(qkv[size_t(t) * toy.gpt.QKV + h * c.HS + i]);
+                        k.push_back(qkv[size_t(t) * toy.gpt.QKV + (c.NH + h * c.NKV / c.NH) * c.HS + i]);
+                    }
+                sdpa_forward(out.data(), prob.data(), q.data(), k.data(), k.data(), mask.get(), 1, c.T, c.T, c.HS, c.HS,
+                             Cpu<float>());
+                for (int t = 0; t < c.T; t++)
+                    for (int s = 0; s < c.T; s++)
+                        ASSERT_NEAR(in(l, h, t, s), prob[size_t(t) * c.T + s], 1e-5)
+                            << name << " " << l << " " << h << " " << t << " " << s;
             }
-            sdpa_forward(out.data(), prob.data(), q.data(), k.data(), k.data(), mask.get(), 1, c.T, c.T, c.HS, c.HS, Cpu<float>());
-            for (int t = 0; t < c.T; t++) for (int s = 0; s < c.T; s++)
-                ASSERT_NEAR(in(l, h, t, s), prob[size_t(t) * c.T + s], 1e-5) << name << " " << l << " " << h << " " << t << " " << s;
-        }
         for (int t = 0; t < c.T; t++) {
             const float* x = toy.gpt.logits_of(t);
             double sum = 0;
@@ -142,12 +153,12 @@ TEST(report, insides_are_the_models) {
 
 TEST(report, pictures) {
     EXPECT_EQ(base64(""), "");
-    EXPECT_EQ(base64("f"), "Zg==");                            // RFC 4648's examples
+    EXPECT_EQ(base64("f"), "Zg==");  // RFC 4648's examples
     EXPECT_EQ(base64("fo"), "Zm8=");
     EXPECT_EQ(base64("foobar"), "Zm9vYmFy");
     const std::string file = png({0, 255, 7, 9}, 2, 2, {1, 2, 3});
     EXPECT_TRUE(file.starts_with("\x89PNG\r\n\x1A\n"));
-    EXPECT_EQ(file.substr(file.size() - 12), std::string("\0\0\0\0IEND\xAE\x42\x60\x82", 12));      // as in every PNG
+    EXPECT_EQ(file.substr(file.size() - 12), std::string("\0\0\0\0IEND\xAE\x42\x60\x82", 12));  // as in every PNG
     const size_t data = file.find("IDAT") + 4;
     EXPECT_EQ(file.substr(data, 7), std::string("\x78\x01\x01\x06\x00\xF9\xFF", 7));
     EXPECT_EQ(file.substr(data + 7, 6), std::string("\0\0\xFF\0\x07\x09", 6));

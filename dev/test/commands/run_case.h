@@ -3,17 +3,20 @@
 #include <gtest/gtest.h>
 #include <filesystem>
 #include <fstream>
-#include "host/commands/commands.h"
-#include "host/base/signals.h"
 #include "dev/test/support/captured.h"
 #include "dev/test/support/temporary_directory.h"
+#include "host/base/signals.h"
+#include "host/commands/commands.h"
 
 namespace fs = std::filesystem;
 
 // The device beside the CPU: the GPU, or its kernels on the CPU. A machine may have neither.
 inline const char* kernels_of(const GpuFound& gpu) { return gpu.kind == GpuFound::Kind::real ? "cuda" : "simt"; }
 
-struct Outcome { Exit code; std::string out, error; };
+struct Outcome {
+    Exit code;
+    std::string out, error;
+};
 
 // Runs `train_gpt ARGS`, as main does, but for --device auto: results are compared bit by bit, so where a test names no
 // device it means the CPU on every machine.
@@ -35,12 +38,15 @@ inline Outcome run(const std::vector<std::string>& args) {
 }
 
 // A model of two small layers on `data`, 5 windows of 16 an epoch and 2 in a step; `changes` are further flags, or other values.
-inline std::vector<std::string> small(const fs::path& out, const fs::path& data, const std::vector<std::string>& changes = {}) {
-    std::vector<std::string> args{"--model", "tiny", "--layers", "2", "--dim", "16", "--heads", "2", "--ffn", "32", "--context", "16",
-                                  "--batch", "2", "--steps", "8", "--lr", "0.01", "--warmup", "2", "--eval-every", "4",
-                                  "--sample-every", "0", "--device", "cpu", "--sample-tokens", "8", "--tokenizer", "byte", "--data", data.string(),
-                                  "--out", out.string()};
-    if (changes.size() % 2) args.push_back(changes.back());           // a flag without a value
+inline std::vector<std::string> small(const fs::path& out, const fs::path& data,
+                                      const std::vector<std::string>& changes = {}) {
+    std::vector<std::string> args{"--model",  "tiny",        "--layers",        "2",         "--dim",          "16",
+                                  "--heads",  "2",           "--ffn",           "32",        "--context",      "16",
+                                  "--batch",  "2",           "--steps",         "8",         "--lr",           "0.01",
+                                  "--warmup", "2",           "--eval-every",    "4",         "--sample-every", "0",
+                                  "--device", "cpu",         "--sample-tokens", "8",         "--tokenizer",    "byte",
+                                  "--data",   data.string(), "--out",           out.string()};
+    if (changes.size() % 2) args.push_back(changes.back());  // a flag without a value
     for (size_t i = 0; i + 1 < changes.size(); i += 2) {
         const auto known = std::find(args.begin(), args.end(), changes[i]);
         if (known != args.end()) *(known + 1) = changes[i + 1];

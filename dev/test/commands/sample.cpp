@@ -2,12 +2,12 @@
 #include <fmt/core.h>
 #include <iostream>
 #include <sstream>
-#include "host/tokenizer/bpe_train.h"
-#include "host/run/run.h"
 #include "dev/test/support/expect_error.h"
-#include "expect_refusal.h"
-#include "run_case.h"
 #include "dev/test/support/text_search.h"
+#include "expect_refusal.h"
+#include "host/run/run.h"
+#include "host/tokenizer/bpe_train.h"
+#include "run_case.h"
 
 namespace {
 
@@ -53,9 +53,10 @@ TEST(sample, tokenizer_that_lies_elsewhere) {
 // 40 tokens with a context of 16: what is visible restarts three times.
 TEST(sample, the_same_with_and_without_cache) {
     const Trained trained;
-    for (const std::vector<std::string>& how : {std::vector<std::string>{"--prompt", "the c", "--count", "3"},
-                                                {"--prompt", "mat", "--temperature", "0", "--count", "1"},
-                                                {"--top-k", "5", "--repetition-penalty", "1.2", "--seed", "3", "--context", "9"}}) {
+    for (const std::vector<std::string>& how :
+         {std::vector<std::string>{"--prompt", "the c", "--count", "3"},
+          {"--prompt", "mat", "--temperature", "0", "--count", "1"},
+          {"--top-k", "5", "--repetition-penalty", "1.2", "--seed", "3", "--context", "9"}}) {
         std::vector<std::string> slow = how, alone = how;
         slow.push_back("--cache=false");
         alone.insert(alone.end(), {"--batch", "1"});
@@ -67,7 +68,8 @@ TEST(sample, the_same_with_and_without_cache) {
 
 TEST(sample, more_texts_go_on_with_other_random_numbers) {
     const Trained trained;
-    const std::string one = trained.text({"--prompt", "the c"}), three = trained.text({"--prompt", "the c", "--count", "3"});
+    const std::string one = trained.text({"--prompt", "the c"}),
+                      three = trained.text({"--prompt", "the c", "--count", "3"});
     EXPECT_TRUE(three.starts_with(one.substr(0, one.size() - 1) + "\n---\nthe c")) << three;
     EXPECT_EQ(count(three, "---\n"), 2);
     EXPECT_NE(three.substr(0, one.size()), three.substr(one.size() + 4, one.size()));
@@ -82,7 +84,9 @@ TEST(sample, prompts_of_a_file) {
     overwrite(trained.at / "prompts.jsonl", "\"the cat\"\n{\"id\": 1, \"prompt\": \"sat on\"}\n{\"prompt\": \"m\"}\n");
     const std::string text = trained.text({"--prompt-file", trained.at / "prompts.txt", "--count", "2"});
     EXPECT_EQ(count(text, "---\n"), 5);
-    EXPECT_TRUE(text.starts_with("the cat") && count(text, "---\nthe cat") == 1 && count(text, "---\nsat on") == 2 && count(text, "---\nm") == 2) << text;
+    EXPECT_TRUE(text.starts_with("the cat") && count(text, "---\nthe cat") == 1 && count(text, "---\nsat on") == 2 &&
+                count(text, "---\nm") == 2)
+        << text;
     EXPECT_EQ(trained.text({"--prompt-file", trained.at / "prompts.jsonl", "--count", "2"}), text);
     const Input input("the cat\nsat on\nm\n");
     EXPECT_EQ(trained.text({"--prompt-file", "-", "--count", "2", "--batch", "4"}), text);
@@ -104,18 +108,20 @@ void spoil(const std::string& run) {
     uint64_t header = 0;
     file.read(reinterpret_cast<char*>(&header), 8);
     file.seekp(8 + std::streamoff(header));
-    for (int i = 0; i < 5000; i++) file.write("\x00\x00\x7f\x7f", 4);             // 3.4e38
+    for (int i = 0; i < 5000; i++) file.write("\x00\x00\x7f\x7f", 4);  // 3.4e38
 }
 
 TEST(sample, logits_that_are_no_numbers_end_it) {
     const Trained trained;
     spoil(trained.model);
-    for (const std::vector<std::string>& how : {std::vector<std::string>{}, {"--cache=false"}, {"--temperature", "0"}, {"--count", "3", "--top-p", "0.9"}}) {
+    for (const std::vector<std::string>& how :
+         {std::vector<std::string>{}, {"--cache=false"}, {"--temperature", "0"}, {"--count", "3", "--top-p", "0.9"}}) {
         std::vector<std::string> args{"--prompt", "the c"};
         args.insert(args.end(), how.begin(), how.end());
         const Outcome o = trained.sample(args);
         EXPECT_EQ(o.code, Exit::numeric) << o.error;
-        EXPECT_TRUE(o.error.starts_with("token 1 of text 1: the model's logits are not finite; are its weights")) << o.error;
+        EXPECT_TRUE(o.error.starts_with("token 1 of text 1: the model's logits are not finite; are its weights"))
+            << o.error;
         EXPECT_EQ(count(o.error, "\n"), 0);
         EXPECT_EQ(o.out, "the c\n");
     }
@@ -125,8 +131,9 @@ TEST(sample, logits_that_are_no_numbers_end_it) {
 TEST(sample, a_run_outlives_a_sample_that_cannot_be_drawn) {
     const Trained trained;
     spoil(trained.model);
-    const Outcome o = run({"--model", trained.model, "--data", trained.at / "text.txt", "--out", trained.at / "second", "--batch", "2",
-                           "--context", "16", "--steps", "9", "--sample-every", "1", "--sample-tokens", "4", "--device", "cpu"});
+    const Outcome o =
+        run({"--model", trained.model, "--data", trained.at / "text.txt", "--out", trained.at / "second", "--batch",
+             "2", "--context", "16", "--steps", "9", "--sample-every", "1", "--sample-tokens", "4", "--device", "cpu"});
     EXPECT_EQ(o.code, Exit::numeric) << o.error;
     EXPECT_EQ(count(o.error, "warning: no sample after step 1: the model's logits are not finite\n"), 1) << o.error;
     EXPECT_TRUE(has(o.error, "step 3") && has(o.error, "for the third time in a row")) << o.error;
@@ -142,7 +149,8 @@ TEST(sample, stops_where_the_model_ends_a_text) {
     std::string documents;
     for (int i = 0; i < 60; i++) documents += "{\"text\": \"the cat sat\"}\n";
     overwrite(at / "text.jsonl", documents);
-    const Outcome shards = run({"tokenize", "--tokenizer", at / "bpe", "--data", at / "text.jsonl", "--out", at / "tokens"});
+    const Outcome shards =
+        run({"tokenize", "--tokenizer", at / "bpe", "--data", at / "text.jsonl", "--out", at / "tokens"});
     ASSERT_EQ(shards.code, Exit::done) << shards.error;
     const Trained trained({"--tokenizer", at / "bpe", "--data", at / "tokens/*.bin"});
     const std::vector<std::string> how{"--prompt", "the", "--temperature", "0"};
@@ -156,7 +164,11 @@ TEST(sample, says_what_is_wrong) {
     const Trained trained;
     overwrite(trained.at / "empty.txt", "\n\n");
     overwrite(trained.at / "bad.jsonl", "\"fine\"\n{\"text\": \"the cat\"}\n");
-    const struct { std::vector<std::string> args; Exit code; const char* says; } cases[] = {
+    const struct {
+        std::vector<std::string> args;
+        Exit code;
+        const char* says;
+    } cases[] = {
         {{"--prompt-file", trained.at / "absent.txt"}, Exit::input, "absent.txt"},
         {{"--prompt-file", trained.at / "empty.txt"}, Exit::input, "empty.txt: has no prompts"},
         {{"--prompt-file", trained.at / "bad.jsonl"}, Exit::input, "bad.jsonl, line 2: has no text named \"prompt\""},

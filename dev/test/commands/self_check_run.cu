@@ -1,7 +1,7 @@
 // Training on a GPU some of whose kernels are wrong.      ./test_gpt --gtest_filter='self_check_run*'
+#include "dev/test/support/cache_folder.h"
 #include "host/base/files.h"
 #include "host/base/json.h"
-#include "dev/test/support/cache_folder.h"
 #include "run_case.h"
 #if __has_include(<simt/simt.h>)
 #include "dev/simt/broken.h"
@@ -10,7 +10,8 @@ namespace {
 
 // A model whose heads and rows the tensor cores do, in bf16, as is usual on a GPU.
 std::vector<std::string> in_bf16(const Temporary& at, const char* name, const std::vector<std::string>& flags) {
-    std::vector<std::string> args = small(at.path / name, write_text(at), {"--device", "simt", "--dim", "64", "--heads", "1", "--steps", "4"});
+    std::vector<std::string> args =
+        small(at.path / name, write_text(at), {"--device", "simt", "--dim", "64", "--heads", "1", "--steps", "4"});
     args.insert(args.end(), flags.begin(), flags.end());
     return args;
 }
@@ -40,12 +41,14 @@ TEST(self_check_run, training_goes_on_with_the_plain_kernels) {
     EXPECT_EQ(train("right", {}), "");
     EXPECT_EQ(files::list(at / "cache/gpt.cu").size(), 1u);
     const simt::Broken broken("attention_tensor_forward_kernel");
-    EXPECT_EQ(train("remembered", {}), "");                                        // as good, and so the run goes wrong
-    const std::string warning = "warning: attention_forward: on this GPU not what the plain kernel gives, which is taken instead (head size 32, out: ";
+    EXPECT_EQ(train("remembered", {}), "");  // as good, and so the run goes wrong
+    const std::string warning =
+        "warning: attention_forward: on this GPU not what the plain kernel gives, which is taken instead (head size "
+        "32, out: ";
     const std::string said = train("forced", {"--self-check", "force"});
     EXPECT_TRUE(said.starts_with(warning)) << said;
     EXPECT_EQ(lines_of(said, "\n"), 1) << said;
-    EXPECT_EQ(train("again", {}), said);                                           // found once, said every time
+    EXPECT_EQ(train("again", {}), said);  // found once, said every time
     EXPECT_EQ(train("off", {"--self-check", "off"}), "");
     const double right = last_loss(at, "right");
     for (const char* name : {"forced", "again"}) EXPECT_NEAR(last_loss(at, name) / right, 1, 1e-3) << name;
@@ -61,7 +64,8 @@ TEST(self_check_run, of_every_command) {
     ASSERT_EQ(run(in_bf16(at, "run", {"--self-check", "off"})).code, Exit::done);
     EXPECT_FALSE(fs::exists(at / "cache"));
     const simt::Broken broken("attention_decode_kernel<8");
-    const std::vector<std::string> sample{"sample", "--model", model, "--device", "simt", "--prompt", "the c", "--tokens", "6"};
+    const std::vector<std::string> sample{"sample",   "--model", model,      "--device", "simt",
+                                          "--prompt", "the c",   "--tokens", "6"};
     const Outcome written = run(sample), again = run(sample);
     EXPECT_TRUE(written.error.starts_with("warning: attention_decode: ")) << written.error;
     EXPECT_TRUE(written.out.starts_with("the c")) << written.out;

@@ -1,10 +1,10 @@
 // TensorBoard's files, read back by another reader of the format; and what a resumed run makes of them.
-#include "host/base/crc32.h"
 #include "host/run/tensorboard.h"
 #include <gtest/gtest.h>
 #include <cstring>
 #include <set>
 #include "dev/test/support/temporary_directory.h"
+#include "host/base/crc32.h"
 
 namespace {
 
@@ -36,7 +36,11 @@ uint32_t slow_mask(const std::string& bytes) {
     return ((c >> 15) | (c << 17)) + 0xA282EAD8u;
 }
 
-struct Field { int number; std::string bytes; uint64_t value; };
+struct Field {
+    int number;
+    std::string bytes;
+    uint64_t value;
+};
 
 uint64_t varint(const std::string& bytes, size_t& at) {
     uint64_t value = 0;
@@ -56,7 +60,11 @@ std::vector<Field> fields(const std::string& bytes) {
             case 0: f.value = varint(bytes, at); break;
             case 1: f.bytes = bytes.substr(at, 8), at += 8; break;
             case 5: f.bytes = bytes.substr(at, 4), at += 4; break;
-            case 2: { const uint64_t n = varint(bytes, at); f.bytes = bytes.substr(at, n), at += n; break; }
+            case 2: {
+                const uint64_t n = varint(bytes, at);
+                f.bytes = bytes.substr(at, n), at += n;
+                break;
+            }
             default: ADD_FAILURE() << "wire type " << (key & 7); return all;
         }
         all.push_back(f);
@@ -66,7 +74,8 @@ std::vector<Field> fields(const std::string& bytes) {
 std::string only(const std::string& bytes, int number) {
     std::string found;
     int times = 0;
-    for (const Field& f : fields(bytes)) if (f.number == number) found = f.bytes, times++;
+    for (const Field& f : fields(bytes))
+        if (f.number == number) found = f.bytes, times++;
     EXPECT_EQ(times, 1) << number;
     return found;
 }
@@ -111,9 +120,9 @@ std::vector<std::string> event_files(const Temporary& folder) {
 }  // namespace
 
 TEST(event_file, checksums) {
-    EXPECT_EQ(crc32<crc32c>("123456789"), 0xE3069283u);               // RFC 3720's check value
+    EXPECT_EQ(crc32<crc32c>("123456789"), 0xE3069283u);  // RFC 3720's check value
     EXPECT_EQ(masked_crc32c("123456789"), 0xC78AB0E5u);
-    EXPECT_EQ(crc32<crc32c>(std::string(32, 0)), 0x8A9136AAu);        // its test of 32 zeros
+    EXPECT_EQ(crc32<crc32c>(std::string(32, 0)), 0x8A9136AAu);  // its test of 32 zeros
     EXPECT_EQ(masked_crc32c(""), 0xA282EAD8u);
 }
 
@@ -122,7 +131,7 @@ TEST(event_file, holds_what_was_added) {
     EventFile file(folder.path.string(), 0);
     const Scalar scalars[] = {{"train/loss", 2.5}, {"train/lr", 0.25}};
     EXPECT_TRUE(file.add(300, scalars));
-    EXPECT_TRUE(file.add_text(301, "sample", "one\n\xE4\xB8\xAD \xE4"));       // the last byte is no character
+    EXPECT_TRUE(file.add_text(301, "sample", "one\n\xE4\xB8\xAD \xE4"));  // the last byte is no character
     ASSERT_EQ(event_files(folder).size(), 1u);
     const std::vector<std::string> want{"brain.Event:2", "300 train/loss 2.500000", "300 train/lr 0.250000",
                                         "301 sample     one\n    \xE4\xB8\xAD \xEF\xBF\xBD"};
@@ -136,10 +145,12 @@ TEST(event_file, bytes_are_tensorflows) {
     const Scalar loss{"loss", 2.5};
     file.add(7, {&loss, 1});
     const std::string bytes = files::read_file(event_files(folder)[0], 1 << 20);
-    const std::string version = from_hex("18 00 00 00 00 00 00 00 a3 7f 4b 22 09"), name = from_hex("1a 0d 62 72 61 69 6e 2e 45 76 65 6e 74 3a 32");
+    const std::string version = from_hex("18 00 00 00 00 00 00 00 a3 7f 4b 22 09"),
+                      name = from_hex("1a 0d 62 72 61 69 6e 2e 45 76 65 6e 74 3a 32");
     EXPECT_EQ(bytes.substr(0, 13), version);
     EXPECT_EQ(bytes.substr(21, 15), name);
-    const std::string event = from_hex("1a 00 00 00 00 00 00 00 12 9b d8 2d 09"), rest = from_hex("10 07 2a 0d 0a 0b 0a 04 6c 6f 73 73 15 00 00 20 40");
+    const std::string event = from_hex("1a 00 00 00 00 00 00 00 12 9b d8 2d 09"),
+                      rest = from_hex("10 07 2a 0d 0a 0b 0a 04 6c 6f 73 73 15 00 00 20 40");
     EXPECT_EQ(bytes.substr(40, 13), event);
     EXPECT_EQ(bytes.substr(61, 17), rest);
     EXPECT_EQ(bytes.size(), 40u + 42u);
@@ -158,7 +169,7 @@ TEST(event_file, a_resumed_run_repeats_and_loses_nothing) {
     for (int step = 1; step <= 200; step++) add(one, step);
     EventFile two(folder.path.string(), 150);
     for (int step = 151; step <= 160; step++) add(two, step);
-    for (const std::string& path : event_files(folder)) {      // the machine died while a record was written
+    for (const std::string& path : event_files(folder)) {  // the machine died while a record was written
         if (path == foreign || read_events(path).size() != 11) continue;
         const std::string bytes = files::read_file(path, 1 << 20);
         overwrite(path, bytes.substr(0, bytes.size() - 5));
@@ -168,7 +179,8 @@ TEST(event_file, a_resumed_run_repeats_and_loses_nothing) {
     std::multiset<std::string> all, want;
     for (const std::string& path : event_files(folder)) {
         if (path == foreign) continue;
-        for (const std::string& line : read_events(path)) if (line != "brain.Event:2") all.insert(line);
+        for (const std::string& line : read_events(path))
+            if (line != "brain.Event:2") all.insert(line);
     }
     for (int step = 1; step <= 160; step++) want.insert(std::to_string(step) + " loss " + std::to_string(float(step)));
     EXPECT_EQ(all, want);

@@ -1,15 +1,15 @@
 // `train_gpt tokenize`: shards of text, of JSON lines and of what is neither, and what training makes of them.
+#include "dev/test/support/captured.h"
+#include "dev/test/support/expect_error.h"
+#include "dev/test/support/temporary_directory.h"
+#include "dev/test/tokenizer/bpe_case.h"
+#include "expect_refusal.h"
 #include "host/commands/tokenize_command.h"
-#include "host/tokenizer/bpe_train.h"
 #include "host/data/dataset.h"
 #include "host/data/documents.h"
 #include "host/data/shard_writer.h"
 #include "host/data/token_source.h"
-#include "dev/test/tokenizer/bpe_case.h"
-#include "dev/test/support/captured.h"
-#include "dev/test/support/expect_error.h"
-#include "expect_refusal.h"
-#include "dev/test/support/temporary_directory.h"
+#include "host/tokenizer/bpe_train.h"
 
 namespace {
 
@@ -60,12 +60,15 @@ std::string output_of(const Args& args) {
 
 TEST(tokenize, files_become_documents) {
     const Case c;
-    const std::string long_text = hostile_text(5, 400000);      // several blocks and parts, cut between words
+    const std::string long_text = hostile_text(5, 400000);  // several blocks and parts, cut between words
     overwrite(c.folder / "a.txt", long_text);
     overwrite(c.folder / "b.txt", "\xEF\xBB\xBFshort \xFF text");
-    overwrite(c.folder / "c.jsonl", "{\"text\": \"one\\nline\"}\r\n\n{\"id\": 3, \"text\": \"\"}\n{\"text\": \"last \\u00e9 <|endoftext|>\"}");
+    overwrite(
+        c.folder / "c.jsonl",
+        "{\"text\": \"one\\nline\"}\r\n\n{\"id\": 3, \"text\": \"\"}\n{\"text\": \"last \\u00e9 <|endoftext|>\"}");
     c.run({"--data", c.folder / "a.txt", c.folder / "b.txt", c.folder / "c.jsonl"});
-    EXPECT_EQ(c.tokens(), joined(c.loaded(), {long_text, "short \ufffd text", "one\nline", "", "last é <|endoftext|>"}));
+    EXPECT_EQ(c.tokens(),
+              joined(c.loaded(), {long_text, "short \ufffd text", "one\nline", "", "last é <|endoftext|>"}));
     const Json facts = read_json(c.folder / "out/dataset.json");
     EXPECT_EQ(facts["documents"], 5);
     EXPECT_EQ(facts["tokens"], c.tokens().size());
@@ -85,7 +88,7 @@ TEST(tokenize, blocks_end_between_words) {
     overwrite(c.tokenizer, tokenizer.to_json());
     overwrite(c.folder / "a.txt", text);
     c.run({"--data", c.folder / "a.txt"});
-    EXPECT_EQ(c.tokens().size(), 700002u);       // a separator, the first word, 699,999 with a space, the last space
+    EXPECT_EQ(c.tokens().size(), 700002u);  // a separator, the first word, 699,999 with a space, the last space
     EXPECT_EQ(c.tokens(), joined(tokenizer, {text}));
 }
 
@@ -115,7 +118,8 @@ TEST(tokenize, options_change_what_is_written) {
 
 TEST(tokenize, training_reads_what_was_written) {
     const Case c;
-    overwrite(c.folder / "a.jsonl", "{\"text\": \"first document, quite short\"}\n{\"text\": \"second document, which is longer\"}\n");
+    overwrite(c.folder / "a.jsonl",
+              "{\"text\": \"first document, quite short\"}\n{\"text\": \"second document, which is longer\"}\n");
     c.run({"--data", c.folder / "a.jsonl", "--shard-tokens", "20"});
     DataOptions options;
     options.data = {c.folder / "out/*.bin"};
@@ -128,7 +132,7 @@ TEST(tokenize, training_reads_what_was_written) {
     options.tokenizer = byte_tokenizer();
     expect_error(Exit::input, {"another tokenizer"}, [&] { load_data(options); });
     options.tokenizer.reset();
-    const Case other;                            // of another tokenizer
+    const Case other;  // of another tokenizer
     overwrite(other.tokenizer, golden_case("llama3")["file"].dump());
     overwrite(other.folder / "a.txt", "some other text for validation");
     other.run({"--data", other.folder / "a.txt"});
@@ -144,7 +148,8 @@ TEST(tokenize, training_reads_what_was_written) {
 TEST(tokenize, more_than_65536_tokens_take_four_bytes) {
     const Case c;
     nlohmann::json file = golden_case("gpt2")["file"];
-    for (int id = int(file["model"]["vocab"].size()); id < 66000; id++) file["model"]["vocab"]["token " + std::to_string(id)] = id;
+    for (int id = int(file["model"]["vocab"].size()); id < 66000; id++)
+        file["model"]["vocab"]["token " + std::to_string(id)] = id;
     overwrite(c.tokenizer, file.dump());
     overwrite(c.folder / "a.txt", "four bytes");
     c.run({"--data", c.folder / "a.txt"});
@@ -159,9 +164,12 @@ TEST(tokenize, prints_ids_and_text) {
     overwrite(c.tokenizer, llama3["file"].dump());
     for (size_t i = 1; i < texts.size(); i += 5) {
         if (texts[i].get<std::string>().find('\0') != std::string::npos) continue;
-        EXPECT_EQ(output_of({"tokenize", "--tokenizer", c.tokenizer, "--text=" + texts[i].get<std::string>()}), llama3["full"][i].dump() + "\n");
+        EXPECT_EQ(output_of({"tokenize", "--tokenizer", c.tokenizer, "--text=" + texts[i].get<std::string>()}),
+                  llama3["full"][i].dump() + "\n");
     }
-    EXPECT_EQ(output_of({"tokenize", "--tokenizer", c.tokenizer, "--text", "a<|endoftext|>", "--special=false"}).find("[0"), std::string::npos);
+    EXPECT_EQ(
+        output_of({"tokenize", "--tokenizer", c.tokenizer, "--text", "a<|endoftext|>", "--special=false"}).find("[0"),
+        std::string::npos);
     EXPECT_EQ(output_of({"tokenize", "--tokenizer", "byte", "--text", ""}), "[]\n");
     EXPECT_EQ(output_of({"tokenize", "--tokenizer", "byte", "--text="}), "[]\n");
     EXPECT_EQ(output_of({"tokenize", "--tokenizer", "byte", "--ids", "[104, 195, 10]"}), "h\ufffd\n\n");
@@ -172,7 +180,8 @@ TEST(tokenize, prints_ids_and_text) {
 TEST(tokenize, trains_a_tokenizer_and_writes_it) {
     const Case c;
     overwrite(c.folder / "a.txt", "words and words and more words\nand lines\n");
-    const std::string said = output_of({"tokenize", "--train-bpe", "265", "--data", c.folder / "a.txt", "--out", c.folder / "trained/"});
+    const std::string said =
+        output_of({"tokenize", "--train-bpe", "265", "--data", c.folder / "a.txt", "--out", c.folder / "trained/"});
     EXPECT_TRUE(has(said, "done: 265 tokens")) << said;
     const Tokenizer tokenizer = load_tokenizer(c.folder / "trained");
     EXPECT_EQ(tokenizer.vocab_size(), 265);
@@ -181,7 +190,8 @@ TEST(tokenize, trains_a_tokenizer_and_writes_it) {
 
 TEST(tokenize, bad_input_is_one_line_and_writes_nothing) {
     const Case c;
-    const auto expect_bad = [&](const std::string& name, const std::string& bytes, std::initializer_list<std::string> words) {
+    const auto expect_bad = [&](const std::string& name, const std::string& bytes,
+                                std::initializer_list<std::string> words) {
         overwrite(c.folder / name, bytes);
         expect_error(Exit::input, words, [&] { c.run({"--data", c.folder / name}); });
         EXPECT_FALSE(files::exists(c.folder / "out"));
@@ -194,11 +204,16 @@ TEST(tokenize, bad_input_is_one_line_and_writes_nothing) {
     expect_bad("a.jsonl", "[\"text\"]\n", {"line 1", "object"});
     expect_bad("a.txt", "", {"a.txt", "empty"});
     expect_bad("a.bin", "tokens", {"a.bin", "tokens already"});
-    expect_bad("a.txt", "\xFF\xFE" "a", {"UTF-16"});
+    expect_bad("a.txt",
+               "\xFF\xFE"
+               "a",
+               {"UTF-16"});
     expect_error(Exit::input, {"directory"}, [&] { c.run({"--data", c.folder.path}); });
     expect_error(Exit::input, {"no file matches"}, [&] { c.run({"--data", c.folder / "*.none"}); });
     overwrite(c.folder / "a.txt", "text");
-    expect_error(Exit::usage, {"--separator", "no token"}, [&] { c.run({"--data", c.folder / "a.txt", "--separator", "<none>"}); });
+    expect_error(Exit::usage, {"--separator", "no token"}, [&] {
+        c.run({"--data", c.folder / "a.txt", "--separator", "<none>"});
+    });
     std::filesystem::create_directory(c.folder / "out");
     expect_error(Exit::usage, {"--out", "exists"}, [&] { c.run({"--data", c.folder / "a.txt"}); });
     expect_error(Exit::usage, {"--out", "not replaced"}, [&] { c.run({"--data", c.folder / "a.txt", "--overwrite"}); });
@@ -210,7 +225,8 @@ TEST(tokenize, says_what_is_missing) {
     expect_refusal({"tokenize", "--tokenizer", "x", "--text", "a", "--ids", "[1]"}, {"one of them"});
     expect_refusal({"tokenize", "--tokenizer", "x", "--data", "a"}, {"--out"});
     expect_refusal({"tokenize", "--train-bpe", "300", "--text", "a"}, {"--data"});
-    expect_refusal({"tokenize", "--tokenizer", "x", "--train-bpe", "300", "--data", "a", "--out", "b"}, {"--train-bpe", "contradicts"});
+    expect_refusal({"tokenize", "--tokenizer", "x", "--train-bpe", "300", "--data", "a", "--out", "b"},
+                   {"--train-bpe", "contradicts"});
     expect_refusal({"tokenize", "--tokenizer", "x", "--text", "a", "--split", "qwen2"}, {"--train-bpe"});
     const Case c;
     for (const char* ids : {"[1", "{}", "[1.5]", "[-1]", "[99999]", "[\"a\"]", "7"})

@@ -7,13 +7,13 @@
 #include <fstream>
 #include <map>
 #include <set>
-#include "host/tokenizer/bpe_train.h"
-#include "host/commands/commands.h"
-#include "host/run/tensorboard.h"
 #include "host/base/files.h"
-#include "host/checkpoint/huggingface.h"
 #include "host/base/json.h"
 #include "host/base/signals.h"
+#include "host/checkpoint/huggingface.h"
+#include "host/commands/commands.h"
+#include "host/run/tensorboard.h"
+#include "host/tokenizer/bpe_train.h"
 #include "run_case.h"
 
 namespace {
@@ -30,13 +30,15 @@ std::vector<std::string> losses(const fs::path& run) {
     std::vector<std::string> all;
     for (const Json& line : log_lines(run))
         for (const char* key : {"loss_hex", "val_loss_hex"})
-            if (line.contains(key)) all.push_back(fmt::format("{} {} {}", line["step"].get<int>(), key, line[key].get<std::string>()));
+            if (line.contains(key))
+                all.push_back(fmt::format("{} {} {}", line["step"].get<int>(), key, line[key].get<std::string>()));
     return all;
 }
 
 uint64_t weights_of(const fs::path& run, int step) {
     const std::string checkpoint = (run / fmt::format("step_{:08}", step)).string();
-    return files::hash_file(checkpoint + "/model.safetensors") * 31 + files::hash_file(checkpoint + "/optimizer.safetensors");
+    return files::hash_file(checkpoint + "/model.safetensors") * 31 +
+           files::hash_file(checkpoint + "/optimizer.safetensors");
 }
 
 TEST(train, learns_saves_and_says_so) {
@@ -48,7 +50,8 @@ TEST(train, learns_saves_and_says_so) {
     EXPECT_NE(last.find("/step_00000060"), std::string::npos) << last;
     const std::vector<Json> log = log_lines(at.path / "run");
     EXPECT_LT(log[log.size() - 3]["loss"].get<double>(), 0.6 * log[1]["loss"].get<double>());
-    for (const char* name : {"config.json", "model.safetensors", "tokenizer.json", "optimizer.safetensors", "state.json", "manifest.json"})
+    for (const char* name :
+         {"config.json", "model.safetensors", "tokenizer.json", "optimizer.safetensors", "state.json", "manifest.json"})
         EXPECT_TRUE(fs::exists(at.path / "run/latest" / name)) << name;
 }
 
@@ -57,12 +60,12 @@ TEST(train, resuming_after_any_step_gives_the_same_bits) {
     const fs::path text = write_text(at), whole = at.path / "whole";
     const std::vector<std::string> more{"--save-every", "1", "--keep", "100", "--dropout", "0.1"};
     ASSERT_EQ(run(small(whole, text, more)).code, Exit::done);
-    for (int step = 1; step < 8; step++) {                              // across the edge of an epoch
+    for (int step = 1; step < 8; step++) {  // across the edge of an epoch
         const fs::path cut = at.path / fmt::format("cut{}", step);
         fs::create_directory(cut);
         const std::string name = fmt::format("step_{:08}", step);
         fs::copy(whole / name, cut / name, fs::copy_options::recursive);
-        fs::copy(whole / "log.jsonl", cut / "log.jsonl");              // with lines past the checkpoint: they must go
+        fs::copy(whole / "log.jsonl", cut / "log.jsonl");  // with lines past the checkpoint: they must go
         const Outcome o = run({"--resume", cut.string()});
         ASSERT_EQ(o.code, Exit::done) << o.error;
         EXPECT_EQ(losses(cut), losses(whole)) << "resumed after step " << step;
@@ -75,8 +78,9 @@ TEST(train, stops_early_and_a_resumed_run_stops_there_too) {
     Temporary at;
     const fs::path text = write_text(at), whole = at.path / "whole", other = at.path / "other.txt";
     overwrite(other.string(), std::string(40, 'Z') + std::string(40, '#'));
-    const std::vector<std::string> more{"--steps", "40", "--val", other.string(), "--early-stop", "3", "--save-every", "1", "--keep", "100",
-                                        "--sample-every", "4", "--tensorboard"};
+    const std::vector<std::string> more{"--steps",      "40", "--val",  other.string(), "--early-stop",   "3",
+                                        "--save-every", "1",  "--keep", "100",          "--sample-every", "4",
+                                        "--tensorboard"};
     const Outcome first = run(small(whole, text, more));
     ASSERT_EQ(first.code, Exit::done) << first.error;
     EXPECT_NE(first.out.find("early stop: no better validation loss than "), std::string::npos) << first.out;
@@ -84,14 +88,14 @@ TEST(train, stops_early_and_a_resumed_run_stops_there_too) {
     int best = 0, stop = 0, worse = 0;
     double best_loss = INFINITY;
     for (const Json& line : log_lines(whole)) {
-        if (!line.contains("val_loss") || worse == 3) continue;         // after the last comes one of all the text
+        if (!line.contains("val_loss") || worse == 3) continue;  // after the last comes one of all the text
         const double loss = line["val_loss"];
         stop = line["step"];
         if (loss < best_loss) best = stop, best_loss = loss, worse = 0;
         else worse++;
     }
     ASSERT_TRUE(worse == 3 && stop < 40) << "it does not get worse";
-    std::set<int> sampled;                                             // also where it stops, once
+    std::set<int> sampled;  // also where it stops, once
     for (const Json& line : log_lines(whole)) {
         const bool new_one = !line.contains("sample") || sampled.insert(line["step"].get<int>()).second;
         EXPECT_TRUE(new_one) << line;
@@ -100,7 +104,9 @@ TEST(train, stops_early_and_a_resumed_run_stops_there_too) {
     const auto name_of_step = [](int step) { return fmt::format("step_{:08}", step); };
     EXPECT_NE(first.out.find(fmt::format("\ndone: step {}, val loss ", stop)), std::string::npos) << first.out;
     EXPECT_EQ(files::link_target((whole / "best").string()), name_of_step(best));
-    const auto state = [&](const fs::path& of) { return read_json((of / name_of_step(stop) / "state.json").string())["loop"]; };
+    const auto state = [&](const fs::path& of) {
+        return read_json((of / name_of_step(stop) / "state.json").string())["loop"];
+    };
     for (const int step : std::set{3, best, best + 1, best + 4, stop - 4, stop - 1}) {
         const fs::path cut = at.path / fmt::format("cut{}", step);
         fs::create_directory(cut);
@@ -109,7 +115,8 @@ TEST(train, stops_early_and_a_resumed_run_stops_there_too) {
         const Outcome o = run({"--resume", cut.string()});
         ASSERT_EQ(o.code, Exit::done) << o.error;
         EXPECT_EQ(losses(cut), losses(whole)) << "resumed after step " << step;
-        for (const char* key : {"since_best", "best_val", "last_val", "step"}) EXPECT_EQ(state(cut)[key], state(whole)[key]) << key;
+        for (const char* key : {"since_best", "best_val", "last_val", "step"})
+            EXPECT_EQ(state(cut)[key], state(whole)[key]) << key;
     }
     EXPECT_NE(run({"--resume", whole.string()}).out.find("early stop: "), std::string::npos);
     EXPECT_NE(run({"--resume", whole.string(), "--early-stop", "0"}).out.find("done: step 40"), std::string::npos);
@@ -121,7 +128,7 @@ TEST(train, a_resumed_run_logs_every_step_once) {
     const fs::path out = at.path / "run";
     const std::vector<std::string> more{"--steps", "6", "--save-every", "2", "--sample-every", "3", "--tensorboard"};
     ASSERT_EQ(run(small(out, write_text(at), more)).code, Exit::done);
-    fs::remove_all(out / "step_00000006");                           // as if it had died before the last save
+    fs::remove_all(out / "step_00000006");  // as if it had died before the last save
     const Outcome o = run({"--resume", out.string()});
     ASSERT_EQ(o.code, Exit::done) << o.error;
     std::vector<int> steps, samples;
@@ -159,15 +166,22 @@ TEST(train, a_trained_bpe_goes_along) {
     EXPECT_EQ(files::read_file((at.path / "run/latest/tokenizer.json").string(), 1 << 20), json);
     fs::remove_all(bpe);
     EXPECT_EQ(run({"--resume", (at.path / "run").string(), "--steps", "9"}).code, Exit::done);
-    EXPECT_EQ(run({"sample", "--model", (at.path / "run/latest").string(), "--device", "cpu", "--prompt", "the cat", "--tokens", "5"}).code, Exit::done);
+    EXPECT_EQ(run({"sample", "--model", (at.path / "run/latest").string(), "--device", "cpu", "--prompt", "the cat",
+                   "--tokens", "5"})
+                  .code,
+              Exit::done);
 }
 
 TEST(train, micro_batches_and_threads_do_not_change_the_run) {
     Temporary at;
     const fs::path text = write_text(at);
     ASSERT_EQ(run(small(at.path / "whole", text, {"--batch", "4", "--dropout", "0.1"})).code, Exit::done);
-    ASSERT_EQ(run(small(at.path / "one", text, {"--batch", "4", "--dropout", "0.1", "--threads", "1"})).code, Exit::done);
-    ASSERT_EQ(run(small(at.path / "split", text, {"--batch", "1", "--total-batch", "64", "--dropout", "0.1", "--threads", "2"})).code, Exit::done);
+    ASSERT_EQ(run(small(at.path / "one", text, {"--batch", "4", "--dropout", "0.1", "--threads", "1"})).code,
+              Exit::done);
+    ASSERT_EQ(run(small(at.path / "split", text,
+                        {"--batch", "1", "--total-batch", "64", "--dropout", "0.1", "--threads", "2"}))
+                  .code,
+              Exit::done);
     EXPECT_EQ(losses(at.path / "whole"), losses(at.path / "one"));
     const std::vector<Json> whole = log_lines(at.path / "whole"), split = log_lines(at.path / "split");
     ASSERT_EQ(whole.size(), split.size());
@@ -183,7 +197,7 @@ TEST(train, a_signal_saves_and_the_run_goes_on_to_the_same_end) {
     const fs::path text = write_text(at);
     ASSERT_EQ(run(small(at.path / "whole", text)).code, Exit::done);
     catch_signals();
-    files::before_operation = [](const char*, const std::string& path) {              // in the midst of the first save
+    files::before_operation = [](const char*, const std::string& path) {  // in the midst of the first save
         if (path.find("step_") != std::string::npos) files::before_operation = nullptr, kill(getpid(), SIGTERM);
         while (!files::before_operation && !stop_requested) std::this_thread::yield();
     };
@@ -193,7 +207,7 @@ TEST(train, a_signal_saves_and_the_run_goes_on_to_the_same_end) {
     EXPECT_NE(o.out.find("--resume"), std::string::npos);
     ASSERT_EQ(run({"--resume", (at.path / "cut").string()}).code, Exit::done);
     EXPECT_EQ(losses(at.path / "cut"), losses(at.path / "whole"));
-    const Outcome again = run({"--resume", (at.path / "cut").string()});               // there is nothing left to do
+    const Outcome again = run({"--resume", (at.path / "cut").string()});  // there is nothing left to do
     EXPECT_EQ(again.code, Exit::done);
     EXPECT_EQ(losses(at.path / "cut"), losses(at.path / "whole"));
     EXPECT_EQ(run({"--resume", (at.path / "cut").string(), "--steps", "9"}).code, Exit::done);
@@ -213,10 +227,9 @@ TEST(train, a_signal_may_come_at_any_moment) {
             if (!freopen("/dev/null", "w", stdout) || !freopen("/dev/null", "w", stderr)) _exit(99);
             catch_signals();
             try {
-                _exit(int(run_command(parse({"--out", out, "--device", "cpu", "--threads", "1", "--sample-every", "0"}))));
-            } catch (const std::exception&) {
-                _exit(98);
-            }
+                _exit(int(
+                    run_command(parse({"--out", out, "--device", "cpu", "--threads", "1", "--sample-every", "0"}))));
+            } catch (const std::exception&) { _exit(98); }
         }
         while (!fs::exists(out + "/log.jsonl")) std::this_thread::yield();
         std::this_thread::sleep_for(std::chrono::milliseconds(100 + 37 * i));
@@ -236,14 +249,18 @@ TEST(train, kernels_train_as_the_reference_does) {
     const std::string device = kernels_of(gpu);
     Temporary at;
     const fs::path text = write_text(at);
-    ASSERT_EQ(run(small(at.path / "cpu", text, {"--device", "cpu", "--dropout", "0.1", "--steps", "10"})).code, Exit::done);
+    ASSERT_EQ(run(small(at.path / "cpu", text, {"--device", "cpu", "--dropout", "0.1", "--steps", "10"})).code,
+              Exit::done);
     auto on_kernels = [&](const char* name, const char* dtype) {
-        const Outcome o = run(small(at.path / name, text, {"--device", device, "--dropout", "0.1", "--steps", "10", "--dtype", dtype, "--save-every", "3", "--keep", "9"}));
+        const Outcome o = run(small(at.path / name, text,
+                                    {"--device", device, "--dropout", "0.1", "--steps", "10", "--dtype", dtype,
+                                     "--save-every", "3", "--keep", "9"}));
         ASSERT_EQ(o.code, Exit::done) << o.error;
     };
     on_kernels("fp32", "fp32"), on_kernels("again", "fp32"), on_kernels("bf16", "bf16");
     EXPECT_EQ(losses(at.path / "fp32"), losses(at.path / "again"));
-    const std::vector<Json> cpu = log_lines(at.path / "cpu"), fp32 = log_lines(at.path / "fp32"), bf16 = log_lines(at.path / "bf16");
+    const std::vector<Json> cpu = log_lines(at.path / "cpu"), fp32 = log_lines(at.path / "fp32"),
+                            bf16 = log_lines(at.path / "bf16");
     for (size_t i = 1; i < cpu.size(); i++) {
         if (cpu[i].contains("sample")) continue;
         const char* key = cpu[i].contains("loss") ? "loss" : "val_loss";
@@ -251,7 +268,7 @@ TEST(train, kernels_train_as_the_reference_does) {
         EXPECT_NEAR(fp32[i][key].get<double>() / loss, 1, 1e-5) << key << " " << i;
         EXPECT_NEAR(bf16[i][key].get<double>() / loss, 1, 2e-2) << key << " " << i;
     }
-    for (const std::string dtype : {"fp32", "bf16"}) {                // resumed in the middle: the same bits
+    for (const std::string dtype : {"fp32", "bf16"}) {  // resumed in the middle: the same bits
         const fs::path cut = at.path / ("cut_" + dtype);
         fs::create_directory(cut);
         fs::copy(at.path / dtype / "step_00000006", cut / "step_00000006", fs::copy_options::recursive);
@@ -269,7 +286,9 @@ TEST(train, dtype_auto) {
     if (gpu.kind == GpuFound::Kind::none) GTEST_SKIP() << gpu.text;
     Temporary at;
     const fs::path text = write_text(at);
-    const auto saved = [&](const fs::path& run) { return read_json((run / "latest/state.json").string())["options"]["dtype"].get<std::string>(); };
+    const auto saved = [&](const fs::path& run) {
+        return read_json((run / "latest/state.json").string())["options"]["dtype"].get<std::string>();
+    };
     const auto weights = [](const fs::path& run) { return read_model_description((run / "latest").string()).dtype; };
     const auto device_line = [](const std::string& out) {
         const size_t at = out.find("device  ");
@@ -290,17 +309,22 @@ TEST(train, dtype_auto) {
     EXPECT_EQ(weights(at.path / "gpu"), safetensors::Dtype::BF16);
     EXPECT_EQ(weights(at.path / "cpu"), safetensors::Dtype::F32);
 
-    for (const char* name : {"gpu", "plain"}) {                        // on the GPU again: as it was, whatever auto is there
+    for (const char* name : {"gpu", "plain"}) {  // on the GPU again: as it was, whatever auto is there
         const Outcome o = run({"--resume", (at.path / name).string(), "--steps", "10", "--dtype", "auto"});
         EXPECT_EQ(o.code, Exit::done) << o.error;
         EXPECT_TRUE(device_line(o.out).ends_with(saved(at.path / name))) << o.out;
     }
     const Outcome on_cpu = run({"--resume", (at.path / "gpu").string(), "--device", "cpu", "--steps", "12"});
     EXPECT_EQ(on_cpu.code, Exit::device);
-    EXPECT_NE(on_cpu.error.find("this run is in bf16, which needs a GPU (not asked for); resume it on one, or"), std::string::npos) << on_cpu.error;
-    EXPECT_EQ(run(small(at.path / "on", text, {"--model", (at.path / "gpu").string()})).code, Exit::usage);   // sizes are the model's
-    EXPECT_EQ(run({"--model", (at.path / "gpu").string(), "--data", text.string(), "--device", "cpu", "--batch", "2", "--steps", "1",
-                   "--sample-tokens", "0", "--out", (at.path / "on").string()}).code, Exit::done);
+    EXPECT_NE(on_cpu.error.find("this run is in bf16, which needs a GPU (not asked for); resume it on one, or"),
+              std::string::npos)
+        << on_cpu.error;
+    EXPECT_EQ(run(small(at.path / "on", text, {"--model", (at.path / "gpu").string()})).code,
+              Exit::usage);  // sizes are the model's
+    EXPECT_EQ(run({"--model", (at.path / "gpu").string(), "--data", text.string(), "--device", "cpu", "--batch", "2",
+                   "--steps", "1", "--sample-tokens", "0", "--out", (at.path / "on").string()})
+                  .code,
+              Exit::done);
 }
 
 // In bf16 a run learns what it learns in fp32, within the bound that kernels_train_as_the_reference_does has for bf16, at a
@@ -313,9 +337,34 @@ TEST(train, bf16_learns_as_fp32_does) {
     std::map<std::string, double> last;
     for (const char* dtype : {"fp32", "bf16"}) {
         const fs::path out = at.path / dtype;
-        const Outcome o = run({"--data", "builtin:counting", "--val-fraction", "0.002", "--layers", "1", "--dim", "64", "--heads", "1",
-                               "--context", "32", "--batch", "4", "--steps", "120", "--lr", "0.003", "--eval-every", "0", "--sample-tokens", "0",
-                               "--device", kernels_of(gpu), "--dtype", dtype, "--out", out.string()});
+        const Outcome o = run({"--data",
+                               "builtin:counting",
+                               "--val-fraction",
+                               "0.002",
+                               "--layers",
+                               "1",
+                               "--dim",
+                               "64",
+                               "--heads",
+                               "1",
+                               "--context",
+                               "32",
+                               "--batch",
+                               "4",
+                               "--steps",
+                               "120",
+                               "--lr",
+                               "0.003",
+                               "--eval-every",
+                               "0",
+                               "--sample-tokens",
+                               "0",
+                               "--device",
+                               kernels_of(gpu),
+                               "--dtype",
+                               dtype,
+                               "--out",
+                               out.string()});
         ASSERT_EQ(o.code, Exit::done) << o.error;
         last[dtype] = log_lines(out).back()["val_loss"].get<double>();
     }
@@ -332,12 +381,13 @@ TEST(train, not_finite_stops_without_spoiling_a_checkpoint) {
     std::fstream file(weights, std::ios::in | std::ios::out | std::ios::binary);
     file.read(reinterpret_cast<char*>(&header), 8);
     file.seekp(8 + std::streamoff(header));
-    for (int i = 0; i < 1000; i++) file.write("\x00\x00\x7f\x7f", 4);               // 3.4e38: its square is infinite
+    for (int i = 0; i < 1000; i++) file.write("\x00\x00\x7f\x7f", 4);  // 3.4e38: its square is infinite
     file.close();
-    const Outcome o = run({"--model", (first / "latest").string(), "--data", text.string(), "--out", second.string(), "--batch", "2",
-                           "--context", "16", "--steps", "9", "--save-every", "1"});
+    const Outcome o = run({"--model", (first / "latest").string(), "--data", text.string(), "--out", second.string(),
+                           "--batch", "2", "--context", "16", "--steps", "9", "--save-every", "1"});
     EXPECT_EQ(o.code, Exit::numeric) << o.error;
-    EXPECT_NE(o.error.find("step 3 (training samples 4 to 5): loss or gradient is not finite"), std::string::npos) << o.error;
+    EXPECT_NE(o.error.find("step 3 (training samples 4 to 5): loss or gradient is not finite"), std::string::npos)
+        << o.error;
     for (const Json& line : log_lines(second)) EXPECT_TRUE(!line.contains("loss") || line["loss"].is_null());
 }
 
@@ -345,8 +395,9 @@ TEST(train, goes_on_from_saved_weights) {
     Temporary at;
     const fs::path text = write_text(at);
     ASSERT_EQ(run(small(at.path / "first", text)).code, Exit::done);
-    const Outcome o = run({"--model", (at.path / "first").string(), "--data", text.string(), "--out", (at.path / "second").string(), "--batch", "2",
-                           "--context", "16", "--steps", "1", "--lr", "1e-12", "--min-lr", "0", "--sample-tokens", "4"});
+    const Outcome o = run({"--model", (at.path / "first").string(), "--data", text.string(), "--out",
+                           (at.path / "second").string(), "--batch", "2", "--context", "16", "--steps", "1", "--lr",
+                           "1e-12", "--min-lr", "0", "--sample-tokens", "4"});
     ASSERT_EQ(o.code, Exit::done) << o.error;
     auto final_validation = [](const fs::path& run) { return losses(run).back().substr(2); };
     EXPECT_EQ(final_validation(at.path / "second"), final_validation(at.path / "first"));
@@ -355,7 +406,8 @@ TEST(train, goes_on_from_saved_weights) {
 TEST(train, samples_are_the_same_again) {
     Temporary at;
     ASSERT_EQ(run(small(at.path / "run", write_text(at), {"--steps", "80"})).code, Exit::done);
-    const std::vector<std::string> args{"sample", "--model", (at.path / "run").string(), "--prompt", "the c", "--tokens", "40", "--count", "2"};
+    const std::vector<std::string> args{
+        "sample", "--model", (at.path / "run").string(), "--prompt", "the c", "--tokens", "40", "--count", "2"};
     const Outcome one = run(args), two = run(args);
     EXPECT_EQ(one.code, Exit::done) << one.error;
     EXPECT_EQ(one.out, two.out);
@@ -366,14 +418,19 @@ TEST(train, says_what_is_wrong_and_leaves_things_alone) {
     Temporary at;
     const fs::path text = write_text(at), out = at.path / "run";
     std::ofstream(at.path / "short.txt") << "too short";
-    const struct { std::vector<std::string> args; Exit code; const char* says; } cases[] = {
+    const struct {
+        std::vector<std::string> args;
+        Exit code;
+        const char* says;
+    } cases[] = {
         {small(out, at.path / "absent.txt"), Exit::input, "absent.txt"},
         {small(out, at.path / "short.txt"), Exit::input, "short.txt"},
         {small(out, text, {"--model", "tinny"}), Exit::usage, "tinny"},
         {small(out, text, {"--heads", "3"}), Exit::usage, "heads"},
         {{"--resume", (at.path / "nowhere").string()}, Exit::input, "nowhere"},
         {{"sample", "--model", (at.path / "nowhere").string()}, Exit::input, "nowhere"},
-        {small(out, text, {"--device", find_gpu().kind == GpuFound::Kind::real ? "simt" : "cuda"}), Exit::device, "--device"},
+        {small(out, text, {"--device", find_gpu().kind == GpuFound::Kind::real ? "simt" : "cuda"}), Exit::device,
+         "--device"},
     };
     for (const auto& c : cases) {
         const Outcome o = run(c.args);

@@ -13,7 +13,8 @@ namespace {
 
 std::vector<std::string_view> split(std::string_view text, char separator) {
     std::vector<std::string_view> parts;
-    for (size_t cut; (cut = text.find(separator)) != text.npos; text.remove_prefix(cut + 1)) parts.push_back(text.substr(0, cut));
+    for (size_t cut; (cut = text.find(separator)) != text.npos; text.remove_prefix(cut + 1))
+        parts.push_back(text.substr(0, cut));
     parts.push_back(text);
     return parts;
 }
@@ -23,23 +24,30 @@ using Memory = std::map<std::string, std::string>;
 // Reads a text backwards into derivations: tries every alternative everywhere, and hands each way to read on to `next`.
 struct Reader {
     using Next = std::function<void(size_t at, Memory memory, double log_p)>;
-    struct Weighted { double weight; std::string_view text; };
+    struct Weighted {
+        double weight;
+        std::string_view text;
+    };
 
     std::string_view text;
     const std::map<std::string, std::vector<Weighted>>& rules;
 
-    void rule(const std::string& name, bool capital, size_t at, const Memory& memory, double log_p, const Next& next) const {
+    void rule(const std::string& name, bool capital, size_t at, const Memory& memory, double log_p,
+              const Next& next) const {
         double sum = 0;
         for (const Weighted& w : rules.at(name)) sum += w.weight;
-        for (const Weighted& w : rules.at(name)) sequence(w.text, capital, at, memory, log_p + std::log(w.weight / sum), next);
+        for (const Weighted& w : rules.at(name))
+            sequence(w.text, capital, at, memory, log_p + std::log(w.weight / sum), next);
     }
 
     // An alternative's pieces, one after the other; `capital` says that its first letter is written large.
-    void sequence(std::string_view pieces, bool capital, size_t at, const Memory& memory, double log_p, const Next& next) const {
+    void sequence(std::string_view pieces, bool capital, size_t at, const Memory& memory, double log_p,
+                  const Next& next) const {
         if (pieces.empty()) return next(at, memory, log_p);
         if (pieces[0] != '<') {
             const std::string_view plain = pieces.substr(0, pieces.find('<'));
-            if (matches(plain, capital, at)) sequence(pieces.substr(plain.size()), false, at + plain.size(), memory, log_p, next);
+            if (matches(plain, capital, at))
+                sequence(pieces.substr(plain.size()), false, at + plain.size(), memory, log_p, next);
             return;
         }
         const size_t close = pieces.find('>');
@@ -85,7 +93,10 @@ std::map<std::string, std::vector<Reader::Weighted>> rules() {
     return all;
 }
 
-struct Reading { int derivations = 0; double log_p = 0; };
+struct Reading {
+    int derivations = 0;
+    double log_p = 0;
+};
 
 Reading read(std::string_view story, const std::map<std::string, std::vector<Reader::Weighted>>& all) {
     Reading reading;
@@ -140,12 +151,15 @@ TEST(corpus, stories_fit_a_context_and_are_plain) {
 // What every reader of English expects, asked of the text without the grammar.
 TEST(corpus, stories_agree) {
     const Corpus corpus = builtin_corpus("builtin:stories");
-    const std::regex wrong("\\ba [aeiou]|\\ban [^aeiou]|\\b(He|She|he|she|it|It) were|\\b([Tt]hey) was|  | \\.|\\.[^ \"]", std::regex::optimize);
+    const std::regex wrong(
+        "\\ba [aeiou]|\\ban [^aeiou]|\\b(He|She|he|she|it|It) were|\\b([Tt]hey) was|  | \\.|\\.[^ \"]",
+        std::regex::optimize);
     std::map<std::string, std::set<std::string>> pronouns;
     for (const std::string_view line : lines_of(corpus)) {
         const std::string story(line);
         ASSERT_FALSE(std::regex_search(story, wrong)) << story;
-        const bool she = std::regex_search(story, std::regex("\\b([Ss]he|her)\\b")), he = std::regex_search(story, std::regex("\\b([Hh]e|his)\\b"));
+        const bool she = std::regex_search(story, std::regex("\\b([Ss]he|her)\\b")),
+                   he = std::regex_search(story, std::regex("\\b([Hh]e|his)\\b"));
         ASSERT_FALSE(she && he) << story;
         if (she || he) pronouns[story.substr(0, story.find(' '))].insert(she ? "she" : "he");
     }
@@ -179,7 +193,8 @@ TEST(corpus, counting_counts) {
     std::set<int> starts;
     for (size_t i = 0; i < lines.size(); i++) {
         const auto numbers = split(lines[i], ' ');
-        for (size_t k = 0; k < numbers.size(); k++) ASSERT_EQ(std::stoi(std::string(numbers[k])), std::stoi(std::string(numbers[0])) + int(k)) << lines[i];
+        for (size_t k = 0; k < numbers.size(); k++)
+            ASSERT_EQ(std::stoi(std::string(numbers[k])), std::stoi(std::string(numbers[0])) + int(k)) << lines[i];
         lengths.insert(numbers.size());
         starts.insert(std::stoi(std::string(numbers[0])));
         ASSERT_LE(lines[i].size(), 127u);

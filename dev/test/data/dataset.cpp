@@ -1,7 +1,7 @@
 // Windows: each token is visited once, in an order that depends on nothing but seed and number.
 #include <map>
-#include "host/data/permutation.h"
 #include "dataset_case.h"
+#include "host/data/permutation.h"
 
 namespace {
 
@@ -18,7 +18,8 @@ std::map<uint64_t, int> visits(const Dataset& data, uint64_t first, uint64_t cou
 void expect_each_scored_once(const Dataset& data) {
     const auto times = visits(data, 0, data.windows());
     EXPECT_EQ(times.size(), data.tokens());
-    for (const auto& [token, n] : times) ASSERT_TRUE(n == 1 && token > data.begin && token < data.end) << "token " << token << " " << n << " times";
+    for (const auto& [token, n] : times)
+        ASSERT_TRUE(n == 1 && token > data.begin && token < data.end) << "token " << token << " " << n << " times";
     EXPECT_EQ(data.valid(0, data.windows()), data.tokens());
 }
 
@@ -53,15 +54,17 @@ TEST(data, a_permutation_mixes) {
         fixed += (a == i) + (a == b) + (a == c);
         followed += i + 1 < n && Permutation{n, 1, 0}(i + 1) == a + 1;
     }
-    EXPECT_NEAR(moved, 333, 60);                      // two random places are n/3 apart
+    EXPECT_NEAR(moved, 333, 60);  // two random places are n/3 apart
     EXPECT_LT(fixed, 20);
     EXPECT_LT(followed, 10);
 }
 
 TEST(data, an_epoch_visits_every_window_once) {
     const Temporary folder;
-    for (const auto& [length, T] : std::vector<std::pair<size_t, int>>{{1000, 7}, {1000, 128}, {129, 128}, {257, 128}, {2, 1}, {5000, 64}}) {
-        const Data data = load({write(folder, "a.txt", letters(length))}, T, [](DataOptions& o) { o.val_fraction = 0; });
+    for (const auto& [length, T] :
+         std::vector<std::pair<size_t, int>>{{1000, 7}, {1000, 128}, {129, 128}, {257, 128}, {2, 1}, {5000, 64}}) {
+        const Data data =
+            load({write(folder, "a.txt", letters(length))}, T, [](DataOptions& o) { o.val_fraction = 0; });
         const uint64_t n = data.train.windows();
         std::map<uint64_t, int> offsets;
         for (uint64_t epoch = 0; epoch < 5; epoch++) {
@@ -76,7 +79,8 @@ TEST(data, an_epoch_visits_every_window_once) {
             ASSERT_EQ(begins.rbegin()->first - begins.begin()->first, (n - 1) * uint64_t(T));
             offsets[begins.begin()->first]++;
         }
-        EXPECT_TRUE(offsets.size() > 1 || length <= size_t(T) + 1) << "boundaries stay where they are: " << length << " " << T;
+        EXPECT_TRUE(offsets.size() > 1 || length <= size_t(T) + 1)
+            << "boundaries stay where they are: " << length << " " << T;
     }
 }
 
@@ -92,7 +96,7 @@ TEST(data, epochs_have_orders_of_their_own) {
 TEST(data, order_does_not_depend_on_the_batch) {
     for (const DocumentMask mask : {DocumentMask::off, DocumentMask::on}) {
         const Data data = load({"builtin:counting"}, 32, [&](DataOptions& o) { o.mask = mask; });
-        const uint64_t first = data.train.windows() - 11;      // across the end of an epoch
+        const uint64_t first = data.train.windows() - 11;  // across the end of an epoch
         const HostBatch whole = batch_of(data.train, first, 24);
         for (const int B : {1, 2, 3, 8}) {
             HostBatch all;
@@ -112,7 +116,8 @@ TEST(data, order_does_not_depend_on_the_batch) {
 TEST(data, resumed_is_uninterrupted) {
     const Data before = load({"builtin:stories"}, 64), after = load({"builtin:stories"}, 64);
     EXPECT_EQ(before.fingerprint, after.fingerprint);
-    for (uint64_t k = 0; k < 3 * before.train.windows(); k += 1777) EXPECT_TRUE(same(batch_of(before.train, k, 4), batch_of(after.train, k, 4)));
+    for (uint64_t k = 0; k < 3 * before.train.windows(); k += 1777)
+        EXPECT_TRUE(same(batch_of(before.train, k, 4), batch_of(after.train, k, 4)));
     const Data other = load({"builtin:stories"}, 64, [](DataOptions& o) { o.seed = 2; });
     EXPECT_FALSE(same(batch_of(before.train, 0, 4), batch_of(other.train, 0, 4)));
 }
@@ -138,10 +143,10 @@ TEST(data, windows_hold_the_text) {
 TEST(data, validation_scores_every_token_once) {
     const Temporary folder;
     for (const size_t length : {20, 100, 1000, 1285})
-        for (const int T : {1, 7, 16})
-            expect_each_scored_once(*load({write(folder, "a.txt", letters(length))}, T).val);
-    for (const int T : {1, 5, 20, 64, 127, 128, 129, 500})     // documents longer than T, about T, and many in a T
-        for (const char* corpus : {"builtin:stories", "builtin:counting"}) expect_each_scored_once(*load({corpus}, T).val);
+        for (const int T : {1, 7, 16}) expect_each_scored_once(*load({write(folder, "a.txt", letters(length))}, T).val);
+    for (const int T : {1, 5, 20, 64, 127, 128, 129, 500})  // documents longer than T, about T, and many in a T
+        for (const char* corpus : {"builtin:stories", "builtin:counting"})
+            expect_each_scored_once(*load({corpus}, T).val);
 }
 
 TEST(data, documents_start_their_windows_and_are_not_torn) {
@@ -153,12 +158,13 @@ TEST(data, documents_start_their_windows_and_are_not_torn) {
         ASSERT_EQ(batch.token[0], '\n');
         ASSERT_EQ(batch.target[size_t(w.scored) - 1], '\n') << "the last scored document is whole";
         for (int t = w.scored; t < T - 1; t++)
-            ASSERT_TRUE(batch.token[size_t(t) + 1] != '\n' || i + 1 == data.val->windows()) << "one more would have fitted";
+            ASSERT_TRUE(batch.token[size_t(t) + 1] != '\n' || i + 1 == data.val->windows())
+                << "one more would have fitted";
     }
     std::map<uint64_t, int> begins;
     for (uint64_t i = 0; i < data.train.windows(); i++) begins[data.train.window(i).begin]++;
     EXPECT_EQ(begins.size(), data.train.windows());
-    EXPECT_EQ(data.train.end, data.val->begin + 1);            // the newline between is a target there and an input here
+    EXPECT_EQ(data.train.end, data.val->begin + 1);  // the newline between is a target there and an input here
     EXPECT_EQ(batch_of(data.train, 0, 1).token[0], '\n');
 }
 
@@ -175,7 +181,8 @@ TEST(data, the_document_mask_shows_a_token_its_own_document) {
     EXPECT_TRUE(batch_of(load({"builtin:counting"}, 64).train, 3, 4).first.empty());
     const Temporary folder;
     const std::string plain = write(folder, "a.txt", letters(1000));
-    expect_failure(Exit::usage, "no documents", [&] { load({plain}, 8, [](DataOptions& o) { o.mask = DocumentMask::on; }); });
+    expect_failure(Exit::usage, "no documents",
+                   [&] { load({plain}, 8, [](DataOptions& o) { o.mask = DocumentMask::on; }); });
 }
 
 // The exact loss of the lines after the split, whatever a token is.
@@ -185,7 +192,8 @@ TEST(data, ideal_loss_is_that_of_the_validation_part) {
     const Data characters = load({"builtin:stories"}, 128, [](DataOptions& o) { o.kind = TokenizerKind::character; });
     EXPECT_EQ(*bytes.ideal_loss, *characters.ideal_loss);
     EXPECT_GT(*words.ideal_loss, 2 * *bytes.ideal_loss);
-    EXPECT_NEAR(*words.ideal_loss * double(words.val->tokens()), *bytes.ideal_loss * double(bytes.val->tokens()), 300);   // other splits
+    EXPECT_NEAR(*words.ideal_loss * double(words.val->tokens()), *bytes.ideal_loss * double(bytes.val->tokens()),
+                300);  // other splits
     EXPECT_GE(*bytes.ideal_loss, 0.35);
     EXPECT_LE(characters.vocab, 64);
     EXPECT_FALSE(load({"builtin:stories"}, 128, [](DataOptions& o) { o.val_fraction = 0; }).ideal_loss);

@@ -2,11 +2,11 @@
 #pragma once
 #include <gtest/gtest.h>
 #include <fstream>
-#include "host/data/dataset.h"
-#include "host/base/error.h"
-#include "host/reference/philox.h"
-#include "host/data/token_source.h"
 #include "dev/test/support/temporary_directory.h"
+#include "host/base/error.h"
+#include "host/data/dataset.h"
+#include "host/data/token_source.h"
+#include "host/reference/philox.h"
 
 namespace data_case {
 
@@ -23,8 +23,12 @@ std::string shard_bytes(const std::vector<Token>& tokens, int magic, int version
     std::string bytes(reinterpret_cast<const char*>(header.data()), 1024);
     return bytes.append(reinterpret_cast<const char*>(tokens.data()), tokens.size() * sizeof(Token));
 }
-inline std::string gpt2_shard(const std::vector<uint16_t>& tokens) { return shard_bytes(tokens, 20240520, 1, int(tokens.size())); }
-inline std::string llama3_shard(const std::vector<uint32_t>& tokens) { return shard_bytes(tokens, 20240801, 7, int(tokens.size())); }
+inline std::string gpt2_shard(const std::vector<uint16_t>& tokens) {
+    return shard_bytes(tokens, 20240520, 1, int(tokens.size()));
+}
+inline std::string llama3_shard(const std::vector<uint32_t>& tokens) {
+    return shard_bytes(tokens, 20240801, 7, int(tokens.size()));
+}
 
 // Letters in an order from which every place is told apart.
 inline std::string letters(size_t n) {
@@ -44,7 +48,9 @@ inline Data load(std::vector<std::string> paths, int T, const std::function<void
 
 // What goes wrong, in one line, and its exit code.
 inline std::pair<Exit, std::string> failure(const std::function<void()>& act) {
-    try { act(); } catch (const Error& e) { return {e.code, e.what()}; }
+    try {
+        act();
+    } catch (const Error& e) { return {e.code, e.what()}; }
     return {Exit::done, ""};
 }
 inline void expect_failure(Exit code, const std::string& reason, const std::function<void()>& act) {

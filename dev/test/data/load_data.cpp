@@ -27,7 +27,7 @@ TEST(data_files, shards_are_one_sequence) {
     const Temporary folder;
     std::vector<uint16_t> a, b;
     for (uint16_t i = 0; i < 100; i++) a.push_back(i), b.push_back(uint16_t(50156 + i));
-    b.push_back(50256);                                        // the last id there is
+    b.push_back(50256);  // the last id there is
     write(folder, "x_000001.bin", gpt2_shard(b));
     write(folder, "x_000000.bin", gpt2_shard(a));
     const Data data = load({folder.path / "x_*.bin"}, 16, [](DataOptions& o) { o.val_fraction = 0; });
@@ -41,7 +41,8 @@ TEST(data_files, shards_are_one_sequence) {
     EXPECT_TRUE(std::equal(some.begin(), some.end(), all.begin() + 90));
 
     write(folder, "wide.bin", llama3_shard({128000, 5, 128255, 7, 8, 9}));
-    const Data wide = load({folder.path / "wide.bin"}, 4, [](DataOptions& o) { o.val_fraction = 0, o.mask = DocumentMask::on; });
+    const Data wide =
+        load({folder.path / "wide.bin"}, 4, [](DataOptions& o) { o.val_fraction = 0, o.mask = DocumentMask::on; });
     EXPECT_EQ(wide.vocab, 128256);
     EXPECT_EQ(batch_of(wide.train, 0, 1).token.size(), 4u);
 }
@@ -51,12 +52,22 @@ TEST(data_files, bad_shards_are_refused) {
     const std::vector<uint16_t> tokens = {1, 2, 3, 4, 5, 6, 7, 8};
     const std::string good = gpt2_shard(tokens);
     const auto swapped = int(__builtin_bswap32(20240520));
-    struct { const char* reason; std::string bytes; } rows[] = {
-        {"0 bytes", ""}, {"1 bytes", "x"}, {"0 tokens", good.substr(0, 1024).replace(8, 4, std::string(4, '\0'))},
-        {"header", good.substr(0, 1023)}, {"1039 bytes", good.substr(0, 1039)}, {"1038 bytes", good.substr(0, 1038)},
-        {"1042 bytes", good + "xy"}, {"not a token shard", shard_bytes(tokens, 1, 1, 8)}, {"wrong", shard_bytes(tokens, swapped, 1, 8)},
-        {"version is 2", shard_bytes(tokens, 20240520, 2, 8)}, {"-1 tokens", shard_bytes(tokens, 20240520, 1, -1)},
-        {"tokens make", shard_bytes(tokens, 20240520, 1, 2147483647)}, {"version is 1", shard_bytes(tokens, 20240801, 1, 4)}};
+    struct {
+        const char* reason;
+        std::string bytes;
+    } rows[] = {{"0 bytes", ""},
+                {"1 bytes", "x"},
+                {"0 tokens", good.substr(0, 1024).replace(8, 4, std::string(4, '\0'))},
+                {"header", good.substr(0, 1023)},
+                {"1039 bytes", good.substr(0, 1039)},
+                {"1038 bytes", good.substr(0, 1038)},
+                {"1042 bytes", good + "xy"},
+                {"not a token shard", shard_bytes(tokens, 1, 1, 8)},
+                {"wrong", shard_bytes(tokens, swapped, 1, 8)},
+                {"version is 2", shard_bytes(tokens, 20240520, 2, 8)},
+                {"-1 tokens", shard_bytes(tokens, 20240520, 1, -1)},
+                {"tokens make", shard_bytes(tokens, 20240520, 1, 2147483647)},
+                {"version is 1", shard_bytes(tokens, 20240801, 1, 4)}};
     for (const auto& row : rows) {
         const std::string path = write(folder, "bad.bin", row.bytes);
         expect_failure(Exit::input, row.reason, [&] { load({path}, 4); });
@@ -94,7 +105,9 @@ TEST(data_files, a_shard_that_changes_is_noticed) {
     EXPECT_NE(load({renamed}, 4, [](DataOptions& o) { o.val_fraction = 0.2; }).fingerprint, before);
     const Data data = load({path}, 4);
     write(folder, "a.bin", gpt2_shard({1, 2, 3}));
-    expect_failure(Exit::input, path, [&] { for (uint64_t i = 0; i < 20; i++) batch_of(data.train, i, 1); });
+    expect_failure(Exit::input, path, [&] {
+        for (uint64_t i = 0; i < 20; i++) batch_of(data.train, i, 1);
+    });
 }
 
 TEST(data_files, fingerprints_tell_texts_apart) {
@@ -117,12 +130,17 @@ TEST(data_files, bad_paths_are_one_line) {
     expect_failure(Exit::input, "regular", [&] { load({base + "/pipe"}, 8); });
     expect_failure(Exit::input, "empty", [&] { load({write(folder, "empty.txt", "")}, 8); });
     expect_failure(Exit::input, "empty", [&] { load({write(folder, "bom.txt", "\xEF\xBB\xBF")}, 8); });
-    expect_failure(Exit::input, "UTF-16", [&] { load({write(folder, "wide.txt", "\xFF\xFE" "a")}, 8); });
+    expect_failure(Exit::input, "UTF-16", [&] {
+        load({write(folder, "wide.txt",
+                    "\xFF\xFE"
+                    "a")},
+             8);
+    });
     expect_failure(Exit::usage, "empty path", [&] { load({""}, 8); });
     expect_failure(Exit::usage, "names no file", [&] { load({}, 8); });
     expect_failure(Exit::usage, "stands alone", [&] { load({"builtin:stories", base}, 8); });
     expect_failure(Exit::usage, "no such corpus", [&] { load({"builtin:songs"}, 8); });
-    const std::string brackets = write(folder, "a[1].txt", letters(100));      // a name that looks like a pattern
+    const std::string brackets = write(folder, "a[1].txt", letters(100));  // a name that looks like a pattern
     EXPECT_EQ(load({brackets}, 8).files[0].path, brackets);
     if (geteuid() != 0) {
         ASSERT_EQ(chmod(brackets.c_str(), 0), 0);
@@ -146,8 +164,11 @@ TEST(data_files, text_shorter_than_a_context_is_refused) {
 
 TEST(data_files, odd_text_is_kept_or_repaired) {
     const Temporary folder;
-    const std::string kept = std::string("\xEF\xBB\xBF") + "a\r\nb" + std::string(1, '\0') + "c\xFF" "d\xC3";
-    const Data data = load({write(folder, "a.txt", kept)}, 4, [](DataOptions& o) { o.val_fraction = 0, o.kind = TokenizerKind::character; });
+    const std::string kept = std::string("\xEF\xBB\xBF") + "a\r\nb" + std::string(1, '\0') +
+                             "c\xFF"
+                             "d\xC3";
+    const Data data = load({write(folder, "a.txt", kept)}, 4,
+                           [](DataOptions& o) { o.val_fraction = 0, o.kind = TokenizerKind::character; });
     std::vector<int> tokens(data.train.end);
     data.train.source->read(tokens, 0);
     EXPECT_EQ(data.tokenizer->decode(tokens), std::string("a\r\nb\0c", 6) + "\ufffdd\ufffd");
@@ -157,7 +178,8 @@ TEST(data_files, odd_text_is_kept_or_repaired) {
 
 TEST(data_files, what_validates_should_not_have_trained) {
     const Temporary folder;
-    const std::string a = write(folder, "a.txt", letters(500)), copy = write(folder, "b.txt", letters(500)), other = write(folder, "c.txt", letters(400));
+    const std::string a = write(folder, "a.txt", letters(500)), copy = write(folder, "b.txt", letters(500)),
+                      other = write(folder, "c.txt", letters(400));
     const auto against = [](const std::string& val) { return [=](DataOptions& o) { o.val = {val}; }; };
     EXPECT_EQ(load({a}, 8, against(a)).warnings.size(), 1u);
     EXPECT_EQ(load({a}, 8, against(copy)).warnings.size(), 1u);
@@ -170,7 +192,8 @@ TEST(data_files, characters_nobody_knows_are_counted) {
     const Data data = load({a}, 8, [&](DataOptions& o) { o.val = {val}, o.kind = TokenizerKind::character; });
     ASSERT_EQ(data.warnings.size(), 1u);
     EXPECT_NE(data.warnings[0].find("3 of 6 tokens are not in the vocabulary"), std::string::npos) << data.warnings[0];
-    expect_failure(Exit::input, "256 tokens, the model's vocabulary 100", [&] { load({a}, 8, [](DataOptions& o) { o.vocab = 100; }); });
+    expect_failure(Exit::input, "256 tokens, the model's vocabulary 100",
+                   [&] { load({a}, 8, [](DataOptions& o) { o.vocab = 100; }); });
 }
 
 TEST(data_files, long_texts_are_tokenised_in_parts) {
@@ -183,7 +206,7 @@ TEST(data_files, long_texts_are_tokenised_in_parts) {
             uint64_t last = 0;
             DataOptions options;
             options.data = {path}, options.T = 2, options.kind = kind, options.val_fraction = 0;
-            if (kind == TokenizerKind::word && std::string(line) == "aaaa") continue;      // one word
+            if (kind == TokenizerKind::word && std::string(line) == "aaaa") continue;  // one word
             const Data data = load_data(options, [&](const std::string& what, uint64_t done, uint64_t total) {
                 if (what != "tokenising") return;
                 EXPECT_TRUE(done > last && done <= total);
@@ -207,7 +230,8 @@ TEST(data_files, shards_of_llmq) {
         bytes[1023] = '\n';
         return bytes.append(reinterpret_cast<const char*>(tokens.data()), 4 * tokens.size()) + after;
     };
-    const std::vector<int> tokens{5, 151642, 7, 8, 151643, 9, 10, 11, 12, 13};     // the end of text is the vocabulary's size
+    const std::vector<int> tokens{5, 151642, 7,  8,  151643,
+                                  9, 10,     11, 12, 13};  // the end of text is the vocabulary's size
     const std::string path = write(folder, "train-000.bin", llmq({2, 4, 10, 151643, 0}, tokens));
     const Data data = load({path}, 3);
     EXPECT_EQ(data.vocab, 151680);
@@ -233,7 +257,8 @@ TEST(data_files, shards_of_llmq) {
     refuse(llmq({2, 4, -1, 100, 0}, tokens), "-1 tokens");
     refuse("BIN.TOK\n", "8 bytes are fewer");
     write(folder, "bad.bin", llmq({2, 4, 10, 100, 0}, {1, 2, 3, 4, 5, -6, 7, 8, 9, 10}));
-    expect_failure(Exit::input, "bad.bin: token 5 is 4294967290", [&] { read_all(load({folder.path / "bad.bin"}, 3)); });
+    expect_failure(Exit::input, "bad.bin: token 5 is 4294967290",
+                   [&] { read_all(load({folder.path / "bad.bin"}, 3)); });
     write(folder, "gpt2.bin", gpt2_shard({1, 2, 3}));
     expect_failure(Exit::input, "of another kind", [&] { load({path, folder.path / "gpt2.bin"}, 3); });
 }
@@ -252,15 +277,16 @@ TEST(data_files, files_without_a_header_need_a_type) {
     expect_failure(Exit::input, "fewer than a shard's header", [&] { load({path}, 3); });
     write(folder, "long.bin", bytes + std::string(2000, 'x'));
     expect_failure(Exit::input, "--token-type uint16", [&] { load({folder.path / "long.bin"}, 3); });
-    expect_failure(Exit::input, "token 0 is 131073, outside", [&] {     // two of them taken for one
+    expect_failure(Exit::input, "token 0 is 131073, outside", [&] {  // two of them taken for one
         read_all(load({path}, 3, [&](DataOptions& o) { o.token_type = TokenType::uint32, o.vocab = 50257; }));
     });
     expect_failure(Exit::usage, "--vocab", [&] { load({path}, 3, as(TokenType::uint32)); });
     write(folder, "odd.bin", bytes.substr(1));
-    expect_failure(Exit::input, "not a whole number of uint16", [&] { load({folder.path / "odd.bin"}, 3, as(TokenType::uint16)); });
+    expect_failure(Exit::input, "not a whole number of uint16",
+                   [&] { load({folder.path / "odd.bin"}, 3, as(TokenType::uint16)); });
     write(folder, "empty.bin", "");
     expect_failure(Exit::input, "is empty", [&] { load({folder.path / "empty.bin"}, 3, as(TokenType::uint16)); });
-    const std::string shard = write(folder, "gpt2.bin", gpt2_shard({1, 2, 3, 4, 5, 6, 7, 8}));      // a header is believed
+    const std::string shard = write(folder, "gpt2.bin", gpt2_shard({1, 2, 3, 4, 5, 6, 7, 8}));  // a header is believed
     EXPECT_EQ(load({shard}, 3, as(TokenType::uint32)).train.source->size(), 8u);
     std::string weights = gpt2_shard({1, 2, 3});
     weights.replace(0, 4, "\xC6\xD7\x34\x01");

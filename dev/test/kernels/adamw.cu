@@ -1,6 +1,6 @@
 // Checks kernels/adamw.cuh.      ./test_gpt --gtest_filter='adamw*'
-#include "kernels/adamw.cuh"
 #include "harness.h"
+#include "kernels/adamw.cuh"
 
 namespace {
 
@@ -12,7 +12,7 @@ void check_adamw(const std::vector<AdamwSegment>& table, float norm_value, float
     auto weight = c.template random<T>("weight", n);
     auto master = c.template random<float>("master", n), m = c.template random<float>("m", n),
          v = c.template random<float>("v", n);
-    for (size_t i = 0; i < n; i++) v.host[i] = v.host[i] * v.host[i];      // of what is squared, the mean
+    for (size_t i = 0; i < n; i++) v.host[i] = v.host[i] * v.host[i];  // of what is squared, the mean
     c.share(v);
     auto d_weight = c.template random<float>("d_weight", n), norm = c.template fill<float>("norm", 1, norm_value);
     auto step = c.values("step", std::vector<AdamwStep>{{3e-2f, 0.9f, 0.95f, 1e-8f, clip, 1 - 0.9f * 0.9f * 0.9f,

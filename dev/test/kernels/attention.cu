@@ -1,6 +1,6 @@
 // Checks kernels/attention.cuh.      ./test_gpt --gtest_filter='attention*'
-#include "kernels/attention.cuh"
 #include "harness.h"
+#include "kernels/attention.cuh"
 
 namespace {
 
@@ -20,7 +20,9 @@ std::vector<int> first_keys(Mask mask, int B, int TT) {
     return first;
 }
 
-struct Shape { int B, T, NH, NKV, HS; };
+struct Shape {
+    int B, T, NH, NKV, HS;
+};
 
 template <class T>
 void check_attention(const Shape& s, Mask mask, float dropout) {
@@ -78,8 +80,8 @@ TEST(attention, dropout) {
 // On tensor cores, in heads as wide as their tiles and narrower ones, around the edges of the tiles. 129 keys are not a
 // multiple of 4: a row of random words is longer.
 TEST(attention, tensor_dropout) {
-    const Shape cases[] = {{1, 129, 2, 1, 64}, {2, 37, 2, 2, 32}, {1, 70, 3, 1, 48}, {1, 150, 2, 2, 128},
-                               {1, 33, 2, 1, 256}, {1, 131, 1, 1, 24}, {1, 35, 2, 1, 200}};
+    const Shape cases[] = {{1, 129, 2, 1, 64}, {2, 37, 2, 2, 32},  {1, 70, 3, 1, 48}, {1, 150, 2, 2, 128},
+                           {1, 33, 2, 1, 256}, {1, 131, 1, 1, 24}, {1, 35, 2, 1, 200}};
     for (const Shape& s : cases)
         for (Mask mask : {Mask::causal, Mask::documents, Mask::window}) check_attention<bf16>(s, mask, 0.3f);
     check_attention<bf16>({1, 200, 1, 1, 64}, Mask::wide_window, 0.9f);
@@ -93,9 +95,9 @@ TEST(attention, tensor_between) {
 
 // The sizes that the tensor cores do, around the edges of their tiles.
 TEST(attention, tensor) {
-    const Shape cases[] = {{1, 1, 1, 1, 64}, {2, 129, 2, 1, 64}, {1, 128, 1, 1, 80}, {1, 257, 3, 3, 96},
-                               {1, 31, 4, 1, 128}, {1, 160, 2, 1, 128}, {1, 130, 2, 1, 32}, {1, 129, 1, 1, 48},
-                               {1, 130, 1, 1, 256}};
+    const Shape cases[] = {{1, 1, 1, 1, 64},   {2, 129, 2, 1, 64}, {1, 128, 1, 1, 80},
+                           {1, 257, 3, 3, 96}, {1, 31, 4, 1, 128}, {1, 160, 2, 1, 128},
+                           {1, 130, 2, 1, 32}, {1, 129, 1, 1, 48}, {1, 130, 1, 1, 256}};
     for (const Shape& s : cases)
         for (Mask mask : {Mask::causal, Mask::documents, Mask::window, Mask::alone}) check_attention<bf16>(s, mask, 0);
     check_attention<bf16>({1, 200, 1, 1, 64}, Mask::wide_window, 0);

@@ -1,17 +1,20 @@
 // Checks kernels/attention_decode.cuh.      ./test_gpt --gtest_filter='attention_decode*'
-#include "kernels/attention_decode.cuh"
-#include "kernels/attention.cuh"
 #include "harness.h"
+#include "kernels/attention.cuh"
+#include "kernels/attention_decode.cuh"
 
 namespace {
 
-struct Shape { int S, NH, NKV, HS; };
+struct Shape {
+    int S, NH, NKV, HS;
+};
 
 template <class T>
 void check_decode(const Shape& s, const std::vector<int>& positions, double spread = 1) {
     const int S = s.S, NH = s.NH, NKV = s.NKV, HS = s.HS;
     const int B = int(positions.size());
-    Case<T> c("attention_decode", {{"B", B}, {"S", S}, {"NH", NH}, {"NKV", NKV}, {"HS", HS}, {"longest", std::ranges::max(positions)}});
+    Case<T> c("attention_decode",
+              {{"B", B}, {"S", S}, {"NH", NH}, {"NKV", NKV}, {"HS", HS}, {"longest", std::ranges::max(positions)}});
     const size_t cached = size_t(B) * NKV * S * HS;
     auto qkv = c.template random<T>("qkv", size_t(B) * (NH + 2 * NKV) * HS, spread);
     auto keys = c.template random<T>("keys", cached), values = c.template random<T>("values", cached);
@@ -64,7 +67,8 @@ void check_alone(int HS) {
     for (T& x : qkv) x = T(normal(random));
     const auto run = [&](T* out, const T* of, const int* at, int count, int capacity) {
         const size_t n = size_t(count) * NKV * capacity * HS;
-        T *keys = on.template allocate<T>(n), *values = on.template allocate<T>(n), *given = on.template allocate<T>(count * row);
+        T *keys = on.template allocate<T>(n), *values = on.template allocate<T>(n),
+          *given = on.template allocate<T>(count * row);
         T* result = on.template allocate<T>(count * width);
         int* places = on.template allocate<int>(count);
         std::vector<T> prompt(size_t(S) * row);
@@ -99,7 +103,8 @@ void check_keep(int TT, const Shape& s) {
     const int S = s.S, NH = s.NH, NKV = s.NKV, HS = s.HS;
     Case<T> c("attention_keep", {{"T", TT}, {"S", S}, {"NH", NH}, {"NKV", NKV}, {"HS", HS}});
     auto qkv = c.template random<T>("qkv", size_t(TT) * (NH + 2 * NKV) * HS);
-    auto keys = c.template random<T>("keys", size_t(NKV) * S * HS), values = c.template random<T>("values", size_t(NKV) * S * HS);
+    auto keys = c.template random<T>("keys", size_t(NKV) * S * HS),
+         values = c.template random<T>("values", size_t(NKV) * S * HS);
     c.run([&](auto on) { attention_keep(keys(on), values(on), qkv(on), TT, S, NH, NKV, HS, on); });
     c.expect(keys, 0);
     c.expect(values, 0);
@@ -120,7 +125,8 @@ TEST(attention_decode, as_attention) {
     std::normal_distribution<float> normal;
     std::vector<float> qkv(size_t(TT) * (NH + 2 * NKV) * HS), want(size_t(TT) * NH * HS), got(size_t(NH) * HS);
     for (float& x : qkv) x = normal(random);
-    float *device = on.allocate<float>(qkv.size()), *out = on.allocate<float>(want.size()), *lse = on.allocate<float>(size_t(TT) * NH);
+    float *device = on.allocate<float>(qkv.size()), *out = on.allocate<float>(want.size()),
+          *lse = on.allocate<float>(size_t(TT) * NH);
     float *keys = on.allocate<float>(size_t(NKV) * TT * HS), *values = on.allocate<float>(size_t(NKV) * TT * HS);
     int* position = on.allocate<int>(1);
     on.upload(device, qkv.data(), qkv.size());
@@ -132,7 +138,8 @@ TEST(attention_decode, as_attention) {
         on.upload(position, &t, 1);
         attention_decode(out, keys, values, device + size_t(t) * (NH + 2 * NKV) * HS, position, 1, TT, NH, NKV, HS, on);
         on.download(got.data(), out, got.size());
-        EXPECT_EQ(mismatch(got.data(), want.data() + size_t(t) * NH * HS, got.size(), tolerance<float>(TT + HS)), "") << "token " << t;
+        EXPECT_EQ(mismatch(got.data(), want.data() + size_t(t) * NH * HS, got.size(), tolerance<float>(TT + HS)), "")
+            << "token " << t;
     }
 }
 

@@ -1,7 +1,7 @@
 // Checks kernels/attention*.cuh at 16k tokens, against formulas that need no T x T numbers.
 //   ./test_gpt --gtest_filter='attention_long_context*'
-#include "kernels/attention.cuh"
 #include "harness.h"
+#include "kernels/attention.cuh"
 
 namespace {
 
@@ -12,8 +12,8 @@ namespace {
 //   dq_t = sum over j of dS_tj k_j / sqrt(HS)     dk_j = sum over t of dS_tj q / sqrt(HS)     dv_j = sum over t of w_j / S_t g
 struct LongCase {
     int TT, HS;
-    std::vector<bf16> query, gradient, qkv;                    // (HS), (HS), (T,3,HS)
-    std::vector<int> first;                                    // (T)
+    std::vector<bf16> query, gradient, qkv;  // (HS), (HS), (T,3,HS)
+    std::vector<int> first;                  // (T)
 
     LongCase(int TT, int HS, int visible) : TT(TT), HS(HS) {
         std::mt19937 random(4);
@@ -34,7 +34,7 @@ struct LongCase {
     double value(int t, int i) const { return double(float(qkv[(size_t(t) * 3 + 2) * HS + i])); }
 };
 
-double dot(const std::vector<bf16>& x, auto y) {               // y(i)
+double dot(const std::vector<bf16>& x, auto y) {  // y(i)
     double sum = 0;
     for (size_t i = 0; i < x.size(); i++) sum += double(float(x[i])) * y(int(i));
     return sum;
@@ -43,11 +43,13 @@ double dot(const std::vector<bf16>& x, auto y) {               // y(i)
 // Running sums of rows of `width` numbers, from which sum(from, to) is the one over from .. to - 1.
 class RunningSums {
 public:
-    RunningSums(int TT, int width, auto number) : width(width), sums(size_t(TT + 1) * width) {    // number(t, i)
+    RunningSums(int TT, int width, auto number) : width(width), sums(size_t(TT + 1) * width) {  // number(t, i)
         for (int t = 0; t < TT; t++)
             for (int i = 0; i < width; i++) at(t + 1, i) = at(t, i) + number(t, i);
     }
-    double sum(int from, int to, int i = 0) const { return sums[size_t(to) * width + i] - sums[size_t(from) * width + i]; }
+    double sum(int from, int to, int i = 0) const {
+        return sums[size_t(to) * width + i] - sums[size_t(from) * width + i];
+    }
 
 private:
     int width;
@@ -56,7 +58,7 @@ private:
 };
 
 struct Wanted {
-    std::vector<double> out, lse, d_qkv;                       // (T,HS), (T), (T,3,HS)
+    std::vector<double> out, lse, d_qkv;  // (T,HS), (T), (T,3,HS)
 };
 
 Wanted wanted(const LongCase& c) {
@@ -68,9 +70,11 @@ Wanted wanted(const LongCase& c) {
         gv[t] = dot(c.gradient, [&](int i) { return c.value(t, i); });
     }
     const RunningSums weights(TT, 1, [&](int t, int) { return w[t]; }),
-        values(TT, HS, [&](int t, int i) { return w[t] * c.value(t, i); }), keys(TT, HS, [&](int t, int i) { return w[t] * c.key(t, i); }),
+        values(TT, HS, [&](int t, int i) { return w[t] * c.value(t, i); }),
+        keys(TT, HS, [&](int t, int i) { return w[t] * c.key(t, i); }),
         keys_gv(TT, HS, [&](int t, int i) { return w[t] * gv[t] * c.key(t, i); });
-    Wanted want = {std::vector<double>(size_t(TT) * HS), std::vector<double>(TT), std::vector<double>(size_t(TT) * 3 * HS)};
+    Wanted want = {std::vector<double>(size_t(TT) * HS), std::vector<double>(TT),
+                   std::vector<double>(size_t(TT) * 3 * HS)};
     for (int t = 0; t < TT; t++) {
         const int from = c.first[t];
         S[t] = weights.sum(from, t + 1);
@@ -79,10 +83,12 @@ Wanted wanted(const LongCase& c) {
         for (int i = 0; i < HS; i++) out[i] = values.sum(from, t + 1, i) / S[t];
         D[t] = dot(c.gradient, [&](int i) { return out[i]; });
         for (int i = 0; i < HS; i++)
-            want.d_qkv[size_t(t) * 3 * HS + i] = scale * (keys_gv.sum(from, t + 1, i) - D[t] * keys.sum(from, t + 1, i)) / S[t];
+            want.d_qkv[size_t(t) * 3 * HS + i] =
+                scale * (keys_gv.sum(from, t + 1, i) - D[t] * keys.sum(from, t + 1, i)) / S[t];
     }
-    const RunningSums shares(TT, 1, [&](int t, int) { return 1 / S[t]; }), shares_D(TT, 1, [&](int t, int) { return D[t] / S[t]; });
-    for (int j = 0, end = 0; j < TT; j++) {                    // queries j .. end - 1 see key j
+    const RunningSums shares(TT, 1, [&](int t, int) { return 1 / S[t]; }),
+        shares_D(TT, 1, [&](int t, int) { return D[t] / S[t]; });
+    for (int j = 0, end = 0; j < TT; j++) {  // queries j .. end - 1 see key j
         while (end < TT && c.first[end] <= j) end++;
         const double share = w[j] * shares.sum(j, end), d_score = gv[j] * share - w[j] * shares_D.sum(j, end);
         double* const d_key = &want.d_qkv[(size_t(j) * 3 + 1) * HS];
@@ -120,7 +126,8 @@ void check(int TT, int HS, int visible) {
     const double allowed = tolerance<bf16>(visible + HS) + Rounded{1}.tolerance<bf16>();
     EXPECT_EQ(mismatch(download(out, want.out.size()).data(), want.out.data(), want.out.size(), allowed, HS), "");
     EXPECT_EQ(mismatch(download(lse, TT).data(), want.lse.data(), TT, tolerance<float>(visible + HS)), "");
-    EXPECT_EQ(mismatch(download(d_qkv, want.d_qkv.size()).data(), want.d_qkv.data(), want.d_qkv.size(), allowed, HS), "");
+    EXPECT_EQ(mismatch(download(d_qkv, want.d_qkv.size()).data(), want.d_qkv.data(), want.d_qkv.size(), allowed, HS),
+              "");
 }
 
 // The two ways in which the kernels keep keys.
@@ -132,7 +139,7 @@ TEST(attention_long_context, window) {
 TEST(attention_long_context, all) {
     cudaDeviceProp device;
     CUDA(cudaGetDeviceProperties(&device, 0));
-    const bool simulated = std::string(device.name).starts_with("simt");   // which needs minutes for 16k
+    const bool simulated = std::string(device.name).starts_with("simt");  // which needs minutes for 16k
     const int TT = simulated ? 2048 : 16384;
     for (int HS : {64, 128}) check(TT, HS, TT);
 }

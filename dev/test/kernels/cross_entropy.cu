@@ -1,6 +1,6 @@
 // Checks kernels/cross_entropy.cuh.      ./test_gpt --gtest_filter='cross_entropy.*'
-#include "kernels/cross_entropy.cuh"
 #include "harness.h"
+#include "kernels/cross_entropy.cuh"
 
 namespace {
 
@@ -23,14 +23,16 @@ void check_cross_entropy(int N, int V, int P) {
     auto d_logits = c.template fresh<T>("d_logits", size_t(N) * P);
     c.run([&](auto on) {
         cross_entropy_backward(d_logits(on), d_loss(on), logits(on), lse(on), target(on), N, V, P, on);
-        cross_entropy_backward(logits(on), d_loss(on), logits(on), lse(on), target(on), N, V, P, on);      // in place
+        cross_entropy_backward(logits(on), d_loss(on), logits(on), lse(on), target(on), N, V, P, on);  // in place
     });
     c.expect(d_logits, 10);
     c.expect(logits, 10);
 }
 
 TEST(cross_entropy, kernels) {
-    struct Shape { int N, V, P; };
+    struct Shape {
+        int N, V, P;
+    };
     for (auto [N, V, P] :
          std::vector<Shape>{{1, 1, 1}, {3, 8, 8}, {9, 65, 128}, {5, 257, 259}, {2, 5000, 5120}, {2, 50257, 50304}}) {
         check_cross_entropy<float>(N, V, P);

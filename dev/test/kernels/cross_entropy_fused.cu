@@ -1,6 +1,6 @@
 // Checks kernels/cross_entropy_fused.cuh.      ./test_gpt --gtest_filter='cross_entropy_fused*'
-#include "kernels/cross_entropy_fused.cuh"
 #include "harness.h"
+#include "kernels/cross_entropy_fused.cuh"
 
 namespace {
 
@@ -20,10 +20,12 @@ void check_cross_entropy_fused(int N, int V, int P) {
 }
 
 TEST(cross_entropy_fused, kernels) {
-    struct Shape { int N, V, P; };
+    struct Shape {
+        int N, V, P;
+    };
     // Rows of 12288 floats and of 24576 bf16 take 48 KiB beside the kernel's own; the last is longer than shared memory.
-    const std::vector<Shape> shapes = {{1, 1, 1}, {3, 8, 8}, {9, 65, 128}, {5, 257, 259}, {2, 12200, 12288},
-                                       {2, 24500, 24576}, {2, 50257, 50304}, {2, 123000, 123008}};
+    const std::vector<Shape> shapes = {{1, 1, 1},         {3, 8, 8},         {9, 65, 128},      {5, 257, 259},
+                                       {2, 12200, 12288}, {2, 24500, 24576}, {2, 50257, 50304}, {2, 123000, 123008}};
     for (auto [N, V, P] : shapes) {
         check_cross_entropy_fused<float>(N, V, P);
         check_cross_entropy_fused<bf16>(N, V, P);

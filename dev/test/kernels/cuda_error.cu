@@ -1,10 +1,11 @@
 // What a user reads when CUDA fails.      ./test_gpt --gtest_filter='cuda_error*'
-#include "kernels/tools/common.cuh"
 #include <gtest/gtest.h>
 #include "dev/test/support/expect_error.h"
 #include "dev/test/support/text_search.h"
+#include "kernels/tools/common.cuh"
 
-template <int W, class T> __global__ void cuda_error_test_kernel(T*) {}
+template <int W, class T>
+__global__ void cuda_error_test_kernel(T*) {}
 __global__ void cuda_error_plain(int) {}
 __global__ void cuda_error_own_shared(int* out) {
     __shared__ int own[1024];
@@ -33,16 +34,16 @@ TEST(cuda_error, every_code_is_one_line_with_advice) {
 }
 
 TEST(cuda_error, what_a_user_can_mend_is_said_without_the_call) {
-    for (auto [code, part] : std::vector<std::pair<cudaError_t, const char*>>{
-             {cudaErrorNoDevice, "none was found"},
-             {cudaErrorInvalidDevice, "CUDA_VISIBLE_DEVICES"},
-             {cudaErrorInsufficientDriver, "update the driver"},
-             {cudaErrorUnsupportedPtxVersion, "update the driver"},
-             {cudaErrorSystemDriverMismatch, "restart the machine"},
-             {cudaErrorDevicesUnavailable, "nvidia-smi"},
-             {cudaErrorMemoryAllocation, "--batch"},
-             {cudaErrorNoKernelImageForDevice, "build again"},
-             {cudaErrorECCUncorrectable, "--resume"}}) {
+    for (auto [code, part] :
+         std::vector<std::pair<cudaError_t, const char*>>{{cudaErrorNoDevice, "none was found"},
+                                                          {cudaErrorInvalidDevice, "CUDA_VISIBLE_DEVICES"},
+                                                          {cudaErrorInsufficientDriver, "update the driver"},
+                                                          {cudaErrorUnsupportedPtxVersion, "update the driver"},
+                                                          {cudaErrorSystemDriverMismatch, "restart the machine"},
+                                                          {cudaErrorDevicesUnavailable, "nvidia-smi"},
+                                                          {cudaErrorMemoryAllocation, "--batch"},
+                                                          {cudaErrorNoKernelImageForDevice, "build again"},
+                                                          {cudaErrorECCUncorrectable, "--resume"}}) {
         const std::string text = cuda_error(code, "`cudaCall()`").what();
         EXPECT_TRUE(has(text, part)) << text;
         EXPECT_FALSE(has(text, "cudaCall")) << text;
@@ -70,7 +71,7 @@ TEST(cuda_error, launches_that_no_gpu_can_do) {
     expect_refused({1, 65536}, 32, 0, {"blocks along y"});
     expect_refused(1, {64, 32}, 0, {"2048 threads in a block"});
     expect_refused(1, 32, 1 << 20, {"cuda_error_test: needs 1048576 bytes of shared memory"});
-    const Gpu<float> on;                                          // a kernel's own shared memory counts
+    const Gpu<float> on;  // a kernel's own shared memory counts
     int* const none = nullptr;
     launch(cuda_error_own_shared, 1, 32, on.shared_limit - 4096, on, none);
     on.synchronize();
@@ -79,7 +80,7 @@ TEST(cuda_error, launches_that_no_gpu_can_do) {
 }
 
 TEST(cuda_error, a_refused_launch_names_layer_and_sizes) {
-    const dim3 high(1, 1, 65);                                    // no more than 64 threads along z
+    const dim3 high(1, 1, 65);  // no more than 64 threads along z
     expect_refused(3, high, 16, {"cuda_error_test on 3 x 1 x 1 blocks of 1 x 1 x 65 threads with 16 bytes"});
     run(1, 32, 0);
 }

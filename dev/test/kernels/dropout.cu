@@ -1,6 +1,6 @@
 // Checks kernels/dropout.cuh.      ./test_gpt --gtest_filter='dropout*'
-#include "kernels/dropout.cuh"
 #include "harness.h"
+#include "kernels/dropout.cuh"
 
 namespace {
 

@@ -1,8 +1,8 @@
 // Checks kernels/embedding.cuh and the sort it uses.      ./test_gpt --gtest_filter='embedding*:sort*'
-#include "kernels/embedding.cuh"
 #include <algorithm>
 #include <numeric>
 #include "harness.h"
+#include "kernels/embedding.cuh"
 
 namespace {
 
@@ -41,7 +41,10 @@ void check_embedding(int B, int TT, int C, int V, Tokens tokens) {
 }
 
 TEST(embedding, kernels) {
-    struct Shape { int B, T, C, V; Tokens tokens; };
+    struct Shape {
+        int B, T, C, V;
+        Tokens tokens;
+    };
     for (auto [B, T, C, V, tokens] : std::vector<Shape>{{1, 1, 1, 1, Tokens::any},
                                                         {3, 7, 72, 300, Tokens::any},
                                                         {2, 65, 33, 300, Tokens::few},

@@ -7,28 +7,34 @@
 #include "kernels/linear_cublas.cuh"
 
 struct FakeAlgorithm {
-    enum class Order : int { up, down } order = Order::up;     // of k
+    enum class Order : int { up, down } order = Order::up;  // of k
     int slowness = 1;
     CublasStatus status = CublasStatus::success;
 };
 
 struct Fake {
     std::vector<FakeAlgorithm> algorithms{{}};
-    std::map<std::string, CublasStatus> fails;                 // functions that do
-    int alive = 0;                                             // things made and not given back
-    struct Call { CublasEpilogue epilogue; size_t algorithm; Into into; };
-    std::vector<Call> calls;                                   // of products that were done
+    std::map<std::string, CublasStatus> fails;  // functions that do
+    int alive = 0;                              // things made and not given back
+    struct Call {
+        CublasEpilogue epilogue;
+        size_t algorithm;
+        Into into;
+    };
+    std::vector<Call> calls;  // of products that were done
 
     CublasStatus status(const char* function) const {
         const auto found = fails.find(function);
         return found == fails.end() ? CublasStatus::success : found->second;
     }
-    template <class Thing, class... A> CublasStatus make(Thing*& thing, const char* function, A... values) {
+    template <class Thing, class... A>
+    CublasStatus make(Thing*& thing, const char* function, A... values) {
         if (const CublasStatus bad = status(function); bad != CublasStatus::success) return bad;
         thing = new Thing{values...}, alive++;
         return CublasStatus::success;
     }
-    template <class Thing> CublasStatus give_back(Thing* thing) {
+    template <class Thing>
+    CublasStatus give_back(Thing* thing) {
         if (thing) delete thing, alive--;
         return CublasStatus::success;
     }
@@ -44,11 +50,17 @@ struct CublasOpaqueProduct {
     void* aux = nullptr;
     int64_t aux_ld = 0;
 };
-struct CublasOpaqueLayout { CublasType type; uint64_t rows, columns; int64_t ld; };
+struct CublasOpaqueLayout {
+    CublasType type;
+    uint64_t rows, columns;
+    int64_t ld;
+};
 
 // As exact as a GPU's tanh.approx.
 __device__ inline float fake_tanh(float x) { return rintf(tanhf(x) * 0x1p11f) * 0x1p-11f; }
-__device__ inline float fake_gelu(float x) { return x / 2 * (1 + fake_tanh(0.79788456f * (x + 0.044715f * x * x * x))); }
+__device__ inline float fake_gelu(float x) {
+    return x / 2 * (1 + fake_tanh(0.79788456f * (x + 0.044715f * x * x * x)));
+}
 __device__ inline float fake_gelu_slope(float x) {
     const float t = fake_tanh(0.79788456f * (x + 0.044715f * x * x * x));
     return (1 + t) / 2 + x / 2 * (1 - t * t) * 0.79788456f * (1 + 3 * 0.044715f * x * x);
@@ -102,10 +114,11 @@ inline CublasStatus fake_propose(CublasHandle, CublasProduct p, CublasLayout, Cu
     return fake.status("propose");
 }
 
-inline CublasStatus fake_multiply(CublasHandle, CublasProduct p, const void* alpha, const void* a, CublasLayout a_layout,
-                                  const void* b, CublasLayout b_layout, const void* beta, const void* c, CublasLayout,
-                                  void* d, CublasLayout d_layout, const CublasAlgorithm* algorithm, void* workspace,
-                                  size_t bytes, cudaStream_t stream) {
+inline CublasStatus fake_multiply(CublasHandle, CublasProduct p, const void* alpha, const void* a,
+                                  CublasLayout a_layout, const void* b, CublasLayout b_layout, const void* beta,
+                                  const void* c, CublasLayout, void* d, CublasLayout d_layout,
+                                  const CublasAlgorithm* algorithm, void* workspace, size_t bytes,
+                                  cudaStream_t stream) {
     const size_t which = algorithm->data[0];
     const FakeAlgorithm& how = fake.algorithms[which];
     if (const CublasStatus bad = fake.status("multiply"); bad != CublasStatus::success) return bad;
@@ -119,7 +132,7 @@ inline CublasStatus fake_multiply(CublasHandle, CublasProduct p, const void* alp
     else if (d_layout->type == CublasType::fp32)
         fake_multiply<bf16, float>(*p, a, a_layout, b, b_layout->ld, d, d_layout, how, into, stream);
     else fake_multiply<bf16, bf16>(*p, a, a_layout, b, b_layout->ld, d, d_layout, how, into, stream);
-    if (workspace) CUDA(cudaMemsetAsync(workspace, 0xff, std::min<size_t>(bytes, 4096), stream));    // NaNs stay in it
+    if (workspace) CUDA(cudaMemsetAsync(workspace, 0xff, std::min<size_t>(bytes, 4096), stream));  // NaNs stay in it
     return CublasStatus::success;
 }
 
@@ -143,15 +156,15 @@ inline const CublasLt fake_cublas = {
     .status_text = [](CublasStatus) { return "what went wrong"; },
     .create = [](CublasHandle* h) { return fake.make(*h, "create"); },
     .destroy = [](CublasHandle h) { return fake.give_back(h); },
-    .product_create = [](CublasProduct* p, int compute, CublasType scale) {
-        if (compute != cublas_compute_fp32 || scale != CublasType::fp32) return CublasStatus::not_supported;
-        return fake.make(*p, "product_create");
-    },
+    .product_create =
+        [](CublasProduct* p, int compute, CublasType scale) {
+            if (compute != cublas_compute_fp32 || scale != CublasType::fp32) return CublasStatus::not_supported;
+            return fake.make(*p, "product_create");
+        },
     .product_destroy = [](CublasProduct p) { return fake.give_back(p); },
     .product_set = fake_set,
-    .layout_create = [](CublasLayout* l, CublasType type, uint64_t rows, uint64_t columns, int64_t ld) {
-        return fake.make(*l, "layout_create", type, rows, columns, ld);
-    },
+    .layout_create = [](CublasLayout* l, CublasType type, uint64_t rows, uint64_t columns,
+                        int64_t ld) { return fake.make(*l, "layout_create", type, rows, columns, ld); },
     .layout_destroy = [](CublasLayout l) { return fake.give_back(l); },
     .preference_create = [](CublasPreference* p) { return fake.make(*p, "preference_create"); },
     .preference_destroy = [](CublasPreference p) { return fake.give_back(p); },

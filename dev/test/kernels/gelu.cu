@@ -1,11 +1,12 @@
 // Checks kernels/gelu.cuh.      ./test_gpt --gtest_filter='gelu*'
-#include "kernels/gelu.cuh"
 #include "elementwise.h"
+#include "kernels/gelu.cuh"
 
 namespace {
 
 TEST(gelu, kernels) {
-    check_elementwise_sizes("gelu", 20, [](auto... a) { gelu_forward(a...); }, [](auto... a) { gelu_backward(a...); });
+    check_elementwise_sizes(
+        "gelu", 20, [](auto... a) { gelu_forward(a...); }, [](auto... a) { gelu_backward(a...); });
 }
 
 // Far from zero: x or 0 exactly, and no NaN on the way.

@@ -1,6 +1,6 @@
 // Checks kernels/global_norm.cuh.      ./test_gpt --gtest_filter='global_norm*'
-#include "kernels/global_norm.cuh"
 #include "harness.h"
+#include "kernels/global_norm.cuh"
 
 namespace {
 

@@ -27,8 +27,10 @@ inline void set_test_order(int round) {
 inline void set_test_order(int) {}
 #endif
 
-template <class U> constexpr bool is_number = std::is_same_v<U, float> || std::is_same_v<U, bf16>;
-template <class T> constexpr const char* dtype_name = std::is_same_v<T, bf16> ? "bf16" : "fp32";
+template <class U>
+constexpr bool is_number = std::is_same_v<U, float> || std::is_same_v<U, bf16>;
+template <class T>
+constexpr const char* dtype_name = std::is_same_v<T, bf16> ? "bf16" : "fp32";
 
 // n values, U on the GPU, double (or U, where it is no number) on the CPU. Copies share them.
 template <class U>
@@ -40,10 +42,16 @@ struct Tensor {
     std::shared_ptr<Host[]> host;
 
     Host* operator()(const Cpu<double>&) const { return host.get(); }
-    template <class T> U* operator()(const Gpu<T>&) const { return device; }
+    template <class T>
+    U* operator()(const Gpu<T>&) const {
+        return device;
+    }
 };
 
-struct Size { const char* name; long value; };
+struct Size {
+    const char* name;
+    long value;
+};
 
 // The ways of doing matrix products that there are here.
 inline std::vector<Gemm> gemms() {
@@ -63,23 +71,30 @@ public:
     }
 
     // Normally distributed, rounded to U on both sides.
-    template <class U> Tensor<U> random(const std::string& name, size_t n, double scale = 1) {
+    template <class U>
+    Tensor<U> random(const std::string& name, size_t n, double scale = 1) {
         std::normal_distribution<double> normal(0, scale);
         return generate<U>(name, n, [&](size_t) { return normal(generator); });
     }
-    template <class U> Tensor<U> fill(const std::string& name, size_t n, double value) {
+    template <class U>
+    Tensor<U> fill(const std::string& name, size_t n, double value) {
         return generate<U>(name, n, [=](size_t) { return value; });
     }
     // For what a layer assigns.
-    template <class U> Tensor<U> fresh(const std::string& name, size_t n) { return fill<U>(name, n, NAN); }
+    template <class U>
+    Tensor<U> fresh(const std::string& name, size_t n) {
+        return fill<U>(name, n, NAN);
+    }
     Tensor<int> integers(const std::string& name, size_t n, int limit) {
         std::uniform_int_distribution<int> below(0, limit - 1);
         return generate<int>(name, n, [&](size_t) { return below(generator); });
     }
-    template <class U> Tensor<U> values(const std::string& name, const std::vector<U>& v) {
+    template <class U>
+    Tensor<U> values(const std::string& name, const std::vector<U>& v) {
         return generate<U>(name, v.size(), [&](size_t i) { return v[i]; });
     }
-    template <class U, class Value> Tensor<U> generate(const std::string& name, size_t n, Value value) {   // value(i)
+    template <class U, class Value>
+    Tensor<U> generate(const std::string& name, size_t n, Value value) {  // value(i)
         using Host = typename Tensor<U>::Host;
         Tensor<U> t{name, n, gpu.template allocate<U>(n), std::shared_ptr<Host[]>(new Host[n])};
         const std::unique_ptr<U[]> rounded(new U[n]);
@@ -94,7 +109,8 @@ public:
     }
 
     // Runs layer(device) on the GPU three times, and on the CPU.
-    template <class Layer> void run(Layer layer) {
+    template <class Layer>
+    void run(Layer layer) {
         for (Buffer& b : buffers) download(b, b.before);
         for (int round = 0; round < 3; round++) {
             set_test_order(round);
@@ -112,7 +128,8 @@ public:
     }
 
     // `terms`: how many rounded numbers make up one of its elements.
-    template <class U> void expect(const Tensor<U>& t, double terms, Rounded rounded = {}) {
+    template <class U>
+    void expect(const Tensor<U>& t, double terms, Rounded rounded = {}) {
         std::vector<U> got(t.n);
         gpu.download(got.data(), t.device, t.n);
         if constexpr (is_number<U>) {
@@ -131,7 +148,8 @@ public:
 
     // From here on both sides hold what the reference computed, rounded to U: the next step starts from the same
     // numbers.
-    template <class U> void share(const Tensor<U>& t) {
+    template <class U>
+    void share(const Tensor<U>& t) {
         std::vector<U> rounded(t.n);
         for (size_t i = 0; i < t.n; i++) t.host[i] = double(rounded[i] = U(float(t.host[i])));
         gpu.upload(t.device, rounded.data(), t.n);

@@ -1,6 +1,6 @@
 // Checks kernels/layernorm.cuh.      ./test_gpt --gtest_filter='layernorm*'
-#include "kernels/layernorm.cuh"
 #include "harness.h"
+#include "kernels/layernorm.cuh"
 
 namespace {
 
@@ -37,8 +37,8 @@ void check_layernorm(int N, int C, Bias has) {
 }
 
 TEST(layernorm, kernels) {
-    for (auto [N, C] :
-         std::vector<std::pair<int, int>>{{1, 8}, {7, 72}, {33, 257}, {300, 40}, {37, 768}, {3, 1600}, {2, 3001}, {2, 12288}}) {
+    for (auto [N, C] : std::vector<std::pair<int, int>>{
+             {1, 8}, {7, 72}, {33, 257}, {300, 40}, {37, 768}, {3, 1600}, {2, 3001}, {2, 12288}}) {
         check_layernorm<float>(N, C, Bias::yes);
         check_layernorm<bf16>(N, C, Bias::no);
         check_layernorm<bf16>(N, C, Bias::yes);

@@ -1,6 +1,6 @@
 // Checks kernels/linear.cuh.      ./test_gpt --gtest_filter='linear*'
-#include "kernels/linear.cuh"
 #include "harness.h"
+#include "kernels/linear.cuh"
 
 namespace {
 
@@ -8,14 +8,16 @@ enum class Bias { yes, no };
 
 template <class T>
 void check_linear(int N, int C, int OC, Bias has, Gemm gemm, Into into = Into::add) {
-    Case<T> c("linear", {{"N", N}, {"C", C}, {"OC", OC}, {"bias", has == Bias::yes}, {"gemm", long(gemm)}, {"into", long(into)}});
+    Case<T> c("linear",
+              {{"N", N}, {"C", C}, {"OC", OC}, {"bias", has == Bias::yes}, {"gemm", long(gemm)}, {"into", long(into)}});
     c.gpu.gemm = gemm;
     c.gpu.into = c.cpu.into = into;
     auto inp = c.template random<T>("inp", size_t(N) * C), weight = c.template random<T>("weight", size_t(OC) * C);
     auto bias = c.template random<T>("bias", OC), d_out = c.template random<T>("d_out", size_t(N) * OC);
     auto out = c.template fresh<T>("out", size_t(N) * OC), d_inp = c.template fresh<T>("d_inp", size_t(N) * C);
     const double before = into == Into::add ? 0.5 : NAN;
-    auto d_weight = c.template fill<float>("d_weight", size_t(OC) * C, before), d_bias = c.template fill<float>("d_bias", OC, before);
+    auto d_weight = c.template fill<float>("d_weight", size_t(OC) * C, before),
+         d_bias = c.template fill<float>("d_bias", OC, before);
     c.run([&](auto on) {
         linear_forward(out(on), inp(on), weight(on), has == Bias::yes ? bias(on) : nullptr, N, C, OC, on);
         linear_backward(d_inp(on), d_weight(on), has == Bias::yes ? d_bias(on) : nullptr, d_out(on), inp(on),
@@ -28,7 +30,10 @@ void check_linear(int N, int C, int OC, Bias has, Gemm gemm, Into into = Into::a
 }
 
 TEST(linear, kernels) {
-    struct Shape { int N, C, OC; Bias bias; };
+    struct Shape {
+        int N, C, OC;
+        Bias bias;
+    };
     for (auto [N, C, OC, bias] : std::vector<Shape>{{1, 1, 1, Bias::yes},
                                                     {7, 72, 40, Bias::yes},
                                                     {65, 33, 129, Bias::no},
@@ -44,7 +49,9 @@ TEST(linear, kernels) {
 
 // What the tensor cores do: around the edges of their tiles, and weights' gradients whose sum is split.
 TEST(linear, tensor) {
-    struct Shape { int N, C, OC; };
+    struct Shape {
+        int N, C, OC;
+    };
     for (auto [N, C, OC] :
          std::vector<Shape>{{17, 8, 8}, {128, 32, 128}, {129, 40, 264}, {31, 136, 8}, {2053, 8, 16}, {4100, 16, 8}})
         for (const Gemm gemm : gemms()) check_linear<bf16>(N, C, OC, Bias::yes, gemm);
@@ -61,7 +68,9 @@ TEST(linear, assigned_gradients) {
 
 // Few rows, as in generation: around the edges of a block's outputs and of the steps of its warps along k.
 TEST(linear, few_rows) {
-    struct Shape { int N, C, OC; };
+    struct Shape {
+        int N, C, OC;
+    };
     for (auto [N, C, OC] :
          std::vector<Shape>{{1, 8, 8}, {1, 33, 5}, {2, 1032, 24}, {8, 776, 40}, {9, 264, 72}, {linear_few, 2056, 16}})
         for (const Bias bias : {Bias::yes, Bias::no})
@@ -118,7 +127,8 @@ TEST(linear, both_tiles) {
         auto inp = c.random<bf16>("inp", size_t(N) * C), weight = c.random<bf16>("weight", size_t(OC) * C);
         auto d_out = c.random<bf16>("d_out", size_t(N) * OC);
         auto out = c.fresh<bf16>("out", size_t(N) * OC), d_inp = c.fresh<bf16>("d_inp", size_t(N) * C);
-        auto d_weight = c.random<float>("d_weight", size_t(OC) * C), parts = c.fresh<float>("parts", size_t(3) * OC * C);
+        auto d_weight = c.random<float>("d_weight", size_t(OC) * C),
+             parts = c.fresh<float>("parts", size_t(3) * OC * C);
         c.run([&](auto on) {
             if constexpr (std::is_same_v<decltype(on), Gpu<bf16>>) {
                 const auto product = [&](auto epilogue, auto a, auto b, int K, int k_of_block) {
@@ -128,8 +138,10 @@ TEST(linear, both_tiles) {
                                Shape::bytes, on, epilogue, a, b, K, k_of_block);
                     });
                 };
-                product(LinearOut{out(on), nullptr, OC}, AlongK<bf16>{inp(on), C, N}, AlongK<bf16>{weight(on), C, OC}, C, C);
-                product(LinearGradient{d_inp(on), C}, AlongK<bf16>{d_out(on), OC, N}, Across<bf16>{weight(on), C, C}, OC, OC);
+                product(LinearOut{out(on), nullptr, OC}, AlongK<bf16>{inp(on), C, N}, AlongK<bf16>{weight(on), C, OC},
+                        C, C);
+                product(LinearGradient{d_inp(on), C}, AlongK<bf16>{d_out(on), OC, N}, Across<bf16>{weight(on), C, C},
+                        OC, OC);
                 const Across<bf16> a{d_out(on), OC, OC}, b{inp(on), C, C};
                 product(LinearSum{d_weight(on), 0, on.into, C}, a, b, N, N);
                 product(LinearSum{parts(on), size_t(OC) * C, on.into, C}, a, b, N, 64);
@@ -159,11 +171,14 @@ TEST(linear, tiles_are_measured_once) {
     uint32_t* x = on.allocate<uint32_t>(n);
     int runs = 0;
     const auto measured = [&](std::type_index kind, int N, bool wide_is_fast) {
-        return linear_faster(kind, 64, N, 64, [&]<class Shape>(Shape) {
-            runs++;
-            const bool fast = std::is_same_v<Shape, LinearWide> == wide_is_fast;
-            for (int i = 0; i < (fast ? 1 : 20); i++) on.zero(x, n);
-        }, on);
+        return linear_faster(
+            kind, 64, N, 64,
+            [&]<class Shape>(Shape) {
+                runs++;
+                const bool fast = std::is_same_v<Shape, LinearWide> == wide_is_fast;
+                for (int i = 0; i < (fast ? 1 : 20); i++) on.zero(x, n);
+            },
+            on);
     };
     EXPECT_TRUE(measured(typeid(int), 8, true));
     EXPECT_FALSE(measured(typeid(int), 16, false));
@@ -175,14 +190,16 @@ TEST(linear, tiles_are_measured_once) {
 
 // The tile's choice and the splitting, at the sizes of GPT-2 124M (64 x 1024 tokens) on 132 multiprocessors.
 TEST(linear, plans) {
-    struct Row { int M, N; bool wide; };
-    const Row rows[] = {{65536, 2304, true}, {768, 768, true}, {128, 132 * 2 * 128, true}, {128, 133 * 128, true},
-                        {1280, 132 * 13 * 2, true}, {128 * 133, 128, false}};
-    for (auto [M, N, wide] : rows)
-        EXPECT_EQ(linear_wide(M, N, 132), wide) << M << " " << N;
-    EXPECT_EQ(linear_parts(18, 132, 65536), 7);            // 126 of 132 places
-    EXPECT_EQ(linear_parts(1, 132, 300), 1);               // too short
-    EXPECT_EQ(linear_parts(132 * 4, 132, 65536), 1);       // no idle place to fill
+    struct Row {
+        int M, N;
+        bool wide;
+    };
+    const Row rows[] = {{65536, 2304, true},    {768, 768, true},           {128, 132 * 2 * 128, true},
+                        {128, 133 * 128, true}, {1280, 132 * 13 * 2, true}, {128 * 133, 128, false}};
+    for (auto [M, N, wide] : rows) EXPECT_EQ(linear_wide(M, N, 132), wide) << M << " " << N;
+    EXPECT_EQ(linear_parts(18, 132, 65536), 7);       // 126 of 132 places
+    EXPECT_EQ(linear_parts(1, 132, 300), 1);          // too short
+    EXPECT_EQ(linear_parts(132 * 4, 132, 65536), 1);  // no idle place to fill
     EXPECT_EQ(linear_parts(1, 132, 4100), 3);
 }
 

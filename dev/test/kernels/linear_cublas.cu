@@ -1,11 +1,11 @@
 // Checks kernels/linear_cublas.cuh and cublaslt.cuh with a library that plays cuBLASLt.
 //                                                                     ./test_gpt --gtest_filter='linear_cublas*'
-#include "fake_cublas.cuh"
-#include "kernels/linear_fused.cuh"
 #include <fstream>
 #include "dev/test/support/expect_error.h"
-#include "harness.h"
 #include "dev/test/support/temporary_directory.h"
+#include "fake_cublas.cuh"
+#include "harness.h"
+#include "kernels/linear_fused.cuh"
 #if defined(__CUDACC__) && !defined(GPT_NO_CUBLAS_HEADER) && __has_include(<cublasLt.h>)
 #include <cublasLt.h>
 #endif
@@ -34,15 +34,18 @@ void check(int N, int C, int OC, int capability, Into into = Into::add) {
     auto d_before = c.template fresh<T>("d_before", wide), d_gate_up = c.template fresh<T>("d_gate_up", 2 * wide);
     auto bare = c.template fresh<T>("bare", wide);
     const double old = into == Into::add ? 0.5 : NAN;
-    auto d_down = c.template fill<float>("d_down", size_t(C) * OC, old), d_bias = c.template fill<float>("d_bias", C, old);
+    auto d_down = c.template fill<float>("d_down", size_t(C) * OC, old),
+         d_bias = c.template fill<float>("d_bias", C, old);
     c.run([&](auto on) {
         linear_forward(out(on), inp(on), weight(on), bias(on), N, C, OC, on);
         linear_gelu_forward(gelu(on), before(on), inp(on), weight(on), bias(on), N, C, OC, on);
         linear_gelu_forward(bare(on), d_before(on), inp(on), weight(on), decltype(bias(on)){}, N, C, OC, on);
         linear_swiglu_forward(swiglu(on), gate_up(on), inp(on), weight(on), bias(on), N, C, OC, on);
         linear_backward(d_inp(on), d_down(on), d_bias(on), d_out(on), act(on), down(on), N, OC, C, on);
-        gelu_linear_backward(d_before(on), d_down(on), d_bias(on), d_out(on), act(on), input(on), down(on), N, OC, C, on);
-        swiglu_linear_backward(d_gate_up(on), d_down(on), d_bias(on), d_out(on), act(on), input(on), down(on), N, OC, C, on);
+        gelu_linear_backward(d_before(on), d_down(on), d_bias(on), d_out(on), act(on), input(on), down(on), N, OC, C,
+                             on);
+        swiglu_linear_backward(d_gate_up(on), d_down(on), d_bias(on), d_out(on), act(on), input(on), down(on), N, OC, C,
+                               on);
     });
     c.expect(out, C);
     c.expect(before, C);
@@ -57,9 +60,7 @@ void check(int N, int C, int OC, int capability, Into into = Into::add) {
     c.expect(d_bias, 3 * N);
 }
 
-int count(CublasEpilogue epilogue) {
-    return int(std::ranges::count(fake.calls, epilogue, &Fake::Call::epilogue));
-}
+int count(CublasEpilogue epilogue) { return int(std::ranges::count(fake.calls, epilogue, &Fake::Call::epilogue)); }
 int fused_gelus() {
     return count(CublasEpilogue::gelu_aux) + count(CublasEpilogue::gelu_aux_bias) + count(CublasEpilogue::dgelu);
 }
@@ -84,12 +85,15 @@ TEST_F(linear_cublas, gelu) {
     check<float>(24, 40, 72, 90);
     EXPECT_EQ(fused_gelus(), 0);
     EXPECT_GT(count(CublasEpilogue::bias), 0);
-    struct Row { int capability; bool fused; };
+    struct Row {
+        int capability;
+        bool fused;
+    };
     const Row rows[] = {{80, false}, {89, false}, {90, true}, {100, true}, {103, true}, {120, false}};
     for (auto [capability, fused] : rows) {
         fake.calls.clear();
         check<bf16>(17, 16, 8, capability);
-        EXPECT_EQ(fused_gelus(), fused ? 9 : 0) << capability;     // three, three times
+        EXPECT_EQ(fused_gelus(), fused ? 9 : 0) << capability;  // three, three times
     }
 }
 
@@ -97,8 +101,12 @@ TEST_F(linear_cublas, gelu) {
 TEST_F(linear_cublas, swiglu) {
     Gpu<bf16> on;
     on.cublas = &fake_cublas;
-    struct Row { int capability, flops; bool fused; };
-    const Row rows[] = {{90, 1024, true}, {90, 1280, false}, {100, 4096, false}, {80, 3072, true}, {80, 8192, false}, {120, 3072, true}};
+    struct Row {
+        int capability, flops;
+        bool fused;
+    };
+    const Row rows[] = {{90, 1024, true}, {90, 1280, false}, {100, 4096, false},
+                        {80, 3072, true}, {80, 8192, false}, {120, 3072, true}};
     for (auto [capability, flops, fused] : rows) {
         on.capability = capability;
         EXPECT_EQ(linear_fuses_swiglu(flops, on), fused) << capability << " " << flops;
@@ -108,14 +116,14 @@ TEST_F(linear_cublas, swiglu) {
 }
 
 TEST_F(linear_cublas, failing_proposals_are_skipped) {
-    const CublasStatus failed = CublasStatus(13);                  // execution failed
+    const CublasStatus failed = CublasStatus(13);  // execution failed
     fake.algorithms = {{.status = failed}, {.status = invalid_value}, {}};
     check<bf16>(17, 16, 8, 90);
     for (const Fake::Call& call : fake.calls) EXPECT_EQ(call.algorithm, 2u);
     EXPECT_FALSE(fake.calls.empty());
     fake.calls.clear();
     fake.algorithms = {{.status = failed}};
-    check<bf16>(17, 16, 8, 90);                                   // our own
+    check<bf16>(17, 16, 8, 90);  // our own
     EXPECT_TRUE(fake.calls.empty());
 }
 
@@ -162,10 +170,12 @@ std::vector<size_t> chosen_of(const std::vector<FakeAlgorithm>& algorithms) {
     CublasPlan plan(fake_cublas, {M, N, K, Along::k, Along::k, CublasType::bf16, CublasType::fp32, CublasEpilogue::none,
                                   Into::assign});
     plan.propose(plans.handle);
-    choose_algorithm<float>(plan.algorithms, M * N, M * K, N * K,
-                           [&](const CublasAlgorithm& algorithm, float* out, const bf16* a, const bf16* b) {
-        return plan.multiply(plans.handle, algorithm, out, a, b, Into::assign, nullptr, on.stream);
-    }, on);
+    choose_algorithm<float>(
+        plan.algorithms, M * N, M * K, N * K,
+        [&](const CublasAlgorithm& algorithm, float* out, const bf16* a, const bf16* b) {
+            return plan.multiply(plans.handle, algorithm, out, a, b, Into::assign, nullptr, on.stream);
+        },
+        on);
     std::vector<size_t> order;
     for (const CublasAlgorithm& a : plan.algorithms) order.push_back(a.data[0]);
     return order;
@@ -191,8 +201,7 @@ TEST_F(linear_cublas, what_is_timed) {
     on.watch(nullptr);
     Gpu<bf16>::Recording recording;
     int timed = 0;
-    for (int i = 0; i < 2; i++)
-        on.replay(recording, [&] { timed += linear_worth_timing(2048, 1024, 1024, on); });
+    for (int i = 0; i < 2; i++) on.replay(recording, [&] { timed += linear_worth_timing(2048, 1024, 1024, on); });
     EXPECT_EQ(timed, 1);
 }
 
@@ -203,8 +212,10 @@ TEST(cublaslt, is_found_or_the_reason_said) {
     EXPECT_NE(load_cublas("libno_such.so.13").reason.find("libno_such.so.13"), std::string::npos);
     const std::string text = at / cublas_file();
     std::ofstream(text) << "no library\n";
-    for (const std::string& named : {text, std::filesystem::path(text).parent_path().string()})               // the file, or its folder
-        EXPECT_NE(find_cublas(named.c_str(), {}).reason.find(text), std::string::npos) << find_cublas(named.c_str(), {}).reason;
+    for (const std::string& named :
+         {text, std::filesystem::path(text).parent_path().string()})  // the file, or its folder
+        EXPECT_NE(find_cublas(named.c_str(), {}).reason.find(text), std::string::npos)
+            << find_cublas(named.c_str(), {}).reason;
     EXPECT_EQ(load_cublas("libm.so.6").reason, "libm.so.6 has no cublasLtGetVersion");
     const CublasFound none = find_cublas("/nowhere", {});
     EXPECT_TRUE(!none.table && none.reason.find("/nowhere") != none.reason.npos) << none.reason;
@@ -213,25 +224,30 @@ TEST(cublaslt, is_found_or_the_reason_said) {
 TEST(cublaslt, every_function_is_asked_for) {
     CublasLt table{};
     std::vector<std::string> names;
-    EXPECT_EQ(fill(table, [&](const char* name) { return names.push_back(name), reinterpret_cast<void*>(&names); }), nullptr);
+    EXPECT_EQ(fill(table, [&](const char* name) { return names.push_back(name), reinterpret_cast<void*>(&names); }),
+              nullptr);
     EXPECT_EQ(names.size() * sizeof(void*), sizeof table);
     for (const std::string& name : names)
-        EXPECT_EQ(fill(table, [&](const char* n) { return name == n ? nullptr : reinterpret_cast<void*>(&names); }), name);
+        EXPECT_EQ(fill(table, [&](const char* n) { return name == n ? nullptr : reinterpret_cast<void*>(&names); }),
+                  name);
 }
 
 TEST(cublaslt, whose_products) {
     const CublasFound none{nullptr, "it is not here"}, some{std::make_unique<CublasLt>(fake_cublas), ""};
     const auto settle = [](Gemm wanted, const CublasFound& found) {
         std::string lines;
-        const Gemm gemm = settle_gemm(wanted, [&]() -> const CublasFound& { return found; },
-                                      [&](const std::string& line) { lines += line + "\n"; });
+        const Gemm gemm = settle_gemm(
+            wanted, [&]() -> const CublasFound& { return found; },
+            [&](const std::string& line) { lines += line + "\n"; });
         return std::make_pair(gemm, lines);
     };
     EXPECT_EQ(settle(Gemm::automatic, some), std::make_pair(Gemm::automatic, std::string()));
     EXPECT_EQ(settle(Gemm::native, none), std::make_pair(Gemm::native, std::string()));
     EXPECT_EQ(settle(Gemm::automatic, none),
-              std::make_pair(Gemm::native, "cuBLASLt: it is not here: matrix products are our own, which are slower; "
-                                           "GPT_CUBLASLT=FOLDER names the one of " + cublas_file() + "\n"));
+              std::make_pair(Gemm::native,
+                             "cuBLASLt: it is not here: matrix products are our own, which are slower; "
+                             "GPT_CUBLASLT=FOLDER names the one of " +
+                                 cublas_file() + "\n"));
     expect_error(Exit::device, {"--gemm cublas", "it is not here", "GPT_CUBLASLT", "--gemm native"},
                  [&] { settle(Gemm::cublas, none); });
 }
@@ -241,11 +257,13 @@ static_assert(int(success) == CUBLAS_STATUS_SUCCESS && int(invalid_value) == CUB
               int(arch_mismatch) == CUBLAS_STATUS_ARCH_MISMATCH && int(not_supported) == CUBLAS_STATUS_NOT_SUPPORTED);
 static_assert(int(CublasType::fp32) == CUDA_R_32F && int(CublasType::bf16) == CUDA_R_16BF);
 static_assert(int(CublasOp::none) == CUBLAS_OP_N && int(CublasOp::transpose) == CUBLAS_OP_T);
-static_assert(int(CublasEpilogue::none) == CUBLASLT_EPILOGUE_DEFAULT && int(CublasEpilogue::bias) == CUBLASLT_EPILOGUE_BIAS &&
+static_assert(int(CublasEpilogue::none) == CUBLASLT_EPILOGUE_DEFAULT &&
+              int(CublasEpilogue::bias) == CUBLASLT_EPILOGUE_BIAS &&
               int(CublasEpilogue::gelu_aux) == CUBLASLT_EPILOGUE_GELU_AUX &&
               int(CublasEpilogue::gelu_aux_bias) == CUBLASLT_EPILOGUE_GELU_AUX_BIAS &&
               int(CublasEpilogue::dgelu) == CUBLASLT_EPILOGUE_DGELU);
-static_assert(int(CublasSetting::op_a) == CUBLASLT_MATMUL_DESC_TRANSA && int(CublasSetting::op_b) == CUBLASLT_MATMUL_DESC_TRANSB &&
+static_assert(int(CublasSetting::op_a) == CUBLASLT_MATMUL_DESC_TRANSA &&
+              int(CublasSetting::op_b) == CUBLASLT_MATMUL_DESC_TRANSB &&
               int(CublasSetting::epilogue) == CUBLASLT_MATMUL_DESC_EPILOGUE &&
               int(CublasSetting::bias) == CUBLASLT_MATMUL_DESC_BIAS_POINTER &&
               int(CublasSetting::aux) == CUBLASLT_MATMUL_DESC_EPILOGUE_AUX_POINTER &&
@@ -256,20 +274,21 @@ static_assert(int(CublasWish::workspace) == CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_B
               int(CublasWish::alignment_b) == CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES &&
               int(CublasWish::alignment_c) == CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_C_BYTES &&
               int(CublasWish::alignment_d) == CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES);
-static_assert(cublas_compute_fp32 == CUBLAS_COMPUTE_32F && cublas_reduce_in_fp32 == CUBLASLT_REDUCTION_SCHEME_COMPUTE_TYPE);
+static_assert(cublas_compute_fp32 == CUBLAS_COMPUTE_32F &&
+              cublas_reduce_in_fp32 == CUBLASLT_REDUCTION_SCHEME_COMPUTE_TYPE);
 static_assert(sizeof(CublasAlgorithm) == sizeof(cublasLtMatmulAlgo_t) &&
               sizeof(CublasProposal) == sizeof(cublasLtMatmulHeuristicResult_t) &&
               offsetof(CublasProposal, status) == offsetof(cublasLtMatmulHeuristicResult_t, state));
 
 // NVIDIA's functions and ours take arguments of the same kinds.
-template <class Theirs, class Ours> constexpr bool alike = sizeof(Theirs) == sizeof(Ours) &&
-    std::is_pointer_v<Theirs> == std::is_pointer_v<Ours>;
+template <class Theirs, class Ours>
+constexpr bool alike = sizeof(Theirs) == sizeof(Ours) && std::is_pointer_v<Theirs> == std::is_pointer_v<Ours>;
 template <class R, class... P, class S, class... Q>
 constexpr bool same_call(R (*)(P...), S (*)(Q...)) {
     if constexpr (sizeof...(P) == sizeof...(Q)) return (alike<R, S> && ... && alike<P, Q>);
     return false;
 }
-#define SAME_CALL(theirs, ours) static_assert(same_call(decltype(&theirs)(), decltype(CublasLt::ours)()), #theirs)
+#define SAME_CALL(theirs, ours) static_assert(same_call(decltype (&theirs)(), decltype(CublasLt::ours)()), #theirs)
 SAME_CALL(cublasLtGetVersion, version);
 SAME_CALL(cublasLtGetStatusString, status_text);
 SAME_CALL(cublasLtCreate, create);

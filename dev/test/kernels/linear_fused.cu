@@ -1,6 +1,6 @@
 // Checks kernels/linear_fused.cuh.      ./test_gpt --gtest_filter='linear_fused*'
-#include "kernels/linear_fused.cuh"
 #include "harness.h"
+#include "kernels/linear_fused.cuh"
 
 namespace {
 

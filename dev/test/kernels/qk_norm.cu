@@ -1,6 +1,6 @@
 // Checks kernels/qk_norm.cuh.      ./test_gpt --gtest_filter='qk_norm.*'
-#include "kernels/qk_norm.cuh"
 #include "harness.h"
+#include "kernels/qk_norm.cuh"
 
 namespace {
 
@@ -33,7 +33,9 @@ void check_qk_norm(int N, int NH, int NKV, int HS) {
 }
 
 TEST(qk_norm, kernels) {
-    struct Shape { int N, NH, NKV, HS; };
+    struct Shape {
+        int N, NH, NKV, HS;
+    };
     for (auto [N, NH, NKV, HS] : std::vector<Shape>{{1, 1, 1, 1},
                                                     {7, 3, 1, 6},
                                                     {33, 4, 2, 40},

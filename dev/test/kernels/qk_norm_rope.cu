@@ -1,6 +1,6 @@
 // Checks kernels/qk_norm_rope.cuh.      ./test_gpt --gtest_filter='qk_norm_rope*'
-#include "kernels/qk_norm_rope.cuh"
 #include "harness.h"
+#include "kernels/qk_norm_rope.cuh"
 
 namespace {
 
@@ -39,7 +39,9 @@ void check_qk_norm_rope(RopePairs pairs, int N, int NH, int NKV, int HS) {
 }
 
 TEST(qk_norm_rope, kernels) {
-    struct Shape { int N, NH, NKV, HS; };
+    struct Shape {
+        int N, NH, NKV, HS;
+    };
     for (RopePairs pairs : {RopePairs::half, RopePairs::interleaved})
         for (auto [N, NH, NKV, HS] : std::vector<Shape>{{1, 1, 1, 2},
                                                         {7, 3, 1, 6},

@@ -1,6 +1,6 @@
 // Checks kernels/repetition.cuh.      ./test_gpt --gtest_filter='repetition*'
-#include "kernels/repetition.cuh"
 #include "harness.h"
+#include "kernels/repetition.cuh"
 
 namespace {
 
@@ -18,7 +18,9 @@ void check_repetition(int B, int V, int P) {
 }
 
 TEST(repetition, kernels) {
-    struct Shape { int B, V, P; };
+    struct Shape {
+        int B, V, P;
+    };
     for (auto [B, V, P] : std::vector<Shape>{{1, 1, 1}, {3, 65, 128}, {2, 1000, 1024}}) {
         check_repetition<float>(B, V, P);
         check_repetition<bf16>(B, V, P);

@@ -1,6 +1,6 @@
 // Checks kernels/residual.cuh.      ./test_gpt --gtest_filter='residual.*'
-#include "kernels/residual.cuh"
 #include "harness.h"
+#include "kernels/residual.cuh"
 
 namespace {
 
@@ -11,7 +11,7 @@ void check_residual(size_t n) {
          out = c.template fresh<T>("out", n);
     c.run([&](auto on) {
         residual_forward(out(on), inp(on), branch(on), n, on);
-        residual_forward(inp(on), inp(on), branch(on), n, on);      // in place
+        residual_forward(inp(on), inp(on), branch(on), n, on);  // in place
     });
     c.expect(out, 1);
     c.expect(inp, 1);

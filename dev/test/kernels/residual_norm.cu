@@ -1,6 +1,6 @@
 // Checks kernels/residual_norm.cuh.      ./test_gpt --gtest_filter='residual_norm*'
-#include "kernels/residual_norm.cuh"
 #include "harness.h"
+#include "kernels/residual_norm.cuh"
 
 namespace {
 

@@ -1,6 +1,6 @@
 // Checks kernels/rmsnorm.cuh.      ./test_gpt --gtest_filter='rmsnorm*'
-#include "kernels/rmsnorm.cuh"
 #include "harness.h"
+#include "kernels/rmsnorm.cuh"
 
 namespace {
 
@@ -17,7 +17,7 @@ void check_rmsnorm(int N, int C) {
     c.expect(rstd, C);
 
     c.share(rstd);
-    auto d_inp = c.template random<T>("d_inp", n);                        // backward adds to both
+    auto d_inp = c.template random<T>("d_inp", n);  // backward adds to both
     auto d_weight = c.template random<float>("d_weight", C);
     c.run([&](auto on) {
         rmsnorm_backward(d_inp(on), d_weight(on), d_out(on), inp(on), weight(on), rstd(on), N, C, on);

@@ -1,6 +1,6 @@
 // Checks kernels/rope.cuh.      ./test_gpt --gtest_filter='rope*'
-#include "kernels/rope.cuh"
 #include "harness.h"
+#include "kernels/rope.cuh"
 
 namespace {
 
@@ -29,7 +29,9 @@ void check_rope(RopePairs pairs, int N, int NH, int NKV, int HS) {
 }
 
 TEST(rope, kernels) {
-    struct Shape { int N, NH, NKV, HS; };
+    struct Shape {
+        int N, NH, NKV, HS;
+    };
     for (RopePairs pairs : {RopePairs::half, RopePairs::interleaved})
         for (auto [N, NH, NKV, HS] : std::vector<Shape>{
                  {1, 1, 1, 2}, {7, 3, 1, 6}, {33, 4, 2, 24}, {5, 25, 25, 64}, {6, 16, 8, 128}, {3, 2, 1, 256}}) {

@@ -1,6 +1,6 @@
 // Checks kernels/sampling.cuh.      ./test_gpt --gtest_filter='sampling*'
-#include "kernels/sampling.cuh"
 #include "harness.h"
+#include "kernels/sampling.cuh"
 
 namespace {
 
@@ -8,13 +8,18 @@ namespace {
 // changes the logits, normally distributed, as it likes.
 template <class T, class Shape>
 void check_sampling(int B, int V, int P, const Sampling& how, double spread, Shape shape) {
-    Case<T> c("sampling", {{"B", B}, {"V", V}, {"P", P}, {"percent", long(100 * how.temperature)}, {"top_k", how.top_k},
-                           {"top_p%", long(100 * how.top_p)}, {"min_p%", long(100 * how.min_p)}});
+    Case<T> c("sampling", {{"B", B},
+                           {"V", V},
+                           {"P", P},
+                           {"percent", long(100 * how.temperature)},
+                           {"top_k", how.top_k},
+                           {"top_p%", long(100 * how.top_p)},
+                           {"min_p%", long(100 * how.min_p)}});
     auto logits = c.template random<T>("logits", size_t(B) * P, spread);
     for (int b = 0; b < B; b++) {
         double* row = logits.host.get() + size_t(b) * P;
         for (int v = 0; v < V; v++) row[v] = shape(v, row[v]);
-        for (int v = V; v < P; v++) row[v] = v % 2 ? 100 : NAN;              // padding, never picked
+        for (int v = V; v < P; v++) row[v] = v % 2 ? 100 : NAN;  // padding, never picked
     }
     c.share(logits);
     std::vector<float> values;
@@ -22,7 +27,7 @@ void check_sampling(int B, int V, int P, const Sampling& how, double spread, Sha
     auto u = c.template values<float>("u", values);
     auto token = c.integers("token", B, 1), broken = c.integers("broken", B, 1);
     c.run([&](auto on) {
-        const float* uniforms = std::is_same_v<decltype(on), Gpu<T>> ? u.device : values.data();      // not doubles
+        const float* uniforms = std::is_same_v<decltype(on), Gpu<T>> ? u.device : values.data();  // not doubles
         sampling_forward(token(on), broken(on), logits(on), uniforms, how, B, V, P, on);
     });
     c.expect(token, 0);
@@ -30,12 +35,14 @@ void check_sampling(int B, int V, int P, const Sampling& how, double spread, Sha
 }
 template <class T>
 void check_sampling(int B, int V, int P, const Sampling& how, double spread) {
-    const bool ties = std::is_same_v<T, float>;                // bf16 has some
+    const bool ties = std::is_same_v<T, float>;  // bf16 has some
     check_sampling<T>(B, V, P, how, spread, [=](int v, double x) { return ties && v % 3 == 0 ? std::round(x) : x; });
 }
 
 TEST(sampling, kernels) {
-    struct Shape { int B, V, P; };
+    struct Shape {
+        int B, V, P;
+    };
     const std::vector<Sampling> hows = {{0, 1, 0, 0},         {1, 1, 0, 0},    {0.7f, 1, 0, 1},
                                         {1.5f, 1, 0, 40},     {1, 0.9f, 0, 0}, {1, 0.5f, 0.05f, 0},
                                         {0.8f, 0.95f, 0, 50}, {1, 1, 0.1f, 0}, {1, 0, 0, 0}};
@@ -70,7 +77,8 @@ TEST(sampling, odd_rows) {
         check_sampling<float>(3, 1501, 1504, how, spread, shape);
         check_sampling<bf16>(3, 1501, 1504, how, spread, shape);
     };
-    const Sampling hows[] = {{0, 1, 0, 0}, {1, 0.3f, 0, 0}, {1, 1, 1, 0}, {1, 1, 0, 0}, {1, 0.5f, 0.5f, 1200}, {1, 1, 1e-30f, 0}};
+    const Sampling hows[] = {{0, 1, 0, 0}, {1, 0.3f, 0, 0},       {1, 1, 1, 0},
+                             {1, 1, 0, 0}, {1, 0.5f, 0.5f, 1200}, {1, 1, 1e-30f, 0}};
     for (int i = 0; i < 6; i++) {
         const Sampling& how = hows[i];
         everywhere(how, 1, [](int, double) { return -7.5; });
@@ -80,12 +88,14 @@ TEST(sampling, odd_rows) {
         everywhere(how, 3, [](int v, double x) { return v % 400 == 9 ? x : -INFINITY; });
         everywhere(how, 1, [](int, double x) { return std::copysign(3e38, x); });
     }
-    for (const float temperature : {1e-40f, 1e-10f, 1e10f, 3e38f}) everywhere({temperature, 1, 0, 0}, 1, [](int, double x) { return x; });
+    for (const float temperature : {1e-40f, 1e-10f, 1e10f, 3e38f})
+        everywhere({temperature, 1, 0, 0}, 1, [](int, double x) { return x; });
 }
 
 // token (B), broken (B)
 template <class Real, class Device>
-std::vector<int> sampled(const Device& on, const std::vector<double>& logits, const Sampling& how, const std::vector<float>& u) {
+std::vector<int> sampled(const Device& on, const std::vector<double>& logits, const Sampling& how,
+                         const std::vector<float>& u) {
     const int B = int(u.size()), V = int(logits.size()) / B;
     std::vector<Real> rows;
     for (const double x : logits) rows.push_back(Real(float(x)));
@@ -109,13 +119,22 @@ void on_all_devices(Check check) {
 
 // How many of the likeliest tokens are kept: just below 1 comes the last of them.
 TEST(sampling, thresholds_that_floats_cannot_hold) {
-    struct Row { std::vector<double> probabilities; Sampling how; int kept; bool in_bf16; };
-    const std::vector<double> equal(5, 0.2), falling = {0.5, 0.3, 0.1, 0.05, 0.05}, powers = {0.5, 0.25, 0.125, 0.0625, 0.0625};
-    const Row rows[] = {{equal, {1, 0.2f, 0, 0}, 1, true},    {equal, {1, 0.4f, 0, 0}, 2, true},   {equal, {1, 0.6f, 0, 0}, 3, true},
-                        {equal, {1, 0.8f, 0, 0}, 4, true},    {equal, {1, 0.41f, 0, 0}, 3, true},  {falling, {1, 0.5f, 0, 0}, 1, false},
-                        {falling, {1, 0.8f, 0, 0}, 2, false}, {falling, {1, 0.9f, 0, 0}, 3, false}, {falling, {1, 0.801f, 0, 0}, 3, false},
-                        {powers, {1, 0.75f, 0, 0}, 2, false}, {falling, {1, 1, 0.6f, 0}, 2, false}, {falling, {1, 1, 0.1f, 0}, 5, false},
-                        {falling, {1, 1, 0.2f, 0}, 3, false}, {falling, {1, 1, 0.21f, 0}, 2, false}, {equal, {1, 1, 1, 0}, 5, true}};
+    struct Row {
+        std::vector<double> probabilities;
+        Sampling how;
+        int kept;
+        bool in_bf16;
+    };
+    const std::vector<double> equal(5, 0.2), falling = {0.5, 0.3, 0.1, 0.05, 0.05},
+                                             powers = {0.5, 0.25, 0.125, 0.0625, 0.0625};
+    const Row rows[] = {{equal, {1, 0.2f, 0, 0}, 1, true},      {equal, {1, 0.4f, 0, 0}, 2, true},
+                        {equal, {1, 0.6f, 0, 0}, 3, true},      {equal, {1, 0.8f, 0, 0}, 4, true},
+                        {equal, {1, 0.41f, 0, 0}, 3, true},     {falling, {1, 0.5f, 0, 0}, 1, false},
+                        {falling, {1, 0.8f, 0, 0}, 2, false},   {falling, {1, 0.9f, 0, 0}, 3, false},
+                        {falling, {1, 0.801f, 0, 0}, 3, false}, {powers, {1, 0.75f, 0, 0}, 2, false},
+                        {falling, {1, 1, 0.6f, 0}, 2, false},   {falling, {1, 1, 0.1f, 0}, 5, false},
+                        {falling, {1, 1, 0.2f, 0}, 3, false},   {falling, {1, 1, 0.21f, 0}, 2, false},
+                        {equal, {1, 1, 1, 0}, 5, true}};
     on_all_devices([&]<class Real>(const auto& on) {
         for (const Row& row : rows) {
             if (std::is_same_v<Real, bf16> && !row.in_bf16) continue;
@@ -130,9 +149,15 @@ TEST(sampling, thresholds_that_floats_cannot_hold) {
 // No token can be drawn: one that exists, and word of it, which the other rows do not hear.
 TEST(sampling, broken_rows) {
     const int V = sampling_slice + 100, B = 3;
-    struct Row { const char* name; int at; double value; bool alone; };
-    const Row rows[] = {{"first NaN", 0, NAN, false},        {"last NaN", V - 1, NAN, false},   {"negative NaN", 700, -NAN, false},
-                        {"infinity", V - 1, INFINITY, false}, {"all NaN", 5, NAN, true},         {"all hidden", 5, -INFINITY, true}};
+    struct Row {
+        const char* name;
+        int at;
+        double value;
+        bool alone;
+    };
+    const Row rows[] = {{"first NaN", 0, NAN, false},       {"last NaN", V - 1, NAN, false},
+                        {"negative NaN", 700, -NAN, false}, {"infinity", V - 1, INFINITY, false},
+                        {"all NaN", 5, NAN, true},          {"all hidden", 5, -INFINITY, true}};
     const Sampling hows[] = {{0, 1, 0, 0}, {1, 1, 0, 0}, {1, 0.9f, 0.1f, 40}};
     for (const Sampling& how : hows)
         on_all_devices([&]<class Real>(const auto& on) {

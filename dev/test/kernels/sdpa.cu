@@ -1,6 +1,6 @@
 // Checks kernels/sdpa.cuh.      ./test_gpt --gtest_filter='sdpa*'
-#include "kernels/sdpa.cuh"
 #include "harness.h"
+#include "kernels/sdpa.cuh"
 
 namespace {
 
@@ -13,7 +13,7 @@ void check_sdpa(int B, int TT, int S, int HS, int VS, Mask has) {
     auto v = c.template random<T>("v", size_t(B) * S * VS), out = c.template fresh<T>("out", size_t(B) * TT * VS);
     auto prob = c.template fresh<T>("prob", size_t(B) * TT * S);
     auto mask = c.template generate<bool>("mask", size_t(TT) * S, [=](size_t i) {
-        return i * 2654435761 % 7 < 4 && i / S != size_t(TT) / 2;      // one row sees nothing
+        return i * 2654435761 % 7 < 4 && i / S != size_t(TT) / 2;  // one row sees nothing
     });
     c.run([&](auto on) {
         sdpa_forward(out(on), prob(on), q(on), k(on), v(on), has == Mask::some ? mask(on) : nullptr, B, TT, S, HS, VS,
@@ -35,7 +35,9 @@ void check_sdpa(int B, int TT, int S, int HS, int VS, Mask has) {
 }
 
 TEST(sdpa, kernels) {
-    struct Shape { int B, T, S, HS, VS; };
+    struct Shape {
+        int B, T, S, HS, VS;
+    };
     for (auto [B, T, S, HS, VS] :
          std::vector<Shape>{{1, 1, 1, 1, 1}, {2, 7, 9, 6, 5}, {3, 16, 40, 64, 64}, {1, 5, 300, 16, 130}}) {
         check_sdpa<float>(B, T, S, HS, VS, Mask::none);

@@ -1,9 +1,9 @@
 // The start-up check of a GPU's kernels.      ./test_gpt --gtest_filter='self_check*'
-#include "kernels/self_check.cuh"
 #include <gtest/gtest.h>
+#include "kernels/self_check.cuh"
 #if __has_include(<simt/simt.h>)
-#include "dev/test/support/expect_error.h"
 #include "dev/simt/broken.h"
+#include "dev/test/support/expect_error.h"
 #endif
 
 namespace {
@@ -23,13 +23,14 @@ TEST(self_check, finds_nothing_wrong_with_kernels_that_are_right) {
 #if __has_include(<simt/simt.h>)
 // A GPU that leaves out a block of one kernel: that is found, named with what takes its place, and nothing else is.
 TEST(self_check, names_the_kernels_that_are_wrong) {
-    const std::pair<const char*, Kernels> cases[] = {{"linear_few_kernel", Kernels::linear_few},
-                                                     {"attention_tensor_forward_kernel", Kernels::attention_forward},
-                                                     {"attention_tensor_key_kernel", Kernels::attention_backward},
-                                                     {"attention_tensor_query_kernel", Kernels::attention_backward},
-                                                     {"attention_decode_kernel", Kernels::attention_decode},
-                                                     {"LinearSwigluGradient", Kernels::linear_fused},
-                                                     {"LinearSum", Kernels::linear_tensor}};        // all finite: only the bound tells
+    const std::pair<const char*, Kernels> cases[] = {
+        {"linear_few_kernel", Kernels::linear_few},
+        {"attention_tensor_forward_kernel", Kernels::attention_forward},
+        {"attention_tensor_key_kernel", Kernels::attention_backward},
+        {"attention_tensor_query_kernel", Kernels::attention_backward},
+        {"attention_decode_kernel", Kernels::attention_decode},
+        {"LinearSwigluGradient", Kernels::linear_fused},
+        {"LinearSum", Kernels::linear_tensor}};  // all finite: only the bound tells
     for (const auto& [name, kernels] : cases) {
         const simt::Broken broken(name);
         const std::vector<KernelFault> faults = SelfCheck<bf16>(Gemm::native).run();
@@ -53,7 +54,8 @@ TEST(self_check, launches_that_fail) {
         EXPECT_NE(faults[0].text.find("attention_tensor_query on "), std::string::npos) << faults[0].text;
     }
     const simt::Broken broken("linear_few_kernel", simt::Broken::Way::breaks_down);
-    expect_error(Exit::device, {"linear_few: broke down in the self-check: ", "--dtype fp32 --gemm native"}, [] { SelfCheck<bf16>(Gemm::native).run(); });
+    expect_error(Exit::device, {"linear_few: broke down in the self-check: ", "--dtype fp32 --gemm native"},
+                 [] { SelfCheck<bf16>(Gemm::native).run(); });
     cudaDeviceReset();
 }
 #endif

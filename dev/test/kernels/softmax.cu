@@ -1,6 +1,6 @@
 // Checks kernels/softmax.cuh.      ./test_gpt --gtest_filter='softmax*'
-#include "kernels/softmax.cuh"
 #include "harness.h"
+#include "kernels/softmax.cuh"
 
 namespace {
 

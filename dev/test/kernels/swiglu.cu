@@ -1,6 +1,6 @@
 // Checks kernels/swiglu.cuh.      ./test_gpt --gtest_filter='swiglu*'
-#include "kernels/swiglu.cuh"
 #include "harness.h"
+#include "kernels/swiglu.cuh"
 
 namespace {
 

@@ -1,9 +1,9 @@
 // What a profiler is told, and the timeline that needs none.      ./test_gpt --gtest_filter='profiling*'
-#include "kernels/all.cuh"
-#include "host/commands/commands.h"
 #include "dev/test/support/captured.h"
-#include "harness.h"
 #include "dev/test/support/temporary_directory.h"
+#include "harness.h"
+#include "host/commands/commands.h"
+#include "kernels/all.cuh"
 
 namespace {
 
@@ -12,7 +12,7 @@ TEST(profiling, a_timeline_counts_every_launch_under_its_layers_name) {
     const int N = 64, C = 32;
     float *x = on.allocate<float>(N * C), *gain = on.allocate<float>(C), *rstd = on.allocate<float>(N);
     Timeline timeline;
-    residual_forward(x, x, x, size_t(N) * C, on);                     // nobody watches
+    residual_forward(x, x, x, size_t(N) * C, on);  // nobody watches
     on.watch(&timeline);
     for (int i = 0; i < 3; i++) rmsnorm_forward(x, rstd, x, gain, 1e-5f, N, C, on);
     gelu_forward(x, x, size_t(N) * C, on);
@@ -31,9 +31,11 @@ TEST(profiling, a_timeline_counts_every_launch_under_its_layers_name) {
 #if __has_include(<simt/simt.h>)
 uint64_t profiled(const std::string& window) {
     const Temporary at;
-    overwrite(at / "text", "the cat sat on the mat; the dog sat on the cat; the mat sat on the dog; all was well then.");
+    overwrite(at / "text",
+              "the cat sat on the mat; the dog sat on the cat; the mat sat on the dog; all was well then.");
     std::vector<std::string> args{"--device", "simt", "--layers", "1", "--dim", "16", "--heads", "2", "--context", "8"};
-    args.insert(args.end(), {"--ffn", "32", "--batch", "1", "--steps", "4", "--data", at / "text", "--out", at / "run"});
+    args.insert(args.end(),
+                {"--ffn", "32", "--batch", "1", "--steps", "4", "--data", at / "text", "--out", at / "run"});
     args.insert(args.end(), {"--eval-every", "0", "--sample-tokens", "0", "--val-fraction", "0.2"});
     if (!window.empty()) args.insert(args.end(), {"--profile-steps", window});
     const uint64_t before = simt::profiled_launches();

@@ -1,9 +1,9 @@
 // Generation with the cache against generation without it, for every family.      ./test_gpt --gtest_filter='generate*'
-#include "kernels/all.cuh"
-#include "host/generate/generator_cached.h"
-#include "dev/test/support/expect_error.h"
 #include "dev/test/kernels/harness.h"
+#include "dev/test/support/expect_error.h"
 #include "dev/test/support/toy_model.h"
+#include "host/generate/generator_cached.h"
+#include "kernels/all.cuh"
 
 namespace {
 
@@ -28,7 +28,8 @@ struct Model {
         for (size_t r = 0; r < gpt.weights.rows.size(); r++) {
             const Row& row = toy.layout().rows[r];
             std::vector<float> values(toy.values(row), toy.values(row) + row.size());
-            if (row.decays()) for (float& x : values) x /= 2;  // or rounding grows from layer to layer
+            if (row.decays())
+                for (float& x : values) x /= 2;  // or rounding grows from layer to layer
             upload_as(gpt.w[gpt.weights.rows[r].slot], std::span<const float>(values), on);
         }
     }
@@ -78,7 +79,8 @@ void check_logits(const ToyCase& toy) {
             gpt.on.download(row.data(), gpt.logits_of(b), row.size());
             const std::vector<float> got(row.begin(), row.end());
             const auto want = next_logits(whole.gpt, full, {text[b].data(), size_t(lengths[b] + i + 1)});
-            EXPECT_EQ(mismatch(got.data(), want.data(), got.size(), allowed), "") << toy.name << ": sequence " << b << ", token " << i;
+            EXPECT_EQ(mismatch(got.data(), want.data(), got.size(), allowed), "")
+                << toy.name << ": sequence " << b << ", token " << i;
         }
     }
 }
@@ -95,11 +97,16 @@ TEST(generate, logits_as_without_cache) {
 // Texts of several prompts, two of them alike; they are longer than the context, and some tokens begin a new document.
 std::vector<Text> some_texts(const Config& c) {
     std::vector<Text> texts;
-    for (int i = 0; i < 6; i++) texts.push_back({some_tokens(std::array{1, 7, 30, 7, 10, 21}[i], c.V, unsigned(i == 3 ? 1 : i)), uint32_t(i)});
+    for (int i = 0; i < 6; i++)
+        texts.push_back({some_tokens(std::array{1, 7, 30, 7, 10, 21}[i], c.V, unsigned(i == 3 ? 1 : i)), uint32_t(i)});
     return texts;
 }
 Generation some_way(const Config& c) {
-    return {.sampling = {.temperature = 0.9f, .top_p = 0.95f, .top_k = 40}, .tokens = 10, .seed = 5, .context = c.T - 11, .separator = 3};
+    return {.sampling = {.temperature = 0.9f, .top_p = 0.95f, .top_k = 40},
+            .tokens = 10,
+            .seed = 5,
+            .context = c.T - 11,
+            .separator = 3};
 }
 
 template <class Device>
@@ -107,9 +114,10 @@ std::vector<Text> written(const Config& c, const Generation& how, std::vector<Te
     Model<Device> model(c, B);
     Generator<Device> generator(model.gpt, how, B, how.context);
     std::vector<int> calls(texts.size()), done(texts.size());
-    generator.write(texts, [&](size_t i, int token) { return calls[i]++, token == texts[i].tokens.back(); }, [&](size_t i) { done[i]++; });
-    for (size_t i = 0; i < texts.size(); i++)
-        EXPECT_TRUE(calls[i] == texts[i].written && done[i] == 1) << "text " << i;
+    generator.write(
+        texts, [&](size_t i, int token) { return calls[i]++, token == texts[i].tokens.back(); },
+        [&](size_t i) { done[i]++; });
+    for (size_t i = 0; i < texts.size(); i++) EXPECT_TRUE(calls[i] == texts[i].written && done[i] == 1) << "text " << i;
     return texts;
 }
 
@@ -125,14 +133,16 @@ void check_texts(const std::string& name, const Config& c, const Generation& how
     Model<Cpu<float>> whole(c, 1);
     const BatchBuffer<Cpu<float>> buffer(c.T, whole.on);
     for (Text& text : want) generate(text, how, [&](auto given) { return next_logits(whole.gpt, buffer, given); });
-    for (const int B : {1, 4}) expect_same(written<Cpu<float>>(c, how, some_texts(c), B), want, name + " by " + std::to_string(B));
+    for (const int B : {1, 4})
+        expect_same(written<Cpu<float>>(c, how, some_texts(c), B), want, name + " by " + std::to_string(B));
     if (kernels == Kernels::too) expect_same(written<Gpu<float>>(c, how, some_texts(c), 4), want, name + " on kernels");
 }
 
 TEST(generate, texts_as_without_cache) {
     for (const ToyCase& toy : cases()) {
         const std::string name = toy.name;
-        check_texts(name, toy.config, some_way(toy.config), name == "gpt2" || name == "qwen3" ? Kernels::too : Kernels::not_here);
+        check_texts(name, toy.config, some_way(toy.config),
+                    name == "gpt2" || name == "qwen3" ? Kernels::too : Kernels::not_here);
     }
 }
 
@@ -162,10 +172,10 @@ TEST(generate, ends) {
     Generation how{.sampling = {.temperature = 0}, .tokens = 5, .context = c.T};
     std::vector<Text> texts = written<Cpu<float>>(c, how, {{{1, 2, 3}, 0}, {{4}, 1}}, 2);
     EXPECT_TRUE(texts[0].written == 5 && texts[0].tokens.size() == 8 && texts[1].tokens.size() == 6);
-    how.ends = {texts[0].tokens[3]};                               // what comes first: nothing is left to write
+    how.ends = {texts[0].tokens[3]};  // what comes first: nothing is left to write
     EXPECT_EQ(written<Cpu<float>>(c, how, {{{1, 2, 3}, 0}}, 1)[0].tokens, (std::vector<int>{1, 2, 3}));
 
-    Model<Cpu<float>> model(c, 2);                                 // each() ends all
+    Model<Cpu<float>> model(c, 2);  // each() ends all
     how.ends = {};
     Generator<Cpu<float>> generator(model.gpt, how, 2, c.T);
     std::vector<Text> cut = {{{1, 2, 3}, 0}, {{4}, 1}, {{5}, 2}};
@@ -195,9 +205,8 @@ void check_broken() {
     });
     EXPECT_TRUE(written == 4 && texts[0].written == 2 && texts[1].written == 2);
     const BatchBuffer<Device> buffer(c.T, model.on);
-    expect_error(Exit::numeric, {"token 3 of text 8", "logits are not finite"}, [&] {
-        generate(texts[1], how, [&](auto given) { return next_logits(model.gpt, buffer, given); });
-    });
+    expect_error(Exit::numeric, {"token 3 of text 8", "logits are not finite"},
+                 [&] { generate(texts[1], how, [&](auto given) { return next_logits(model.gpt, buffer, given); }); });
 }
 
 TEST(generate, logits_that_are_no_numbers_end_it) {

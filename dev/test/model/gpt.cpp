@@ -13,7 +13,7 @@ struct Case {
     float dropout = 0;
     bool documents = false, ignored = false;
     Recompute recompute = Recompute::none;
-    int head_rows = 0;                           // of logits at a time; 0: all
+    int head_rows = 0;  // of logits at a time; 0: all
 };
 
 void PrintTo(const Case& k, std::ostream* out) { *out << k.name; }
@@ -31,38 +31,73 @@ Config toy_llama() {
     return c;
 }
 template <class Change>
-Config with(Config c, Change change) { change(c); return c; }
+Config with(Config c, Change change) {
+    change(c);
+    return c;
+}
 
 std::vector<Case> option_cases() {
     const Config gpt2 = toy(), llama = toy_llama();
     return {
         {"gpt2", gpt2},
-        {"gpt2_without_bias", with(gpt2, [](Config& c) { c.qkv_bias = c.proj_bias = c.ffn_bias = c.norm_bias = false; })},
+        {"gpt2_without_bias",
+         with(gpt2, [](Config& c) { c.qkv_bias = c.proj_bias = c.ffn_bias = c.norm_bias = false; })},
         {"gpt2_untied", with(gpt2, [](Config& c) { c.tied = false; })},
         {"gpt2_sinusoidal", with(gpt2, [](Config& c) { c.position = Position::sinusoidal; })},
         {"gpt2_relu", with(gpt2, [](Config& c) { c.activation = Activation::relu; })},
-        {"gpt2_rope_swiglu", with(gpt2, [](Config& c) { c.position = Position::rope; c.activation = Activation::swiglu; })},
+        {"gpt2_rope_swiglu", with(gpt2,
+                                  [](Config& c) {
+                                      c.position = Position::rope;
+                                      c.activation = Activation::swiglu;
+                                  })},
         {"gpt2_no_layers", with(gpt2, [](Config& c) { c.L = 0; })},
         {"gpt2_dropout", gpt2, 0.3f},
         {"gpt2_documents", gpt2, 0, true},
         {"gpt2_ignored", gpt2, 0, false, true},
-        {"gpt2_everything", with(gpt2, [](Config& c) { c.qk_norm = true; c.NKV = 1; }), 0.2f, true, true},
+        {"gpt2_everything",
+         with(gpt2,
+              [](Config& c) {
+                  c.qk_norm = true;
+                  c.NKV = 1;
+              }),
+         0.2f, true, true},
         {"llama", llama},
         {"llama_tied", with(llama, [](Config& c) { c.tied = true; })},
         {"llama_one_kv_head", with(llama, [](Config& c) { c.NKV = 1; })},
         {"llama_all_kv_heads", with(llama, [](Config& c) { c.NKV = 4; })},
-        {"llama_3_scaling", with(llama, [](Config& c) { c.rope_scaling = {8, 1, 4, 16}; })},
+        {"llama_3_scaling", with(llama,
+                                 [](Config& c) {
+                                     c.rope_scaling = {8, 1, 4, 16};
+                                 })},
         {"llama_documents_dropout", llama, 0.4f, true},
-        {"llama_learned_layernorm", with(llama, [](Config& c) { c.norm = Norm::layernorm; c.position = Position::learned; })},
-        {"cs336", with(llama, [](Config& c) { c.rope_pairs = RopePairs::interleaved; c.NKV = 4; })},
+        {"llama_learned_layernorm", with(llama,
+                                         [](Config& c) {
+                                             c.norm = Norm::layernorm;
+                                             c.position = Position::learned;
+                                         })},
+        {"cs336", with(llama,
+                       [](Config& c) {
+                           c.rope_pairs = RopePairs::interleaved;
+                           c.NKV = 4;
+                       })},
         {"qwen2", with(llama, [](Config& c) { c.qkv_bias = true; })},
-        {"qwen3", with(llama, [](Config& c) { c.qk_norm = true; c.HS = 6; })},
+        {"qwen3", with(llama,
+                       [](Config& c) {
+                           c.qk_norm = true;
+                           c.HS = 6;
+                       })},
         {"llama_gelu", with(llama, [](Config& c) { c.activation = Activation::gelu; })},
         {"gpt2_head_in_parts", gpt2, 0.3f, true, true, Recompute::none, 5},
         {"llama_head_in_parts", llama, 0, false, true, Recompute::block, 1},
         {"gpt2_recompute_mlp", gpt2, 0.3f, false, false, Recompute::mlp},
         {"gpt2_recompute_block", gpt2, 0.3f, false, false, Recompute::block},
-        {"qwen3_recompute_block", with(llama, [](Config& c) { c.qk_norm = true; c.L = 3; }), 0, false, false, Recompute::block},
+        {"qwen3_recompute_block",
+         with(llama,
+              [](Config& c) {
+                  c.qk_norm = true;
+                  c.L = 3;
+              }),
+         0, false, false, Recompute::block},
     };
 }
 
@@ -80,7 +115,8 @@ std::vector<Case> cases() {
     std::vector<Case> all = option_cases();
     for (const Preset& preset : presets()) {
         std::string name = "preset_" + std::string(preset.name);
-        for (char& letter : name) if (!std::isalnum(letter)) letter = '_';
+        for (char& letter : name)
+            if (!std::isalnum(letter)) letter = '_';
         all.push_back({name, shrunk(preset.config), preset.config.dropout});
     }
     return all;
@@ -95,7 +131,7 @@ struct Tokens {
             const bool ignore = k.ignored && n % 3 == 1;
             target.push_back(ignore ? ignored_target : int(rng() % k.config.V));
             valid += !ignore;
-            position.push_back(k.documents ? n % T / 3 : n % T);          // arbitrary: not the place in the row
+            position.push_back(k.documents ? n % T / 3 : n % T);  // arbitrary: not the place in the row
             first.push_back(k.documents ? n % T / 4 * 4 : 0);
         }
     }
@@ -104,7 +140,8 @@ struct Tokens {
     }
 };
 
-template <class T> void prepare(Gpt<Cpu<T>>& model, int valid) {
+template <class T>
+void prepare(Gpt<Cpu<T>>& model, int valid) {
     model.allocate();
     *model.noise = {.seed = 7, .step = 3, .row = 5};
     *model.d_loss = T(1.0 / valid);
@@ -125,12 +162,13 @@ TEST_P(gpt, backward_is_the_derivative_of_forward) {
     prepare(probe, tokens.valid);
     std::normal_distribution<double> normal;
     for (const Row& row : model.weights.rows)
-        for (size_t i = 0; i < row.size(); i++) model.w[row.slot][i] = (row.init == Init::one ? 1 : 0) + 0.5 * normal(rng);
+        for (size_t i = 0; i < row.size(); i++)
+            model.w[row.slot][i] = (row.init == Init::one ? 1 : 0) + 0.5 * normal(rng);
     model.forward(batch, k.dropout, Use::train);
     model.backward(batch, k.dropout);
 
     const double h = 1e-100;
-    for (const Row& row : model.weights.rows) {              // one random direction inside each weight tensor
+    for (const Row& row : model.weights.rows) {  // one random direction inside each weight tensor
         std::copy_n(model.w.data, model.weights.size, probe.w.data);
         double analytic = 0;
         for (size_t i = 0; i < row.size(); i++) {
@@ -156,12 +194,17 @@ TEST_P(gpt, gradients_accumulate) {
     Gpt<Cpu<double>> model(k.config, B * T, k.recompute, {}, k.head_rows);
     prepare(model, tokens.valid);
     std::normal_distribution<double> normal(0.0, 0.5);
-    for (const Row& row : model.weights.rows) std::generate_n(model.w[row.slot], row.size(), [&] { return normal(rng); });
-    auto pass = [&] { model.forward(tokens.batch(k, B, T), k.dropout, Use::train); model.backward(tokens.batch(k, B, T), k.dropout); };
+    for (const Row& row : model.weights.rows)
+        std::generate_n(model.w[row.slot], row.size(), [&] { return normal(rng); });
+    auto pass = [&] {
+        model.forward(tokens.batch(k, B, T), k.dropout, Use::train);
+        model.backward(tokens.batch(k, B, T), k.dropout);
+    };
     pass();
     const std::vector<double> once(model.dw.data, model.dw.data + model.weights.size);
     pass();
-    for (size_t i = 0; i < once.size(); i++) ASSERT_NEAR(model.dw.data[i], 2 * once[i], 1e-12 * (1 + std::abs(once[i])));
+    for (size_t i = 0; i < once.size(); i++)
+        ASSERT_NEAR(model.dw.data[i], 2 * once[i], 1e-12 * (1 + std::abs(once[i])));
     for (const Row& row : model.weights.rows) std::fill_n(model.dw[row.slot], row.size(), NAN);
     model.on.into = Into::assign;
     pass();

@@ -1,7 +1,7 @@
 // The whole model on the kernels against the whole model on the references.      ./test_gpt --gtest_filter='gpt_gpu*'
-#include "kernels/all.cuh"
-#include "host/training/trainer.h"
 #include "dev/test/kernels/harness.h"
+#include "host/training/trainer.h"
+#include "kernels/all.cuh"
 
 namespace {
 
@@ -13,27 +13,36 @@ Config llama() {
     c.tied = false, c.NKV = 2, c.HS = 16;
     return c;
 }
-template <class Change> Config with(Config c, Change change) { change(c); return c; }
+template <class Change>
+Config with(Config c, Change change) {
+    change(c);
+    return c;
+}
 
 enum class Extras { none, dropout_and_documents };
 struct Family {
     const char* name;
     Config config;
     Extras extras;
-    double bf16_error;     // the worst that PyTorch's own gradients in bf16 show at these sizes (dev/oracle/bf16_errors.py)
+    double
+        bf16_error;  // the worst that PyTorch's own gradients in bf16 show at these sizes (dev/oracle/bf16_errors.py)
 };
 
 std::vector<Family> families() {
-    const double gelu = 0.019, relu = 0.129, swiglu = 0.027, swiglu_64 = 0.021, qk_norm = 0.050;   // relu: a value moves across its corner
+    const double gelu = 0.019, relu = 0.129, swiglu = 0.027, swiglu_64 = 0.021,
+                 qk_norm = 0.050;  // relu: a value moves across its corner
     return {{"gpt2", gpt2(), Extras::none, gelu},
             {"gpt2_everything", gpt2(), Extras::dropout_and_documents, gelu},
             {"sinusoidal_relu",
              with(gpt2(), [](Config& c) { c.position = Position::sinusoidal, c.activation = Activation::relu; }),
              Extras::none, relu},
-            {"ragged", with(gpt2(), [](Config& c) { c.C = 33, c.HS = 11, c.NH = c.NKV = 3, c.F = 71; }), Extras::none, gelu},
+            {"ragged", with(gpt2(), [](Config& c) { c.C = 33, c.HS = 11, c.NH = c.NKV = 3, c.F = 71; }), Extras::none,
+             gelu},
             {"llama", llama(), Extras::none, swiglu},
-            {"cs336", with(llama(), [](Config& c) { c.rope_pairs = RopePairs::interleaved, c.NKV = 4; }), Extras::none, swiglu},
-            {"tensor_heads", with(llama(), [](Config& c) { c.HS = 64; }), Extras::none, swiglu_64},    // attention on tensor cores
+            {"cs336", with(llama(), [](Config& c) { c.rope_pairs = RopePairs::interleaved, c.NKV = 4; }), Extras::none,
+             swiglu},
+            {"tensor_heads", with(llama(), [](Config& c) { c.HS = 64; }), Extras::none,
+             swiglu_64},  // attention on tensor cores
             {"qwen2", with(llama(), [](Config& c) { c.qkv_bias = true; }), Extras::none, swiglu},
             {"qwen3", with(llama(), [](Config& c) { c.qk_norm = true; }), Extras::dropout_and_documents, qk_norm}};
 }
@@ -94,21 +103,28 @@ struct Model {
         }
         segments = put(table);
     }
-    template <class U> U* put(const std::vector<U>& values) {
+    template <class U>
+    U* put(const std::vector<U>& values) {
         U* p = on.template allocate<U>(values.size());
         on.upload(p, values.data(), values.size());
         return p;
     }
-    template <class U> void set(U* p, U value) { on.upload(p, &value, 1); }
-    template <class U> std::vector<U> get(const U* p, size_t n) {
+    template <class U>
+    void set(U* p, U value) {
+        on.upload(p, &value, 1);
+    }
+    template <class U>
+    std::vector<U> get(const U* p, size_t n) {
         std::vector<U> values(n);
         on.download(values.data(), p, n);
         return values;
     }
 
-    static AdamwStep step_of(int t) { return {3e-3f, 0.9f, 0.95f, 1e-8f, 1, float(1 - std::pow(0.9, t)), float(1 - std::pow(0.95, t))}; }
+    static AdamwStep step_of(int t) {
+        return {3e-3f, 0.9f, 0.95f, 1e-8f, 1, float(1 - std::pow(0.9, t)), float(1 - std::pow(0.95, t))};
+    }
 
-    double forward_backward() {                                // returns the mean loss
+    double forward_backward() {  // returns the mean loss
         const int N = batch * gpt.T;
         on.zero(gpt.dw.data, gpt.weights.size);
         gpt.forward(b, dropout, Use::train);
@@ -128,7 +144,8 @@ struct Model {
 };
 
 // Roundings on the way from a weight to the loss and back: some ten tensors a block each way, of sums over C floats.
-template <class T> double model_tolerance(const Family& f) {
+template <class T>
+double model_tolerance(const Family& f) {
     return std::is_same_v<T, bf16> ? f.bf16_error : tolerance<float>((20 * f.config.L + 10) * f.config.C);
 }
 
@@ -206,12 +223,13 @@ void check_recorded_steps(const Family& f) {
     wait();
     EXPECT_EQ(got, want) << f.name << " " << dtype_name<T>;
     for (const Row& row : trainer.model.weights.rows)
-        EXPECT_EQ(trainer.get(Part::weights, row), direct.get(direct.master[row.slot], row.size())) << f.name << " " << row.name;
+        EXPECT_EQ(trainer.get(Part::weights, row), direct.get(direct.master[row.slot], row.size()))
+            << f.name << " " << row.name;
 }
 
 TEST(gpt_gpu, recorded_steps) {
     for (const Family& f : families()) {
-        if (f.extras == Extras::none) continue;                // with dropout and documents
+        if (f.extras == Extras::none) continue;  // with dropout and documents
         check_recorded_steps<float>(f);
         check_recorded_steps<bf16>(f);
     }

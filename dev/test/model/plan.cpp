@@ -5,11 +5,11 @@
 
 #include <random>
 
+#include "dev/test/support/captured.h"
+#include "dev/test/support/text_search.h"
 #include "host/base/error.h"
 #include "host/commands/commands.h"
 #include "host/training/trainer.h"
-#include "dev/test/support/captured.h"
-#include "dev/test/support/text_search.h"
 
 namespace {
 
@@ -20,7 +20,6 @@ Plan plan_of(const std::string& name, int context = 0, Dtype dtype = Dtype::fp32
     if (context) c.T = context;
     return make_plan(c, 1, dtype, Recompute::none);
 }
-
 
 TEST(plan, parameters_are_the_published_ones) {
     const std::pair<const char*, uint64_t> table[] = {
@@ -174,9 +173,7 @@ std::string run(const std::vector<std::string>& args, Exit expected) {
     std::string message;
     try {
         run_plan(o, model_config(o));
-    } catch (const Error& e) {
-        got = e.code, message = e.what();
-    }
+    } catch (const Error& e) { got = e.code, message = e.what(); }
     EXPECT_EQ(got, expected) << message;
     return printed.take() + message;
 }

@@ -52,14 +52,13 @@ TEST(derivations, softmax) {
     Doubles out(N * V), d_inp(N * V);
     softmax_forward(out.data(), inp.data(), N, V, On());
     softmax_backward(d_inp.data(), d_out.data(), out.data(), N, V, On());
-    expect_gradient(d_inp, inp, d_out,
-                    [&](Complex* y, const Complex* x) { softmax_forward(y, x, N, V, OnComplex()); });
+    expect_gradient(d_inp, inp, d_out, [&](Complex* y, const Complex* x) { softmax_forward(y, x, N, V, OnComplex()); });
     for (int n = 0; n < N; n++) EXPECT_NEAR(dot(part(d_inp, n * V, V), Doubles(V, 1)), 0, 1e-14);
 }
 
 // (m, s) of parts of a row merge into that of the row, wherever it is cut.
 TEST(derivations, softmax_merging) {
-    const Doubles row = drawn<double>("row", 40, 500);         // no exp(x) of it would fit
+    const Doubles row = drawn<double>("row", 40, 500);  // no exp(x) of it would fit
     using Pair = std::pair<double, double>;
     const auto merge = [](Pair a, Pair b) {
         const double m = std::max(a.first, b.first);
@@ -95,7 +94,7 @@ TEST(derivations, cross_entropy) {
     for (int n = 0; n < N; n++) EXPECT_NEAR(dot(part(d_logits, n * P, P), Doubles(P, 1)), 0, 1e-14);
 
     cross_entropy_forward(loss.data(), lse.data(), Doubles(N * P, 5).data(), target.data(), N, V, P, On());
-    EXPECT_NEAR(loss[0], std::log(V), 1e-14);                  // a model that knows nothing
+    EXPECT_NEAR(loss[0], std::log(V), 1e-14);  // a model that knows nothing
 }
 
 TEST(derivations, rmsnorm) {
@@ -107,7 +106,7 @@ TEST(derivations, rmsnorm) {
     rmsnorm_forward(out.data(), rstd.data(), inp.data(), weight.data(), eps, N, C, On());
     rmsnorm_backward(d_inp.data(), d_weight.data(), d_out.data(), inp.data(), weight.data(), rstd.data(), N, C, On());
 
-    Doubles both = inp, d_both = d_inp;                        // the input, then the weight
+    Doubles both = inp, d_both = d_inp;  // the input, then the weight
     both.insert(both.end(), weight.begin(), weight.end());
     d_both.insert(d_both.end(), d_weight.begin(), d_weight.end());
     std::vector<Complex> unused(N);
@@ -129,7 +128,7 @@ TEST(derivations, layernorm) {
     layernorm_backward(d_inp.data(), d_gains.data(), d_gains.data() + C, d_out.data(), inp.data(), weight, mean.data(),
                        rstd.data(), N, C, On());
 
-    Doubles all = inp, d_all = d_inp;                          // the input, the weight, the bias
+    Doubles all = inp, d_all = d_inp;  // the input, the weight, the bias
     all.insert(all.end(), gains.begin(), gains.end());
     d_all.insert(d_all.end(), d_gains.begin(), d_gains.end());
     std::vector<Complex> unused(2 * N);
@@ -159,7 +158,7 @@ TEST(derivations, rope) {
     const auto [cos, sin] = angles(40, HS);
     for (const RopePairs pairs : {RopePairs::half, RopePairs::interleaved}) {
         const Doubles q = drawn<double>("q", HS), k = drawn<double>("k", HS);
-        const auto turned = [&, &cos = cos, &sin = sin](Doubles head, int t) {   // one head, which has no value
+        const auto turned = [&, &cos = cos, &sin = sin](Doubles head, int t) {  // one head, which has no value
             head.resize(3 * HS);
             rope_forward(head.data(), &t, cos.data(), sin.data(), pairs, 1, 1, 1, HS, On());
             return part(head, 0, HS);
@@ -190,7 +189,7 @@ TEST(derivations, gelu) {
     Doubles d_inp(n), out(n);
     gelu_backward(d_inp.data(), d_out.data(), inp.data(), n, On());
     expect_gradient(d_inp, inp, d_out, [&](Complex* y, const Complex* x) { gelu_forward(y, x, n, OnComplex()); });
-    gelu_forward(out.data(), inp.data(), n, On());               // the form with tanh
+    gelu_forward(out.data(), inp.data(), n, On());  // the form with tanh
     for (int i = 0; i < n; i++) {
         const double x = inp[i], u = std::sqrt(2 / M_PI) * (x + 0.044715 * x * x * x);
         EXPECT_NEAR(out[i], x / 2 * (1 + std::tanh(u)), 1e-14);
@@ -212,7 +211,7 @@ TEST(derivations, linear) {
 // Two query heads that share a key/value head.
 struct Heads {
     static constexpr int B = 1, T = 6, NH = 2, NKV = 1, HS = 4, row = (NH + 2 * NKV) * HS, out_row = NH * HS;
-    const Doubles qkv = drawn<double>("qkv", T * row, 2), d_out = drawn<double>("d_out", T * out_row);
+    const Doubles qkv = drawn<double>("qkv", T*row, 2), d_out = drawn<double>("d_out", T*out_row);
     static void forward(Complex* y, const Complex* x) {
         std::vector<Complex> lse(T * NH);
         attention_forward(y, lse.data(), x, nullptr, Dropout{}, B, T, NH, NKV, HS, OnComplex());
@@ -268,11 +267,11 @@ Doubles adamw_steps(int steps, double gradient, float lr, float decay, float cli
 }
 
 TEST(derivations, adamw) {
-    for (const double gradient : {1e-3, -1e-3, 50.0}) {        // every step is lr, whatever the gradient's size
+    for (const double gradient : {1e-3, -1e-3, 50.0}) {  // every step is lr, whatever the gradient's size
         const Doubles weight = adamw_steps(20, gradient, 0.25f, 0);
         for (int t = 0; t < 20; t++) EXPECT_NEAR(weight[t], 2 - (t + 1) * std::copysign(0.25, gradient), 2e-4) << t;
     }
-    const Doubles decayed = adamw_steps(20, 0, 0.25f, 0.5f);   // decay alone: by 1 - lr decay, every step
+    const Doubles decayed = adamw_steps(20, 0, 0.25f, 0.5f);  // decay alone: by 1 - lr decay, every step
     for (int t = 0; t < 20; t++) EXPECT_NEAR(decayed[t], 2 * std::pow(1 - 0.25 * 0.5, t + 1), 1e-12) << t;
     // Clipped to norm 1, a gradient of 50 is one of 1.
     EXPECT_NEAR(adamw_steps(1, 50, 0.25f, 0, 1).back(), adamw_steps(1, 1, 0.25f, 0).back(), 1e-12);

@@ -5,7 +5,9 @@
 
 namespace {
 
-struct Shape { int M, N, K; };
+struct Shape {
+    int M, N, K;
+};
 
 // Rows are `gap` elements longer than they need be, and what lies between them must stay untouched.
 template <class T, class Product>
@@ -17,13 +19,14 @@ void compare(const Shape& s, Op op_a, Op op_b, Into into, Product product) {
     const auto b = drawn<T>("gemm/b", size_t(ldb) * std::max(N, K));
     auto c = drawn<T>("gemm/c", size_t(ldc) * M);
     std::vector<double> want(c.begin(), c.end());
-    for (int m = 0; m < M; m++) for (int n = 0; n < N; n++) {
-        double sum = into == Into::add ? want[size_t(m) * ldc + n] : 0;
-        for (int k = 0; k < K; k++)
-            sum += double(a[op_a == Op::none ? size_t(m) * lda + k : size_t(k) * lda + m]) *
-                   double(b[op_b == Op::none ? size_t(k) * ldb + n : size_t(n) * ldb + k]);
-        want[size_t(m) * ldc + n] = sum;
-    }
+    for (int m = 0; m < M; m++)
+        for (int n = 0; n < N; n++) {
+            double sum = into == Into::add ? want[size_t(m) * ldc + n] : 0;
+            for (int k = 0; k < K; k++)
+                sum += double(a[op_a == Op::none ? size_t(m) * lda + k : size_t(k) * lda + m]) *
+                       double(b[op_b == Op::none ? size_t(k) * ldb + n : size_t(n) * ldb + k]);
+            want[size_t(m) * ldc + n] = sum;
+        }
     product(op_a, op_b, M, N, K, a.data(), lda, b.data(), ldb, into, c.data(), ldc);
     EXPECT_EQ(mismatch(c.data(), want.data(), c.size(), tolerance<T>(K)), "")
         << "(" << M << "," << N << "," << K << ") a " << (op_a == Op::none ? "as is" : "transposed") << ", b "
@@ -33,8 +36,9 @@ void compare(const Shape& s, Op op_a, Op op_b, Into into, Product product) {
 template <class T, class Product>
 void compare_all(const std::vector<Shape>& shapes, Product product) {
     for (const Shape& s : shapes)
-        for (const Op op_a : {Op::none, Op::transpose}) for (const Op op_b : {Op::none, Op::transpose})
-            for (const Into into : {Into::assign, Into::add}) compare<T>(s, op_a, op_b, into, product);
+        for (const Op op_a : {Op::none, Op::transpose})
+            for (const Op op_b : {Op::none, Op::transpose})
+                for (const Into into : {Into::assign, Into::add}) compare<T>(s, op_a, op_b, into, product);
 }
 
 const std::vector<Shape> small = {{1, 1, 1}, {1, 130, 70}, {5, 3, 66}, {64, 128, 64}, {7, 257, 129}, {33, 1, 5}};
@@ -44,8 +48,8 @@ const std::vector<Shape> large = {{1, 50, 9}, {130, 200, 17}, {513, 385, 5}, {60
 
 TEST(gemm, whole) {
     compare_all<double>(small, [](auto... arguments) { gemm(arguments...); });
-    compare_all<float>(small, [](auto... arguments) { gemm(arguments...); });          // oneDNN where built with it
-    compare_all<float>(small, [](auto... arguments) { gemm<float>(arguments...); });   // plain loops
+    compare_all<float>(small, [](auto... arguments) { gemm(arguments...); });         // oneDNN where built with it
+    compare_all<float>(small, [](auto... arguments) { gemm<float>(arguments...); });  // plain loops
 }
 
 TEST(gemm, tiles) {
@@ -60,8 +64,9 @@ TEST(gemm, finishes_every_element_once) {
         std::vector<float> c(size_t(s.M) * s.N);
         parallel_gemm(Op::none, Op::none, s.M, s.N, 1, a.data(), 1, b.data(), s.N, Into::assign, c.data(), s.N,
                       [&](int m, int n, int rows, int columns) {
-            for (int i = m; i < m + rows; i++) for (int j = n; j < n + columns; j++) c[size_t(i) * s.N + j] += 1;
-        });
+                          for (int i = m; i < m + rows; i++)
+                              for (int j = n; j < n + columns; j++) c[size_t(i) * s.N + j] += 1;
+                      });
         EXPECT_EQ(std::ranges::count(c, 1.0f), std::ranges::ssize(c)) << "(" << s.M << "," << s.N << ")";
     }
 }

@@ -49,15 +49,15 @@ TEST(linear, golden) {
             const auto inp = c.draw("inp", N * C), weight = c.draw("weight", OC * C), bias = c.draw("bias", OC);
             const auto d_out = c.draw("d_out", N * OC);
             std::vector<T> out(N * OC), d_inp(N * C, T(7)), d_weight = c.draw("d_weight", OC * C),
-                d_bias = c.draw("d_bias", OC);
+                                                            d_bias = c.draw("d_bias", OC);
 
             linear_forward(out.data(), inp.data(), weight.data(), bias.data(), N, C, OC, on);
             c.expect("out", out, C);
             linear_forward(out.data(), inp.data(), weight.data(), static_cast<const T*>(nullptr), N, C, OC, on);
             c.expect("out_without_bias", out, C);
 
-            linear_backward(d_inp.data(), d_weight.data(), d_bias.data(), d_out.data(), inp.data(), weight.data(), N,
-                            C, OC, on);
+            linear_backward(d_inp.data(), d_weight.data(), d_bias.data(), d_out.data(), inp.data(), weight.data(), N, C,
+                            OC, on);
             c.expect("d_inp", d_inp, OC);
             c.expect("d_weight", d_weight, N);
             c.expect("d_bias", d_bias, N);
@@ -67,28 +67,27 @@ TEST(linear, golden) {
 
 TEST(layernorm, golden) {
     in_float_and_double([]<class T>(Cpu<T> on) {
-        for (const auto& [N, C] : {std::array{1, 2}, {3, 64}, {17, 67}}) for (const int with_bias : {0, 1}) {
-            LayerCase<T> c("layernorm", {N, C, with_bias});
-            const auto inp = c.draw("inp", N * C), weight = c.draw("weight", C), bias = c.draw("bias", C),
-                d_out = c.draw("d_out", N * C);
-            std::vector<T> out(N * C), mean(N), rstd(N);
-            std::vector<T> d_inp = c.draw("d_inp", N * C), d_weight = c.draw("d_weight", C), d_bias = c.draw("d_bias",
-                                                                                                             C);
+        for (const auto& [N, C] : {std::array{1, 2}, {3, 64}, {17, 67}})
+            for (const int with_bias : {0, 1}) {
+                LayerCase<T> c("layernorm", {N, C, with_bias});
+                const auto inp = c.draw("inp", N * C), weight = c.draw("weight", C), bias = c.draw("bias", C),
+                           d_out = c.draw("d_out", N * C);
+                std::vector<T> out(N * C), mean(N), rstd(N);
+                std::vector<T> d_inp = c.draw("d_inp", N * C), d_weight = c.draw("d_weight", C),
+                               d_bias = c.draw("d_bias", C);
 
-            layernorm_forward(out.data(), mean.data(), rstd.data(), inp.data(), weight.data(),
-                              with_bias ? bias.data() : nullptr,
-                              1e-5f, N, C, on);
-            c.expect("out", out, C);
-            c.expect("mean", mean, C);
-            c.expect("rstd", rstd, C);
+                layernorm_forward(out.data(), mean.data(), rstd.data(), inp.data(), weight.data(),
+                                  with_bias ? bias.data() : nullptr, 1e-5f, N, C, on);
+                c.expect("out", out, C);
+                c.expect("mean", mean, C);
+                c.expect("rstd", rstd, C);
 
-            layernorm_backward(d_inp.data(), d_weight.data(), with_bias ? d_bias.data() : nullptr, d_out.data(),
-                               inp.data(),
-                               weight.data(), mean.data(), rstd.data(), N, C, on);
-            c.expect("d_inp", d_inp, C);
-            c.expect("d_weight", d_weight, N + C);
-            if (with_bias) c.expect("d_bias", d_bias, N);
-        }
+                layernorm_backward(d_inp.data(), d_weight.data(), with_bias ? d_bias.data() : nullptr, d_out.data(),
+                                   inp.data(), weight.data(), mean.data(), rstd.data(), N, C, on);
+                c.expect("d_inp", d_inp, C);
+                c.expect("d_weight", d_weight, N + C);
+                if (with_bias) c.expect("d_bias", d_bias, N);
+            }
     });
 }
 
@@ -120,7 +119,7 @@ TEST(gelu, golden) {
             gelu_forward(out.data(), inp.data(), n, on);
             c.expect("out", out, 8);
             gelu_backward(d_inp.data(), d_out.data(), inp.data(), n, on);
-            c.expect("d_inp", d_inp, 100);   // PyTorch computes 1 + tanh, which cancels
+            c.expect("d_inp", d_inp, 100);  // PyTorch computes 1 + tanh, which cancels
         }
     });
 }
@@ -185,7 +184,8 @@ TEST(cross_entropy, golden) {
             auto logits = c.draw("logits", N * P, 16);
             auto target = c.integers("target", N, V);
             const auto ignored = c.integers("ignored", N, 3);
-            for (int n = 0; n < N; n++) if (ignored[n] == 0) target[n] = ignored_target;
+            for (int n = 0; n < N; n++)
+                if (ignored[n] == 0) target[n] = ignored_target;
             std::vector<T> loss(N), lse(N), d_logits(N * P, T(7));
 
             cross_entropy_forward(loss.data(), lse.data(), logits.data(), target.data(), N, V, P, on);
@@ -194,7 +194,7 @@ TEST(cross_entropy, golden) {
 
             const T d_loss = T(0.25);
             cross_entropy_backward(d_logits.data(), &d_loss, logits.data(), lse.data(), target.data(), N, V, P, on);
-            c.expect("d_logits", d_logits, V);   // and in place:
+            c.expect("d_logits", d_logits, V);  // and in place:
             cross_entropy_backward(logits.data(), &d_loss, logits.data(), lse.data(), target.data(), N, V, P, on);
             c.expect("d_logits", logits, V);
         }
@@ -226,7 +226,12 @@ TEST(adamw, golden) {
                                   d.begin() + begins[s]);
             global_norm(norm.data(), d.data(), d.size(), on);
             c.expect(fmt::format("norm_{}", step), norm, 507);
-            const AdamwStep now{1e-2f, 0.9f, 0.95f, 1e-8f, 9.0f, float(1 - std::pow(double(0.9f), step)),
+            const AdamwStep now{1e-2f,
+                                0.9f,
+                                0.95f,
+                                1e-8f,
+                                9.0f,
+                                float(1 - std::pow(double(0.9f), step)),
                                 float(1 - std::pow(double(0.95f), step))};
             adamw_update(weight.data(), master.data(), m.data(), v.data(), d.data(), norm.data(), &now, segments, 3,
                          on);

@@ -6,12 +6,17 @@
 
 // From Random123's kat_vectors: counter, key, answer.
 TEST(philox, known_answers) {
-    struct Row { Words counter; uint64_t key; Words answer; };
+    struct Row {
+        Words counter;
+        uint64_t key;
+        Words answer;
+    };
     const Row rows[] = {
         {{{0, 0, 0, 0}}, 0, {{0x6627e8d5, 0xe169c58d, 0xbc57ac4c, 0x9b00dbd8}}},
         {{{~0u, ~0u, ~0u, ~0u}}, ~0ull, {{0x408f276d, 0x41c83b0e, 0xa20bc7c6, 0x6d5451fd}}},
-        {{{0x243f6a88, 0x85a308d3, 0x13198a2e, 0x03707344}}, 0x299f31d0a4093822, {{0xd16cfe09, 0x94fdcceb, 0x5001e420,
-                                                                                   0x24126ea1}}},
+        {{{0x243f6a88, 0x85a308d3, 0x13198a2e, 0x03707344}},
+         0x299f31d0a4093822,
+         {{0xd16cfe09, 0x94fdcceb, 0x5001e420, 0x24126ea1}}},
     };
     for (const Row& row : rows) {
         const Words got = philox(row.counter, row.key);
@@ -21,20 +26,21 @@ TEST(philox, known_answers) {
 
 TEST(dropout, is_philox_at_the_element) {
     const Noise noise{.seed = 42, .step = 7, .row = 3};
-    for (const float p : {0.0f, 0.1f, 0.5f}) for (const auto& [N, C] : {std::array{1, 1}, {3, 5}, {65, 131}}) {
-        const Dropout drop{p, 11, &noise};
-        const auto inp = drawn<float>("dropout", size_t(N) * C);
-        std::vector<float> out(inp.size()), d_inp(inp.size());
-        dropout_forward(out.data(), inp.data(), drop, N, C, Cpu<float>());
-        dropout_backward(d_inp.data(), inp.data(), drop, N, C, Cpu<float>());
-        for (uint64_t i = 0; i < inp.size(); i++) {
-            const uint64_t index = i + 3 * uint64_t(C);
-            const uint32_t word = philox({{uint32_t(index / 4), 0, 11, 7}}, 42).w[index % 4];
-            const float want = (word >> 8) < p * 0x1p24f ? 0.0f : inp[i] / (1 - p);
-            ASSERT_FLOAT_EQ(out[i], want) << "p " << p << " (" << N << "," << C << ") element " << i;
-            ASSERT_EQ(out[i], d_inp[i]);
+    for (const float p : {0.0f, 0.1f, 0.5f})
+        for (const auto& [N, C] : {std::array{1, 1}, {3, 5}, {65, 131}}) {
+            const Dropout drop{p, 11, &noise};
+            const auto inp = drawn<float>("dropout", size_t(N) * C);
+            std::vector<float> out(inp.size()), d_inp(inp.size());
+            dropout_forward(out.data(), inp.data(), drop, N, C, Cpu<float>());
+            dropout_backward(d_inp.data(), inp.data(), drop, N, C, Cpu<float>());
+            for (uint64_t i = 0; i < inp.size(); i++) {
+                const uint64_t index = i + 3 * uint64_t(C);
+                const uint32_t word = philox({{uint32_t(index / 4), 0, 11, 7}}, 42).w[index % 4];
+                const float want = (word >> 8) < p * 0x1p24f ? 0.0f : inp[i] / (1 - p);
+                ASSERT_FLOAT_EQ(out[i], want) << "p " << p << " (" << N << "," << C << ") element " << i;
+                ASSERT_EQ(out[i], d_inp[i]);
+            }
         }
-    }
 }
 
 // Wherever a run of factors begins, be it beyond 2^34 elements, it has the same bits as its elements one by one.
@@ -64,7 +70,7 @@ TEST(dropout, counts) {
 }
 
 TEST(sampling, golden) {
-    const Sampling settings[] = {{1, 1, 0, 0},   {0.5, 1, 0, 0}, {1, 1, 0, 5},   // temperature, top_p, min_p, top_k
+    const Sampling settings[] = {{1, 1, 0, 0},     {0.5, 1, 0, 0}, {1, 1, 0, 5},  // temperature, top_p, min_p, top_k
                                  {1.5, 0.7, 0, 0}, {1, 1, 0.2, 0}, {2, 0.9, 0.1, 30}};
     in_float_and_double([&]<class T>(Cpu<T> on) {
         for (int row = 0; row < 6; row++) {
@@ -90,5 +96,5 @@ TEST(sampling, golden) {
 
 TEST(sampling, greedy) {
     const float logits[] = {1, 3, 2, 3, 9};
-    EXPECT_EQ(sample_row(logits, {.temperature = 0}, 0.9, 4), 1);   // the lowest id among equals; id 4 is padding
+    EXPECT_EQ(sample_row(logits, {.temperature = 0}, 0.9, 4), 1);  // the lowest id among equals; id 4 is padding
 }

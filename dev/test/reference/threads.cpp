@@ -6,7 +6,9 @@
 
 namespace {
 
-struct Outcome { std::vector<float> losses, gradients, weights; };
+struct Outcome {
+    std::vector<float> losses, gradients, weights;
+};
 
 HostBatch batch_of(int B, int T, int V) {
     HostBatch b{B, T, drawn_integers("threads/token", B * T, V), drawn_integers("threads/target", B * T, V), {}, {}};
@@ -39,19 +41,20 @@ void expect_same_bits(const std::vector<float>& one, const std::vector<float>& m
 }  // namespace
 
 TEST(threads, same_bits) {
-    Config gpt2;   // sizes at which every product has several tiles, some of them ragged
+    Config gpt2;  // sizes at which every product has several tiles, some of them ragged
     gpt2.T = 100, gpt2.V = 1001, gpt2.L = 2, gpt2.C = 192, gpt2.NH = gpt2.NKV = 3, gpt2.HS = 64, gpt2.F = 776;
     Config llama = gpt2;
     llama.norm = Norm::rmsnorm, llama.position = Position::rope, llama.activation = Activation::swiglu;
     llama.NKV = 1, llama.qk_norm = true, llama.tied = false, llama.qkv_bias = false;
-    for (const Config& c : {gpt2, llama}) for (const float dropout : {0.0f, 0.2f}) {
-        const Outcome one = train(c, 5, dropout, 1);
-        for (const int threads : {2, 3, 4}) {
-            SCOPED_TRACE("with " + std::to_string(threads) + " threads");
-            const Outcome many = train(c, 5, dropout, threads);
-            expect_same_bits(one.losses, many.losses, "loss");
-            expect_same_bits(one.gradients, many.gradients, "gradient");
-            expect_same_bits(one.weights, many.weights, "weight");
+    for (const Config& c : {gpt2, llama})
+        for (const float dropout : {0.0f, 0.2f}) {
+            const Outcome one = train(c, 5, dropout, 1);
+            for (const int threads : {2, 3, 4}) {
+                SCOPED_TRACE("with " + std::to_string(threads) + " threads");
+                const Outcome many = train(c, 5, dropout, threads);
+                expect_same_bits(one.losses, many.losses, "loss");
+                expect_same_bits(one.gradients, many.gradients, "gradient");
+                expect_same_bits(one.weights, many.weights, "weight");
+            }
         }
-    }
 }

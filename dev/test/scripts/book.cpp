@@ -11,11 +11,11 @@
 #include <set>
 #include "dev/bench/bench.h"
 #include "dev/test/support/captured.h"
+#include "dev/test/support/temporary_directory.h"
+#include "dev/test/support/text_search.h"
 #include "host/base/files.h"
 #include "host/options/flag.h"
 #include "host/plan/plan.h"
-#include "dev/test/support/temporary_directory.h"
-#include "dev/test/support/text_search.h"
 
 namespace {
 namespace fs = std::filesystem;
@@ -23,7 +23,7 @@ namespace fs = std::filesystem;
 using Texts = std::vector<std::string>;
 
 struct Page {
-    fs::path path;      // from the repository's root, where the tests run
+    fs::path path;  // from the repository's root, where the tests run
     std::string text;
 };
 
@@ -133,7 +133,7 @@ std::vector<Texts> commands_of(const std::string& text, const std::string& progr
         for (; i < joined.size() && joined[i] != '\n'; i++) {
             const char c = joined[i];
             if (quote ? c == quote : c == '\'' || c == '"') {
-                if (!quote && words.back().empty()) words.back() = c;          // all of it is text, and no flag
+                if (!quote && words.back().empty()) words.back() = c;  // all of it is text, and no flag
                 quote = quote ? 0 : c;
             } else if (quote) words.back() += c;
             else if (c == '`' || c == '|' || c == ';' || c == '&' || c == '#' || c == '(' || c == ')') break;
@@ -151,7 +151,7 @@ bool is_flag(const std::string& word) { return word.starts_with("--") && word.si
 
 Texts faults_of_flags(const Page& page) {
     Texts faults;
-    const std::string text = std::regex_replace(page.text, std::regex(R"(\.py \./train_gpt)"), ".py");   // its argument
+    const std::string text = std::regex_replace(page.text, std::regex(R"(\.py \./train_gpt)"), ".py");  // its argument
     for (const Texts& words : commands_of(text, "./train_gpt"))
         if (!words.empty() && !words[0].starts_with('-') && !from_name<Command>(words[0]))
             faults.push_back(fmt::format("train_gpt has no command {}", words[0]));
@@ -222,7 +222,7 @@ Texts faults_of_tests(const Page& page) {
 
 // Below `$ ./train_gpt plan ...` stand lines that it prints, with a GPU and without; "..." stands for others.
 Texts faults_of_quotes(const Page& page) {
-    Texts faults, printed;                     // by the command that is quoted, if one is
+    Texts faults, printed;  // by the command that is quoted, if one is
     const auto prints = [](const std::string& line) {
         return [=](const std::string& text) { return text.find("\n" + line + "\n") != text.npos; };
     };
@@ -231,7 +231,8 @@ Texts faults_of_quotes(const Page& page) {
         if (line.starts_with("$ ./train_gpt plan")) {
             Options options = parse(commands_of(line, "train_gpt").at(0));
             printed.clear();
-            for (const Dtype dtype : {dtype_on(Processor::cpu, options.dtype), dtype_on(Processor::gpu, options.dtype)}) {
+            for (const Dtype dtype :
+                 {dtype_on(Processor::cpu, options.dtype), dtype_on(Processor::gpu, options.dtype)}) {
                 options.dtype = dtype;
                 Captured output;
                 run_plan(options, model_config(options));
@@ -267,8 +268,8 @@ Texts faults_of_excerpts(const Page& page) {
 
 Texts faults_of(const Page& page) {
     Texts all;
-    for (const auto& faults : {faults_of_links, faults_of_paths, faults_of_flags, faults_of_tests, faults_of_quotes,
-                               faults_of_excerpts})
+    for (const auto& faults :
+         {faults_of_links, faults_of_paths, faults_of_flags, faults_of_tests, faults_of_quotes, faults_of_excerpts})
         std::ranges::move(faults(page), std::back_inserter(all));
     std::erase(all, "");
     return all;
@@ -364,11 +365,11 @@ TEST(book, profiling_commands) {
         std::string output = run(fmt::format("dev/profile.sh {}", arguments), 0);
         output = std::regex_replace(output, std::regex("--out [^ \n]+"), "--out DIR");
         const Texts ran = lines_of(output);
-        ASSERT_EQ(ran.size(), 3u) << output;               // to record, to print; and nothing behind the last newline
+        ASSERT_EQ(ran.size(), 3u) << output;  // to record, to print; and nothing behind the last newline
         for (const std::string& line : {ran[0], ran[1]})
             EXPECT_TRUE(page.find("    " + line + "\n") != page.npos) << "not in dev/doc/profiling.md: " << line;
     }
-    const std::string elsewhere = run("cd dev && ./profile.sh nsys --data text", 0);       // paths are the caller's
+    const std::string elsewhere = run("cd dev && ./profile.sh nsys --data text", 0);  // paths are the caller's
     const std::string program = fs::current_path().string() + "/train_gpt";
     EXPECT_EQ(count(elsewhere, program + " train --device cuda --data text "), 1) << elsewhere;
     EXPECT_TRUE(run("cd dev && ./profile.sh", 2).starts_with("Profiles steps of training"));

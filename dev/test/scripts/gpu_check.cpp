@@ -7,10 +7,10 @@
 #include <map>
 #include <regex>
 #include <set>
-#include "host/commands/commands.h"
-#include "host/base/json.h"
 #include "dev/test/support/temporary_directory.h"
 #include "dev/test/support/text_search.h"
+#include "host/base/json.h"
+#include "host/commands/commands.h"
 
 namespace {
 namespace fs = std::filesystem;
@@ -44,8 +44,9 @@ struct Machine {
         fs::create_directories(at.path / "dev");
         fs::create_directories(at.path / "bin");
         fs::create_directories(at.path / "real");
-        for (const char* tool : {"awk", "base64", "basename", "cat", "cp", "cut", "date", "dirname", "grep", "head",
-                                 "mkdir", "mktemp", "mv", "nproc", "rm", "sed", "sh", "tail", "tar", "tee", "tr", "xargs"}) {
+        for (const char* tool :
+             {"awk",    "base64", "basename", "cat", "cp",  "cut", "date", "dirname", "grep", "head", "mkdir",
+              "mktemp", "mv",     "nproc",    "rm",  "sed", "sh",  "tail", "tar",     "tee",  "tr",   "xargs"}) {
             const fs::path usual = fs::path("/usr/bin") / tool, other = fs::path("/bin") / tool;
             fs::create_symlink(fs::exists(usual) ? usual : other, at.path / "real" / tool);
         }
@@ -75,10 +76,13 @@ struct Machine {
     }
     // What the sanitizer says of a kernel.
     void report(const std::string& kernel) const {
-        overwrite(at / "report", "========= COMPUTE-SANITIZER\n" + (kernel.empty() ? "" :
-                  "========= Uninitialized __global__ memory read of size 4 bytes\n"
-                  "=========     at " + kernel + "+0x120\n") +
-                  "========= ERROR SUMMARY: 1 error\n");
+        overwrite(at / "report",
+                  "========= COMPUTE-SANITIZER\n" +
+                      (kernel.empty() ? ""
+                                      : "========= Uninitialized __global__ memory read of size 4 bytes\n"
+                                        "=========     at " +
+                                            kernel + "+0x120\n") +
+                      "========= ERROR SUMMARY: 1 error\n");
     }
     void script(const std::string& name, const std::string& body) const {
         const std::string fails = "fails() { case \",$FAIL,\" in *\",$1,\"*) return 0 ;; *) return 1 ;; esac; }\n";
@@ -86,8 +90,9 @@ struct Machine {
         fs::permissions(at.path / name, fs::perms::owner_all);
     }
     void run(const std::string& fail) {
-        const std::string command = "cd / && unset STAGES TESTS TIME_LIMIT TIME_SCALE; FAIL=" + fail + " PATH='" + (at / "bin") + ":" + (at / "real") + "' '" +
-                                    (at / "dev/gpu_check.sh") + "' '" + (at / "results") + "' 2>&1";
+        const std::string command = "cd / && unset STAGES TESTS TIME_LIMIT TIME_SCALE; FAIL=" + fail + " PATH='" +
+                                    (at / "bin") + ":" + (at / "real") + "' '" + (at / "dev/gpu_check.sh") + "' '" +
+                                    (at / "results") + "' 2>&1";
         output.clear();
         FILE* pipe = popen(command.c_str(), "r");
         ASSERT_NE(pipe, nullptr);
@@ -102,8 +107,7 @@ struct Machine {
     std::map<std::string, std::string> stages() const {
         std::map<std::string, std::string> all;
         const Json results = read_json(at / "results/results.json");
-        for (const Json& stage : results.at("stages"))
-            all[stage.at("name")] = stage.at("status");
+        for (const Json& stage : results.at("stages")) all[stage.at("name")] = stage.at("status");
         return all;
     }
 };
@@ -121,15 +125,18 @@ TEST_F(gpu_check, all_is_well) {
     EXPECT_TRUE(has(machine.last_line(), "gpu_check: passed, 14 stages")) << machine.output;
     EXPECT_TRUE(has(machine.output, "NVIDIA H200, driver 580.1")) << machine.output;
     EXPECT_TRUE(has(machine.output, "table of kernels"));
-    EXPECT_TRUE(has(machine.output, "11.00 ms a step, 186182 tokens/s, MFU 18.6% causal, 37.2% PaLM")) << machine.output;
+    EXPECT_TRUE(has(machine.output, "11.00 ms a step, 186182 tokens/s, MFU 18.6% causal, 37.2% PaLM"))
+        << machine.output;
     // The suites that a tool may have no time for are others for each.
-    for (const char* suites : {"layernorm linear_new gpt_gpu", "linear_new gpt_gpu layernorm", "gpt_gpu layernorm linear_new"})
+    for (const char* suites :
+         {"layernorm linear_new gpt_gpu", "linear_new gpt_gpu layernorm", "gpt_gpu layernorm linear_new"})
         EXPECT_EQ(count(machine.output, std::string("clean: ") + suites + "\n"), 1) << machine.output;
     EXPECT_EQ(machine.stages().size(), 14u);
     for (const auto& [name, status] : machine.stages()) EXPECT_EQ(status, "passed") << name;
     const Json results = read_json(machine.at / "results/results.json");
     EXPECT_EQ(results.at("gpu"), "NVIDIA H200");
-    for (const char* bench : {"kernels", "step_profile", "end_to_end_gpt2", "end_to_end_gpt2_xl", "end_to_end_qwen3", "generate_gpu"})
+    for (const char* bench :
+         {"kernels", "step_profile", "end_to_end_gpt2", "end_to_end_gpt2_xl", "end_to_end_qwen3", "generate_gpu"})
         EXPECT_EQ(results.at(bench).at("rows"), 7) << bench;
 }
 
@@ -137,8 +144,9 @@ TEST_F(gpu_check, stages_that_fail_are_named_and_the_others_run) {
     Machine machine;
     machine.run("tests,racecheck,kernels,train");
     EXPECT_EQ(machine.code, 1) << machine.output;
-    EXPECT_TRUE(has(machine.last_line(), "gpu_check: FAILED: smoke, tests, train_tiny, train_tiny_bf16, kernels, "
-                                         "train_gpt2, racecheck; 7 stages passed"))
+    EXPECT_TRUE(has(machine.last_line(),
+                    "gpu_check: FAILED: smoke, tests, train_tiny, train_tiny_bf16, kernels, "
+                    "train_gpt2, racecheck; 7 stages passed"))
         << machine.output;
     EXPECT_TRUE(has(machine.output, "exit code 5; error: GPU memory: there is not enough")) << machine.output;
     EXPECT_TRUE(has(machine.output, "clean: layernorm gpt_gpu; FOUND ERRORS: linear_new")) << machine.output;
@@ -170,7 +178,8 @@ TEST_F(gpu_check, every_kernel_is_sanitized) {
     fs::remove(machine.at.path / "test_gpt");
     fs::create_symlink(fs::read_symlink("/proc/self/exe"), machine.at.path / "test_gpt");
     // As in a share of the tests, which this may be.
-    const std::string command = "GTEST_TOTAL_SHARDS=3 GTEST_SHARD_INDEX=1 '" + (machine.at / "dev/gpu_check.sh") + "' --do kernel_suites";
+    const std::string command =
+        "GTEST_TOTAL_SHARDS=3 GTEST_SHARD_INDEX=1 '" + (machine.at / "dev/gpu_check.sh") + "' --do kernel_suites";
     FILE* pipe = popen(command.c_str(), "r");
     ASSERT_NE(pipe, nullptr);
     std::multiset<std::string> listed, wanted;
@@ -193,7 +202,8 @@ TEST_F(gpu_check, every_kernel_is_sanitized) {
 // What a sanitizer says of a closed library's kernels is no fault of ours; what it says without naming a kernel may be.
 TEST_F(gpu_check, alarms_of_closed_libraries_are_known_by_the_kernels_names) {
     Machine machine;
-    for (const char* closed : {"nvjet_hsh_128x256_64x4_1x2_h_bz_TNT", "void cublasLt::splitKreduce_kernel<32, 16, int>(int)"}) {
+    for (const char* closed :
+         {"nvjet_hsh_128x256_64x4_1x2_h_bz_TNT", "void cublasLt::splitKreduce_kernel<32, 16, int>(int)"}) {
         machine.report(closed);
         machine.run("initcheck");
         EXPECT_EQ(machine.stages()["initcheck"], "passed") << closed << machine.output;
@@ -201,7 +211,8 @@ TEST_F(gpu_check, alarms_of_closed_libraries_are_known_by_the_kernels_names) {
     machine.report("void copy_async<(int)16>(void *, const void *, int)+0x1a90 in ptx.cuh:67 of what is inlined");
     machine.run("initcheck");
     EXPECT_EQ(machine.stages()["initcheck"], "FAILED") << machine.output;
-    overwrite(machine.at / "report", "========= Program hit cudaErrorInvalidValue (error 1) on CUDA API call to cudaMemcpyAsync\n");
+    overwrite(machine.at / "report",
+              "========= Program hit cudaErrorInvalidValue (error 1) on CUDA API call to cudaMemcpyAsync\n");
     machine.run("initcheck");
     EXPECT_EQ(machine.stages()["initcheck"], "FAILED") << machine.output;
 }
@@ -231,7 +242,7 @@ TEST_F(gpu_check, memory_that_the_driver_does_not_say) {
     machine.run("nothing");
     EXPECT_EQ(machine.code, 0) << machine.output;
     EXPECT_EQ(count(machine.output, "Illegal number"), 0) << machine.output;
-    EXPECT_TRUE(has(machine.output, "11.00 ms a step, 372364 tokens/s")) << machine.output;      // 4 sequences of 1024
+    EXPECT_TRUE(has(machine.output, "11.00 ms a step, 372364 tokens/s")) << machine.output;  // 4 sequences of 1024
 }
 
 TEST_F(gpu_check, a_stage_that_hangs_is_named) {

@@ -14,7 +14,7 @@ public:
         if (!taken) take();
     }
     Captured(const Captured&) = delete;
-    std::string take() {                       // once: it ends the capture
+    std::string take() {  // once: it ends the capture
         taken = true;
         return stream == Stream::out ? testing::internal::GetCapturedStdout() : testing::internal::GetCapturedStderr();
     }

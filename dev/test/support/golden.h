@@ -87,8 +87,8 @@ public:
 
     const std::vector<double>& want(const std::string& name) {
         const auto row = file.tensors.find(prefix + name);
-        if (row == file.tensors.end()) throw Error(Exit::internal, prefix + name, "no such golden",
-                                                   "run dev/oracle again");
+        if (row == file.tensors.end())
+            throw Error(Exit::internal, prefix + name, "no such golden", "run dev/oracle again");
         asked.insert(row->first);
         return row->second;
     }

@@ -2,8 +2,8 @@
 #pragma once
 #include <numeric>
 #include <random>
-#include "host/model/gpt.h"
 #include "host/checkpoint/huggingface.h"
+#include "host/model/gpt.h"
 
 struct ToyModel {
     Gpt<Cpu<float>> gpt;
@@ -42,7 +42,11 @@ struct ToyModel {
     }
 };
 
-template <class Change> Config with(Config c, Change change) { change(c); return c; }
+template <class Change>
+Config with(Config c, Change change) {
+    change(c);
+    return c;
+}
 
 inline Config toy_gpt2() { return {.T = 6, .V = 11, .L = 2, .C = 8, .NH = 2, .NKV = 2, .HS = 4, .F = 10}; }
 inline Config toy_llama() {
@@ -52,7 +56,9 @@ inline Config toy_llama() {
     c.norm_eps = 1e-6f;
     return c;
 }
-inline Config toy_qwen2() { return with(toy_llama(), [](Config& c) { c.qkv_bias = c.tied = true; }); }
+inline Config toy_qwen2() {
+    return with(toy_llama(), [](Config& c) { c.qkv_bias = c.tied = true; });
+}
 inline Config toy_qwen3() {
     return with(toy_llama(), [](Config& c) {
         c.qk_norm = true;
@@ -69,7 +75,11 @@ inline Config toy_cs336() {
     });
 }
 
-struct ToyCase { const char* name; Family family; Config config; };
+struct ToyCase {
+    const char* name;
+    Family family;
+    Config config;
+};
 inline std::vector<ToyCase> toy_cases() {
     const Config gpt2 = toy_gpt2(), llama = toy_llama();
     const auto no_bias = [](Config& c) { c.qkv_bias = c.proj_bias = c.ffn_bias = c.norm_bias = false; };

@@ -1,13 +1,48 @@
 // Byte-level BPE: the same ids as tokenizers and tiktoken, however long the text and wherever it is cut.
 #include "bpe_case.h"
-#include "host/tokenizer/bpe_train.h"
-#include "host/reference/philox.h"
 #include "host/base/utf8.h"
+#include "host/reference/philox.h"
+#include "host/tokenizer/bpe_train.h"
 
 std::string hostile_text(uint64_t seed, int pieces) {
-    const std::string_view some[] = {"a", "Z", "the ", "'s", "'LL", "'ſ", "’", " ", "  ", "\n", "\r\n", "\t", "\u00a0", "\u3000", "\u2028", "7", "12345",
-                                     "½", "٣", "日本", "각", "\u1100\u1161", "\u11a8", "é", "e\u0301\u0323", "\u0344", "\u0345", "😀", "...", "!?", "_",
-                                     "<|endoftext|>", "<l>", "<r>", "<w>", "<né>", "xxxxxxxxxxxxxxxxxxxxxxxxxxxxx", std::string_view("\0", 1)};
+    const std::string_view some[] = {"a",
+                                     "Z",
+                                     "the ",
+                                     "'s",
+                                     "'LL",
+                                     "'ſ",
+                                     "’",
+                                     " ",
+                                     "  ",
+                                     "\n",
+                                     "\r\n",
+                                     "\t",
+                                     "\u00a0",
+                                     "\u3000",
+                                     "\u2028",
+                                     "7",
+                                     "12345",
+                                     "½",
+                                     "٣",
+                                     "日本",
+                                     "각",
+                                     "\u1100\u1161",
+                                     "\u11a8",
+                                     "é",
+                                     "e\u0301\u0323",
+                                     "\u0344",
+                                     "\u0345",
+                                     "😀",
+                                     "...",
+                                     "!?",
+                                     "_",
+                                     "<|endoftext|>",
+                                     "<l>",
+                                     "<r>",
+                                     "<w>",
+                                     "<né>",
+                                     "xxxxxxxxxxxxxxxxxxxxxxxxxxxxx",
+                                     std::string_view("\0", 1)};
     std::string text;
     for (int i = 0; i < pieces; i++) text += some[philox({{uint32_t(i), 1, 0, 0}}, seed).w[0] % std::size(some)];
     return text;
@@ -45,8 +80,10 @@ TEST(bpe, encodes_as_the_library_does) {
         const Tokenizer tokenizer = tokenizer_of(row);
         for (size_t i = 0; i < texts.size(); i++) {
             const std::string text = texts[i];
-            EXPECT_EQ(with_template(tokenizer, text), row["full"][i].get<std::vector<int>>()) << row["name"] << ": " << texts[i];
-            EXPECT_EQ(tokenizer.encode(text), row["data"][i].get<std::vector<int>>()) << row["name"] << ", as data: " << texts[i];
+            EXPECT_EQ(with_template(tokenizer, text), row["full"][i].get<std::vector<int>>())
+                << row["name"] << ": " << texts[i];
+            EXPECT_EQ(tokenizer.encode(text), row["data"][i].get<std::vector<int>>())
+                << row["name"] << ", as data: " << texts[i];
             std::string decoded = tokenizer.decode(row["full"][i].get<std::vector<int>>());
             repair_utf8(decoded);
             EXPECT_EQ(decoded, row["decoded"][i].get<std::string>()) << row["name"];
@@ -72,8 +109,9 @@ TEST(bpe, parts_cut_safely_encode_as_the_whole) {
     std::vector<Tokenizer> tokenizers;
     for (const auto& row : tokenizing_goldens()["cases"]) tokenizers.push_back(tokenizer_of(row));
     for (const SplitRule split : {SplitRule::gpt2, SplitRule::llama3, SplitRule::cl100k, SplitRule::qwen2}) {
-        PieceCounts counts;                      // with tokens for all that stands in such texts, white space too
-        for (std::string text = hostile_text(99, 5000); !text.empty(); text.erase(0, 40)) count_pieces(counts, text.substr(0, 40), split);
+        PieceCounts counts;  // with tokens for all that stands in such texts, white space too
+        for (std::string text = hostile_text(99, 5000); !text.empty(); text.erase(0, 40))
+            count_pieces(counts, text.substr(0, 40), split);
         tokenizers.push_back(train_bpe({1500, 0, split, {"<|endoftext|>"}}, counts));
     }
     for (const Tokenizer& tokenizer : tokenizers) {
@@ -146,7 +184,7 @@ TEST(bpe, threads_encode_alike) {
     std::vector<std::vector<int>> expected, ids(100);
     for (uint64_t seed = 0; seed < 100; seed++) texts.push_back(hostile_text(seed % 50, 200));
     for (const std::string& text : texts) expected.push_back(tokenizer_of(golden_case("llama3")).encode(text));
-    #pragma omp parallel for num_threads(4)
+#pragma omp parallel for num_threads(4)
     for (size_t i = 0; i < texts.size(); i++) ids[i] = tokenizer.encode(texts[i]);
     for (size_t i = 0; i < texts.size(); i++) EXPECT_EQ(ids[i], expected[i]);
 }

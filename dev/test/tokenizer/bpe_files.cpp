@@ -1,8 +1,8 @@
 // Files of byte-level BPE: what is not whole, contradicts itself or asks for what we do not have is refused by name.
+#include <set>
 #include "bpe_case.h"
 #include "dev/test/support/expect_error.h"
 #include "dev/test/support/temporary_directory.h"
-#include <set>
 
 namespace {
 
@@ -39,7 +39,9 @@ TEST(bpe_files, parts_we_do_not_have_are_refused_by_name) {
     });
     expect_refused({"pre_tokenizer"}, [](json& f) { f["pre_tokenizer"] = nullptr; });
     expect_refused({"pre_tokenizer", "ByteLevel"}, [](json& f) { f["pre_tokenizer"] = {{"type", "Whitespace"}}; });
-    expect_refused({"post_processor", "BertProcessing"}, [](json& f) { f["post_processor"] = {{"type", "BertProcessing"}}; });
+    expect_refused({"post_processor", "BertProcessing"}, [](json& f) {
+        f["post_processor"] = {{"type", "BertProcessing"}};
+    });
     expect_refused({"decoder"}, [](json& f) { f["decoder"] = {{"type", "ByteLevel!"}}; });
     expect_refused({"use_regex", "true or false"}, [](json& f) { f["pre_tokenizer"]["use_regex"] = 1; });
 }
@@ -97,15 +99,17 @@ TEST(bpe_files, old_files_read_alike) {
     for (json& merge : model["merges"]) merge = merge[0].get<std::string>() + " " + merge[1].get<std::string>();
     model["merges"].insert(model["merges"].begin(), "#version: 0.2");
     file["unknown"] = 1;
-    const Tokenizer old = tokenizer_from_json(file.dump(), "old"), current = tokenizer_from_json(good().dump(), "current");
+    const Tokenizer old = tokenizer_from_json(file.dump(), "old"),
+                    current = tokenizer_from_json(good().dump(), "current");
     EXPECT_EQ(old.hash(), current.hash());
     EXPECT_EQ(old.encode(hostile_text(1, 500)), current.encode(hostile_text(1, 500)));
-    EXPECT_EQ(old.to_json(), file.dump());                     // a checkpoint keeps the file as it was
+    EXPECT_EQ(old.to_json(), file.dump());  // a checkpoint keeps the file as it was
 }
 
 TEST(bpe_files, hash_tells_functions_apart) {
     std::set<uint64_t> hashes;
-    for (const char* path : {"/model/ignore_merges", "/pre_tokenizer/add_prefix_space", "/added_tokens/0/lstrip", "/added_tokens/0/special", ""}) {
+    for (const char* path : {"/model/ignore_merges", "/pre_tokenizer/add_prefix_space", "/added_tokens/0/lstrip",
+                             "/added_tokens/0/special", ""}) {
         json file = good();
         if (*path) file[json::json_pointer(path)] = !file[json::json_pointer(path)].get<bool>();
         hashes.insert(tokenizer_from_json(file.dump(), "x").hash());
@@ -146,13 +150,14 @@ TEST(bpe_files, directories_and_files) {
     overwrite(folder / "tokenizer_config.json", "{\"chat_template\": \"{{ x }}\"}\n");
     const Tokenizer tokenizer = load_tokenizer(folder.path);
     EXPECT_EQ(tokenizer.hash(), expected);
-    EXPECT_EQ(tokenizer.config_json(), "{\"chat_template\": \"{{ x }}\"}\n");    // goes along, unread
+    EXPECT_EQ(tokenizer.config_json(), "{\"chat_template\": \"{{ x }}\"}\n");  // goes along, unread
     overwrite(folder / "tokenizer_config.json", "{");
     expect_error(Exit::input, {"tokenizer_config.json"}, [&] { load_tokenizer(folder.path); });
 
     const Temporary two;
     std::string merges = "#version: 0.2\n";
-    for (const json& merge : file["model"]["merges"]) merges += merge[0].get<std::string>() + " " + merge[1].get<std::string>() + "\r\n";
+    for (const json& merge : file["model"]["merges"])
+        merges += merge[0].get<std::string>() + " " + merge[1].get<std::string>() + "\r\n";
     expect_error(Exit::input, {"has no tokenizer.json"}, [&] { load_tokenizer(two.path); });
     overwrite(two / "vocab.json", file["model"]["vocab"].dump());
     overwrite(two / "merges.txt", merges + "\n");

@@ -36,18 +36,21 @@ TEST(bpe_train, counts_lines_with_their_ends) {
 
 TEST(bpe_train, reads_back_what_it_made) {
     const BpeTraining how{300, 0, SplitRule::llama3, {"<|endoftext|>", "<pad>"}};
-    const Tokenizer tokenizer = train_bpe(how, counts_of("some words, some more words; 12345 words\n", SplitRule::llama3));
+    const Tokenizer tokenizer =
+        train_bpe(how, counts_of("some words, some more words; 12345 words\n", SplitRule::llama3));
     const Tokenizer again = tokenizer_from_json(tokenizer.to_json(), "again");
     EXPECT_EQ(again.hash(), tokenizer.hash());
     EXPECT_EQ(again.tokens, tokenizer.tokens);
     EXPECT_EQ(tokenizer.separator(), 0);
-    EXPECT_EQ(again.encode("more <pad> words", Specials::recognised), tokenizer.encode("more <pad> words", Specials::recognised));
+    EXPECT_EQ(again.encode("more <pad> words", Specials::recognised),
+              tokenizer.encode("more <pad> words", Specials::recognised));
     EXPECT_EQ(again.to_json(), tokenizer.to_json());
 }
 
 TEST(bpe_train, says_what_is_too_few) {
-    expect_error(Exit::usage, {"--train-bpe", "256 tokens are too few", "257"},
-                 [] { train_bpe({256, 0, SplitRule::gpt2, {"<|endoftext|>"}}, {}); });
+    expect_error(Exit::usage, {"--train-bpe", "256 tokens are too few", "257"}, [] {
+        train_bpe({256, 0, SplitRule::gpt2, {"<|endoftext|>"}}, {});
+    });
     EXPECT_EQ(train_bpe({257, 0, SplitRule::gpt2, {"<|endoftext|>"}}, counts_of("abab")).vocab_size(), 257);
-    EXPECT_EQ(train_bpe({5000, 0, SplitRule::gpt2, {}}, counts_of("abab")).vocab_size(), 258);     // no pair is left
+    EXPECT_EQ(train_bpe({5000, 0, SplitRule::gpt2, {}}, counts_of("abab")).vocab_size(), 258);  // no pair is left
 }

@@ -2,8 +2,8 @@
 #include "host/tokenizer/tokenizer.h"
 #include <gtest/gtest.h>
 #include "host/base/error.h"
-#include "host/reference/philox.h"
 #include "host/base/utf8.h"
+#include "host/reference/philox.h"
 
 namespace {
 
@@ -11,16 +11,55 @@ constexpr TokenizerKind kinds[] = {TokenizerKind::character, TokenizerKind::word
 
 // Every script and corner word_length knows of, in random order.
 std::string random_text(uint64_t seed, int pieces) {
-    const std::string_view some[] = {"a", "Z", "don't", "it’s", "'", "’", " ", "  ", "\n", "\r\n", "\t", "7", "42", "½", "Ⅷ", "我", "爱北京", "。",
-                                     "カ", "ー", "한국어", "ไทย", "हिन्दी", "café", "cafe\u0301", "😀", "👩‍👧", "<unk>", "\ufffd", "\u00a0", "\u3000",
-                                     "\u200b", "<|endoftext|>", "\\", "\"", "-", "O'Neil's", std::string_view("\0", 1), "x y", "\U0002000B"};
+    const std::string_view some[] = {"a",
+                                     "Z",
+                                     "don't",
+                                     "it’s",
+                                     "'",
+                                     "’",
+                                     " ",
+                                     "  ",
+                                     "\n",
+                                     "\r\n",
+                                     "\t",
+                                     "7",
+                                     "42",
+                                     "½",
+                                     "Ⅷ",
+                                     "我",
+                                     "爱北京",
+                                     "。",
+                                     "カ",
+                                     "ー",
+                                     "한국어",
+                                     "ไทย",
+                                     "हिन्दी",
+                                     "café",
+                                     "cafe\u0301",
+                                     "😀",
+                                     "👩‍👧",
+                                     "<unk>",
+                                     "\ufffd",
+                                     "\u00a0",
+                                     "\u3000",
+                                     "\u200b",
+                                     "<|endoftext|>",
+                                     "\\",
+                                     "\"",
+                                     "-",
+                                     "O'Neil's",
+                                     std::string_view("\0", 1),
+                                     "x y",
+                                     "\U0002000B"};
     std::string text;
     for (int i = 0; i < pieces; i++) text += some[philox({{uint32_t(i), 0, 0, 0}}, seed).w[0] % std::size(some)];
     return text;
 }
 
 Exit code_of(const std::function<void()>& act) {
-    try { act(); } catch (const Error& e) {
+    try {
+        act();
+    } catch (const Error& e) {
         EXPECT_EQ(std::string(e.what()).find('\n'), std::string::npos) << e.what();
         return e.code;
     }
@@ -50,7 +89,10 @@ TEST(tokenizer, characters_are_sorted_code_points) {
 }
 
 TEST(tokenizer, words) {
-    struct { const char* text; std::vector<std::string> words; } rows[] = {
+    struct {
+        const char* text;
+        std::vector<std::string> words;
+    } rows[] = {
         {"The cat  sat.\n", {"The", " cat", " ", " sat", ".", "\n"}},
         {"don't 'quote' rock’n’roll", {"don't", " '", "quote", "'", " rock’n’roll"}},
         {"3.14 in 1999", {"3", ".", "1", "4", " in", " 1", "9", "9", "9"}},
@@ -68,7 +110,7 @@ TEST(tokenizer, words) {
 
 TEST(tokenizer, keeps_the_most_frequent_words) {
     const Tokenizer tokenizer = train_tokenizer(TokenizerKind::word, "c\nc\nb\nc\nb\na\na\n", 3);
-    EXPECT_EQ(tokenizer.tokens, (std::vector<std::string>{"<unk>", "\n", "c", "a"}));   // a before b: equally frequent
+    EXPECT_EQ(tokenizer.tokens, (std::vector<std::string>{"<unk>", "\n", "c", "a"}));  // a before b: equally frequent
     EXPECT_EQ(tokenizer.encode("a\nb"), (std::vector<int>{3, 1, 0}));
 }
 
@@ -106,7 +148,7 @@ TEST(tokenizer, hash_tells_tokenizers_apart) {
     for (const TokenizerKind kind : kinds)
         for (const char* text : {"ab", "abc", "a b c"}) hashes.push_back(train_tokenizer(kind, text).hash());
     std::sort(hashes.begin(), hashes.end());
-    EXPECT_EQ(std::unique(hashes.begin(), hashes.end()) - hashes.begin(), 7);           // bytes know no text
+    EXPECT_EQ(std::unique(hashes.begin(), hashes.end()) - hashes.begin(), 7);  // bytes know no text
     Tokenizer tokenizer = train_tokenizer(TokenizerKind::character, "ab");
     const uint64_t before = tokenizer.hash();
     tokenizer.kind = TokenizerKind::word;
@@ -120,13 +162,16 @@ TEST(tokenizer, refuses_other_files) {
         EXPECT_NE(text.find(from), text.npos) << from;
         return text.replace(text.find(from), from.size(), to);
     };
-    for (const std::string& bad : {std::string(), std::string("[]"), std::string("{"), std::string("{\"model\":1}"), std::string(100000, '['),
-                                   std::string("{\"model\":{\"vocab\":{}}}"), std::string("{\"model\":{\"vocab\":{},\"merges\":[]}}"),
-                                   good.substr(0, good.size() / 2), with("\"b\": 1", "\"b\": 7"), with("\"b\": 1", "\"b\": 0"),
-                                   with("\"b\": 1", "\"b\": -1"), with("\"b\": 1", "\"b\": 1.5"), with("\"b\": 1", "\"bb\": 1"),
-                                   with("\"merges\": []", "\"merges\": [\"a b\"]"), with("\"normalizer\": null", "\"normalizer\": {\"type\": \"NFC\"}"),
-                                   with("\"version\": \"1.0\"", "\"version\": \"2.0\""), with("\"unk_token\": \"\ufffd\"", "\"unk_token\": \"z\""),
-                                   with("\"unk_token\": \"\ufffd\"", "\"unk_token\": null")})
+    for (const std::string& bad :
+         {std::string(), std::string("[]"), std::string("{"), std::string("{\"model\":1}"), std::string(100000, '['),
+          std::string("{\"model\":{\"vocab\":{}}}"), std::string("{\"model\":{\"vocab\":{},\"merges\":[]}}"),
+          good.substr(0, good.size() / 2), with("\"b\": 1", "\"b\": 7"), with("\"b\": 1", "\"b\": 0"),
+          with("\"b\": 1", "\"b\": -1"), with("\"b\": 1", "\"b\": 1.5"), with("\"b\": 1", "\"bb\": 1"),
+          with("\"merges\": []", "\"merges\": [\"a b\"]"),
+          with("\"normalizer\": null", "\"normalizer\": {\"type\": \"NFC\"}"),
+          with("\"version\": \"1.0\"", "\"version\": \"2.0\""),
+          with("\"unk_token\": \"\ufffd\"", "\"unk_token\": \"z\""),
+          with("\"unk_token\": \"\ufffd\"", "\"unk_token\": null")})
         EXPECT_EQ(code_of([&] { tokenizer_from_json(bad, "bad.json"); }), Exit::input) << bad.substr(0, 200);
     EXPECT_EQ(code_of([&] { tokenizer_from_json(good, "good.json"); }), Exit::done);
 }
@@ -155,7 +200,7 @@ TEST(tokenizer, streams_whole_characters_only) {
     }
     EXPECT_EQ(out + decoder.flush(), text);
     decoder.push(0xE7);
-    EXPECT_EQ(decoder.push('x'), "\ufffdx");                   // what can no longer become a character does not wait
+    EXPECT_EQ(decoder.push('x'), "\ufffdx");  // what can no longer become a character does not wait
     decoder.push(0xF0);
     EXPECT_EQ(decoder.flush(), "\ufffd");
 }
@@ -170,14 +215,21 @@ TEST(tokenizer, shows_tokens_to_people) {
 
 // Expected values: Python's bytes.decode("utf-8", "replace").
 TEST(tokenizer, repairs_utf8_as_python_does) {
-    struct { std::string broken, whole; size_t count; } rows[] = {
+    struct {
+        std::string broken, whole;
+        size_t count;
+    } rows[] = {
         {"abc é爱😀", "abc é爱😀", 0},
-        {"a\xFF" "b", "a\ufffd" "b", 1},
-        {"\xC0\xAF", "\ufffd\ufffd", 2},                                   // overlong
-        {"\xED\xA0\x80", "\ufffd\ufffd\ufffd", 3},                         // a surrogate
-        {"\xE7\x88", "\ufffd", 1},                                         // cut off
+        {"a\xFF"
+         "b",
+         "a\ufffd"
+         "b",
+         1},
+        {"\xC0\xAF", "\ufffd\ufffd", 2},            // overlong
+        {"\xED\xA0\x80", "\ufffd\ufffd\ufffd", 3},  // a surrogate
+        {"\xE7\x88", "\ufffd", 1},                  // cut off
         {"\xF0\x9F\x98x", "\ufffdx", 1},
-        {"\xF4\x90\x80\x80", "\ufffd\ufffd\ufffd\ufffd", 4},               // beyond U+10FFFF
+        {"\xF4\x90\x80\x80", "\ufffd\ufffd\ufffd\ufffd", 4},  // beyond U+10FFFF
         {"\xE0\x80\x80", "\ufffd\ufffd\ufffd", 3},
         {"\x80\x80", "\ufffd\ufffd", 2},
         {std::string("a\0b\r\n", 5), std::string("a\0b\r\n", 5), 0},
@@ -190,7 +242,10 @@ TEST(tokenizer, repairs_utf8_as_python_does) {
 }
 
 TEST(tokenizer, waits_for_the_end_of_a_character) {
-    struct { const char* text; size_t complete; } rows[] = {
-        {"", 0}, {"a", 1}, {"é", 2}, {"a\xC3", 1}, {"爱\xE7\x88", 3}, {"\xF0\x9F\x98", 0}, {"\xFF", 1}, {"\x80\x80", 2}, {"\xE0\x80", 2}};
+    struct {
+        const char* text;
+        size_t complete;
+    } rows[] = {{"", 0},     {"a", 1},        {"é", 2},       {"a\xC3", 1}, {"爱\xE7\x88", 3}, {"\xF0\x9F\x98", 0},
+                {"\xFF", 1}, {"\x80\x80", 2}, {"\xE0\x80", 2}};
     for (const auto& row : rows) EXPECT_EQ(complete_utf8(row.text), row.complete) << row.text;
 }

@@ -1,19 +1,24 @@
 // Unicode: classes, normalization form C, and the pieces that the published patterns cut.
 #include "host/tokenizer/unicode/unicode.h"
 #include <gtest/gtest.h>
-#include "host/tokenizer/pre_tokenizer.h"
 #include "host/base/utf8.h"
+#include "host/tokenizer/pre_tokenizer.h"
 
 using unicode::Class;
 
 TEST(unicode, classes_are_those_of_unicode_16) {
-    struct { char32_t c; Class what; bool word; } rows[] = {
-        {'a', Class::letter, true}, {'7', Class::number, true}, {' ', Class::space, false}, {'_', Class::other, true},
-        {0xBD, Class::number, false}, {0x301, Class::mark, true}, {0x180E, Class::other, false}, {0x85, Class::space, false},
-        {0x200B, Class::other, false}, {0x3000, Class::space, false}, {0x558, Class::other, false},      // unassigned until 16
-        {0x10D50, Class::letter, true}, {0x16D40, Class::letter, true}, {0x10D40, Class::number, true},        // of 16
-        {0x1E4D0, Class::letter, true}, {0x31350, Class::letter, true}, {0xA7CB, Class::letter, true},        // of 15 and 16
-        {0x24B6, Class::other, true}, {0x200D, Class::other, true}, {0x10FFFF, Class::other, false}};
+    struct {
+        char32_t c;
+        Class what;
+        bool word;
+    } rows[] = {
+        {'a', Class::letter, true},     {'7', Class::number, true},     {' ', Class::space, false},
+        {'_', Class::other, true},      {0xBD, Class::number, false},   {0x301, Class::mark, true},
+        {0x180E, Class::other, false},  {0x85, Class::space, false},    {0x200B, Class::other, false},
+        {0x3000, Class::space, false},  {0x558, Class::other, false},  // unassigned until 16
+        {0x10D50, Class::letter, true}, {0x16D40, Class::letter, true}, {0x10D40, Class::number, true},  // of 16
+        {0x1E4D0, Class::letter, true}, {0x31350, Class::letter, true}, {0xA7CB, Class::letter, true},   // of 15 and 16
+        {0x24B6, Class::other, true},   {0x200D, Class::other, true},   {0x10FFFF, Class::other, false}};
     for (const auto& row : rows) {
         EXPECT_EQ(int(unicode::class_of(row.c)), int(row.what)) << std::hex << uint32_t(row.c);
         EXPECT_EQ(unicode::is_word(row.c), row.word) << std::hex << uint32_t(row.c);
@@ -22,18 +27,41 @@ TEST(unicode, classes_are_those_of_unicode_16) {
 
 // Expected values: tokenizers' NFC, which is Unicode's but for what came after version 12.
 TEST(unicode, normalization_form_c) {
-    struct { const char *text, *normal; } rows[] = {
-        {"", ""}, {"abc é", "abc é"}, {"e\u0301", "é"}, {"e\u0323\u0301", "ẹ́"}, {"e\u0301\u0323", "ẹ́"}, {"q\u0307\u0323", "q\u0323\u0307"},
-        {"\u212b", "Å"}, {"\u2126", "Ω"}, {"\u0958", "क\u093c"}, {"\u0344", "\u0308\u0301"}, {"\u013c\u0345\u0344", "\u013c\u0308\u0301\u0345"},
-        {"\u1100\u1161", "가"}, {"\u1100\u1161\u11a8", "각"}, {"가\u11a8", "각"}, {"각\u11a8", "각\u11a8"}, {"\u1100x\u1161", "\u1100x\u1161"},
-        {"\uf900", "豈"}, {"\U0002f800", "丽"}, {"\u0301e", "\u0301e"}, {"a\u0315\u0300\u05ae\u0300b", "à\u05ae\u0300\u0315b"},
-        {"a\u0308\u0301", "ä\u0301"}, {"\U00011099\U000110ba", "\U0001109a"}, {"\U00011935\U00011930", "\U00011935\U00011930"},
-        {"\u09c7\u09be", "\u09cb"}, {"e\u0301\nA\u030a", "é\nÅ"}, {"\u1e9b\u0323", "\u1e9b\u0323"}, {"s\u0323\u0307", "ṩ"}, {"ḋ\u0323", "ḍ\u0307"}};
+    struct {
+        const char *text, *normal;
+    } rows[] = {{"", ""},
+                {"abc é", "abc é"},
+                {"e\u0301", "é"},
+                {"e\u0323\u0301", "ẹ́"},
+                {"e\u0301\u0323", "ẹ́"},
+                {"q\u0307\u0323", "q\u0323\u0307"},
+                {"\u212b", "Å"},
+                {"\u2126", "Ω"},
+                {"\u0958", "क\u093c"},
+                {"\u0344", "\u0308\u0301"},
+                {"\u013c\u0345\u0344", "\u013c\u0308\u0301\u0345"},
+                {"\u1100\u1161", "가"},
+                {"\u1100\u1161\u11a8", "각"},
+                {"가\u11a8", "각"},
+                {"각\u11a8", "각\u11a8"},
+                {"\u1100x\u1161", "\u1100x\u1161"},
+                {"\uf900", "豈"},
+                {"\U0002f800", "丽"},
+                {"\u0301e", "\u0301e"},
+                {"a\u0315\u0300\u05ae\u0300b", "à\u05ae\u0300\u0315b"},
+                {"a\u0308\u0301", "ä\u0301"},
+                {"\U00011099\U000110ba", "\U0001109a"},
+                {"\U00011935\U00011930", "\U00011935\U00011930"},
+                {"\u09c7\u09be", "\u09cb"},
+                {"e\u0301\nA\u030a", "é\nÅ"},
+                {"\u1e9b\u0323", "\u1e9b\u0323"},
+                {"s\u0323\u0307", "ṩ"},
+                {"ḋ\u0323", "ḍ\u0307"}};
     for (const auto& row : rows) {
         EXPECT_EQ(unicode::nfc(row.text), row.normal) << row.text;
         EXPECT_EQ(unicode::nfc(row.normal), row.normal);
     }
-    EXPECT_EQ(unicode::nfc("e\xCC"), "e\xCC");                 // half a mark is no mark
+    EXPECT_EQ(unicode::nfc("e\xCC"), "e\xCC");  // half a mark is no mark
     EXPECT_TRUE(unicode::is_nfc("plain ASCII, Grüße, 日本"));
     EXPECT_FALSE(unicode::is_nfc("e\u0301"));
 }
@@ -48,10 +76,16 @@ TEST(unicode, a_pattern_is_recognised_by_its_text_alone) {
 
 TEST(unicode, pieces) {
     using Pieces = std::vector<std::string>;
-    struct { SplitRule rule; const char* text; Pieces pieces; } rows[] = {
+    struct {
+        SplitRule rule;
+        const char* text;
+        Pieces pieces;
+    } rows[] = {
         {SplitRule::gpt2, "I'll  go 12ab !?'s\n\n", {"I", "'ll", " ", " go", " 12", "ab", " !?'", "s", "\n\n"}},
         {SplitRule::gpt2, "x\n\ny 'S\u00a0z", {"x", "\n", "\n", "y", " '", "S", "\u00a0", "z"}},
-        {SplitRule::llama3, "I'LL 'ſ$ab 12345 !?\n\n x\n \ny", {"I", "'LL", " '", "ſ", "$ab", " ", "123", "45", " !?\n\n", " x", "\n \n", "y"}},
+        {SplitRule::llama3,
+         "I'LL 'ſ$ab 12345 !?\n\n x\n \ny",
+         {"I", "'LL", " '", "ſ", "$ab", " ", "123", "45", " !?\n\n", " x", "\n \n", "y"}},
         {SplitRule::llama3, "a \n ", {"a", " \n", " "}},
         {SplitRule::cl100k, "a \n ", {"a", " \n "}},
         {SplitRule::cl100k, "a \n b", {"a", " \n", " b"}},

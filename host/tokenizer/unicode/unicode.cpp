@@ -4,10 +4,10 @@
 #include <iterator>
 #include <unordered_map>
 #include <vector>
+#include "host/base/utf8.h"
 #include "unicode_classes.h"
 #include "unicode_compositions.h"
 #include "unicode_decompositions.h"
-#include "host/base/utf8.h"
 
 namespace unicode {
 
@@ -19,7 +19,9 @@ constexpr char32_t leads = 19, vowels = 21, tails = 28, syllables = leads * vowe
 
 constexpr uint64_t pair_key(char32_t first, char32_t second) { return uint64_t(first) << 32 | second; }
 
-struct Pair { char32_t first, second; };
+struct Pair {
+    char32_t first, second;
+};
 
 struct Maps {
     std::unordered_map<char32_t, Pair> decomposed;
@@ -108,7 +110,7 @@ void normalize(std::string& out, const std::u32string& segment) {
     }
     constexpr size_t none = size_t(-1);
     size_t starter = none;
-    int last_class = 0;                          // of the last one since the starter that stayed
+    int last_class = 0;  // of the last one since the starter that stayed
     for (const char32_t c : all) {
         const int its_class = combining_class(c);
         const bool blocked = starter != none && starter + 1 < result.size() && last_class >= its_class;
@@ -134,7 +136,7 @@ const uint8_t* properties() {
 bool is_nfc(std::string_view text) {
     const uint8_t* table = properties();
     for (size_t at = 0; at < text.size();) {
-        if (uint8_t(text[at]) < 0xCC) {          // below U+0300 nothing combines and nothing changes
+        if (uint8_t(text[at]) < 0xCC) {  // below U+0300 nothing combines and nothing changes
             at++;
             continue;
         }
@@ -152,7 +154,8 @@ std::string nfc(std::string_view text) {
     std::u32string segment;
     bool plain = true;
     const auto flush = [&] {
-        if (plain) for (const char32_t c : segment) append_utf8(out, c);
+        if (plain)
+            for (const char32_t c : segment) append_utf8(out, c);
         else normalize(out, segment);
         segment.clear(), plain = true;
     };

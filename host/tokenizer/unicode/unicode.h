@@ -19,6 +19,6 @@ inline bool is_word(char32_t c) { return properties()[c] & word_bit; }
 
 // Normalization form C of well-formed UTF-8 (Unicode Standard, 3.11).
 std::string nfc(std::string_view text);
-bool is_nfc(std::string_view text);              // quickly; false may mean "not sure"
+bool is_nfc(std::string_view text);  // quickly; false may mean "not sure"
 
 }  // namespace unicode

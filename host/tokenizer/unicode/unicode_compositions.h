@@ -1,4 +1,5 @@
 // Made by dev/oracle/unicode.py from the tables of Hugging Face's tokenizers.
+// clang-format off
 #pragma once
 
 // Canonical decompositions that NFC composes again; Hangul's are computed.

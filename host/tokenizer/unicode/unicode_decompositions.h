@@ -1,4 +1,5 @@
 // Made by dev/oracle/unicode.py from the tables of Hugging Face's tokenizers.
+// clang-format off
 #pragma once
 
 // Canonical decompositions that stay; second is 0 where there is none.

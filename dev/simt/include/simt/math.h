@@ -5,11 +5,11 @@
 #include <cstdint>
 #include <cstring>
 
-#define SIMT_BITS(name, to, from)          \
-    inline to name(from x) {               \
-        to bits;                           \
-        std::memcpy(&bits, &x, sizeof x);  \
-        return bits;                       \
+#define SIMT_BITS(name, to, from)         \
+    inline to name(from x) {              \
+        to bits;                          \
+        std::memcpy(&bits, &x, sizeof x); \
+        return bits;                      \
     }
 SIMT_BITS(__float_as_uint, unsigned, float)
 SIMT_BITS(__float_as_int, int, float)
@@ -63,10 +63,10 @@ inline unsigned __brev(unsigned x) {
     for (int i = 0; i < 32; i++) reversed |= (x >> i & 1) << (31 - i);
     return reversed;
 }
-inline int __mulhi(int a, int b) { return int((long long)(a) * b >> 32); }
-inline unsigned __umulhi(unsigned a, unsigned b) { return unsigned((unsigned long long)(a) * b >> 32); }
+inline int __mulhi(int a, int b) { return int((long long)(a)*b >> 32); }
+inline unsigned __umulhi(unsigned a, unsigned b) { return unsigned((unsigned long long)(a)*b >> 32); }
 inline unsigned long long __umul64hi(unsigned long long a, unsigned long long b) {
-    return (unsigned long long)((unsigned __int128)(a) * b >> 64);
+    return (unsigned long long)((unsigned __int128)(a)*b >> 64);
 }
 inline unsigned __funnelshift_l(unsigned low, unsigned high, unsigned shift) {
     return unsigned(((uint64_t(high) << 32 | low) << (shift & 31)) >> 32);

@@ -3,6 +3,7 @@
 #include <cstddef>
 #include "simt.h"
 
+// clang-format off
 template <class T> T __ldg(const T* p) { return *p; }
 template <class T> T __ldca(const T* p) { return *p; }
 template <class T> T __ldcg(const T* p) { return *p; }
@@ -13,10 +14,12 @@ template <class T> void __stwb(T* p, T value) { *p = value; }
 template <class T> void __stcg(T* p, T value) { *p = value; }
 template <class T> void __stcs(T* p, T value) { *p = value; }
 template <class T> void __stwt(T* p, T value) { *p = value; }
+// clang-format on
 
 namespace simt {
 // CUDA's atomics order nothing but themselves; fences around them do (simt::fence).
-template <class T, class F> T atomic_update(T* p, F f) {
+template <class T, class F>
+T atomic_update(T* p, F f) {
     before_atomic(p);
     T old, next;
     __atomic_load(p, &old, __ATOMIC_RELAXED);
@@ -25,10 +28,15 @@ template <class T, class F> T atomic_update(T* p, F f) {
     after_atomic(p);
     return old;
 }
-template <class T> struct Same { using type = T; };
-template <class T> using same_as = typename Same<T>::type;   // keeps an argument out of template deduction
+template <class T>
+struct Same {
+    using type = T;
+};
+template <class T>
+using same_as = typename Same<T>::type;  // keeps an argument out of template deduction
 }  // namespace simt
 
+// clang-format off
 #define SIMT_ATOMIC(name, expression)                                                                                     \
     template <class T> T name(T* p, simt::same_as<T> x) {                                                                 \
         return simt::atomic_update(p, [x]([[maybe_unused]] T old) -> T { return expression; });                           \
@@ -50,3 +58,4 @@ template <class T> T atomicCAS(T* p, simt::same_as<T> expected, simt::same_as<T>
     return simt::atomic_update(p, [=](T old) { return old == expected ? x : old; });
 }
 template <class T> T atomicCAS_block(T* p, simt::same_as<T> expected, simt::same_as<T> x) { return atomicCAS(p, expected, x); }
+// clang-format on

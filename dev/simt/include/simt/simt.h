@@ -16,10 +16,10 @@ struct At {
 };
 
 struct Thread {
-    uint3 index;             // threadIdx
-    unsigned linear, lane;   // its number in the block, x fastest, and in its warp
+    uint3 index;            // threadIdx
+    unsigned linear, lane;  // its number in the block, x fastest, and in its warp
 };
-extern constinit thread_local Thread* running;   // the CUDA thread that this OS thread is executing
+extern constinit thread_local Thread* running;  // the CUDA thread that this OS thread is executing
 
 // Ends the kernel with a message that names kernel, block and thread; the launch fails with `error` (a cudaError_t).
 [[noreturn]] void fail(int error, const char* format, ...) __attribute__((format(printf, 2, 3)));
@@ -27,12 +27,12 @@ extern constinit thread_local Thread* running;   // the CUDA thread that this OS
 // ---- A warp's threads meet ----
 
 constexpr int gathered_words = 4;
-struct Gathered {                                 // what the lanes of a mask brought along
-    unsigned mask, lanes;                         // lanes: those of the mask that have not exited
+struct Gathered {          // what the lanes of a mask brought along
+    unsigned mask, lanes;  // lanes: those of the mask that have not exited
     uint64_t value[32][gathered_words];
 };
-enum class Form { anywhere, aligned };            // aligned: the lanes must execute the very same instruction
-enum class Orders { nothing, memory };            // whether what was written before is visible after
+enum class Form { anywhere, aligned };  // aligned: the lanes must execute the very same instruction
+enum class Orders { nothing, memory };  // whether what was written before is visible after
 
 // Waits until every living lane of the mask has called with the same name and mask, then gives all their values.
 // The reference is good until the calling thread waits again. `name` is the primitive's, for messages.
@@ -42,20 +42,22 @@ const Gathered& gather(const char* name, unsigned mask, const uint64_t* words, i
 // ---- A block's threads meet ----
 
 constexpr int barriers_per_block = 16, all_threads = 0;
-struct Votes { unsigned arrived, nonzero; };      // of the predicates that the threads brought
+struct Votes {
+    unsigned arrived, nonzero;
+};  // of the predicates that the threads brought
 
 // PTX bar.sync: waits until `threads` threads (all_threads: every living one) have arrived at barrier `id`.
 // __syncthreads is one that all threads must reach at the same line.
 enum class Reach { anywhere, same_line };
 Votes barrier_sync(const char* name, int id, int threads, bool predicate, Reach reach, At at);
-void barrier_arrive(int id, int threads, At at);   // PTX bar.arrive: counts, but does not wait
+void barrier_arrive(int id, int threads, At at);  // PTX bar.arrive: counts, but does not wait
 
 // ---- cp.async: copies that happen as late as the rules allow ----
 
 struct PendingCopy {
     void* to;
     const void* from;
-    int bytes, valid;                              // the bytes after the first `valid` become zero
+    int bytes, valid;  // the bytes after the first `valid` become zero
 };
 void copy_later(const PendingCopy&);
 void commit_copies();
@@ -64,13 +66,13 @@ bool next_due_copy(unsigned groups, PendingCopy& copy);
 
 // ---- Fences and atomics, for ThreadSanitizer ----
 
-void fence();                                      // __threadfence
+void fence();  // __threadfence
 void before_atomic(const void* address);
 void after_atomic(const void* address);
 
 // ---- Odds and ends ----
 
-bool is_shared(const void*, unsigned bytes);       // wholly in shared memory of the running block
-unsigned elected_lane(unsigned lanes);             // any of them, and not always the same
+bool is_shared(const void*, unsigned bytes);  // wholly in shared memory of the running block
+unsigned elected_lane(unsigned lanes);        // any of them, and not always the same
 
 }  // namespace simt
