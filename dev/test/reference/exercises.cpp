@@ -280,4 +280,12 @@ TEST(exercises, generation) {
     EXPECT_NEAR(first_probability(logits, {.min_p = 0.2f}), 0.556, 2e-3);
 }
 
+TEST(exercises, evaluation) {
+    const auto bits_per_byte = [](double loss, double bytes_a_token) { return loss / std::log(2) / bytes_a_token; };
+    EXPECT_NEAR(std::exp(0.6653), 1.945, 1e-3);
+    EXPECT_NEAR(bits_per_byte(0.6653, 1), 0.960, 1e-3);
+    EXPECT_NEAR(bits_per_byte(3, 4.5), 0.962, 1e-3);
+    EXPECT_EQ(1024 / 256, 4);
+}
+
 }  // namespace
