@@ -2,12 +2,10 @@
 #include <fmt/core.h>
 #include <omp.h>
 #include "host/base/files.h"
-#include "host/evaluate/eval_command.h"
-#include "host/generate/sample_command.h"
 #include "host/plan/plan.h"
 #include "host/report/report.h"
 #include "host/run/run.h"
-#include "host/run/train_command.h"
+#include "run_on_cpu.h"
 #include "tokenize_command.h"
 
 namespace {
@@ -29,20 +27,6 @@ Exit plot(const Options& options) {
     files::replace_file(options.out, plot_svg(curves, options.x));
     print_piece(fmt::format("wrote {}: open it in a browser\n", options.out));
     return Exit::done;
-}
-
-Exit on_cpu(const Options& options, const std::string& why) {
-    if (options.dtype == Dtype::bf16 && options.resume)
-        throw Error(Exit::device, *options.resume, "this run is in bf16, which needs a GPU (" + why + ")",
-                    "resume it on one, or start an fp32 run from its weights: --model " + *options.resume);
-    if (options.dtype == Dtype::bf16)
-        throw Error(Exit::device, "--dtype bf16", "needs a GPU (" + why + ")", "the CPU trains in fp32: leave it out");
-    if (options.gemm == Gemm::cublas)
-        throw Error(Exit::device, "--gemm cublas", "needs a GPU (" + why + ")",
-                    "the CPU has products of its own: leave it out");
-    if (options.command == Command::sample) return sample(options, Cpu<float>());
-    if (options.command == Command::eval) return eval(options, Cpu<float>());
-    return train(options, Cpu<float>(), fmt::format("CPU, {} threads, fp32 (no GPU: {})", omp_get_max_threads(), why));
 }
 }  // namespace
 
@@ -70,5 +54,5 @@ Exit run_command(const Options& given) {
     const bool on_gpu = gpu.kind == Kind::real || options.device == DeviceKind::simt;
     options.dtype = dtype_on(on_gpu ? Processor::gpu : Processor::cpu, options.dtype);
     if (on_gpu) return run_on_gpu(options);
-    return on_cpu(options, gpu.kind == Kind::none ? gpu.text : "built without nvcc");
+    return run_on_cpu(options, gpu.kind == Kind::none ? gpu.text : "built without nvcc");
 }
