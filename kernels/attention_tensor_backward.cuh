@@ -2,8 +2,8 @@
 //
 // Two kernels, so that nothing is added across blocks and every sum has one order: the first owns queries and leaves
 // d_q and delta, the second owns keys, walks over the queries of all heads of its group that see them, and leaves d_k
-// and d_v. Each computes the scores anew: seven products instead of five. In the second, a row is a key and a column
-// a query, so that its probabilities, too, leave one product as the left side of the next. It comes in two forms: a
+// and d_v. Each computes the scores anew: seven matmuls instead of five. In the second, a row is a key and a column
+// a query, so that its probabilities, too, leave one matmul as the left operand of the next. It comes in two forms: a
 // warp does all for its keys, or two share them.
 #pragma once
 #include "attention_tensor.cuh"

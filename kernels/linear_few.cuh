@@ -46,7 +46,7 @@ __global__ void __launch_bounds__(LinearFew::threads)
                               ? *reinterpret_cast<const uint4*>(inp + size_t(8 * j + g) * K + k0 + i * step)
                               : uint4{};
         }
-        __syncwarp();  // or the compiler saves registers by loading each step between the products
+        __syncwarp();  // or the compiler saves registers by loading each step between the mma's
         UNROLL
         for (int i = 0; i < ahead; i++) {
             UNROLL

@@ -67,7 +67,7 @@ struct QkNormWalk {
         turns = ceil_div(N, tokens);
     }
 };
-// The grid's teams are a multiple of the heads.
+// The number of teams in the grid is a multiple of the number of heads.
 template <class T, class... P>
 int qk_norm_blocks(void (*kernel)(P...), int N, int walked, int team, const Gpu<T>& on) {
     const int teams = qk_norm_block / team, unit = walked / std::gcd(walked, teams);
