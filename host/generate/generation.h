@@ -35,7 +35,7 @@ inline float draw(const Text& text, const Generation& how) {
     return uniform(philox({{uint32_t(text.written), text.index, 0, generation_counter}}, how.seed).w[0]);
 }
 
-// For a text whose next token cannot be drawn.
+// The error of a text whose next token cannot be drawn.
 inline Error not_finite(const Text& text) {
     return {Exit::numeric, "token " + std::to_string(text.written + 1) + " of text " + std::to_string(text.index + 1),
             "the model's logits are not finite", "are its weights whole, and none of them huge?"};

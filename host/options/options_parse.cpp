@@ -124,7 +124,7 @@ std::string unknown_flag(const std::string& arg, Command command) {
                        meant.empty() ? "--help lists all" : "did you mean --" + meant + "?");
 }
 
-// What CLI11 could not place. A word behind an unknown flag passes for its value and is not a second mistake.
+// Arguments that CLI11 could not place. A word after an unknown flag counts as its value, not as a second mistake.
 void complain(const std::vector<std::string>& rest, Command command, std::vector<std::string>& wrong) {
     for (size_t i = 0; i < rest.size(); i++) {
         if (rest[i] != "--" && rest[i].starts_with("--")) wrong.push_back(unknown_flag(rest[i], command));

@@ -99,7 +99,7 @@ private:
         fresh.clear();
     }
 
-    // From left to right; the pairs that end are counted off, those that begin are counted.
+    // From left to right. Pairs that disappear are subtracted from the counts, new ones are added.
     void merge(int index, const Pair& pair, int token) {
         Word& word = words[size_t(index)];
         std::vector<int>& tokens = word.tokens;
