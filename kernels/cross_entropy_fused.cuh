@@ -5,7 +5,7 @@
 //
 // A block owns a row and keeps as much of it as fits in shared memory between the pass that sums and the pass that
 // writes: GPT-2's whole row in bf16 takes 100 KB. What does not fit is read twice. Rows go from last to first: the
-// product that follows starts at the first, and finds it in the cache.
+// matmul that follows starts at the first, and finds it in the cache.
 #pragma once
 #include "cross_entropy.cuh"
 #include "host/reference/cross_entropy_fused.h"

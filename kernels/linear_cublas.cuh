@@ -1,7 +1,7 @@
-// The products of linear.cuh through cuBLASLt, where there is one: c (M,N) = a . b over k, with what its epilogues can
-// add. cuBLASLt counts columns first: its D = A B is our c transposed, its A our b, its B our a.
+// The matmuls of linear.cuh through cuBLASLt, where there is one: c (M,N) = a . b over k, with what its epilogues can
+// add. cuBLASLt is column-major: its D = A B is our c transposed, its A our b, its B our a.
 //
-// A product's description and algorithm are kept per shape. Of cuBLASLt's first proposals the fastest is taken,
+// A description and an algorithm are kept per shape. Of cuBLASLt's first proposals the fastest is taken,
 // measured once, among those that give the bits of the first: timing may not change results. What it refuses, our own
 // kernels do.
 #pragma once
@@ -242,9 +242,9 @@ bool cublas_fuses_gelu(const Gpu<T>& on) {
     return uses_cublas(on) && cublas_is_ahead(on);
 }
 
-// cuBLAS knows no SwiGLU. Is our product with it faster than cuBLAS's and a kernel behind it, which costs 4 bytes of
-// memory traffic more? For each of its `flops` between them ours takes longer, by the time of so many bytes (there as an
-// H100 measured it: dev/doc/gemm.md; elsewhere by guess).
+// cuBLAS has no SwiGLU. Is our fused matmul faster than cuBLAS's and a kernel after it, which costs 4 more bytes of memory
+// traffic? Per operation ours takes longer, by the time of so many bytes (on 9.0 to 10.x as an H100 measured it, see
+// dev/doc/gemm.md; elsewhere a guess).
 template <class T>
 bool linear_fuses_swiglu(int flops, const Gpu<T>& on) {
     return !uses_cublas(on) || flops * (cublas_is_ahead(on) ? 3.5e-3 : 1e-3) < 4;

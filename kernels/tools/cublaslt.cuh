@@ -128,7 +128,7 @@ inline CublasFound find_cublas(const char* named, const std::vector<std::string>
     return first;
 }
 
-// The machine's, loaded when first asked for: half a gigabyte. dev/simt's memory is not for it.
+// The machine's own, loaded when first asked for (half a gigabyte). It cannot use dev/simt's memory.
 inline const CublasFound& installed_cublas() {
     static const CublasFound found = [] {
 #ifdef __CUDACC__
@@ -144,7 +144,7 @@ inline const CublasFound& installed_cublas() {
     return found;
 }
 
-// Whose products a command uses. `warn` gets the line that says it where they are not cuBLASLt's as they might be.
+// Whose matmuls a command uses. `warn` gets a line if they could be cuBLASLt's and are not.
 template <class Find, class Warn>
 Gemm settle_gemm(Gemm wanted, Find find, Warn warn) {
     if (wanted == Gemm::native) return wanted;

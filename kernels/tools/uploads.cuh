@@ -1,5 +1,5 @@
-// Copies from the host that do not wait for the work before them: on a stream of their own into memory of their own,
-// from where the main stream takes them in its turn.
+// Copies from the host that do not wait for earlier work: on a stream of their own, into a buffer of their own, from which
+// the main stream copies them when it gets there.
 #pragma once
 #include <cuda_runtime.h>
 #include <map>
