@@ -139,8 +139,8 @@ __global__ void __launch_bounds__(AttentionTensorQuery<HS, heads>::threads, Atte
 template <int HS>
 struct AttentionTensorKey {
     using Tile = TensorTile<HS>;
-    // Two sums of HS channels a key: with wide heads a warp has room for 16 keys only. For HS > 64, K and V also stay in
-    // registers, and their shared memory is reused for Q tiles.
+    // Two sums of HS channels a key: with wide heads a warp has room for 16 keys only. For HS > 64, K and V also stay
+    // in registers, and their shared memory is reused for Q tiles.
     static constexpr bool keeps = HS > 64;
     static constexpr int I = keeps ? 1 : 2, warp_rows = 16 * I, keys = 4 * warp_rows, threads = 128, blocks = 2;
     static constexpr int queries = 32, pair = 2 * queries * HS;              // elements of queries and their d_outs

@@ -1,5 +1,5 @@
-// The matmul of linear.cuh for few rows, as in generation: out (N,OC) = inp . weight^T, N <= 16. Time is that of reading
-// the weights once. A row's result has the same bits however many rows there are.
+// The matmul of linear.cuh for few rows, as in generation: out (N,OC) = inp . weight^T, N <= 16. Time is that of
+// reading the weights once. A row's result has the same bits however many rows there are.
 //
 // bf16, rows of whole vectors: a block owns 16 outputs, and its warps share k, 32 at a time in turns. Tensor cores
 // multiply 16 rows of weight with 8 of inp. Any permutation of k works if both sides use it, so a lane loads 8

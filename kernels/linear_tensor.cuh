@@ -56,8 +56,8 @@ struct LinearTile {
     }
 };
 
-// Which tile a block owns. Blocks run roughly in the order of their numbers: those that run together share 8 rows of tiles and
-// few columns, and so find most of a and b in the L2 cache.
+// Which tile a block owns. Blocks run roughly in the order of their numbers: those that run together share 8 rows of
+// tiles and few columns, and so find most of a and b in the L2 cache.
 struct LinearPlace {
     int m, n;
 };

@@ -56,9 +56,9 @@ __device__ void qk_norm_gradient(Vec<W> (&d)[K], Vec<W> (&d_w)[K], const Vec<W> 
         for (int i = 0; i < W; i++) d[k][i] = rstd * (d[k][i] - x[k][i] * rstd * mean);
 }
 
-// Backward: a team keeps one head and walks over the tokens, `tokens` at a time. In place only Q and K heads need work, so
-// only they (`walked` of them) get a team. All teams of a block iterate equally often, past the last token if need be,
-// because reductions use full-warp shuffles.
+// Backward: a team keeps one head and walks over the tokens, `tokens` at a time. In place only Q and K heads need work,
+// so only they (`walked` of them) get a team. All teams of a block iterate equally often, past the last token if need
+// be, because reductions use full-warp shuffles.
 struct QkNormWalk {
     int n, h, tokens, turns;
     __device__ QkNormWalk(int team, int walked, int N) {

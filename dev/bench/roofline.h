@@ -1,5 +1,5 @@
-// The roofline: the least time for a piece of work, from the bytes it must move, its matmul operations and its exponentials,
-// each over the GPU's rate. All three may overlap, so the longest counts.
+// The roofline: the least time for a piece of work, from the bytes it must move, its matmul operations and its
+// exponentials, each over the GPU's rate. All three may overlap, so the longest counts.
 #pragma once
 #include <algorithm>
 #include "host/plan/gpu_peaks.h"

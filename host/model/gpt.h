@@ -85,8 +85,8 @@ struct Gpt {
     Stat* d_loss;           // likewise: 1 / valid targets of the whole batch
     int logits_begin = 0;   // the token whose logits come first in memory
 
-    // Lays out the tables only; allocate() makes them memory. N: the most tokens a forward will see. rows: logits rows kept
-    // at a time; 0 = training's default.
+    // Lays out the tables only; allocate() makes them memory. N: the most tokens a forward will see. rows: logits rows
+    // kept at a time; 0 = training's default.
     Gpt(const Config& config, int N, Recompute recompute, Device device) : Gpt(config, N, recompute, device, 0) {}
     Gpt(const Config& config, int N, Recompute recompute, Device device, int rows)
         : c(config),

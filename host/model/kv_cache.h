@@ -4,8 +4,8 @@
 #include <cstddef>
 #include <span>
 
-// How a forward pass uses the cache: not at all; it stores the keys and values of a prompt (B = 1); or it reads one more
-// token (T = 1) of every sequence in the cache, which so far has `position` tokens.
+// How a forward pass uses the cache: not at all; it stores the keys and values of a prompt (B = 1); or it reads one
+// more token (T = 1) of every sequence in the cache, which so far has `position` tokens.
 enum class Cached { no, keep, extend };
 
 // Of B sequences, at most T tokens each.

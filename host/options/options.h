@@ -1,5 +1,5 @@
-// The command line: one table of flags (flag_table.cpp: name, default, help, commands) that parsing, --help, the log and
-// the checkpoint use. Every value is converted strictly, and all problems are reported at once.
+// The command line: one table of flags (flag_table.cpp: name, default, help, commands) that parsing, --help, the log
+// and the checkpoint use. Every value is converted strictly, and all problems are reported at once.
 #pragma once
 #include <nlohmann/json_fwd.hpp>
 #include <optional>

@@ -42,8 +42,8 @@ int sample_row(const T* logits, const Sampling& how, double u, int V) {
     if (how.temperature == 0) return top;
     const auto prob = [=](int v) { return std::exp((double(logits[v]) - double(logits[top])) / how.temperature); };
 
-    // Usually only a few of the most likely tokens matter. They come off a heap one by one, and are kept, in order, behind
-    // it.
+    // Usually only a few of the most likely tokens matter. They come off a heap one by one, and are kept, in order,
+    // behind it.
     std::vector<int> order(V);
     std::iota(order.begin(), order.end(), 0);
     const auto later = [=](int a, int b) { return logits[a] != logits[b] ? logits[a] < logits[b] : a > b; };

@@ -24,8 +24,8 @@ struct Rule {
     int left, right, token;
 };  // left and right become token
 
-// A merge's rank: its index in the list of merges (Hugging Face), or the id of the token it makes (tiktoken; two merges that
-// make the same token then share a rank).
+// A merge's rank: its index in the list of merges (Hugging Face), or the id of the token it makes (tiktoken; two merges
+// that make the same token then share a rank).
 enum class Ranks { listed, tokens };
 
 class PieceCache;

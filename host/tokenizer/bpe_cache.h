@@ -1,4 +1,5 @@
-// The ids of recent pieces, as most words of a text have occurred before. Of fixed size; a collision replaces the old entry.
+// The ids of recent pieces, as most words of a text have occurred before. Of fixed size; a collision replaces the old
+// entry.
 #pragma once
 #include <array>
 #include <cstdint>

@@ -59,8 +59,9 @@ __device__ Vec<W> load(const T* p) {
     return out;
 }
 
-// W elements in their storage type. Many loads are in flight together only if no conversion stands between them. Above all
-// not under a condition: the compiler would make a branch of both, and wait in it. (dev/budget counts loads in flight.)
+// W elements in their storage type. Many loads are in flight together only if no conversion stands between them. Above
+// all not under a condition: the compiler would make a branch of both, and wait in it. (dev/budget counts loads in
+// flight.)
 template <int W, class T>
 struct Raw {
     uint4 words[W * sizeof(T) / 16];

@@ -1,6 +1,6 @@
 // cuBLASLt, looked for when the program runs: it starts on a machine that has the driver alone. What is needed of
-// NVIDIA's cublasLt.h is declared here; versions 12 and 13 agree on it (dev/test/kernels/linear_cublas.cu compares), so a build
-// needs neither header nor library, and dev/simt can play cuBLASLt.
+// NVIDIA's cublasLt.h is declared here; versions 12 and 13 agree on it (dev/test/kernels/linear_cublas.cu compares), so
+// a build needs neither header nor library, and dev/simt can play cuBLASLt.
 #pragma once
 #include <cuda_runtime.h>
 #include <dlfcn.h>

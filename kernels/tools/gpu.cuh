@@ -94,8 +94,8 @@ public:
     }
     void wait(const Mark& mark) const { CUDA(cudaEventSynchronize(mark.get())); }
 
-    // Work that is the same every time, as a CUDA graph. The first time it runs directly, so that the workspace can grow.
-    // The second time it is recorded; from then on one launch repeats all its kernels without gaps.
+    // Work that is the same every time, as a CUDA graph. The first time it runs directly, so that the workspace can
+    // grow. The second time it is recorded; from then on one launch repeats all its kernels without gaps.
     struct Recording {
         bool seen = false;
         std::shared_ptr<std::remove_pointer_t<cudaGraphExec_t>> graph;

@@ -1,6 +1,7 @@
-// Every instruction that CUDA C++ has no function for: all inline PTX of the project is in this file. Where a kernel runs on the
-// CPU, dev/simt supplies the same functions. Names and register layouts are those of the PTX manual (Warp-level Matrix
-// Instructions, Asynchronous Data Copies). Matrix fragments are two bf16 to a register, the lower column in the lower half.
+// Every instruction that CUDA C++ has no function for: all inline PTX of the project is in this file. Where a kernel
+// runs on the CPU, dev/simt supplies the same functions. Names and register layouts are those of the PTX manual
+// (Warp-level Matrix Instructions, Asynchronous Data Copies). Matrix fragments are two bf16 to a register, the lower
+// column in the lower half.
 //
 //   In a warp, lane = 4*g + t.  An 8x8 matrix of bf16: lane holds row g, columns 2t and 2t+1.
 //   mma: a = 16x16 as four 8x8 (rows 0-7 | 8-15, then columns 8-15), b = 16x8 by columns, c = 16x8 floats: (g,2t) (g,2t+1) (g+8,2t) (g+8,2t+1)
@@ -133,8 +134,8 @@ __device__ inline uint32_t byte_signs(uint32_t x, unsigned from) {
     return signs;
 }
 
-// The same number, hidden from the compiler, which then cannot take apart what depends on it. Address arithmetic that ends
-// as `register + constant` then stays so, instead of growing a register per address.
+// The same number, hidden from the compiler, which then cannot take apart what depends on it. Address arithmetic that
+// ends as `register + constant` then stays so, instead of growing a register per address.
 __device__ inline unsigned opaque(unsigned x) {
     asm("" : "+r"(x));
     return x;

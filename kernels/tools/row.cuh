@@ -32,8 +32,8 @@ __device__ int row_channel(int k) {
     return (k * blockDim.x + threadIdx.x) * W;
 }  // first of vector k
 
-// Vectors past the end of the row read as zeros, and are not written. Rows that are loaded as they lie in memory, before
-// the first of them is used, are on their way together.
+// Vectors past the end of the row read as zeros, and are not written. Rows that are loaded as they lie in memory,
+// before the first of them is used, are on their way together.
 template <int W, int K, class T>
 __device__ void load_row(Raw<W, T> (&x)[K], const T* row, int C) {
     UNROLL

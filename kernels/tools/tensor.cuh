@@ -101,8 +101,8 @@ __device__ void tensor_multiply(float (&sum)[I][J][4], const uint32_t (&a)[I][4]
     }
 }
 
-// The left operand of a matmul: rows row0 .. row0 + 16 I of a tile. Gives the fragments of columns 16 k ..., `kept`: from
-// registers, where load() put them.
+// The left operand of a matmul: rows row0 .. row0 + 16 I of a tile. Gives the fragments of columns 16 k ..., `kept`:
+// from registers, where load() put them.
 template <class Tile, int I, bool kept = false>
 class TensorRows {
     using Lane = TensorLane<Tile, Pieces::down>;

@@ -1,5 +1,5 @@
-// Copies from the host that do not wait for earlier work: on a stream of their own, into a buffer of their own, from which
-// the main stream copies them when it gets there.
+// Copies from the host that do not wait for earlier work: on a stream of their own, into a buffer of their own, from
+// which the main stream copies them when it gets there.
 #pragma once
 #include <cuda_runtime.h>
 #include <map>
