@@ -288,4 +288,12 @@ TEST(exercises, evaluation) {
     EXPECT_EQ(1024 / 256, 4);
 }
 
+TEST(exercises, profiling) {
+    EXPECT_NEAR(201.9e6 / 68e-6 / 3.03e12, 0.98, 5e-3);
+    EXPECT_NEAR(2.0 * 65536 * 768 * 2304 / 327e-6, 709e12, 1e12);
+    const double exponentials = 64 * 12 * (1024.0 * 1025 / 2), rate = 16 * 132 * 1.755e9;
+    EXPECT_NEAR(exponentials, 4.03e8, 1e6);
+    EXPECT_NEAR(exponentials / rate, 109e-6, 1e-6);
+}
+
 }  // namespace
