@@ -1,4 +1,4 @@
-// The insides of streams that events and graphs also need.
+// Internals of streams that events and graphs also need.
 #pragma once
 #include <cstdint>
 #include <deque>

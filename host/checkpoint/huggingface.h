@@ -25,7 +25,7 @@ Family family_of(const Config& config);
 
 // config.json: the keys transformers (4 and 5) reads, and the object "gpt_cu" with every field of Config.
 Json to_json(const ModelDescription& model);
-// Throws Error{input} naming `what` and the key for what we cannot do: it is never ignored.
+// Throws Error{input} naming `what` and the key for anything we cannot do; nothing is ignored.
 ModelDescription model_from_json(const Json& json, const std::string& what);
 // model_config.json of Stanford's course CS336: vocab_size, context_length, d_model, num_layers, num_heads, d_ff.
 ModelDescription course_model_from_json(const Json& json, const std::string& what);

@@ -40,7 +40,7 @@ void require_finite(std::span<const float> values, size_t first, const std::stri
     throw Error(Exit::numeric, name, "element " + std::to_string(at) + " is " + std::to_string(*bad), "not saved");
 }
 
-// Tensors on their way into a file, in pieces: while one is written, the next is made.
+// Writes tensors to a file in pieces: while one is written, the next is prepared.
 class Pieces {
 public:
     explicit Pieces(safetensors::Writer& writer) : writer(writer), made(limit), written(limit) {}

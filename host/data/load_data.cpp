@@ -229,7 +229,7 @@ uint64_t fingerprint_of(const Data& data, const Tokens& train, const Tokens* val
     return XXH64(facts.data(), facts.size() * sizeof facts[0], 0);
 }
 
-// Shards that we wrote have their tokenizer beside them; another one would read other text out of them.
+// Shards that we wrote have their tokenizer beside them; another one would decode them to other text.
 void take_tokenizer_of_shards(Data& data, const Input& input) {
     if (!input.sidecar) return;
     const Sidecar& sidecar = *input.sidecar;

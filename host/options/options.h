@@ -1,5 +1,5 @@
-// The command line: one table of flags in options.cpp (name, default, help, commands) that parsing, --help,
-// the log and the checkpoint walk. Every value is converted strictly, and all that is wrong is said at once.
+// The command line: one table of flags (flag_table.cpp: name, default, help, commands) that parsing, --help, the log
+// and the checkpoint use. Every value is converted strictly, and all problems are reported at once.
 #pragma once
 #include <nlohmann/json_fwd.hpp>
 #include <optional>
@@ -14,7 +14,7 @@
 
 enum class Command { train, sample, eval, plan, tokenize, plot, report };
 enum class Dtype { automatic, bf16, fp32 };
-enum class SelfCheckWhen { off, on, force };  // on: what was found is remembered (self_check.h)
+enum class SelfCheckWhen { off, on, force };  // on: what was found is remembered (remembered_check.h)
 enum class PlotAxis { steps, tokens, seconds };
 enum class DeviceKind { automatic, cuda, cpu, simt };
 
@@ -44,7 +44,7 @@ struct StepRange {
     int64_t first = 1, last = 1;
 };  // written 10:12, both included, the first step is 1
 
-// A field for every flag, of the same name. Its default stands in the table; an empty optional: nobody said.
+// A field for every flag, of the same name. The table has its default; an empty optional: not given.
 struct Options {
     Command command = Command::train;
     bool help = false, version = false;
@@ -126,7 +126,7 @@ Options default_options(Command command);
 
 std::string help_text(Command command);
 
-// Every flag of the command with its value, by name; null: nobody said.
+// Every flag of the command with its value, by name; null: not given.
 nlohmann::ordered_json to_json(const Options& options);
 // Takes the saved value of every flag that is not on this command line, then checks as parse does. For --resume.
 // Throws Error{input} if `saved` is not what to_json wrote.

@@ -13,7 +13,7 @@ const char* const shape_flags[] = {"layers",  "dim",      "heads",    "kv-heads"
                                    "qk-norm", "tied",     "bias",     "qkv-bias",   "vocab"};
 
 bool is_preset(const Options& o) { return find_preset(o.model) != nullptr; }
-// Whether weights come with the model, so that its sizes are what they are.
+// Whether weights come with the model, so that its sizes cannot be changed.
 bool loads_weights(const Options& o) { return o.command != Command::plan && !is_preset(o) && !o.from_scratch; }
 
 std::string given_of(const Options& o, const std::vector<std::string>& names) {
@@ -128,7 +128,7 @@ Config model_config(const Options& o, Config c) {
     take(c.qk_norm, o.qk_norm), take(c.tied, o.tied);
     if (!loads_weights(o)) take(c.T, o.context);
 
-    // What was not given follows what was.
+    // Values that were not given follow from those that were.
     if (before.NKV == before.NH) c.NKV = c.NH;
     if ((c.C != before.C || c.NH != before.NH) && c.NH > 0) c.HS = c.C / c.NH;
     if (c.C != before.C || c.activation != before.activation) c.F = default_ffn(c.C, c.activation);

@@ -125,7 +125,7 @@ std::string unknown_flag(const std::string& arg, Command command) {
                        meant.empty() ? "--help lists all" : "did you mean --" + meant + "?");
 }
 
-// What CLI11 could not place. A word behind an unknown flag passes for its value and is not a second mistake.
+// Arguments that CLI11 could not place. A word after an unknown flag counts as its value, not as a second mistake.
 void complain(const std::vector<std::string>& rest, Command command, std::vector<std::string>& wrong) {
     for (size_t i = 0; i < rest.size(); i++) {
         if (rest[i] != "--" && rest[i].starts_with("--")) wrong.push_back(unknown_flag(rest[i], command));
@@ -136,7 +136,7 @@ void complain(const std::vector<std::string>& rest, Command command, std::vector
     }
 }
 
-// `unread`: flags whose value is wrong in itself. What contradicts a value that nobody chose is not worth a line.
+// `unread`: flags whose value failed to parse. Contradictions that mention one of them are not reported.
 void check(const Options& o, std::vector<std::string> wrong, const std::vector<std::string>& unread) {
     std::vector<std::string> more = contradictions(o);
     if (const Config* base = find_preset(o.model)) {
