@@ -11,8 +11,7 @@
 # train_gpt and test_gpt are the best this machine can build: by nvcc where there is one, else by the host compiler.
 # train_gpt_simt and test_gpt_simt are always the host compiler's: dev/simt runs the kernels on the CPU.
 #
-# Options:  DNNL=0         plain loops instead of oneDNN's matrix products on the CPU
-#           ARCH=...       -march of the CPU code (native)
+# Options:  ARCH=...       -march of the CPU code (native)
 #           GPU_ARCH=...   architectures of the kernels, such as "80 90a compute_90" (dev/gpu_arch.sh: this machine's GPUs)
 #           USE_CUDNN=1    cuDNN's attention is timed beside ours by `make bench`; CUDNN_INCLUDE and CUDNN_LIB name its folders,
 #                          and that of cudnn-frontend, where compilers do not look for them
@@ -26,7 +25,6 @@ MAKEFLAGS += -j$(shell awk -v cores="$$(nproc)" '/MemAvailable/ { n = int($$2 / 
                  /proc/meminfo)
 endif
 ARCH ?= native
-DNNL ?= 1
 BUILD ?= build
 CXX ?= g++
 NVCC ?= $(shell command -v nvcc || ls /usr/local/cuda/bin/nvcc 2>/dev/null)
@@ -45,7 +43,6 @@ ifdef PORTABLE
 BUILD := $(BUILD)/portable
 PROGRAM := $(BUILD)/
 ARCH := x86-64-v3
-DNNL := 0
 GPU_ARCH = $(call once,GPU_ARCH,dev/gpu_arch.sh --portable $(NVCC))
 # A flag that nvcc has since CUDA 12.8.
 COMPRESS = $(call once,COMPRESS,$(NVCC) --help | grep -q -e --compress-mode && echo --compress-mode=size)
@@ -64,7 +61,7 @@ $(addprefix $(BUILD)/dev/,test/reference/%.o test/model/%.o bench/%.o): OPTIMISE
 $(addprefix $(BUILD)/,host/base/%.o host/data/%.o host/checkpoint/%.o host/report/inspect_model.o): OPTIMISE = -O2
 $(addprefix $(BUILD)/,dev/simt/%.o simt/%.o): OPTIMISE = -O2
 LEVEL = $(if $(DEBUG),-O0 -g,$(OPTIMISE) -g1)
-COMMON := -std=c++20 -I. -MMD -MP $(if $(filter 1,$(DNNL)),-DGPT_DNNL)
+COMMON := -std=c++20 -I. -MMD -MP
 SANITIZER := $(if $(SANITIZE),-fsanitize=$(SANITIZE) -fno-omit-frame-pointer)
 # Under AddressSanitizer shared variables are 64 KiB apart: they need room in every thread's stack, and leave a hole where
 # the loader would protect pages.
@@ -73,7 +70,7 @@ SANITIZER_LINK := $(SANITIZER) $(if $(filter address,$(SANITIZE)),-Wl$(comma)-z$
 FLAGS = $(COMMON) $(LEVEL) -march=$(ARCH) -fopenmp $(MATH) $(WARN) $(if $(PORTABLE),-DFMT_HEADER_ONLY)
 # The libraries of a portable program are inside it, but for glibc and CUDA.
 PORTABLE_LIBS := -l:libxxhash.a -l:libgomp.a -Xcompiler -static-libstdc++,-static-libgcc -Xlinker -s
-LIBS := $(if $(PORTABLE),$(PORTABLE_LIBS),-lfmt -lxxhash $(if $(filter 1,$(DNNL)),-ldnnl))
+LIBS := $(if $(PORTABLE),$(PORTABLE_LIBS),-lfmt -lxxhash)
 OPENMP := $(if $(PORTABLE),,-Xcompiler -fopenmp)
 GTEST := -l$(if $(PORTABLE),:libgtest.a,gtest)
 

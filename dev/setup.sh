@@ -7,7 +7,6 @@ need() { [ -e "/usr/include/$1" ] || [ -e "/usr/include/$(uname -m)-linux-gnu/$1
 
 compiler=${CXX:-g++}
 command -v "${compiler##* }" >/dev/null || missing="$missing g++"
-[ "${DNNL:-1}" = 0 ] || need dnnl.hpp libdnnl-dev
 need fmt/core.h libfmt-dev
 need nlohmann/json.hpp nlohmann-json3-dev
 need CLI/CLI.hpp libcli11-dev

@@ -2,6 +2,7 @@
 // the same run; and what the cache saves.      ./test_gpt --bench generate
 #include "bench_generate.h"
 #include <fmt/core.h>
+#include <omp.h>
 #include "bench_gpu.h"
 
 namespace {

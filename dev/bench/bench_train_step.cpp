@@ -1,6 +1,7 @@
 // A whole training step on the CPU (forward, backward, norm, AdamW) beside the time its matmuls would take alone at the
 // rate of one big matmul, measured in the same run.
 #include <fmt/core.h>
+#include <omp.h>
 #include "bench.h"
 #include "bench_table.h"
 #include "host/training/trainer.h"
@@ -51,12 +52,8 @@ void measure(const Shape& shape) {
         trainer.step({1e-4f, 0.9f, 0.95f, 1e-8f, 1.0f, 0.1f, 0.05f});
     };
     const auto big_product = [&] {
-#ifdef GPT_DNNL
-        gemm(Op::none, Op::none, n, n, n, a.data(), n, b.data(), n, Into::assign, out.data(), n);  // over all threads
-#else
         parallel_gemm(Op::none, Op::none, n, n, n, a.data(), n, b.data(), n, Into::assign, out.data(), n,
                       [](int, int, int, int) {});
-#endif
     };
     step();
     const auto best = shortest(8, big_product, step);

@@ -1,6 +1,6 @@
 // Ctrl-C and a scheduler's SIGTERM set a flag that the training loop reads between steps; a second one ends at once.
 //
-// Signals go to a thread of their own. In a matmul oneDNN uses the stack pointer for its own purposes, so that a
+// Signals go to a thread of their own. A matmul library may use the stack pointer for its own purposes, so that a
 // handler's frame on that thread would overwrite its workspace.
 #pragma once
 #include <unistd.h>

@@ -1,8 +1,5 @@
 #include "version.h"
 #include <fmt/core.h>
-#ifdef GPT_DNNL
-#include <dnnl.h>
-#endif
 
 namespace {
 
@@ -12,18 +9,17 @@ constexpr const char* compiler = "clang " __clang_version__;
 constexpr const char* compiler = "g++ " __VERSION__;
 #endif
 
-std::string matmul_library() {
-#ifdef GPT_DNNL
-    const dnnl_version_t* v = dnnl_version();
-    return fmt::format("oneDNN {}.{}.{}", v->major, v->minor, v->patch);
+#if defined(__AVX512F__)
+constexpr const char* vectors = "AVX-512";
+#elif defined(__AVX2__)
+constexpr const char* vectors = "AVX2";
 #else
-    return "plain loops (DNNL=0)";
+constexpr const char* vectors = "neither AVX2 nor AVX-512";
 #endif
-}
 
 }  // namespace
 
 std::string version_text(const std::string& kernels) {
-    return fmt::format("gpt.cu    commit {}\ncompiler  {}\nkernels   {}\nCPU       matrix multiplication by {}\n",
-                       GPT_COMMIT, compiler, kernels, matmul_library());
+    return fmt::format("gpt.cu    commit {}\ncompiler  {}\nkernels   {}\nCPU       compiled for {}\n", GPT_COMMIT,
+                       compiler, kernels, vectors);
 }

@@ -15,7 +15,7 @@
 #include "parallel.h"
 #include "philox.h"
 
-constexpr int attention_strip = 64;
+constexpr int attention_strip = 32;
 
 // Places of one key/value head's tensors; consecutive tokens are `row` (or `out_row`) elements apart.
 struct AttentionHead {
@@ -43,36 +43,35 @@ void attention_forward(T* out, T* lse, const T* qkv, const int* first, const Dro
                        int NKV, int HS, Cpu<T> on) {
     const AttentionHead at{B, TT, NH, NKV, HS};
     const T scale = T(1) / std::sqrt(T(HS));
-#pragma omp parallel for collapse(2) schedule(dynamic)
-    for (int b = 0; b < B; b++)
-        for (int h = 0; h < NH; h++) {
-            T* score = on.scratch(size_t(attention_strip + 1) * TT);
-            T* keep = score + size_t(attention_strip) * TT;
-            const int kv = h * NKV / NH;
-            for (int t0 = 0; t0 < TT; t0 += attention_strip) {
-                const int rows = std::min(attention_strip, TT - t0), keys = t0 + rows;
-                gemm(Op::none, Op::transpose, rows, keys, HS, qkv + at.query(b, t0, h), at.row(), qkv + at.key(b, kv),
-                     at.row(), Into::assign, score, keys);
-                for (int t = t0; t < keys; t++) {
-                    T* p = score + size_t(t - t0) * keys;
-                    const int from = first ? first[at.token(b, t)] : 0;
-                    std::fill(p, p + from, T(0));
-                    std::fill(p + t + 1, p + keys, T(0));
-                    const T max = largest(p + from, t + 1 - from);
-                    T sum = 0;
-                    for (int s = from; s <= t; s++) sum += p[s] = exp_of((p[s] - max) * scale);
-                    const T inverse = T(1) / sum;
-                    for (int s = from; s <= t; s++) p[s] *= inverse;
-                    if (drop.p > 0) {
-                        attention_dropout(keep, drop, at, b, h, t);
-                        for (int s = from; s <= t; s++) p[s] *= keep[s];
-                    }
-                    lse[at.lse(b, h, t)] = max * scale + std::log(sum);
+    parallel_for(B * NH, [=](int i) {
+        const int b = i / NH, h = i % NH;
+        T* score = on.scratch(size_t(attention_strip + 1) * TT);
+        T* keep = score + size_t(attention_strip) * TT;
+        const int kv = h * NKV / NH;
+        for (int t0 = 0; t0 < TT; t0 += attention_strip) {
+            const int rows = std::min(attention_strip, TT - t0), keys = t0 + rows;
+            gemm(Op::none, Op::transpose, rows, keys, HS, qkv + at.query(b, t0, h), at.row(), qkv + at.key(b, kv),
+                 at.row(), Into::assign, score, keys);
+            for (int t = t0; t < keys; t++) {
+                T* p = score + size_t(t - t0) * keys;
+                const int from = first ? first[at.token(b, t)] : 0;
+                std::fill(p, p + from, T(0));
+                std::fill(p + t + 1, p + keys, T(0));
+                const T max = largest(p + from, t + 1 - from);
+                T sum = 0;
+                for (int s = from; s <= t; s++) sum += p[s] = exp_of((p[s] - max) * scale);
+                const T inverse = T(1) / sum;
+                for (int s = from; s <= t; s++) p[s] *= inverse;
+                if (drop.p > 0) {
+                    attention_dropout(keep, drop, at, b, h, t);
+                    for (int s = from; s <= t; s++) p[s] *= keep[s];
                 }
-                gemm(Op::none, Op::none, rows, HS, keys, score, keys, qkv + at.value(b, kv), at.row(), Into::assign,
-                     out + at.out(b, t0, h), at.out_row());
+                lse[at.lse(b, h, t)] = max * scale + std::log(sum);
             }
+            gemm(Op::none, Op::none, rows, HS, keys, score, keys, qkv + at.value(b, kv), at.row(), Into::assign,
+                 out + at.out(b, t0, h), at.out_row());
         }
+    });
 }
 
 // A query's probabilities and the gradients of its scores, in place of the dot products q.k and d_out.v.
@@ -106,35 +105,32 @@ void attention_backward(T* d_qkv, const T* d_out, const T* out, const T* lse, co
                         const Dropout& drop, int B, int TT, int NH, int NKV, int HS, Cpu<T> on) {
     const AttentionHead at{B, TT, NH, NKV, HS};
     const int group = NH / NKV;
-#pragma omp parallel for collapse(2) schedule(dynamic)
-    for (int b = 0; b < B; b++)
-        for (int kv = 0; kv < NKV; kv++) {
-            T* prob = on.scratch((2 * size_t(attention_strip) + 1) * TT);
-            T *d_score = prob + size_t(attention_strip) * TT, *keep = d_score + size_t(attention_strip) * TT;
-            const T *k = qkv + at.key(b, kv), *v = qkv + at.value(b, kv);
-            T *d_k = d_qkv + at.key(b, kv), *d_v = d_qkv + at.value(b, kv);
-            for (int t = 0; t < TT; t++) {
-                std::fill_n(d_k + size_t(t) * at.row(), HS, T(0));
-                std::fill_n(d_v + size_t(t) * at.row(), HS, T(0));
-            }
-            for (int h = kv * group; h < (kv + 1) * group; h++)
-                for (int t0 = 0; t0 < TT; t0 += attention_strip) {
-                    const int rows = std::min(attention_strip, TT - t0), keys = t0 + rows;
-                    const T *q = qkv + at.query(b, t0, h), *d_o = d_out + at.out(b, t0, h);
-                    gemm(Op::none, Op::transpose, rows, keys, HS, q, at.row(), k, at.row(), Into::assign, prob, keys);
-                    gemm(Op::none, Op::transpose, rows, keys, HS, d_o, at.out_row(), v, at.row(), Into::assign, d_score,
-                         keys);
-                    for (int t = t0; t < keys; t++) {
-                        const size_t row = size_t(t - t0) * keys, o = at.out(b, t, h);
-                        attention_row_backward(prob + row, d_score + row, keep, d_out + o, out + o,
-                                               lse[at.lse(b, h, t)], first ? first[at.token(b, t)] : 0, drop, at, b, h,
-                                               t, keys);
-                    }
-                    gemm(Op::none, Op::none, rows, HS, keys, d_score, keys, k, at.row(), Into::assign,
-                         d_qkv + at.query(b, t0, h), at.row());
-                    gemm(Op::transpose, Op::none, keys, HS, rows, d_score, keys, q, at.row(), Into::add, d_k, at.row());
-                    gemm(Op::transpose, Op::none, keys, HS, rows, prob, keys, d_o, at.out_row(), Into::add, d_v,
-                         at.row());
-                }
+    parallel_for(B * NKV, [=](int i) {
+        const int b = i / NKV, kv = i % NKV;
+        T* prob = on.scratch((2 * size_t(attention_strip) + 1) * TT);
+        T *d_score = prob + size_t(attention_strip) * TT, *keep = d_score + size_t(attention_strip) * TT;
+        const T *k = qkv + at.key(b, kv), *v = qkv + at.value(b, kv);
+        T *d_k = d_qkv + at.key(b, kv), *d_v = d_qkv + at.value(b, kv);
+        for (int t = 0; t < TT; t++) {
+            std::fill_n(d_k + size_t(t) * at.row(), HS, T(0));
+            std::fill_n(d_v + size_t(t) * at.row(), HS, T(0));
         }
+        for (int h = kv * group; h < (kv + 1) * group; h++)
+            for (int t0 = 0; t0 < TT; t0 += attention_strip) {
+                const int rows = std::min(attention_strip, TT - t0), keys = t0 + rows;
+                const T *q = qkv + at.query(b, t0, h), *d_o = d_out + at.out(b, t0, h);
+                gemm(Op::none, Op::transpose, rows, keys, HS, q, at.row(), k, at.row(), Into::assign, prob, keys);
+                gemm(Op::none, Op::transpose, rows, keys, HS, d_o, at.out_row(), v, at.row(), Into::assign, d_score,
+                     keys);
+                for (int t = t0; t < keys; t++) {
+                    const size_t row = size_t(t - t0) * keys, o = at.out(b, t, h);
+                    attention_row_backward(prob + row, d_score + row, keep, d_out + o, out + o, lse[at.lse(b, h, t)],
+                                           first ? first[at.token(b, t)] : 0, drop, at, b, h, t, keys);
+                }
+                gemm(Op::none, Op::none, rows, HS, keys, d_score, keys, k, at.row(), Into::assign,
+                     d_qkv + at.query(b, t0, h), at.row());
+                gemm(Op::transpose, Op::none, keys, HS, rows, d_score, keys, q, at.row(), Into::add, d_k, at.row());
+                gemm(Op::transpose, Op::none, keys, HS, rows, prob, keys, d_o, at.out_row(), Into::add, d_v, at.row());
+            }
+    });
 }

@@ -26,13 +26,12 @@ T dot(const T* a, const T* b, int n) {
 template <class T>
 void attention_keep(T* keys, T* values, const T* qkv, int TT, int S, int NH, int NKV, int HS, Cpu<T>) {
     const AttentionHead at{1, TT, NH, NKV, HS};
-#pragma omp parallel for collapse(2) schedule(static)
-    for (int kv = 0; kv < NKV; kv++)
-        for (int t = 0; t < TT; t++) {
-            const size_t from = size_t(t) * at.row(), to = (size_t(kv) * S + t) * HS;
-            std::copy_n(qkv + at.key(0, kv) + from, HS, keys + to);
-            std::copy_n(qkv + at.value(0, kv) + from, HS, values + to);
-        }
+    parallel_for(NKV * TT, [=](int i) {
+        const int kv = i / TT, t = i % TT;
+        const size_t from = size_t(t) * at.row(), to = (size_t(kv) * S + t) * HS;
+        std::copy_n(qkv + at.key(0, kv) + from, HS, keys + to);
+        std::copy_n(qkv + at.value(0, kv) + from, HS, values + to);
+    });
 }
 
 template <class T>
@@ -41,30 +40,29 @@ void attention_decode(T* out, T* keys, T* values, const T* qkv, const int* posit
     const AttentionHead at{B, 1, NH, NKV, HS};
     const T scale = T(1) / std::sqrt(T(HS));
     const int group = NH / NKV;
-#pragma omp parallel for collapse(2) schedule(dynamic)
-    for (int b = 0; b < B; b++)
-        for (int kv = 0; kv < NKV; kv++) {
-            const int p = position[b], count = p + 1;
-            T *k = keys + (size_t(b) * NKV + kv) * S * HS, *v = values + (size_t(b) * NKV + kv) * S * HS;
-            std::copy_n(qkv + at.key(b, kv), HS, k + size_t(p) * HS);
-            std::copy_n(qkv + at.value(b, kv), HS, v + size_t(p) * HS);
-            const T* q = qkv + at.query(b, 0, kv * group);
-            T *o = out + at.out(b, 0, kv * group), *prob = on.scratch(size_t(group) * count);
-            for (int s = 0; s < count; s++)
-                for (int g = 0; g < group; g++)
-                    prob[size_t(g) * count + s] = dot(q + g * HS, k + size_t(s) * HS, HS) * scale;
-            for (int g = 0; g < group; g++) {
-                T *row = prob + size_t(g) * count, sum = 0;
-                const T max = largest(row, count);
-                for (int s = 0; s < count; s++) sum += row[s] = exp_of(row[s] - max);
-                for (int s = 0; s < count; s++) row[s] /= sum;
-            }
-            std::fill_n(o, size_t(group) * HS, T(0));
-            for (int s = 0; s < count; s++)
-                for (int g = 0; g < group; g++) {
-                    const T weight = prob[size_t(g) * count + s];
-#pragma omp simd
-                    for (int i = 0; i < HS; i++) o[g * HS + i] += weight * v[size_t(s) * HS + i];
-                }
+    parallel_for(B * NKV, [=](int i) {
+        const int b = i / NKV, kv = i % NKV;
+        const int p = position[b], count = p + 1;
+        T *k = keys + (size_t(b) * NKV + kv) * S * HS, *v = values + (size_t(b) * NKV + kv) * S * HS;
+        std::copy_n(qkv + at.key(b, kv), HS, k + size_t(p) * HS);
+        std::copy_n(qkv + at.value(b, kv), HS, v + size_t(p) * HS);
+        const T* q = qkv + at.query(b, 0, kv * group);
+        T *o = out + at.out(b, 0, kv * group), *prob = on.scratch(size_t(group) * count);
+        for (int s = 0; s < count; s++)
+            for (int g = 0; g < group; g++)
+                prob[size_t(g) * count + s] = dot(q + g * HS, k + size_t(s) * HS, HS) * scale;
+        for (int g = 0; g < group; g++) {
+            T *row = prob + size_t(g) * count, sum = 0;
+            const T max = largest(row, count);
+            for (int s = 0; s < count; s++) sum += row[s] = exp_of(row[s] - max);
+            for (int s = 0; s < count; s++) row[s] /= sum;
         }
+        std::fill_n(o, size_t(group) * HS, T(0));
+        for (int s = 0; s < count; s++)
+            for (int g = 0; g < group; g++) {
+                const T weight = prob[size_t(g) * count + s];
+#pragma omp simd
+                for (int i = 0; i < HS; i++) o[g * HS + i] += weight * v[size_t(s) * HS + i];
+            }
+    });
 }

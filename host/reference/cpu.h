@@ -1,7 +1,6 @@
 // Where a model lives. The last argument of every layer function says where it runs:
 // `Gpu<T>` picks the kernel, `Cpu<T>` picks the reference. Same name, same arguments.
 #pragma once
-#include <omp.h>
 #include <algorithm>
 #include <cstdlib>
 #include <cstring>
@@ -9,6 +8,7 @@
 #include <type_traits>
 #include <vector>
 #include "host/base/error.h"
+#include "threads.h"
 
 // Whose matmul a GPU uses: cuBLAS's, ours (native), or cuBLAS's where the program finds it (automatic).
 enum class Gemm { automatic, cublas, native };
@@ -38,15 +38,16 @@ public:
         if (!p)
             throw Error(Exit::device, "memory", "cannot allocate " + std::to_string(bytes >> 20) + " MiB",
                         "`train_gpt plan` shows what a model needs; try a smaller --batch");
-        state->blocks.emplace_back(p, std::free);
+        blocks->emplace_back(p, std::free);
         zero(static_cast<U*>(p), n);
         return static_cast<U*>(p);
     }
 
     template <class U>
     void zero(U* p, size_t n) const {
-#pragma omp parallel for schedule(static)
-        for (size_t i = 0; i < n; i++) p[i] = U{};
+        constexpr size_t block = size_t(1) << 16;
+        parallel_for(int((n + block - 1) / block),
+                     [=](int b) { std::fill(p + b * block, p + std::min(n, (b + 1) * block), U{}); });
     }
     template <class U>
     void upload(U* device, const U* host, size_t n) const {
@@ -92,15 +93,12 @@ public:
 
     // The calling thread's scratch memory, at least n elements, good until this thread's next call.
     T* scratch(size_t n) const {
-        std::vector<T>& mine = state->scratch.at(omp_get_thread_num());
+        thread_local std::vector<T> mine;
         if (mine.size() < n) mine.resize(n);
         return mine.data();
     }
 
 private:
-    struct State {
-        std::vector<std::unique_ptr<void, void (*)(void*)>> blocks;
-        std::vector<std::vector<T>> scratch = std::vector<std::vector<T>>(std::max(omp_get_max_threads(), 1));
-    };
-    std::shared_ptr<State> state = std::make_shared<State>();
+    using Blocks = std::vector<std::unique_ptr<void, void (*)(void*)>>;
+    std::shared_ptr<Blocks> blocks = std::make_shared<Blocks>();
 };

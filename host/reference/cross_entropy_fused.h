@@ -4,8 +4,10 @@
 #include "cross_entropy.h"
 
 template <class T>
-void cross_entropy_fused(T* loss, T* lse, T* logits, const T* d_loss, const int* target, int N, int V, int P,
-                         Cpu<T> on) {
-    cross_entropy_forward(loss, lse, logits, target, N, V, P, on);
-    cross_entropy_backward(logits, d_loss, logits, lse, target, N, V, P, on);
+void cross_entropy_fused(T* loss, T* lse, T* logits, const T* d_loss, const int* target, int N, int V, int P, Cpu<T>) {
+    parallel_for(N, [=](int n) {
+        T* row = logits + size_t(n) * P;
+        cross_entropy_row(loss[n], lse[n], row, target[n], V);
+        cross_entropy_row_backward(row, *d_loss, row, lse[n], target[n], V, P);
+    });
 }

@@ -5,19 +5,20 @@
 #pragma once
 #include "cpu.h"
 #include "philox.h"
+#include "threads.h"
 
 template <class T>
 void dropout_forward(T* out, const T* inp, const Dropout& drop, int N, int C, Cpu<T>) {
     constexpr size_t block = 1024;
     const size_t n = size_t(N) * C;
-#pragma omp parallel for schedule(static)
-    for (size_t first = 0; first < n; first += block) {
+    parallel_for(int((n + block - 1) / block), [=](int b) {
+        const size_t first = b * block;
         const int count = int(std::min(block, n - first));
         T factor[block];
         dropout_factors(factor, drop, uint64_t(drop.noise->row) * C + first, count);
 #pragma omp simd
         for (int i = 0; i < count; i++) out[first + i] = inp[first + i] * factor[i];
-    }
+    });
 }
 
 template <class T>

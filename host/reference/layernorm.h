@@ -11,25 +11,31 @@
 #include <cmath>
 #include "parallel.h"
 
+// One token.
+template <class T>
+void layernorm_row(T* y, T& mean, T& rstd, const T* x, const T* weight, const T* bias, float eps, int C) {
+    T sum = 0, squares = 0;
+    for (int c = 0; c < C; c++) sum += x[c];
+    const T centre = sum / T(C);
+    for (int c = 0; c < C; c++) squares += (x[c] - centre) * (x[c] - centre);
+    const T scale = T(1) / std::sqrt(squares / T(C) + T(eps));
+    if (bias) {
+#pragma omp simd
+        for (int c = 0; c < C; c++) y[c] = (x[c] - centre) * scale * weight[c] + bias[c];
+    } else {
+#pragma omp simd
+        for (int c = 0; c < C; c++) y[c] = (x[c] - centre) * scale * weight[c];
+    }
+    mean = centre;
+    rstd = scale;
+}
+
 template <class T>
 void layernorm_forward(T* out, T* mean, T* rstd, const T* inp, const T* weight, const T* bias, float eps, int N, int C,
                        Cpu<T>) {
-#pragma omp parallel for schedule(static)
-    for (int n = 0; n < N; n++) {
-        const T* x = inp + size_t(n) * C;
-        T* y = out + size_t(n) * C;
-        T sum = 0, squares = 0;
-        for (int c = 0; c < C; c++) sum += x[c];
-        const T centre = sum / T(C);
-        for (int c = 0; c < C; c++) squares += (x[c] - centre) * (x[c] - centre);
-        const T scale = T(1) / std::sqrt(squares / T(C) + T(eps));
-#pragma omp simd
-        for (int c = 0; c < C; c++) y[c] = (x[c] - centre) * scale * weight[c];
-        if (bias)
-            for (int c = 0; c < C; c++) y[c] += bias[c];
-        mean[n] = centre;
-        rstd[n] = scale;
-    }
+    parallel_for(N, [=](int n) {
+        layernorm_row(out + size_t(n) * C, mean[n], rstd[n], inp + size_t(n) * C, weight, bias, eps, C);
+    });
 }
 
 // d_bias may be null.

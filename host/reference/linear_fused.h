@@ -8,8 +8,8 @@
 template <class T>
 void linear_gelu_forward(T* out, T* before, const T* inp, const T* weight, const T* bias, int N, int C, int OC,
                          Cpu<T> on) {
-    linear_forward(before, inp, weight, bias, N, C, OC, on);
-    gelu_forward(out, before, size_t(N) * OC, on);
+    linear_forward(before, inp, weight, bias, N, C, OC, on,
+                   [=](size_t i, size_t n) { gelu_forward_part(out, before, i, i + n); });
 }
 
 template <class T>
@@ -22,14 +22,14 @@ void linear_swiglu_forward(T* out, T* gate_up, const T* inp, const T* weight, co
 template <class T>
 void gelu_linear_backward(T* d_before, T* d_weight, T* d_bias, const T* d_out, const T* inp, const T* before,
                           const T* weight, int N, int C, int OC, Cpu<T> on) {
-    linear_backward(d_before, d_weight, d_bias, d_out, inp, weight, N, C, OC, on);
-    gelu_backward(d_before, d_before, before, size_t(N) * C, on);
+    linear_backward(d_before, d_weight, d_bias, d_out, inp, weight, N, C, OC, on,
+                    [=](size_t i, size_t n) { gelu_backward_part(d_before, d_before, before, i, i + n); });
 }
 
 template <class T>
 void swiglu_linear_backward(T* d_gate_up, T* d_weight, T* d_bias, const T* d_out, const T* inp, const T* gate_up,
                             const T* weight, int N, int C, int OC, Cpu<T> on) {
-    std::vector<T> d_inp(size_t(N) * C);
-    linear_backward(d_inp.data(), d_weight, d_bias, d_out, inp, weight, N, C, OC, on);
-    swiglu_backward(d_gate_up, d_inp.data(), gate_up, N, C, on);
+    T* d_inp = on.scratch(size_t(N) * C);
+    linear_backward(d_inp, d_weight, d_bias, d_out, inp, weight, N, C, OC, on);
+    swiglu_backward(d_gate_up, d_inp, gate_up, N, C, on);
 }

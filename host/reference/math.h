@@ -7,7 +7,8 @@
 
 // e^x to 2 ulp (Cody-Waite reduction, degree 7), flushed at the ends of the normal range instead of 0 and infinity.
 inline float exp_of(float x) {
-    x = x < -87.33f ? -87.33f : x > 88.37f ? 88.37f : x;
+    x = x < -87.33f ? -87.33f : x;
+    x = x > 88.37f ? 88.37f : x;
     const float n = std::rint(x * 1.44269504f);
     const float r = (x - n * 0.693359375f) - n * -2.12194440e-4f;
     float p = 1.98412698e-4f;
@@ -22,4 +23,18 @@ T exp_of(T x) {
 template <class T>
 T sigmoid(T x) {
     return T(1) / (T(1) + exp_of(-x));
+}
+
+// sigmoid(x) and sigmoid(-x), in neither of which anything cancels.
+template <class T>
+struct Sigmoids {
+    T plus, minus;
+};
+template <class T>
+Sigmoids<T> sigmoids(T x) {
+    return {sigmoid(x), sigmoid(-x)};
+}
+inline Sigmoids<float> sigmoids(float x) {  // by one exponential, which is never infinite
+    const float e = exp_of(-x), plus = 1 / (1 + e);
+    return {plus, e * plus};
 }

@@ -3,13 +3,13 @@
 #pragma once
 #include <complex>
 #include "cpu.h"
+#include "threads.h"
 
 // Calls block(first, last) for blocks of 0..n-1, each on some thread.
 template <class Block>
 void for_blocks(size_t n, Block block) {
     constexpr size_t size = 2048;
-#pragma omp parallel for schedule(static)
-    for (size_t first = 0; first < n; first += size) block(first, std::min(n, first + size));
+    parallel_for(int((n + size - 1) / size), [=](int b) { block(b * size, std::min(n, (b + 1) * size)); });
 }
 
 constexpr int rows_per_block = 32;
@@ -21,12 +21,11 @@ const T* sum_over_rows(int N, int width, const Cpu<T>& on, Rows rows) {
     const int blocks = (N + rows_per_block - 1) / rows_per_block;
     T* sums = on.scratch(size_t(std::max(blocks, 1)) * width);
     std::fill_n(sums, width, T(0));
-#pragma omp parallel for schedule(static)
-    for (int b = 0; b < blocks; b++) {
+    parallel_for(blocks, [=](int b) {
         T* sum = sums + size_t(b) * width;
         std::fill_n(sum, width, T(0));
         rows(b * rows_per_block, std::min(N, (b + 1) * rows_per_block), sum);
-    }
+    });
     for (int b = 1; b < blocks; b++)
         for (int i = 0; i < width; i++) sums[i] += sums[size_t(b) * width + i];
     return sums;

@@ -11,8 +11,7 @@
 template <class T>
 void qk_norm_forward(T* out, T* rstd, const T* inp, const T* q_weight, const T* k_weight, float eps, int N, int NH,
                      int NKV, int HS, Cpu<T>) {
-#pragma omp parallel for schedule(static)
-    for (int n = 0; n < N; n++)
+    parallel_for(N, [=](int n) {
         for (int h = 0; h < NH + 2 * NKV; h++) {
             const T* x = inp + (size_t(n) * (NH + 2 * NKV) + h) * HS;
             T* y = out + (size_t(n) * (NH + 2 * NKV) + h) * HS;
@@ -28,6 +27,7 @@ void qk_norm_forward(T* out, T* rstd, const T* inp, const T* q_weight, const T* 
             for (int i = 0; i < HS; i++) y[i] = x[i] * scale * weight[i];
             rstd[size_t(n) * (NH + NKV) + h] = scale;
         }
+    });
 }
 
 template <class T>

@@ -7,14 +7,20 @@
 
 template <class T>
 void residual_layernorm_forward(T* sum, T* out, T* mean, T* rstd, const T* inp, const T* branch, const T* weight,
-                                const T* bias, float eps, int N, int C, Cpu<T> on) {
-    residual_forward(sum, inp, branch, size_t(N) * C, on);
-    layernorm_forward(out, mean, rstd, sum, weight, bias, eps, N, C, on);
+                                const T* bias, float eps, int N, int C, Cpu<T>) {
+    parallel_for(N, [=](int n) {
+        const size_t row = size_t(n) * C;
+        residual_row(sum + row, inp + row, branch + row, C);
+        layernorm_row(out + row, mean[n], rstd[n], sum + row, weight, bias, eps, C);
+    });
 }
 
 template <class T>
 void residual_rmsnorm_forward(T* sum, T* out, T* rstd, const T* inp, const T* branch, const T* weight, float eps, int N,
-                              int C, Cpu<T> on) {
-    residual_forward(sum, inp, branch, size_t(N) * C, on);
-    rmsnorm_forward(out, rstd, sum, weight, eps, N, C, on);
+                              int C, Cpu<T>) {
+    parallel_for(N, [=](int n) {
+        const size_t row = size_t(n) * C;
+        residual_row(sum + row, inp + row, branch + row, C);
+        rmsnorm_row(out + row, rstd[n], sum + row, weight, eps, C);
+    });
 }

@@ -11,17 +11,20 @@
 #include <cmath>
 #include "parallel.h"
 
+// One token.
+template <class T>
+void rmsnorm_row(T* y, T& rstd, const T* x, const T* weight, float eps, int C) {
+    T sum = 0;
+    for (int c = 0; c < C; c++) sum += x[c] * x[c];
+    const T scale = T(1) / std::sqrt(sum / T(C) + T(eps));
+#pragma omp simd
+    for (int c = 0; c < C; c++) y[c] = x[c] * scale * weight[c];
+    rstd = scale;
+}
+
 template <class T>
 void rmsnorm_forward(T* out, T* rstd, const T* inp, const T* weight, float eps, int N, int C, Cpu<T>) {
-#pragma omp parallel for schedule(static)
-    for (int n = 0; n < N; n++) {
-        const T* x = inp + size_t(n) * C;
-        T *y = out + size_t(n) * C, sum = 0;
-        for (int c = 0; c < C; c++) sum += x[c] * x[c];
-        const T scale = rstd[n] = T(1) / std::sqrt(sum / T(C) + T(eps));
-#pragma omp simd
-        for (int c = 0; c < C; c++) y[c] = x[c] * scale * weight[c];
-    }
+    parallel_for(N, [=](int n) { rmsnorm_row(out + size_t(n) * C, rstd[n], inp + size_t(n) * C, weight, eps, C); });
 }
 
 template <class T>

@@ -8,6 +8,7 @@
 #include <cmath>
 #include "cpu.h"
 #include "rope_pairs.h"
+#include "threads.h"
 
 // Llama-3.1's scaling keeps short wavelengths, divides long ones by `factor`, and blends in between.
 inline double rope_frequency(int i, int HS, double theta, const RopeScaling& s) {
@@ -24,8 +25,7 @@ template <class T>
 void rope_rotate(T* qkv, const int* position, const T* cos, const T* sin, T sign, RopePairs pairs, int N, int NH,
                  int NKV, int HS) {
     const int half = HS / 2;
-#pragma omp parallel for schedule(static)
-    for (int n = 0; n < N; n++) {
+    parallel_for(N, [=](int n) {
         const T *c = cos + size_t(position[n]) * half, *s = sin + size_t(position[n]) * half;
         const auto turn = [=](T& x, T& y, int i) {
             const T x0 = x, y0 = y;
@@ -42,7 +42,7 @@ void rope_rotate(T* qkv, const int* position, const T* cos, const T* sin, T sign
                 for (int i = 0; i < half; i++) turn(head[2 * i], head[2 * i + 1], i);
             }
         }
-    }
+    });
 }
 
 template <class T>

@@ -12,6 +12,7 @@
 #include <numeric>
 #include <vector>
 #include "cpu.h"
+#include "threads.h"
 
 struct Sampling {
     float temperature = 1, top_p = 1, min_p = 0;
@@ -76,10 +77,9 @@ int sample_row(const T* logits, const Sampling& how, double u, int V) {
 template <class T>
 void sampling_forward(int* token, int* broken, const T* logits, const float* u, const Sampling& how, int B, int V,
                       int P, Cpu<T>) {
-#pragma omp parallel for schedule(static)
-    for (int b = 0; b < B; b++) {
+    parallel_for(B, [=](int b) {
         const T* row = logits + size_t(b) * P;
         broken[b] = is_broken(row, V);
         token[b] = broken[b] ? 0 : sample_row(row, how, u[b], V);
-    }
+    });
 }

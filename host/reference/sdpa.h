@@ -10,30 +10,30 @@
 #include <cmath>
 #include "cpu.h"
 #include "math.h"
+#include "threads.h"
 
 template <class T>
 void sdpa_forward(T* out, T* prob, const T* q, const T* k, const T* v, const bool* mask, int B, int TT, int S, int HS,
                   int VS, Cpu<T>) {
     const T scale = T(1) / std::sqrt(T(HS));
-#pragma omp parallel for collapse(2) schedule(static)
-    for (int b = 0; b < B; b++)
-        for (int t = 0; t < TT; t++) {
-            T *p = prob + (size_t(b) * TT + t) * S, *o = out + (size_t(b) * TT + t) * VS, sum = 0;
-            auto sees = [=](int s) { return !mask || mask[size_t(t) * S + s]; };
-            double max = -1e300;
-            for (int s = 0; s < S; s++) {
-                p[s] = 0;
-                for (int i = 0; i < HS; i++) p[s] += q[(size_t(b) * TT + t) * HS + i] * k[(size_t(b) * S + s) * HS + i];
-                p[s] *= scale;
-                if (sees(s)) max = std::max(max, double(std::real(p[s])));
-            }
-            for (int s = 0; s < S; s++) sum += p[s] = sees(s) ? exp_of(p[s] - T(max)) : T(0);
-            for (int s = 0; s < S; s++)
-                if (sees(s)) p[s] /= sum;
-            std::fill_n(o, VS, T(0));
-            for (int s = 0; s < S; s++)
-                for (int i = 0; i < VS; i++) o[i] += p[s] * v[(size_t(b) * S + s) * VS + i];
+    parallel_for(B * TT, [=](int i) {
+        const int b = i / TT, t = i % TT;
+        T *p = prob + (size_t(b) * TT + t) * S, *o = out + (size_t(b) * TT + t) * VS, sum = 0;
+        auto sees = [=](int s) { return !mask || mask[size_t(t) * S + s]; };
+        double max = -1e300;
+        for (int s = 0; s < S; s++) {
+            p[s] = 0;
+            for (int i = 0; i < HS; i++) p[s] += q[(size_t(b) * TT + t) * HS + i] * k[(size_t(b) * S + s) * HS + i];
+            p[s] *= scale;
+            if (sees(s)) max = std::max(max, double(std::real(p[s])));
         }
+        for (int s = 0; s < S; s++) sum += p[s] = sees(s) ? exp_of(p[s] - T(max)) : T(0);
+        for (int s = 0; s < S; s++)
+            if (sees(s)) p[s] /= sum;
+        std::fill_n(o, VS, T(0));
+        for (int s = 0; s < S; s++)
+            for (int i = 0; i < VS; i++) o[i] += p[s] * v[(size_t(b) * S + s) * VS + i];
+    });
 }
 
 template <class T>
@@ -43,8 +43,7 @@ void sdpa_backward(T* d_q, T* d_k, T* d_v, const T* d_out, const T* prob, const 
     on.zero(d_k, size_t(B) * S * HS);
     on.zero(d_v, size_t(B) * S * VS);
     on.zero(d_q, size_t(B) * TT * HS);
-#pragma omp parallel for schedule(static)
-    for (int b = 0; b < B; b++)
+    parallel_for(B, [=](int b) {
         for (int t = 0; t < TT; t++) {
             const size_t row = size_t(b) * TT + t;
             const T *p = prob + row * S, *d_o = d_out + row * VS;
@@ -64,4 +63,5 @@ void sdpa_backward(T* d_q, T* d_k, T* d_v, const T* d_out, const T* prob, const 
                 for (int i = 0; i < VS; i++) d_v[(size_t(b) * S + s) * VS + i] += p[s] * d_o[i];
             }
         }
+    });
 }

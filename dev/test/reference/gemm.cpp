@@ -48,8 +48,8 @@ const std::vector<Shape> large = {{1, 50, 9}, {130, 200, 17}, {513, 385, 5}, {60
 
 TEST(gemm, whole) {
     compare_all<double>(small, [](auto... arguments) { gemm(arguments...); });
-    compare_all<float>(small, [](auto... arguments) { gemm(arguments...); });         // oneDNN where built with it
-    compare_all<float>(small, [](auto... arguments) { gemm<float>(arguments...); });  // plain loops
+    compare_all<float>(small, [](auto... arguments) { gemm(arguments...); });
+    compare_all<float>(small, [](auto... arguments) { gemm<float>(arguments...); });  // the definition
 }
 
 TEST(gemm, tiles) {

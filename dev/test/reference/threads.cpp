@@ -1,5 +1,6 @@
 // The number of threads does not change a bit: neither of a loss, nor of a gradient, nor of the weights after a step.
 #include <gtest/gtest.h>
+#include <omp.h>
 #include <cstring>
 #include "dev/test/support/golden.h"
 #include "host/training/trainer.h"
