@@ -3,7 +3,7 @@
 #include "bench_generate.h"
 #include "bench_gpu.h"
 #include "bench_memory.cuh"
-#include "kernels/all.cuh"
+#include "kernels/instances.cuh"
 
 namespace {
 

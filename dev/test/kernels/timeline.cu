@@ -3,7 +3,7 @@
 #include "dev/test/support/temporary_directory.h"
 #include "harness.h"
 #include "host/commands/commands.h"
-#include "kernels/all.cuh"
+#include "kernels/instances.cuh"
 
 namespace {
 

@@ -3,7 +3,7 @@
 #include "dev/test/support/expect_error.h"
 #include "dev/test/support/toy_model.h"
 #include "host/generate/generator_cached.h"
-#include "kernels/all.cuh"
+#include "kernels/instances.cuh"
 
 namespace {
 
