@@ -15,7 +15,9 @@
 #include "host/data/shard_writer.h"
 #include "host/tokenizer/bpe.h"
 #include "host/tokenizer/bpe_train.h"
+#include "host/tokenizer/load_tokenizer.h"
 #include "host/tokenizer/tokenizer.h"
+#include "host/tokenizer/tokenizer_json.h"
 
 namespace {
 
@@ -176,8 +178,8 @@ Exit write_tokenizer(const Options& options) {
     });
     const std::filesystem::path out = (std::filesystem::absolute(options.out) / "").lexically_normal().parent_path();
     files::AtomicDirectory directory(out.parent_path().string(), out.filename().string());
-    files::write_file(directory.path() + "/tokenizer.json", tokenizer.to_json());
-    files::write_file(directory.path() + "/tokenizer_config.json", tokenizer.config_json());
+    files::write_file(directory.path() + "/tokenizer.json", tokenizer_json(tokenizer));
+    files::write_file(directory.path() + "/tokenizer_config.json", tokenizer_config_json(tokenizer));
     directory.commit();
     warn_of_repairs(reader);
     if (tokenizer.vocab_size() < options.train_bpe)

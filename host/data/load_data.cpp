@@ -8,6 +8,7 @@
 #include "host/base/error.h"
 #include "host/base/files.h"
 #include "host/base/utf8.h"
+#include "host/tokenizer/load_tokenizer.h"
 #include "shard_writer.h"
 #include "token_source.h"
 

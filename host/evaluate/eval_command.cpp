@@ -4,6 +4,7 @@
 #include "host/base/files.h"
 #include "host/run/run.h"
 #include "host/tokenizer/bpe.h"
+#include "host/tokenizer/load_tokenizer.h"
 
 namespace {
 

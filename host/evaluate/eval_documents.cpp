@@ -5,6 +5,7 @@
 #include "host/data/shard_writer.h"
 #include "host/data/token_source.h"
 #include "host/tokenizer/bpe.h"
+#include "host/tokenizer/load_tokenizer.h"
 
 namespace {
 

@@ -6,6 +6,7 @@
 #include "host/generate/prompts.h"
 #include "host/model/batch_buffer.h"
 #include "host/model/gpt.h"
+#include "host/tokenizer/load_tokenizer.h"
 #include "host/tokenizer/tokenizer.h"
 
 namespace {

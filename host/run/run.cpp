@@ -3,6 +3,8 @@
 #include <cmath>
 #include <filesystem>
 #include "host/plan/plan.h"
+#include "host/tokenizer/load_tokenizer.h"
+#include "host/tokenizer/tokenizer_json.h"
 
 Run::Run(Options given) : options(std::move(given)) {
     if (options.resume) resume();
@@ -126,8 +128,8 @@ void Run::save(const Layout& layout, const GetRow& weights, const std::vector<Na
         contents.state = {{"loop", to_json(state)}, {"options", to_json(options)}};
         contents.run = fingerprint();
         if (data.tokenizer) {
-            contents.texts.emplace_back("tokenizer.json", data.tokenizer->to_json());
-            contents.texts.emplace_back("tokenizer_config.json", data.tokenizer->config_json());
+            contents.texts.emplace_back("tokenizer.json", tokenizer_json(*data.tokenizer));
+            contents.texts.emplace_back("tokenizer_config.json", tokenizer_config_json(*data.tokenizer));
         }
         try {
             save_checkpoint(directory, contents);
