@@ -2,6 +2,7 @@
 #include <fmt/core.h>
 #include <omp.h>
 #include "host/base/files.h"
+#include "host/checkpoint/model_files.h"
 #include "host/evaluate/eval_command.h"
 #include "host/generate/sample_command.h"
 #include "host/plan/plan.h"

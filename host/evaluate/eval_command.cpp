@@ -2,6 +2,7 @@
 #include <fmt/core.h>
 #include <cmath>
 #include "host/base/files.h"
+#include "host/checkpoint/model_files.h"
 #include "host/run/run.h"
 #include "host/tokenizer/bpe.h"
 #include "host/tokenizer/load_tokenizer.h"

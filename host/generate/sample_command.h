@@ -4,6 +4,7 @@
 #include "host/base/signals.h"
 #include "host/checkpoint/checkpoint.h"
 #include "host/checkpoint/load_model.h"
+#include "host/checkpoint/model_files.h"
 #include "host/tokenizer/load_tokenizer.h"
 #include "prompts.h"
 

@@ -5,6 +5,7 @@
 #include <filesystem>
 #include "host/base/files.h"
 #include "host/base/progress.h"
+#include "host/checkpoint/config_json.h"
 #include "host/options/flag.h"
 #include "host/plan/plan.h"
 #include "host/run/run.h"

@@ -2,6 +2,8 @@
 #include <fmt/core.h>
 #include <cmath>
 #include <filesystem>
+#include "host/checkpoint/config_json.h"
+#include "host/checkpoint/model_files.h"
 #include "host/plan/plan.h"
 #include "host/tokenizer/load_tokenizer.h"
 #include "host/tokenizer/tokenizer_json.h"

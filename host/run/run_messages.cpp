@@ -2,6 +2,7 @@
 #include <fmt/core.h>
 #include <cmath>
 #include "host/base/utf8.h"
+#include "host/checkpoint/config_json.h"
 #include "host/plan/gpu_peaks.h"
 #include "host/plan/plan.h"
 #include "run.h"

@@ -1,6 +1,7 @@
 // The training loop, for any device.
 #pragma once
 #include "host/base/signals.h"
+#include "host/checkpoint/model_files.h"
 #include "host/generate/generator_cached.h"
 #include "host/training/trainer.h"
 #include "host/training/validation.h"

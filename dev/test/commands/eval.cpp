@@ -8,6 +8,7 @@
 #include "dev/test/support/temporary_directory.h"
 #include "dev/test/support/toy_model.h"
 #include "host/base/files.h"
+#include "host/checkpoint/model_files.h"
 #include "host/data/shard_writer.h"
 #include "host/evaluate/eval_command.h"
 #include "host/tokenizer/load_tokenizer.h"

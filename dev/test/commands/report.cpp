@@ -9,6 +9,7 @@
 #include "dev/test/support/toy_model.h"
 #include "host/base/files.h"
 #include "host/base/json.h"
+#include "host/checkpoint/model_files.h"
 #include "host/commands/commands.h"
 #include "host/reference/sdpa.h"
 #include "host/report/html.h"

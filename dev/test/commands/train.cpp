@@ -10,7 +10,7 @@
 #include "host/base/files.h"
 #include "host/base/json.h"
 #include "host/base/signals.h"
-#include "host/checkpoint/huggingface.h"
+#include "host/checkpoint/model_files.h"
 #include "host/commands/commands.h"
 #include "host/run/tensorboard.h"
 #include "host/tokenizer/bpe_train.h"
