@@ -1,4 +1,4 @@
-// Every layer's kernels. Before host/gpt.h, so that it finds the functions of Gpu<T> beside those of Cpu<T>.
+// Every layer's kernels: with them, host/model/gpt.h finds the functions of Gpu<T> beside those of Cpu<T>.
 #pragma once
 #include "adamw.cuh"
 #include "attention.cuh"

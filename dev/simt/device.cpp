@@ -73,8 +73,10 @@ cudaError_t cudaDeviceGetAttribute(int* value, cudaDeviceAttr attribute, int dev
     return cudaSuccess;
 }
 
-#define SIMT_ERROR_NAME(name, number, text) \
-    case number: return #name; #define SIMT_ERROR_TEXT(name, number, text) case number : return text;
+// clang-format off
+#define SIMT_ERROR_NAME(name, number, text) case number: return #name;
+#define SIMT_ERROR_TEXT(name, number, text) case number: return text;
+// clang-format on
 const char* cudaGetErrorName(cudaError_t error) {
     switch (int(error)) { SIMT_ERRORS(SIMT_ERROR_NAME) }
     return "unrecognized error code";

@@ -187,7 +187,7 @@ struct Gpt {
         const int N = b.B * b.T;
         forward_attention(l, b, dropout);
         forward_mlp_inputs(l, N);
-        linear(branch, a.act, wb[l].down, N);
+        project(branch, a.act, wb[l].down, N);
         drop_forward(branch, site(l, 2), dropout, N);
         residual_norm_forward(block_in(l + 1), block_norm(l + 1), a.mid, block_norm_weights(l + 1), N);
     }
@@ -196,10 +196,10 @@ struct Gpt {
         const BlockWeights& p = wb[l];
         const BlockActs& a = ab[l];
         const int N = b.B * b.T;
-        linear(a.qkv_raw, a.norm1.out, p.qkv, N);
+        project(a.qkv_raw, a.norm1.out, p.qkv, N);
         heads_forward(a, p, b);
         attend(l, b, dropout);
-        linear(branch, a.att, p.proj, N);
+        project(branch, a.att, p.proj, N);
         drop_forward(branch, site(l, 1), dropout, N);
         residual_norm_forward(a.mid, a.norm2, a.in, p.norm2, N);
     }
@@ -271,14 +271,14 @@ struct Gpt {
         forward_again(l, b, dropout);
 
         backward_mlp_inputs(l, drop_backward(branch, d_x, site(l, 2), dropout, N), N);
-        linear_backward(d_c, d_wide, a.norm2.out, p.up, N);
+        project_backward(d_c, d_wide, a.norm2.out, p.up, N);
         norm_backward(p.norm2, a.norm2, a.mid, N);
 
-        linear_backward(d_att, drop_backward(branch, d_x, site(l, 1), dropout, N), a.att, p.proj, N);
+        project_backward(d_att, drop_backward(branch, d_x, site(l, 1), dropout, N), a.att, p.proj, N);
         attention_backward(x[d_wide], x[d_att], x[a.att], stat[a.lse], x[a.qkv], b.first, drop(site(l, 0), dropout),
                            b.B, b.T, NH, NKV, HS, on);
         heads_backward(a, p, b);
-        linear_backward(d_c, d_wide, a.norm1.out, p.qkv, N);
+        project_backward(d_c, d_wide, a.norm1.out, p.qkv, N);
         norm_backward(p.norm1, a.norm1, a.in, N);
     }
 
@@ -329,15 +329,11 @@ private:
                              N, NH, NKV, HS, on);
         else if (rope) rope_backward(d, b.position, stat[cos], stat[sin], c.rope_pairs, N, NH, NKV, HS, on);
     }
-    void linear(Slot out, Slot inp, const LinearWeights& p, int N) {
+    void project(Slot out, Slot inp, const LinearWeights& p, int N) {
         linear_forward(x[out], x[inp], w[p.weight], w[p.bias], N, p.C, p.OC, on);
     }
-    void linear_backward(Slot d_inp, Slot d_out, Slot inp, const LinearWeights& p, int N) {
-        ::linear_backward(x[d_inp], dw[p.weight], dw[p.bias], x[d_out], x[inp], w[p.weight], N, p.C, p.OC, on);
-    }
-    template <class... A>
-    void linear_backward(A... a) {
-        ::linear_backward(a...);
+    void project_backward(Slot d_inp, Slot d_out, Slot inp, const LinearWeights& p, int N) {
+        linear_backward(x[d_inp], dw[p.weight], dw[p.bias], x[d_out], x[inp], w[p.weight], N, p.C, p.OC, on);
     }
 
     // Dropout at a site of layer l: 0 attention probabilities, 1 and 2 the two branches; layer L: the embedding.
