@@ -10,7 +10,7 @@
 #include "host/base/signals.h"
 #include "host/base/text.h"
 #include "host/base/utf8.h"
-#include "host/data/dataset.h"
+#include "host/data/data_paths.h"
 #include "host/data/documents.h"
 #include "host/data/shard_writer.h"
 #include "host/tokenizer/bpe.h"
@@ -92,7 +92,7 @@ std::string so_far(const DocumentReader& reader, double start) {
 
 void warn_of_repairs(const DocumentReader& reader) {
     if (!reader.repaired()) return;
-    fmt::print(stderr, "warning: --data: {} pieces are not UTF-8 and were replaced by U+FFFD\n", reader.repaired());
+    fmt::print(stderr, "warning: --data: {}\n", repairs_text(reader.repaired()));
 }
 
 int separator_of(const Options& options, const Tokenizer& tokenizer) {

@@ -4,7 +4,7 @@
 #include <memory>
 #include "host/base/progress.h"
 #include "host/checkpoint/checkpoint.h"
-#include "host/data/dataset.h"
+#include "host/data/load_data.h"
 #include "host/options/options.h"
 #include "host/reference/adamw.h"
 #include "host/reference/sampling.h"
