@@ -4,6 +4,9 @@
 #include <filesystem>
 #include "host/checkpoint/config_json.h"
 #include "host/checkpoint/model_files.h"
+#include "host/options/flag_table.h"
+#include "host/options/model_options.h"
+#include "host/options/options_check.h"
 #include "host/plan/plan.h"
 #include "host/tokenizer/load_tokenizer.h"
 #include "host/tokenizer/tokenizer_json.h"

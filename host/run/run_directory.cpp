@@ -1,6 +1,7 @@
 // Which directory a run lives in, and how an earlier one is taken up again.
 #include <fmt/core.h>
 #include <filesystem>
+#include "host/options/options_parse.h"
 #include "run.h"
 
 namespace {

@@ -3,6 +3,7 @@
 #include <cmath>
 #include "host/base/utf8.h"
 #include "host/checkpoint/config_json.h"
+#include "host/options/flag_table.h"
 #include "host/plan/gpu_peaks.h"
 #include "host/plan/plan.h"
 #include "run.h"

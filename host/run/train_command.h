@@ -3,6 +3,7 @@
 #include "host/base/signals.h"
 #include "host/checkpoint/model_files.h"
 #include "host/generate/generator_cached.h"
+#include "host/options/model_options.h"
 #include "host/training/trainer.h"
 #include "host/training/validation.h"
 #include "run.h"

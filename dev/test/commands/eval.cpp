@@ -11,6 +11,7 @@
 #include "host/checkpoint/model_files.h"
 #include "host/data/shard_writer.h"
 #include "host/evaluate/eval_command.h"
+#include "host/options/options_parse.h"
 #include "host/tokenizer/load_tokenizer.h"
 #include "host/tokenizer/tokenizer_json.h"
 #include "run_case.h"

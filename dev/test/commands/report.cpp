@@ -11,9 +11,11 @@
 #include "host/base/json.h"
 #include "host/checkpoint/model_files.h"
 #include "host/commands/commands.h"
+#include "host/options/options_parse.h"
 #include "host/reference/sdpa.h"
 #include "host/report/html.h"
 #include "host/report/png.h"
+#include "host/report/report_inspect.h"
 #include "host/run/run.h"
 #include "host/tokenizer/tokenizer_json.h"
 

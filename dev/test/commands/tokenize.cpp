@@ -9,6 +9,7 @@
 #include "host/data/load_data.h"
 #include "host/data/shard_writer.h"
 #include "host/data/token_source.h"
+#include "host/options/options_parse.h"
 #include "host/tokenizer/bpe_train.h"
 #include "host/tokenizer/load_tokenizer.h"
 #include "host/tokenizer/tokenizer_json.h"

@@ -12,6 +12,7 @@
 #include "host/base/signals.h"
 #include "host/checkpoint/model_files.h"
 #include "host/commands/commands.h"
+#include "host/options/options_parse.h"
 #include "host/run/tensorboard.h"
 #include "host/tokenizer/bpe_train.h"
 #include "host/tokenizer/tokenizer_json.h"
