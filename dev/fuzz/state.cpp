@@ -2,7 +2,7 @@
 #include "fuzz.h"
 #include "host/options/flag_table.h"
 #include "host/options/options_parse.h"
-#include "host/run/run.h"
+#include "host/run/loop_state.h"
 
 void fuzz(std::string_view input) {
     Json json;

@@ -10,7 +10,7 @@
 #include "host/plan/plan_command.h"
 #include "host/report/curve_svg.h"
 #include "host/report/report.h"
-#include "host/run/run.h"
+#include "host/run/run_directory.h"
 #include "host/run/train_command.h"
 #include "tokenize_command.h"
 

@@ -2,9 +2,10 @@
 #include <fmt/core.h>
 #include <cmath>
 #include "host/base/files.h"
+#include "host/base/json.h"
 #include "host/base/utf8.h"
+#include "host/checkpoint/checkpoint.h"
 #include "host/checkpoint/model_files.h"
-#include "host/run/run.h"
 #include "host/tokenizer/bpe.h"
 #include "host/tokenizer/load_tokenizer.h"
 

@@ -16,7 +16,6 @@
 #include "host/report/html.h"
 #include "host/report/png.h"
 #include "host/report/report_inspect.h"
-#include "host/run/run.h"
 #include "host/tokenizer/tokenizer_json.h"
 
 namespace {

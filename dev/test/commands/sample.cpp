@@ -5,7 +5,7 @@
 #include "dev/test/support/expect_error.h"
 #include "dev/test/support/text_search.h"
 #include "expect_refusal.h"
-#include "host/run/run.h"
+#include "host/checkpoint/checkpoint.h"
 #include "host/tokenizer/bpe_train.h"
 #include "host/tokenizer/tokenizer_json.h"
 #include "run_case.h"
