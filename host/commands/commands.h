@@ -9,7 +9,7 @@ struct GpuFound {
     std::string text;  // its name, or the reason
 };
 
-// Defined beside the kernels, in kernels/commands.cu.
+// Defined beside the kernels, in kernels/run_on_gpu.cu.
 GpuFound find_gpu();
 Exit run_on_gpu(const Options& options);  // train, sample or eval
 

@@ -49,7 +49,7 @@ json skeleton(const Tokenizer& tokenizer) {
                 {"type", "Split"}, {"pattern", {{"Regex", word_pattern}}}, {"behavior", "Isolated"}, {"invert", false}};
             file["model"] = {{"type", "WordLevel"}, {"vocab", json::object()}, {"unk_token", unknown}};
             break;
-        case TokenizerKind::bpe: break;  // is written by bpe_json
+        case TokenizerKind::bpe: break;  // bpe_write_json writes it
         case TokenizerKind::byte:
             file["pre_tokenizer"] = file["decoder"] = {
                 {"type", "ByteLevel"}, {"add_prefix_space", false}, {"trim_offsets", false}, {"use_regex", false}};
