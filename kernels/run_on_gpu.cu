@@ -1,6 +1,6 @@
 // train, sample and eval with the model on a GPU; built by the host compiler, on the CPU (dev/simt).
 #include "all.cuh"
-#include "host/commands/commands.h"
+#include "host/commands/run_on_gpu.h"
 #include "host/evaluate/eval_command.h"
 #include "host/generate/sample_command.h"
 #include "host/run/train_command.h"
