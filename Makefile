@@ -20,6 +20,11 @@
 #           DEBUG=1        nothing optimised, for a debugger (dev/doc/debugging.md); in build/debug
 
 comma := ,
+# As many jobs as there are cores, and 2 GB of memory for each, unless -j says otherwise.
+ifeq ($(MAKELEVEL),0)
+MAKEFLAGS += -j$(shell awk -v cores="$$(nproc)" '/MemAvailable/ { n = int($$2 / 2e6); print n < 1 ? 1 : n < cores ? n : cores }' \
+                 /proc/meminfo)
+endif
 ARCH ?= native
 DNNL ?= 1
 BUILD ?= build
@@ -50,13 +55,22 @@ endif
 WARN := -Wall -Wextra $(if $(findstring clang,$(CXX)),,-Wno-restrict) -Wno-unknown-pragmas $(if $(filter 1,$(WERROR)),-Werror)
 # Sums of the CPU's layers may be reordered so that loops vectorise; infinities and NaNs keep their meaning.
 MATH := -fno-math-errno -fno-trapping-math -fno-signed-zeros -fassociative-math
-COMMON := -std=c++20 $(if $(DEBUG),-O0,-O3) -g -I. -MMD -MP $(if $(filter 1,$(DNNL)),-DGPT_DNNL)
+# Half of a build's time is the optimiser's and the debugger's tables of variables: only the rooms whose loops are hot get
+# all of it, and only DEBUG=1 has the tables. Line numbers are always there.
+OPTIMISE = -O1
+$(addprefix $(BUILD)/,host/reference/%.o host/tokenizer/%.o host/commands/run_on_cpu.o): OPTIMISE = -O3
+# The references are templates: these tests have the very loops that train on the CPU.
+$(addprefix $(BUILD)/dev/,test/reference/%.o test/model/%.o bench/%.o): OPTIMISE = -O3
+$(addprefix $(BUILD)/,host/base/%.o host/data/%.o host/checkpoint/%.o host/report/inspect_model.o): OPTIMISE = -O2
+$(addprefix $(BUILD)/,dev/simt/%.o simt/%.o): OPTIMISE = -O2
+LEVEL = $(if $(DEBUG),-O0 -g,$(OPTIMISE) -g1)
+COMMON := -std=c++20 -I. -MMD -MP $(if $(filter 1,$(DNNL)),-DGPT_DNNL)
 SANITIZER := $(if $(SANITIZE),-fsanitize=$(SANITIZE) -fno-omit-frame-pointer)
 # Under AddressSanitizer shared variables are 64 KiB apart: they need room in every thread's stack, and leave a hole where
 # the loader would protect pages.
 SANITIZER_RUN := $(if $(filter thread,$(SANITIZE)),export OMP_NUM_THREADS=1;)$(if $(filter address,$(SANITIZE)),export OMP_STACKSIZE=64M;)
 SANITIZER_LINK := $(SANITIZER) $(if $(filter address,$(SANITIZE)),-Wl$(comma)-z$(comma)norelro)
-FLAGS := $(COMMON) -march=$(ARCH) -fopenmp $(MATH) $(WARN) $(if $(PORTABLE),-DFMT_HEADER_ONLY)
+FLAGS = $(COMMON) $(LEVEL) -march=$(ARCH) -fopenmp $(MATH) $(WARN) $(if $(PORTABLE),-DFMT_HEADER_ONLY)
 # The libraries of a portable program are inside it, but for glibc and CUDA.
 PORTABLE_LIBS := -l:libxxhash.a -l:libgomp.a -Xcompiler -static-libstdc++,-static-libgcc -Xlinker -s
 LIBS := $(if $(PORTABLE),$(PORTABLE_LIBS),-lfmt -lxxhash $(if $(filter 1,$(DNNL)),-ldnnl))
@@ -68,7 +82,8 @@ SIMT_FLAGS := $(if $(filter address,$(SANITIZE)),-DSIMT_ASAN)$(if $(filter threa
 # Kernels for a GPU. In a bundle, those of the tests' own are compiled by the driver on Blackwell: they would be too much.
 ARCHS = $(if $(and $(PORTABLE),$(filter dev/%,$<)),$(filter-out 100 120,$(GPU_ARCH)),$(GPU_ARCH))
 CODE = $(foreach a,$(ARCHS),-gencode arch=compute_$(a:compute_%=%),code=$(if $(filter compute_%,$(a)),$(a),sm_$(a)))
-NVCC_FLAGS = $(COMMON) --expt-relaxed-constexpr -t 0 $(CODE) -Xcompiler -march=$(ARCH),-fopenmp,-Wno-unknown-pragmas \
+NVCC_FLAGS = $(COMMON) $(if $(DEBUG),-O0 -g,-O1 -Xcompiler -g1) --expt-relaxed-constexpr -t 0 $(CODE) \
+              -Xcompiler -march=$(ARCH),-fopenmp,-Wno-unknown-pragmas \
               $(if $(filter 1,$(WERROR)),-Werror all-warnings) $(COMPRESS)
 
 # Source lines for profilers and compute-sanitizer. In the tests of a bundle they would be half of it.
@@ -77,7 +92,7 @@ LINES = $(if $(and $(PORTABLE),$(filter dev/%,$<)),,-lineinfo)
 HOST := $(patsubst %.cpp,$(BUILD)/%.o,$(wildcard host/*/*.cpp host/*/*/*.cpp))
 TESTS := $(patsubst %.cpp,$(BUILD)/%.o,$(wildcard dev/test/*/*.cpp dev/bench/*.cpp dev/oracle/*.cpp))
 SIMT := $(patsubst %.cpp,$(BUILD)/%.o,$(wildcard dev/simt/*.cpp))
-KERNELS := kernels/run_on_gpu.cu
+KERNELS := $(wildcard kernels/*.cu)
 KERNEL_TESTS := $(wildcard dev/test/*/*.cu dev/bench/*.cu)
 ifeq ($(USE_CUDNN),1)
 NVCC_FLAGS += -DGPT_CUDNN $(addprefix -isystem ,$(CUDNN_INCLUDE))
@@ -92,7 +107,7 @@ FUZZ_HOST := $(patsubst %.cpp,$(BUILD)/fuzz/%.o,$(filter-out host/commands/comma
 FUZZ_TARGETS := $(patsubst dev/fuzz/%.cpp,$(BUILD)/fuzz/%,$(wildcard dev/fuzz/*.cpp))
 SECONDS_EACH ?= 600
 
-.PHONY: all test bench bundle bundle_folder fuzz format format_check clean setup fuzz_setup format_setup
+.PHONY: always all test bench bundle bundle_folder fuzz format format_check clean setup fuzz_setup format_setup
 .DELETE_ON_ERROR:
 all: $(PROGRAM)train_gpt $(PROGRAM)test_gpt
 
@@ -161,6 +176,15 @@ $(BUILD)/cuda/%.o: %.cu | setup
 $(BUILD)/%.o: %.cpp | setup
 	@mkdir -p $(@D)
 	$(CXX) $(FLAGS) $(SANITIZER) -c -o $@ $<
+
+# What --version says.
+COMMIT := $(shell git describe --always --dirty 2>/dev/null || echo unknown)
+$(BUILD)/host/commands/version.o: FLAGS += -DGPT_COMMIT='"$(COMMIT)"'
+$(BUILD)/cuda/kernels/run_on_gpu.o: NVCC_FLAGS += -DGPT_ARCHS='"$(shell dev/gpu_arch.sh --words $(GPU_ARCH))"'
+$(BUILD)/host/commands/version.o: $(BUILD)/commit
+$(BUILD)/commit: always
+	@mkdir -p $(@D)
+	@echo '$(COMMIT)' | cmp -s - $@ || echo '$(COMMIT)' >$@
 
 # What is missing is installed when it may be, else the command to do so is printed.
 setup:

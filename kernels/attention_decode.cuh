@@ -14,7 +14,7 @@
 #include "kernels/tools/common.cuh"
 
 constexpr int decode_part = 128, decode_warps = 4, decode_threads = decode_warps * warp_size;
-// Keys that a lane has on the way at a time: as many as leave registers for the heads' queries or sums.
+// Keys that a lane has in flight at a time: as many as leave registers for the heads' queries or sums.
 template <int W, int H>
 constexpr int decode_ahead = W == 1   ? 2
                              : H == 2 ? 8
@@ -32,7 +32,7 @@ struct DecodeShape {
     __device__ size_t part(int b, int h, int part) const { return (size_t(b) * NH + h) * parts + part; }
 };
 
-// A lane's 8 channels of a row: neighbours, or (W = 1) every 32nd. Those beyond the row are its first once more: a condition
+// A lane's 8 channels of a row: neighbours, or (W = 1) every 32nd. Beyond the row the first is read again: a condition
 // would keep the loads of several rows from overlapping.
 template <int W, class T>
 __device__ Raw<8, T> decode_load(const T* row, int lane, int HS) {
@@ -60,8 +60,8 @@ __device__ void decode_store(float* row, const Vec<8>& x, int lane, int HS) {
     }
 }
 
-// use(i, rows i, i + step, ...), `ahead` of them, which are on their way together, for i = mine, mine + ahead * step, ...
-// below count. All lanes come along as far as the first of them goes: rows from `count` on are the last once more.
+// use(i, rows i, i + step, ...), `ahead` of them, all loaded together, for i = mine, mine + ahead * step, ...
+// below count. All lanes iterate as often as the first one does: rows from `count` on are the last row again.
 template <int W, int ahead, class T, class Row, class Use>
 __device__ void decode_rows(Row row, int mine, int step, int count, int lane, int HS, Use use) {
     for (int i0 = mine; i0 - mine < count; i0 += ahead * step) {

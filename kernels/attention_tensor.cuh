@@ -2,8 +2,8 @@
 // attention.cuh.
 //
 // A block owns 128 queries of a head, a warp 32 of them and their sums; the block walks over the keys these may see.
-// Scores and probabilities stay in registers: as they leave one product they enter the next (Dao 2023). The next keys
-// and values are copied while these are worked on. first[t] must not fall within a sequence: documents and windows do
+// Scores and probabilities stay in registers: they leave one matmul in the layout of the next (Dao 2023). The next keys
+// and values are copied meanwhile. first[t] must not decrease within a sequence; that of documents and windows does
 // not.
 #pragma once
 #include "attention_dropout.cuh"
@@ -20,7 +20,7 @@ struct AttentionTensor {
     using Tile = TensorTile<HS>;
     static_assert(Tile::conflict_free() && Tile::one_to_one());
     // Sums, scores and queries share 255 registers: the wider the heads, the less of the others. The widest have a warp
-    // of 16 rows, and their queries stay in registers and leave their place to the keys.
+    // of 16 rows, and their queries stay in registers and their shared memory is reused for keys.
     static constexpr int warp_rows = HS <= 128 ? 32 : 16, I = warp_rows / 16, rows = 128;
     static constexpr int threads = rows / warp_rows * warp_size, blocks = HS <= 128 ? 2 : 1;
     static constexpr int keys = HS <= 96 ? 64 : HS <= 128 ? 48 : 16, pairs = 2 * 2 * keys;  // rows of keys and values

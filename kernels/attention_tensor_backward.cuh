@@ -2,8 +2,8 @@
 //
 // Two kernels, so that nothing is added across blocks and every sum has one order: the first owns queries and leaves
 // d_q and delta, the second owns keys, walks over the queries of all heads of its group that see them, and leaves d_k
-// and d_v. Each computes the scores anew: seven products instead of five. In the second, a row is a key and a column
-// a query, so that its probabilities, too, leave one product as the left side of the next. It comes in two forms: a
+// and d_v. Each computes the scores anew: seven matmuls instead of five. In the second, a row is a key and a column
+// a query, so that its probabilities, too, leave one matmul as the left operand of the next. It comes in two forms: a
 // warp does all for its keys, or two share them.
 #pragma once
 #include "attention_tensor.cuh"
@@ -139,8 +139,8 @@ __global__ void __launch_bounds__(AttentionTensorQuery<HS, heads>::threads, Atte
 template <int HS>
 struct AttentionTensorKey {
     using Tile = TensorTile<HS>;
-    // Two sums of HS channels a key: wide heads leave a warp room for 16 keys only. But these stay in registers, too,
-    // and their tiles give way to the queries'.
+    // Two sums of HS channels a key: with wide heads a warp has room for 16 keys only. For HS > 64, K and V also stay
+    // in registers, and their shared memory is reused for Q tiles.
     static constexpr bool keeps = HS > 64;
     static constexpr int I = keeps ? 1 : 2, warp_rows = 16 * I, keys = 4 * warp_rows, threads = 128, blocks = 2;
     static constexpr int queries = 32, pair = 2 * queries * HS;              // elements of queries and their d_outs
@@ -282,7 +282,7 @@ struct AttentionTensorPaired {
     static constexpr int I = HS <= 64 ? 2 : 1, warp_rows = 16 * I, warps = 8, keys = warps / 2 * warp_rows;
     static constexpr int threads = warps * warp_size, blocks = 1;
     static constexpr int queries = HS <= 32 ? 64 : 32, pair = 2 * queries * HS, J = queries / 8;
-    // Keys and values stay in registers, and their tiles give way to the queries'. Then what the warps exchange.
+    // K and V stay in registers and their shared memory is reused for Q tiles. Behind these: what the warps exchange.
     static constexpr size_t exchange = std::max(2 * keys * HS, 2 * pair) * sizeof(bf16),
                             statistics = exchange + warps * I * J * warp_size * sizeof(float4),
                             bytes = statistics + 2 * 2 * queries * sizeof(float);

@@ -5,7 +5,7 @@
 //
 // A block owns a row and keeps as much of it as fits in shared memory between the pass that sums and the pass that
 // writes: GPT-2's whole row in bf16 takes 100 KB. What does not fit is read twice. Rows go from last to first: the
-// product that follows starts at the first, and finds it in the cache.
+// matmul that follows starts at the first, and finds it in the cache.
 #pragma once
 #include "cross_entropy.cuh"
 #include "host/reference/cross_entropy_fused.h"
@@ -22,8 +22,8 @@ __device__ void cross_entropy_copy(T* to, const T* from, int first, int end, int
     copy_async_commit();
 }
 
-// Columns below `kept`, a multiple of W, stay in shared memory. They are all on their way there before the first is
-// looked at, in two halves; a thread reads what it copied itself.
+// Columns below `kept`, a multiple of W, stay in shared memory. All copies, in two halves, are issued before the first
+// read. A thread reads only what it copied itself.
 template <int W, class T>
 __global__ void __launch_bounds__(cross_entropy_fused_block)
     cross_entropy_fused_kernel(float* loss, float* lse, T* logits, const float* d_loss, const int* target, int V, int P,

@@ -5,9 +5,9 @@
 //   out (N,C)   wte (V,C)   wpe (T,C) or null   token, position (N)
 //
 // Forward, a warp owns a token. Backward, the tokens are sorted (sort.cuh), so that the rows of d_out that belong to
-// one row of a table stand in a run, and a warp sums 32 of them in order over 32 * W channels. A run that goes on from
-// the chunk before leaves its sum in `heads`, and a second kernel adds up the heads of each run: no row has two
-// writers.
+// one row of a table stand in a run, and a warp sums a chunk of 32 of them, in order, over 32 * W channels. Where a run
+// began in an earlier chunk, its share goes to `heads`, and a second kernel adds up the heads of each run: no row has
+// two writers.
 #pragma once
 #include "host/reference/embedding.h"
 #include "kernels/tools/sort.cuh"
@@ -63,7 +63,7 @@ __global__ void embedding_chunk_kernel(float* d_table, float* heads, const T* d_
     flush();
 }
 
-// The warp of the first chunk whose head goes on from the chunk before adds up the heads of that run.
+// If a run of equal rows crosses chunks, the warp of its first continuing chunk sums the run's `heads` in order.
 template <int W>
 __global__ void embedding_heads_kernel(float* d_table, const float* heads, const int* row, const int* order, int N,
                                        int C) {

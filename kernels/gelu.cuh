@@ -3,7 +3,8 @@
 //   (1 + tanh(u)) / 2 = sigmoid(2u) = s, in which nothing cancels:   out = x s   d_inp = d_out (s + x s (1 - s) 2u')
 //   2u' = 2 sqrt(2/pi) (1 + 3 * 0.044715 x^2)                                                                n elements
 //
-// A thread owns 8 neighbouring elements. At the rate of memory an element has some 25 instructions, and none to branch.
+// A thread owns 8 neighbouring elements. Memory's rate leaves time for about 25 instructions an element, none for
+// branches.
 #pragma once
 #include "host/reference/gelu.h"
 #include "kernels/tools/common.cuh"

@@ -63,7 +63,7 @@ __global__ void __launch_bounds__(row_threads)
         load_row(norm, inp + row, C);
         load_row(g, d_out + row, C);
         const RowByTwos<W, K, T> gains(weight, C), before(d_inp + row, C);
-        // The registers are full: what comes next waits in the L2 cache.
+        // The registers are full, so the next row is prefetched into the L2 cache.
         if (const int next = n + gridDim.x * blockDim.y; next < N) {
             prefetch_row<W, K>(inp + size_t(next) * C, C);
             prefetch_row<W, K>(d_out + size_t(next) * C, C);

@@ -6,10 +6,10 @@
 //
 //   inp (N,C)   weight (OC,C)   bias (OC) or null   out (N,OC)
 //
-// All three are c (M,N) = a . b over k. bf16 goes to the tensor cores (linear_tensor.cuh), a forward product of few rows
+// All three are c (M,N) = a . b over k. bf16 goes to the tensor cores (linear_tensor.cuh), a forward matmul of few rows
 // to linear_few.cuh. The plain kernel here, for fp32 and ragged rows: a block owns 64 x 64 of c and walks over k, 32 at
-// a time, through two tiles in shared memory; a thread owns 4 rows x 8 columns in registers. Tiles lie k by k,
-// whichever way their matrix does.
+// a time, through two tiles in shared memory; a thread owns 4 rows x 8 columns in registers. Tiles are stored
+// k by k, whichever way their matrix is.
 #pragma once
 #include "host/reference/linear.h"
 #include "linear_cublas.cuh"
@@ -89,7 +89,7 @@ __global__ void linear_bias_kernel(float* partial, const T* d_out, int N, int OC
     __shared__ __align__(16) float sums[linear_bias_rows][warp_size * W];
     const int o = (blockIdx.x * warp_size + threadIdx.x) * W;
     Vec<W> sum = {};
-    constexpr int ahead = 4;  // rows on their way at once
+    constexpr int ahead = 4;  // rows in flight at once
     const int step = gridDim.y * linear_bias_rows;
     for (int n = blockIdx.y * linear_bias_rows + threadIdx.y; n < N && o < OC; n += ahead * step) {
         Vec<W> x[ahead];
@@ -119,7 +119,7 @@ void linear_bias(float* d_bias, const T* d_out, int N, int OC, const Gpu<T>& on)
     column_sum(d_bias, partial, down, OC, on);
 }
 
-// Rows of whole vectors, which cuBLAS's and the tensor cores' products want.
+// Rows of whole vectors, which cuBLAS's and the tensor cores' matmuls need.
 inline bool linear_fits(int C, int OC, Pointers pointers) {
     return C % 8 == 0 && OC % 8 == 0 && std::all_of(pointers.begin(), pointers.end(), aligned);
 }

@@ -1,7 +1,7 @@
-// The products of linear.cuh through cuBLASLt, where there is one: c (M,N) = a . b over k, with what its epilogues can
-// add. cuBLASLt counts columns first: its D = A B is our c transposed, its A our b, its B our a.
+// The matmuls of linear.cuh through cuBLASLt, where there is one: c (M,N) = a . b over k, with what its epilogues can
+// add. cuBLASLt is column-major: its D = A B is our c transposed, its A our b, its B our a.
 //
-// A product's description and algorithm are kept per shape. Of cuBLASLt's first proposals the fastest is taken,
+// A description and an algorithm are kept per shape. Of cuBLASLt's first proposals the fastest is taken,
 // measured once, among those that give the bits of the first: timing may not change results. What it refuses, our own
 // kernels do.
 #pragma once
@@ -27,7 +27,7 @@ struct LinearThen {
 
 constexpr size_t cublas_workspace = size_t(32) << 20;  // what cuBLAS's documentation advises for Hopper
 
-// True if it is done, false if cuBLASLt refuses to do it.
+// True if it is done, false if cuBLASLt refuses.
 inline bool cublas_accepts(const CublasLt& lt, CublasStatus status, const char* call) {
     using enum CublasStatus;
     if (status == success) return true;
@@ -168,7 +168,7 @@ void choose_algorithm(std::vector<CublasAlgorithm>& all, size_t c, size_t a, siz
         working.push_back(algorithm);
         least.push_back(out == trial.want || trial.same() ? std::numeric_limits<float>::max() : INFINITY);
     }
-    // There and back: what slows the GPU down for a while, its clock among it, is not one algorithm's fault.
+    // In both directions, so that a temporary slowdown of the GPU (say, of its clock) is not blamed on one algorithm.
     const auto time = [&](size_t i) {
         if (least[i] < INFINITY) least[i] = std::min(least[i], seconds_of([&] { once(working[i], trial.got); }, on));
     };
@@ -229,28 +229,28 @@ bool uses_cublas(const Gpu<T>& on) {
     return cublas_of(on);
 }
 
-// On 9.0 to 10.x cuBLAS has tensor-core instructions that our products do not use. How both compare is a rule, never
-// measured while the program runs, as they give different bits.
+// On 9.0 to 10.x cuBLAS has tensor-core instructions that our matmuls do not use. Which is faster is a fixed rule,
+// never measured while the program runs, as they give different bits.
 template <class T>
 bool cublas_is_ahead(const Gpu<T>& on) {
     return on.capability >= 90 && on.capability < 110;
 }
 
-// cuBLAS's GELU is faster in one kernel with the product there, slower elsewhere. bf16 only: it is good to 2^-11.
+// cuBLAS's GELU is faster in one kernel with the matmul there, slower elsewhere. bf16 only: it is exact to 2^-11.
 template <class T>
 bool cublas_fuses_gelu(const Gpu<T>& on) {
     return uses_cublas(on) && cublas_is_ahead(on);
 }
 
-// cuBLAS knows no SwiGLU. Is our product with it faster than cuBLAS's and a kernel behind it, which costs 4 bytes of
-// memory traffic more? For each of its `flops` between them ours takes longer, by the time of so many bytes (there as an
-// H100 measured it: dev/doc/gemm.md; elsewhere by guess).
+// cuBLAS has no SwiGLU. Is our fused matmul faster than cuBLAS's and a kernel after it, which costs 4 more bytes of
+// memory traffic? Per operation ours takes longer, by the time of so many bytes (on 9.0 to 10.x as an H100 measured it,
+// see dev/doc/gemm.md; elsewhere a guess).
 template <class T>
 bool linear_fuses_swiglu(int flops, const Gpu<T>& on) {
     return !uses_cublas(on) || flops * (cublas_is_ahead(on) ? 3.5e-3 : 1e-3) < 4;
 }
 
-// n elements of scratch memory that stay good across a product: cuBLAS works in front of them.
+// n elements of scratch memory that a matmul leaves alone: cuBLAS's workspace lies before them.
 template <class T>
 T* linear_scratch(size_t n, const Gpu<T>& on) {
     return reinterpret_cast<T*>(on.template scratch<char>(cublas_workspace + n * sizeof(T)) + cublas_workspace);

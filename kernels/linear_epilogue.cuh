@@ -1,7 +1,7 @@
-// What a product's sums become before they are written. For 8 neighbours of row m, from column n on (or 16: `vectors`),
-// column(n) and row(m, n) start to bring what belongs to them from the layer's other tensors, as it lies in memory and
-// without a branch, as early as the caller likes; write() does the rest. Outputs are no inputs: a product may be
-// repeated.
+// Epilogues: what a matmul's sums become before they are written. For 8 neighbours of row m, from column n on (or 16:
+// `vectors`), column(n) and row(m, n) start to bring what belongs to them from the layer's other tensors, as it lies in
+// memory and without a branch, as early as the caller likes; write() does the rest. Outputs are never inputs, so a
+// matmul may be repeated.
 #pragma once
 #include "gelu.cuh"
 #include "swiglu.cuh"
@@ -100,7 +100,7 @@ struct LinearGradient {
     }
 };
 
-// The gradient of the input of the GELU whose output the product had as its own: d_before = x gelu'(before).
+// The gradient of GELU's input, where the matmul's input was GELU's output: d_before = x gelu'(before).
 struct LinearGeluGradient {
     static constexpr int vectors = 1;
     bf16* d_before;

@@ -1,9 +1,9 @@
-// The product of linear.cuh for few rows, as in generation: out (N,OC) = inp . weight^T, N <= 16. All that counts is to
-// read the weights once, at full speed; what becomes of a row is the same however many there are.
+// The matmul of linear.cuh for few rows, as in generation: out (N,OC) = inp . weight^T, N <= 16. Time is that of
+// reading the weights once. A row's result has the same bits however many rows there are.
 //
 // bf16, rows of whole vectors: a block owns 16 outputs, and its warps share k, 32 at a time in turns. Tensor cores
-// multiply 16 weights' rows with 8 of inp; each lane loads its fragments as whole vectors straight from memory, as
-// all that matters along k is that both sides take the same. The warps' sums are added in order.
+// multiply 16 rows of weight with 8 of inp. Any permutation of k works if both sides use it, so a lane loads 8
+// neighbours of a row as one vector, straight from memory, as fragments. The warps' sums are added in order.
 // Else: a warp owns 4 outputs, and its lanes share k.
 #pragma once
 #include "host/reference/linear.h"
@@ -46,7 +46,7 @@ __global__ void __launch_bounds__(LinearFew::threads)
                               ? *reinterpret_cast<const uint4*>(inp + size_t(8 * j + g) * K + k0 + i * step)
                               : uint4{};
         }
-        __syncwarp();  // or the compiler saves registers by loading each step between the products
+        __syncwarp();  // or the compiler saves registers by loading each step between the mma's
         UNROLL
         for (int i = 0; i < ahead; i++) {
             UNROLL

@@ -1,4 +1,4 @@
-// How the products of linear.cuh see their matrices: c (M,N) = a . b over k.
+// How the matmuls of linear.cuh see their matrices: c (M,N) = a . b over k.
 #pragma once
 #include "kernels/tools/tensor.cuh"
 

@@ -1,4 +1,4 @@
-// The products of linear.cuh on tensor cores, for bf16 and rows of whole vectors of 8: c (M,N) = a . b over k, in fp32.
+// The matmuls of linear.cuh on tensor cores, for bf16 and rows of whole vectors of 8: c (M,N) = a . b over k, in fp32.
 //
 // A block owns a tile of c, a warp 64 x 64 of it in registers. Along k the block walks 32 at a time through a ring of
 // tiles in shared memory that cp.async fills ahead. Either matrix may lie along k or across it: ldmatrix transposes
@@ -56,8 +56,8 @@ struct LinearTile {
     }
 };
 
-// Which tile a block owns. Blocks run about in the order of their numbers: those of a time share 8 rows of tiles and
-// few columns, and so find most of a and b in the L2 cache.
+// Which tile a block owns. Blocks run roughly in the order of their numbers: those that run together share 8 rows of
+// tiles and few columns, and so find most of a and b in the L2 cache.
 struct LinearPlace {
     int m, n;
 };
@@ -184,7 +184,7 @@ __global__ void linear_partials_kernel(float* c, const float* partial, Into into
 }
 
 // Into how many parts k is split: the fewer idle places in the last round of blocks, the better. A part of a tile is
-// written and read again, which takes about as long as 400 steps of its k (128 x 256 floats at 4.3 TB/s, 480
+// written and read again, which takes as long as about 400 of its k (128 x 256 floats at 4.3 TB/s, 480
 // TFLOP/s).
 inline int linear_parts(int tiles, int slots, int K) {
     int best = 1;
@@ -210,7 +210,7 @@ void with_linear_tile(bool wide, Then then) {
     else then(LinearSquare{});
 }
 
-// The one of fewer rounds of blocks, for products that are not measured.
+// The one with fewer rounds of blocks, for matmuls that are not measured.
 inline bool linear_wide(int M, int N, int sm_count) {
     return ceil_div(linear_tiles<LinearWide>(M, N), sm_count * LinearWide::blocks) <=
            ceil_div(linear_tiles<LinearSquare>(M, N), sm_count * LinearSquare::blocks);

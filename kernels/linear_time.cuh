@@ -4,7 +4,7 @@
 #include <memory>
 #include "kernels/tools/common.cuh"
 
-// Small products come from samples, of another length every time. While a graph is recorded or a timeline watches,
+// Small matmuls come from sampling, with another length every time. While a graph is recorded or a timeline watches,
 // nothing else may run.
 template <class T>
 bool linear_worth_timing(int M, int N, int K, const Gpu<T>& on) {

@@ -56,9 +56,9 @@ __device__ void qk_norm_gradient(Vec<W> (&d)[K], Vec<W> (&d_w)[K], const Vec<W> 
         for (int i = 0; i < W; i++) d[k][i] = rstd * (d[k][i] - x[k][i] * rstd * mean);
 }
 
-// Backward's teams walk over the tokens, `tokens` at a time, with one head each. In place, values are left alone: then
-// only the `walked` heads in front have teams. They stay together, as the shuffles need all of a warp: those of one
-// block begin and end at the same time, also beyond the last token.
+// Backward: a team keeps one head and walks over the tokens, `tokens` at a time. In place only Q and K heads need work,
+// so only they (`walked` of them) get a team. All teams of a block iterate equally often, past the last token if need
+// be, because reductions use full-warp shuffles.
 struct QkNormWalk {
     int n, h, tokens, turns;
     __device__ QkNormWalk(int team, int walked, int N) {
@@ -67,7 +67,7 @@ struct QkNormWalk {
         turns = ceil_div(N, tokens);
     }
 };
-// The grid's teams are a multiple of the heads.
+// The number of teams in the grid is a multiple of the number of heads.
 template <class T, class... P>
 int qk_norm_blocks(void (*kernel)(P...), int N, int walked, int team, const Gpu<T>& on) {
     const int teams = qk_norm_block / team, unit = walked / std::gcd(walked, teams);

@@ -7,7 +7,7 @@
 //   d_inp may be d_out
 //
 // A team of lanes owns a head, as in qk_norm.cuh, and a lane W pairs of channels (K times where W = 1), as in rope.cuh.
-// What stands between the two is never rounded to storage.
+// The value between the two is never rounded to the storage type.
 #pragma once
 #include "host/reference/qk_norm_rope.h"
 #include "qk_norm.cuh"
@@ -111,7 +111,7 @@ __global__ void qk_norm_rope_backward_kernel(T* d_inp, float* partial, const T* 
     using Rows = QkNormRopeRaw<W, K, pairs, T>;
     QkNormRopePart<W, K, pairs> d_weight, w;
     w.get(Rows(head == QkNormHead::query ? q_weight : k_weight, normed, lane, team, HS));
-    // The angles' place is known a turn ahead: then a token's loads are all on their way together.
+    // The position is loaded an iteration ahead, so that all loads of a token are in flight together.
     const auto position_of = [=](int n) { return normed && n < N ? position[n] : 0; };
     int at_position = position_of(walk.n);
     for (int turn = 0; turn < walk.turns; turn++, walk.n += walk.tokens) {

@@ -56,7 +56,7 @@ __global__ void __launch_bounds__(row_threads)
         load_row(inp_row, inp + row, C);
         load_row(d_out_row, d_out + row, C);
         load_row(w, weight, C);
-        // The registers are full: what comes next waits in the L2 cache.
+        // The registers are full, so the next row is prefetched into the L2 cache.
         if (const int next = n + gridDim.x * blockDim.y; next < N) {
             prefetch_row<W, K>(inp + size_t(next) * C, C);
             prefetch_row<W, K>(d_out + size_t(next) * C, C);

@@ -1,10 +1,7 @@
-// train, sample and eval with the model on a GPU; built by the host compiler, on the CPU (dev/simt).
-#include "all.cuh"
+// The GPU that is here, and what train_gpt does on it; built by the host compiler, on the CPU (dev/simt).
 #include "host/commands/run_on_gpu.h"
-#include "host/evaluate/eval_command.h"
-#include "host/generate/sample_command.h"
-#include "host/run/train_command.h"
-#include "self_check.cuh"
+#include "kernels/tools/cuda_error.cuh"
+#include "kernels/tools/gpu.cuh"
 
 GpuFound find_gpu() {
     int count = 0;
@@ -21,40 +18,18 @@ GpuFound find_gpu() {
     return {name.starts_with("simt") ? GpuFound::Kind::simulated : GpuFound::Kind::real, name};
 }
 
-namespace {
-// Lets the GPU use what its kernels are good for. A fault is said every time, and found once.
-template <class T>
-void check_kernels(Gpu<T>& gpu, const Options& options, const std::string& dtype) {
-    if (options.self_check == SelfCheckWhen::off) return;
-    CheckedOn on{find_gpu().text, 0, 0, this_build(), dtype, name_of(gpu.gemm)};
-    CUDA(cudaDriverGetVersion(&on.driver));
-    CUDA(cudaRuntimeGetVersion(&on.runtime));
-    std::optional<std::vector<KernelFault>> faults;
-    if (options.self_check != SelfCheckWhen::force) faults = recall_check(on);
-    if (!faults) remember_check(on, *(faults = SelfCheck<T>(gpu.gemm).run()));
-    for (const KernelFault& fault : *faults) {
-        std::fprintf(
-            stderr,
-            "warning: %s: on this GPU not what the plain kernel gives, which is taken instead (%s); please report\n",
-            name_of(fault.kernels), fault.text.c_str());
-        gpu.distrust(fault.kernels);
-    }
+std::string kernels_text() {
+#ifdef __CUDACC__
+    return "nvcc " + std::to_string(__CUDACC_VER_MAJOR__) + "." + std::to_string(__CUDACC_VER_MINOR__) +
+           " for " GPT_ARCHS;
+#else
+    return "on the CPU (dev/simt)";
+#endif
 }
 
 template <class T>
-Exit run(const Options& options, const std::string& dtype) {
-    Gpu<T> gpu;
-    const GpuFound found = find_gpu();
-    gpu.gemm = settle_gemm(options.gemm, installed_cublas, [&](const std::string& line) {
-        if (found.kind == GpuFound::Kind::real) std::fprintf(stderr, "warning: %s\n", line.c_str());
-    });
-    check_kernels(gpu, options, dtype);
-    if (options.command == Command::sample) return sample(options, gpu);
-    if (options.command == Command::eval) return eval(options, gpu);
-    return train(options, gpu, found.text + ", " + std::to_string(gpu.sm_count) + " multiprocessors, " + dtype);
-}
-}  // namespace
+Exit run_on_gpu(const Options& options, const std::string& dtype);  // run_on_gpu.cuh
 
 Exit run_on_gpu(const Options& options) {
-    return options.dtype == Dtype::bf16 ? run<bf16>(options, "bf16") : run<float>(options, "fp32");
+    return options.dtype == Dtype::bf16 ? run_on_gpu<bf16>(options, "bf16") : run_on_gpu<float>(options, "fp32");
 }

@@ -105,7 +105,7 @@ struct SamplingHistogram {
 };
 
 // Calls each(v, x) for the logits begin <= v < end, and for some v beyond them with an x of -infinity: there is no
-// branch. A thread's v rise. Several vectors are on their way at once.
+// branch. A thread's v rise. Several vectors are in flight at once.
 template <int W, class T, class Each>
 __device__ void sampling_walk(const T* row, int begin, int end, Each each) {
     constexpr int ahead = W == 1 ? 4 : 2, step = sampling_block * W;

@@ -1,7 +1,7 @@
 // Whether this GPU's fast kernels do what the plain ones do: a start-up check, for users whose GPU nobody has tried.
 //
 // Each family of kernels runs on small shapes around the edges of its tiles, on numbers rounded to T, beside the plain
-// kernels in fp32 on the same numbers. What differs by more than rounding explains (host/tolerance.h), or cannot be
+// kernels in fp32 on the same numbers. What differs by more than rounding explains (tolerance.h), or cannot be
 // launched, is a fault; from then on the plain kernels are taken, also in the checks that follow. Shapes, terms and
 // roundings are those of the tests of each layer.
 #pragma once

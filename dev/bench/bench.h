@@ -30,7 +30,8 @@ double seconds(Work work) {
     return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
 }
 
-// The shortest times seen of several works, which take turns: what disturbs the machine for a while disturbs them all.
+// The shortest times of several works that take turns, so that a temporary disturbance of the machine affects all of
+// them.
 template <class... Work>
 std::vector<double> shortest(int rounds, Work... work) {
     std::vector<double> best(sizeof...(work), std::numeric_limits<double>::infinity());

@@ -4,7 +4,7 @@
 #include "gpu_state.h"
 #include "kernels/tools/common.cuh"
 
-// Reading leaves nothing behind that the work under the clock would have to write back, as clearing would.
+// Reads, because clearing would leave dirty lines that the timed work would have to write back.
 template <class U>
 __global__ void bench_read_kernel(U* sum, const U* from, size_t n) {
     U x = 0;

@@ -1,4 +1,4 @@
-// Every kernel at the shapes of training: its time beside the limit that this GPU's own copies and products set, or,
+// Every kernel at the shapes of training: its time beside the limit that this GPU's own copies and matmuls set, or,
 // without a GPU, the time to expect of one.      ./test_gpt --bench kernels
 #include "bench.h"
 #include "bench_clock.cuh"

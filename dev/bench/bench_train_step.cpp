@@ -1,5 +1,5 @@
-// A whole training step on the CPU (forward, backward, norm, AdamW) beside the time its matrix products would take
-// alone at the rate of one big product, measured in the same run.
+// A whole training step on the CPU (forward, backward, norm, AdamW) beside the time its matmuls would take alone at the
+// rate of one big matmul, measured in the same run.
 #include <fmt/core.h>
 #include "bench.h"
 #include "bench_table.h"

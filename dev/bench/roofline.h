@@ -1,12 +1,12 @@
-// The time below which no kernel can do a piece of work: what it must move, multiply and exponentiate, over what a GPU
-// can of each. All three may overlap, so the longest counts.
+// The roofline: the least time for a piece of work, from the bytes it must move, its matmul operations and its
+// exponentials, each over the GPU's rate. All three may overlap, so the longest counts.
 #pragma once
 #include <algorithm>
 #include "host/plan/gpu_peaks.h"
 
 struct Work {
     double bytes = 0;     // every input read once, every output written once
-    double products = 0;  // operations of matrix products
+    double products = 0;  // operations of matmuls
     double exponentials = 0;
     Work operator*(double n) const { return {bytes * n, products * n, exponentials * n}; }
 };

@@ -1,4 +1,4 @@
-"""How far PyTorch's own gradients in bfloat16 are from those in float64, at the sizes of dev/gpt_gpu.cu, whose bounds these are.
+"""How far PyTorch's own gradients in bfloat16 are from those in float64, at the sizes of dev/test/model/gpt_gpu.cu, whose bounds these are.
 
     python dev/oracle/bf16_errors.py         prints the worst relative error of any weight's gradient, over 24 draws of a family
 """

@@ -1,4 +1,4 @@
-"""Numbers that the C++ tests (dev/golden.h) and this oracle can both make, and the files that carry the answers."""
+"""Numbers that the C++ tests (dev/test/support/golden.h) and this oracle can both make, and the files that carry the answers."""
 import numpy as np
 import torch
 from safetensors.torch import save_file

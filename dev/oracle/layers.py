@@ -1,4 +1,4 @@
-"""Forward and backward of every layer in float64, by PyTorch: layers.safetensors. Shapes: as in dev/layers*.cpp."""
+"""Forward and backward of every layer in float64, by PyTorch: layers.safetensors. Shapes: as in dev/test/reference/layers*.cpp."""
 import sys
 
 import numpy as np
@@ -188,7 +188,7 @@ def optimizer():
 
 
 def sampling():
-    """The token for every u, from transformers' filters: temperature, top_k, top_p, min_p as in dev/randomness.cpp."""
+    """The token for every u, from transformers' filters: temperature, top_k, top_p, min_p as in dev/test/reference/philox.cpp."""
     V, draws = 50, 40
     settings = [(1, 0, 1, 0), (0.5, 0, 1, 0), (1, 5, 1, 0), (1.5, 0, 0.7, 0), (1, 0, 1, 0.2), (2, 30, 0.9, 0.1)]
     for row, (temperature, top_k, top_p, min_p) in enumerate(settings):

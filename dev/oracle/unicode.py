@@ -1,6 +1,6 @@
-"""Writes host/unicode_{classes,compositions,decompositions}.h: what the `tokenizers` library says of every code point.
+"""Writes host/tokenizer/unicode/unicode_*.h (classes, compositions, decompositions): what the `tokenizers` library says of every code point.
 
-    python unicode.py ../../host
+    python unicode.py ../../host/tokenizer/unicode
 
 Its regular expressions know another Unicode than its NFC, and Python a third, so the library itself is asked."""
 import sys

@@ -1,7 +1,8 @@
 // One block at a time on one OS thread: which of its CUDA threads runs, which are ready, and what the others wait for.
 //
-// The running thread goes on until it must wait. Then the next ready one continues, else one that has not started yet starts,
-// on an idle fiber. A thread that never waits leaves its fiber to the next: such kernels pay for no switches at all.
+// The running thread continues until it must wait. Then the next ready one continues, else one that has not started yet
+// starts, on an idle fiber. A thread that never waits leaves its fiber to the next: such kernels need no switches at
+// all.
 #pragma once
 #include <array>
 #include <string>
@@ -125,9 +126,10 @@ private:
     bool shuffled = false;
     Failure failure;             // error 0: none
     unsigned open_barriers = 0;  // bits: those somebody has arrived at
-    void* backstage = nullptr;   // whoever does the scheduler's work, in ThreadSanitizer's books
-    // In ThreadSanitizer's books the blocks take turns at being one of two: those of one turn count as ordered, as they share
-    // threads and barriers, and races are found between those of different turns. Which they are depends on the order.
+    void* backstage = nullptr;   // who does the scheduler's work, as ThreadSanitizer sees it
+    // For ThreadSanitizer every block belongs to one of two turns. Blocks of the same turn count as ordered, because
+    // they share fibers and barriers; races are found between blocks of different turns. The order decides which those
+    // are.
     unsigned turn = 0;
     std::array<std::vector<void*>, 2> tsan_fibers;
     std::array<std::vector<Fiber*>, 2> own_fibers;  // each has a stack of its own: a local variable is no shared memory
@@ -135,7 +137,7 @@ private:
 
 // ---- What every switch runs ----
 
-// Ready threads go first, to keep few stacks in use; a shuffled order decides by lot.
+// Ready threads run first, so that few stacks are in use; a shuffled order picks at random.
 inline bool Block::may_start() { return shuffled && random() % 2; }
 
 inline void Block::make_ready(CudaThread* t) {

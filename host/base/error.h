@@ -21,7 +21,7 @@ struct Error : std::runtime_error {
     // Reads "WHAT: REASON; HINT": what it is about (a flag, a file, a tensor), why it cannot be, how to go on.
     Error(Exit code, const std::string& what, const std::string& reason, const std::string& hint = "")
         : std::runtime_error(what + ": " + reason + (hint.empty() ? "" : "; " + hint)), code(code) {}
-    // Several at once: one line each, every one of which main prints behind "error: ".
+    // Several at once, one line each; main prints each after "error: ".
     Error(Exit code, const std::vector<std::string>& lines) : std::runtime_error(join(lines)), code(code) {}
 
 private:

@@ -330,7 +330,7 @@ RunLock::RunLock(const std::string& directory) {
     struct tm utc;
     strftime(since, sizeof since, "%Y-%m-%d %H:%M:%S UTC", gmtime_r(&now, &utc));
     const int n = std::snprintf(text, sizeof text, "pid %d on %s since %s", int(getpid()), host, since);
-    // The text only helps a human: the lock holds even where a full disk does not take it.
+    // The text is for humans only: the lock holds even if a full disk cannot store it.
     if (ftruncate(file, 0) || pwrite(file, text, size_t(n), 0) != n) return;
 }
 
@@ -364,7 +364,7 @@ bool Log::append_bytes(std::string_view text) {
         size_ += text.size();
         return true;
     }
-    if (put > 0 && ftruncate(file, off_t(size_))) size_ += size_t(put);  // half a line may stay only if it cannot go
+    if (put > 0 && ftruncate(file, off_t(size_))) size_ += size_t(put);  // half a line stays only if it cannot go
     return false;
 }
 

@@ -22,7 +22,7 @@ public:
     void note(const std::string& text);              // a line that stays; multi-line text is kept as it is
     void status(const std::string& text, bool due);  // the rewritten line; elsewhere a line each time it is due
     bool on_terminal() const { return terminal; }
-    void clear();  // takes the rewritten line away
+    void clear();  // removes the rewritten line
     ~Progress();
 
 private:

@@ -27,7 +27,7 @@ std::string file_of(const CheckedOn& on) {
     return fmt::format("{}/self_check-{}.json", folder(), files::hex(files::hash(to_text(to_json(on)))));
 }
 
-// Without a name of its own a build cannot be told from the next one.
+// Without a hash of its own, a build cannot be told from the next one.
 bool can_remember(const CheckedOn& on) { return !on.build.empty() && !folder().empty(); }
 }  // namespace
 

@@ -6,8 +6,8 @@
 #include <vector>
 #include "names.h"
 
-// The kernels that are not the plain ones, by what takes their place where they are wrong: our products that of cuBLAS's,
-// the plain one that of ours, a product and its neighbour that of both in one, a product of many rows that of few.
+// The fast kernels. Where one is wrong, another replaces it: our matmul replaces cuBLAS's, the plain one replaces
+// ours, two kernels replace a fused one, and the matmul of many rows that of few.
 enum class Kernels {
     linear_cublas,
     linear_tensor,
@@ -36,9 +36,9 @@ struct CheckedOn {
     std::string dtype, gemm;  // what was checked
 };
 
-// Nothing: not checked there, or nobody remembers. A damaged file is none.
+// Nothing: not checked there, or the outcome is lost. A damaged file counts as none.
 std::optional<std::vector<KernelFault>> recall_check(const CheckedOn& on);
-// A folder that cannot be written costs another check the next time, and no word.
+// If the folder cannot be written, the next run checks again; nothing is said.
 void remember_check(const CheckedOn& on, const std::vector<KernelFault>& faults);
 
 std::string this_build();  // a hash of the program that runs

@@ -1,7 +1,7 @@
 // Ctrl-C and a scheduler's SIGTERM set a flag that the training loop reads between steps; a second one ends at once.
 //
-// They reach a thread of their own. On one that computes, a handler's frame would be put where the stack pointer points,
-// and in the middle of a product oneDNN's code lets it point into its workspace.
+// Signals go to a thread of their own. In a matmul oneDNN uses the stack pointer for its own purposes, so that a
+// handler's frame on that thread would overwrite its workspace.
 #pragma once
 #include <unistd.h>
 #include <atomic>

@@ -6,5 +6,5 @@
 // "text" in quotation marks, on one line whatever it holds, and not longer than a line.
 std::string in_quotes(const std::string& text);
 
-// The one of `names` that `word` most likely meant; "" if none is near.
+// The one of `names` that `word` most likely meant; "" if none is close.
 std::string nearest(const std::string& word, const std::vector<std::string>& names);

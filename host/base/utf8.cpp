@@ -3,7 +3,7 @@
 
 namespace {
 
-// How many bytes the code point has that begins with this one; 1 for what cannot begin one.
+// Length in bytes of the code point that begins with this byte; 1 if none can begin with it.
 size_t length_of_start(uint8_t byte) {
     if (byte < 0xC2 || byte > 0xF4) return 1;
     return byte >= 0xF0 ? 4 : byte >= 0xE0 ? 3 : 2;

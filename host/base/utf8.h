@@ -1,4 +1,4 @@
-// UTF-8: code points in and out, and text made whole that is not quite UTF-8.
+// UTF-8: code points in and out, and the repair of text that is not quite UTF-8.
 #pragma once
 #include <cstddef>
 #include <cstdint>
@@ -17,7 +17,8 @@ CodePoint decode_utf8(std::string_view text);
 void append_utf8(std::string& out, char32_t value);
 std::string to_utf8(char32_t value);
 
-// Length of the part of `text` that ends on a code point's boundary: less only where the last code point may still grow.
+// Length of the part of `text` that ends on a code point's boundary: less only if the last code point may be
+// incomplete.
 size_t complete_utf8(std::string_view text);
 
 // Replaces every maximal broken piece by U+FFFD, as Python's errors="replace" does; returns how many.

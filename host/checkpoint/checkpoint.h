@@ -61,7 +61,7 @@ std::optional<Checkpoint> newest_checkpoint(const std::string& run, const Warn& 
 void mark_best(const std::string& run, int64_t step);  // RUN/best -> step_…
 std::optional<int64_t> best_step(const std::string& run);
 // Deletes all but the newest `keep` (at least 1) whole checkpoints and the best. One with files that its manifest does
-// not name is left alone: they are somebody else's.
+// not name is kept: those files are somebody else's.
 void prune_checkpoints(const std::string& run, int keep);
 
 // The directory to load a model from: a checkpoint or Hugging Face directory itself, or of a run its best, else its latest.

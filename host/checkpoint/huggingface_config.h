@@ -11,6 +11,6 @@ Family family_of(const Config& config);
 
 // The keys transformers (4 and 5) reads, and the object "gpt_cu" with every field of Config.
 Json to_json(const ModelDescription& model);
-// Throws Error{input} naming `what` and the key for what we cannot do: it is never ignored.
+// Throws Error{input} naming `what` and the key for anything we cannot do; nothing is ignored.
 ModelDescription model_from_json(const Json& json, const std::string& what);
 Json generation_config(const SpecialTokens& special);

@@ -14,7 +14,7 @@ namespace {
 constexpr uint32_t magic = 20240326, llama_magic = 20240803, shard_magic = 20240520;
 constexpr uint64_t header_bytes = 1024;
 
-// The file's order; * is the layer. Within a tensor ours is the same: queries, keys, values; no weight is turned.
+// The file's order; * is the layer. Within a tensor ours is the same: queries, keys, values; no weight is transposed.
 constexpr const char* order[] = {"wte",
                                  "wpe",
                                  "h.*.norm1.weight",
@@ -42,7 +42,7 @@ struct Header {
                 hint.empty() ? "llm.c's GPT-2 checkpoints, versions 3 and 5, are read" : hint);
 }
 
-// Everything is bounded by problems(), so that these products stay far below 2^64.
+// problems() limits all sizes, so these products stay far below 2^64.
 uint64_t values_in_file(const Config& c, uint64_t padded) {
     const uint64_t C = uint64_t(c.C), layer = 12 * C * C + 13 * C;
     return (padded + uint64_t(c.T)) * C + uint64_t(c.L) * layer + 2 * C;

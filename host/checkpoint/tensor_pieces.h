@@ -1,4 +1,4 @@
-// Tensors on their way into a file, in pieces: while one is written, the next is made.
+// Writes tensors to a file in pieces: while one is written, the next is prepared.
 #pragma once
 #include <algorithm>
 #include <future>

@@ -7,14 +7,14 @@
 
 enum class Names { family, cs336 };  // Hugging Face's (or our own) for the family; the CS336 course's
 
-// A tensor of theirs and the rows of ours it holds: `rows` of `width` values from row `first` on.
+// One foreign tensor and the slice of our parameter it maps to: `rows` rows of `width` values, from row `first` on.
 struct Entry {
-    enum class Order { same, they_half, they_interleaved };  // of the pairs that RoPE turns, where theirs differs
+    enum class Order { same, they_half, they_interleaved };  // of the pairs that RoPE rotates, where theirs differs
 
     std::string theirs;
     const Row* row = nullptr;  // null: a constant
     size_t first = 0, rows = 0, width = 1;
-    bool matrix = false, turned = false;  // turned: (in, out) there
+    bool matrix = false, turned = false;  // transposed: (in, out) there
     Order order = Order::same;
     int heads = 1;  // whose rows are reordered
 

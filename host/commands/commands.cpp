@@ -2,17 +2,17 @@
 #include <fmt/core.h>
 #include <omp.h>
 #include "host/base/files.h"
+#include "host/checkpoint/checkpoint.h"
 #include "host/checkpoint/model_files.h"
-#include "host/evaluate/eval_command.h"
-#include "host/generate/sample_command.h"
 #include "host/options/model_options.h"
 #include "host/options/options_parse.h"
 #include "host/plan/plan_command.h"
 #include "host/report/curve_svg.h"
 #include "host/report/report.h"
 #include "host/run/run_directory.h"
-#include "host/run/train_command.h"
+#include "run_on_cpu.h"
 #include "tokenize_command.h"
+#include "version.h"
 
 namespace {
 Exit plan(Options options) {
@@ -34,26 +34,16 @@ Exit plot(const Options& options) {
     print_piece(fmt::format("wrote {}: open it in a browser\n", options.out));
     return Exit::done;
 }
-
-Exit on_cpu(const Options& options, const std::string& why) {
-    if (options.dtype == Dtype::bf16 && options.resume)
-        throw Error(Exit::device, *options.resume, "this run is in bf16, which needs a GPU (" + why + ")",
-                    "resume it on one, or start an fp32 run from its weights: --model " + *options.resume);
-    if (options.dtype == Dtype::bf16)
-        throw Error(Exit::device, "--dtype bf16", "needs a GPU (" + why + ")", "the CPU trains in fp32: leave it out");
-    if (options.gemm == Gemm::cublas)
-        throw Error(Exit::device, "--gemm cublas", "needs a GPU (" + why + ")",
-                    "the CPU has products of its own: leave it out");
-    if (options.command == Command::sample) return sample(options, Cpu<float>());
-    if (options.command == Command::eval) return eval(options, Cpu<float>());
-    return train(options, Cpu<float>(), fmt::format("CPU, {} threads, fp32 (no GPU: {})", omp_get_max_threads(), why));
-}
 }  // namespace
 
 Exit run_command(const Options& given) {
     Options options = given.resume ? with_saved(given) : given;
     if (options.help) {
         print_piece(help_text(options.command));
+        return Exit::done;
+    }
+    if (options.version) {
+        print_piece(version_text(kernels_text()));
         return Exit::done;
     }
     if (options.command == Command::plan) return plan(options);
@@ -74,5 +64,5 @@ Exit run_command(const Options& given) {
     const bool on_gpu = gpu.kind == Kind::real || options.device == DeviceKind::simt;
     options.dtype = dtype_on(on_gpu ? Processor::gpu : Processor::cpu, options.dtype);
     if (on_gpu) return run_on_gpu(options);
-    return on_cpu(options, gpu.kind == Kind::none ? gpu.text : "built without nvcc");
+    return run_on_cpu(options, gpu.kind == Kind::none ? gpu.text : "built without nvcc");
 }

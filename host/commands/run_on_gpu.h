@@ -11,4 +11,5 @@ struct GpuFound {
 };
 
 GpuFound find_gpu();
+std::string kernels_text();               // what they were compiled by, and for
 Exit run_on_gpu(const Options& options);  // train, sample or eval

@@ -13,7 +13,7 @@ constexpr uint64_t corpus_seed = 20240520;
 constexpr int story_lines = 9600, counting_lines = 20000;
 constexpr int count_starts = 90, fewest_counted = 4, most_counted = 12;
 
-// Fair dice that remember how likely what they threw was.
+// Fair dice that keep the probability of everything they threw.
 struct Dice {
     uint64_t throws = 0;
     double log_p = 0;

@@ -1,7 +1,7 @@
 // The built-in corpora: text drawn from a known distribution, so the loss no model can beat is known exactly.
 //
-// builtin:stories is drawn from an unambiguous probabilistic grammar (stories.h): a text has one derivation, its probability
-// is the product of the derivation's choices. builtin:counting is lines that count: "7 8 9 10 11".
+// builtin:stories is drawn from an unambiguous probabilistic grammar (corpus_stories.h). A text has one derivation;
+// its probability is the product of the derivation's choices. builtin:counting is lines that count: "7 8 9 10 11".
 #pragma once
 #include <cstdint>
 #include <span>

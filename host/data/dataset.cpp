@@ -14,7 +14,7 @@ uint64_t training_windows(uint64_t tokens, int T) {
     return std::max<uint64_t>(tokens / T64, 2) - 1;  // leaves room for an offset of up to T - 1
 }
 
-// Where an epoch's first window begins: windows are cut in other places every time.
+// Where an epoch's first window begins: every epoch cuts its windows elsewhere.
 uint64_t epoch_offset(const Dataset& data, uint64_t epoch) {
     const uint64_t room = data.end - data.begin - 1 - data.windows() * uint64_t(data.T);
     const Words words = philox({{uint32_t(epoch), uint32_t(epoch >> 32), 0, offset_counter}}, data.seed);

@@ -95,7 +95,7 @@ std::vector<TextPart> DocumentReader::read(size_t bytes) {
     return parts;
 }
 
-// All that can be cut off; a part that no cut was found in is not searched again until it has doubled.
+// Cuts off all it can. A part in which no cut was found is not searched again until it has doubled in size.
 void DocumentReader::take_text(std::vector<TextPart>& parts) {
     size_t usable = waiting.size();
     if (!ended) {

@@ -10,7 +10,7 @@
 
 enum class TextFormat { automatic, text, jsonl };
 
-// A piece of text on its way: a whole document or a part of one; of JSON lines still the line.
+// A piece of text as it is read: a whole document or a part of one; for JSON lines, the raw line.
 struct TextPart {
     std::string text;
     bool begins = false;  // a document
@@ -27,7 +27,7 @@ public:
     ~DocumentReader();
     DocumentReader(const DocumentReader&) = delete;
 
-    // Some parts, of about `bytes` together; none: that was all. Throws Error{input} naming the file.
+    // The next parts, about `bytes` together; none: the end. Throws Error{input} naming the file.
     std::vector<TextPart> read(size_t bytes);
     uint64_t done() const { return done_; }    // bytes read
     uint64_t total() const { return total_; }  // of all files; 0: not known

@@ -66,7 +66,7 @@ uint64_t fingerprint_of(const Data& data, const DataTokens& train, const DataTok
     return XXH64(facts.data(), facts.size() * sizeof facts[0], 0);
 }
 
-// Shards that we wrote have their tokenizer beside them; another one would read other text out of them.
+// Shards that we wrote have their tokenizer beside them; another one would decode them to other text.
 void take_tokenizer_of_shards(Data& data, const DataInput& input) {
     if (!input.sidecar) return;
     const Sidecar& sidecar = *input.sidecar;

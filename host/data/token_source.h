@@ -23,7 +23,7 @@ struct Shard {
     int vocab = 0;       // of the tokenizer such files are made with; 0: unknown
 };
 
-// Reads the header and compares it with the file's size. Throws Error{input} for all that is not a whole shard.
+// Reads the header and compares it with the file's size. Throws Error{input} for anything but a whole shard.
 Shard open_shard(const std::string& path, std::optional<TokenType> without_header = {});
 // What llm.c's shards begin with: 256 numbers, zeros but for the first three.
 std::array<uint32_t, 256> llmc_header(uint64_t bytes_per_token, uint64_t tokens);

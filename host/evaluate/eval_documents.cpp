@@ -12,9 +12,9 @@ namespace {
 
 constexpr size_t batch_bytes = 4 << 20;  // of text in memory at a time
 constexpr uint64_t block = 1 << 20;      // of a shard's tokens
-constexpr size_t slice = 4096;           // tokens whose windows wait: at a small stride each token has one
+constexpr size_t slice = 4096;           // tokens whose windows are pending: at a small stride every token has one
 
-// Hands on the windows that the tokens, which take the reader from part `from` of all to `to`, complete.
+// Hands on the windows that these tokens complete; reading them takes progress from `from` to `to`.
 bool add(Windows& windows, std::span<const int> tokens, const TakeSegments& take, double from, double to) {
     for (size_t at = 0; at < tokens.size(); at += slice) {
         windows.add(tokens.subspan(at, std::min(slice, tokens.size() - at)));
@@ -24,7 +24,7 @@ bool add(Windows& windows, std::span<const int> tokens, const TakeSegments& take
     return true;
 }
 
-// How many bytes at the head of the text its first token stands for.
+// How many bytes at the start of the text its first token stands for.
 size_t first_length(const Tokenizer& tokenizer, std::string_view text, int token) {
     switch (tokenizer.kind) {
         case TokenizerKind::byte: return 1;

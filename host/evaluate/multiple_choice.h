@@ -26,7 +26,8 @@ struct Question {
 std::vector<Question> read_questions(const std::string& path, const Tokenizer* tokenizer,
                                      const std::vector<int>& before, int vocab);
 
-// The context and an ending, of which the ending is scored; of a context too long the end. Throws Error{input} if the ending alone is too long.
+// The context and an ending, of which the ending is scored; a context that is too long keeps its end. Throws
+// Error{input} if the ending alone is too long.
 Segment segment_of(const Question& question, size_t ending, int context, const std::string& where);
 
 struct Answers {

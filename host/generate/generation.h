@@ -1,5 +1,5 @@
 // Text from a model: one token after the other, each drawn from the logits of the last. What is said here holds with the
-// cache (generator.h) and without it.
+// cache (generator_cached.h) and without it.
 #pragma once
 #include <algorithm>
 #include <functional>
@@ -35,15 +35,14 @@ inline float draw(const Text& text, const Generation& how) {
     return uniform(philox({{uint32_t(text.written), text.index, 0, generation_counter}}, how.seed).w[0]);
 }
 
-// For a text whose next token cannot be drawn.
+// The error of a text whose next token cannot be drawn.
 inline Error not_finite(const Text& text) {
     return {Exit::numeric, "token " + std::to_string(text.written + 1) + " of text " + std::to_string(text.index + 1),
             "the model's logits are not finite", "are its weights whole, and none of them huge?"};
 }
 
-// What the model sees of a text that grows: its latest document. Of a document longer than the context it sees the half
-// context that is being written and the half before that, so that positions, and with them a cache, stay as they are
-// until half a context is full.
+// What the model sees of a growing text: its latest document. Once that is longer than the context, the window moves on
+// in steps of context / 2, so that positions and the KV cache stay valid between moves.
 class View {
 public:
     explicit View(const Generation& how) : context(how.context), separator(how.separator) {}

@@ -1,5 +1,5 @@
 // Writes several texts at the same time with a cache of keys and values, on any device. A step reads a token of each text
-// and draws the next; it is the same work every time, so that a GPU repeats one recording.
+// and draws the next. The work is the same every time, so a GPU replays one recorded graph.
 #pragma once
 #include <map>
 #include <optional>
@@ -90,7 +90,7 @@ private:
         }
     }
 
-    // A place without a text reads token 0, for nobody.
+    // A slot without a text reads token 0, and its result is ignored.
     void step(std::span<const Text> texts) {
         for (int b = 0; b < B; b++) {
             const Place& place = places[b];

@@ -17,8 +17,8 @@ bool ask_for_prompt(std::string& prompt);
 std::vector<int> prompt_tokens(const Tokenizer& tokenizer, const ModelDescription& model, const std::string& prompt,
                                const std::string& directory);
 
-// Prints texts that are written at the same time one after the other, with --- between them: the first that is not whole
-// token by token, what comes of the others when it is their turn.
+// Prints texts that are written at the same time, one after the other, with --- between them. The first unfinished one
+// appears token by token; the others are printed when it is their turn.
 class TextPrinter {
 public:
     TextPrinter(const Tokenizer& tokenizer, std::vector<std::string> beginnings);

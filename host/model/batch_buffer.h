@@ -5,7 +5,7 @@
 #include "batch.h"
 #include "gpt.h"
 
-// Carries floats to the device as T; the host holds only a piece of what has to be converted.
+// Uploads floats to the device as T, converting them in pieces to save host memory.
 template <class T, class Device>
 void upload_as(T* device, std::span<const float> values, const Device& on) {
     if constexpr (std::is_same_v<T, float>) {

@@ -123,7 +123,7 @@ std::vector<std::string> problems(const Config& c, int64_t batch) {
         if (!ok) found.push_back(why);
     };
 
-    // The limits keep every product below in 64 bits; no known model comes near them.
+    // The limits keep every product of sizes within 64 bits; no known model comes near them.
     const struct {
         const char* name;
         int value, most;

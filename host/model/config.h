@@ -50,7 +50,7 @@ struct Preset {
 const std::vector<Preset>& presets();
 const Config* find_preset(std::string_view name);  // null: there is none of that name
 
-// F of a model of width C where nobody chose it: 4C, or 8/3 C up to a multiple of 64 where a gate takes its third.
+// Default F of a model of width C: 4C, or with a gate (a third matrix) 8/3 C, rounded up to a multiple of 64.
 int default_ffn(int C, Activation activation);
 
 // Every reason why such a model, fed batch sequences of T, is impossible, in words; empty if it is possible.

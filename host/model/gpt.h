@@ -25,7 +25,7 @@ struct Batch {
     std::span<const int> sequences = {};  // of the cache, all of which get the prompt's keys and values
 };
 
-// Rows of P logits that are kept at a time, of N. Where all of them need more memory than this, the head goes over the
+// How many of N rows of P logits are kept at a time. If all of them need more memory than this, the head processes the
 // batch in parts.
 constexpr size_t most_logits_bytes = size_t(8) << 30;
 constexpr int rows_of_logits(int N, int P, size_t element_bytes) {
@@ -65,7 +65,7 @@ struct Gpt {
     const int up_width = c.activation == Activation::swiglu ? 2 * F : F;
     const int P = (V + Device::vocab_multiple - 1) / Device::vocab_multiple * Device::vocab_multiple;
     const int N_max;      // tokens that fit: every forward may use fewer
-    const int head_rows;  // of logits that are kept at a time
+    const int head_rows;  // rows of logits kept at a time
     const Recompute recompute;
     Device on;
 
@@ -85,8 +85,8 @@ struct Gpt {
     Stat* d_loss;           // likewise: 1 / valid targets of the whole batch
     int logits_begin = 0;   // the token whose logits come first in memory
 
-    // Lays out the tables only; allocate() makes them memory. N: the most tokens a forward will see; rows: of logits that
-    // are kept, if not as many as training likes.
+    // Lays out the tables only; allocate() makes them memory. N: the most tokens a forward will see. rows: logits rows
+    // kept at a time; 0 = training's default.
     Gpt(const Config& config, int N, Recompute recompute, Device device) : Gpt(config, N, recompute, device, 0) {}
     Gpt(const Config& config, int N, Recompute recompute, Device device, int rows)
         : c(config),
@@ -112,7 +112,7 @@ struct Gpt {
         fill_constants();
     }
 
-    // Room for the keys and values of B sequences of at most TT tokens; an earlier cache is given up.
+    // Room for the keys and values of B sequences of at most TT tokens. Replaces an earlier cache.
     void allocate_cache(int B, int TT) {
         const size_t sequence = size_t(NKV) * TT * HS, all = sequence * B * c.L;
         cache = {on.template allocate<Real>(all), on.template allocate<Real>(all), B, TT, sequence};
@@ -132,7 +132,7 @@ struct Gpt {
         for (int n = 0; n < N; n += head_rows) forward_head(n, std::min(head_rows, N - n), b.target, use);
     }
 
-    // All but the head: what is left of a prompt.
+    // Everything but the head: all that is needed of a prompt.
     void forward_blocks(const Batch& b, float dropout = 0) {
         const int N = b.B * b.T;
         REQUIRE(N <= N_max && b.T <= T);
@@ -250,7 +250,7 @@ struct Gpt {
         }
     }
 
-    // What the forward pass did not keep of block l. The last block's is still there.
+    // Recomputes what the forward pass did not keep of block l. The last block's is still there.
     void forward_again(int l, const Batch& b, float dropout) {
         if (recompute == Recompute::none || l + 1 == c.L) return;
         const BlockActs& a = ab[l];

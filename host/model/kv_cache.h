@@ -4,8 +4,8 @@
 #include <cstddef>
 #include <span>
 
-// What a forward pass has to do with the cache: nothing; it leaves there what it computes of a prompt (B = 1); it reads
-// one more token (T = 1) of every sequence in the cache, which so far has read `position` tokens.
+// How a forward pass uses the cache: not at all; it stores the keys and values of a prompt (B = 1); or it reads one
+// more token (T = 1) of every sequence in the cache, which so far has `position` tokens.
 enum class Cached { no, keep, extend };
 
 // Of B sequences, at most T tokens each.

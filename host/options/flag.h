@@ -60,7 +60,7 @@ struct Flag {
     unsigned commands = 0;  // a bit for each Command
 
     std::function<std::string(Options&, const Texts&)> set;     // the reason why not, or ""
-    std::function<nlohmann::ordered_json(const Options&)> get;  // null: nobody said
+    std::function<nlohmann::ordered_json(const Options&)> get;  // null: not given
 
     bool belongs_to(Command c) const { return commands >> unsigned(c) & 1; }
     std::string example() const {

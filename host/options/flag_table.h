@@ -10,5 +10,5 @@ const std::vector<Flag>& flags();  // in the order of --help
 const Flag* find_flag(const std::string& name, Command command);
 
 Options default_options(Command command);
-// Every flag of the command with its value, by name; null: nobody said.
+// Every flag of the command with its value, by name; null: not given.
 nlohmann::ordered_json to_json(const Options& options);

@@ -16,7 +16,7 @@ Config model_config(const Options& o, Config c) {
     take(c.qk_norm, o.qk_norm), take(c.tied, o.tied);
     if (!loads_weights(o)) take(c.T, o.context);
 
-    // What was not given follows what was.
+    // Values that were not given follow from those that were.
     if (before.NKV == before.NH) c.NKV = c.NH;
     if ((c.C != before.C || c.NH != before.NH) && c.NH > 0) c.HS = c.C / c.NH;
     if (c.C != before.C || c.activation != before.activation) c.F = default_ffn(c.C, c.activation);

@@ -5,7 +5,7 @@
 #include "options.h"
 
 bool is_preset(const Options& options);      // --model names one
-bool loads_weights(const Options& options);  // weights come with the model, so that its sizes are what they are
+bool loads_weights(const Options& options);  // weights come with the model, so that its sizes cannot be changed
 
 // The preset (or what a directory's config.json said) with the flags' changes; what was not given follows:
 // HS = C / NH, NKV = NH where it was, F by default_ffn, no norm bias under RMSNorm. May be impossible: ask problems().

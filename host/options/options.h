@@ -12,7 +12,7 @@
 
 enum class Command { train, sample, eval, plan, tokenize, plot, report };
 enum class Dtype { automatic, bf16, fp32 };
-enum class SelfCheckWhen { off, on, force };  // on: what was found is remembered (self_check.h)
+enum class SelfCheckWhen { off, on, force };  // on: what was found is remembered (remembered_check.h)
 enum class PlotAxis { steps, tokens, seconds };
 enum class DeviceKind { automatic, cuda, cpu, simt };
 
@@ -42,10 +42,10 @@ struct StepRange {
     int64_t first = 1, last = 1;
 };  // written 10:12, both included, the first step is 1
 
-// A field for every flag, of the same name. Its default stands in the table; an empty optional: nobody said.
+// A field for every flag, of the same name. The table has its default; an empty optional: not given.
 struct Options {
     Command command = Command::train;
-    bool help = false;
+    bool help = false, version = false;
     std::set<std::string> given;  // names of the flags on the command line
 
     std::string model;  // a preset, or a Hugging Face directory

@@ -42,7 +42,7 @@ std::string footer() {
 struct Parser {
     CLI::App app;
     std::vector<std::pair<const Flag*, CLI::Option*>> options;
-    CLI::Option* help;
+    CLI::Option *help, *version;
 
     explicit Parser(Command command) : app(purpose(command), std::string("train_gpt ") + name_of(command)) {
         app.allow_extras();
@@ -59,6 +59,7 @@ struct Parser {
             options.push_back({&f, option});
         }
         help = app.add_flag("--help")->description("print this")->group("Help");
+        version = app.add_flag("--version")->description("print what this was built from")->group("Help");
     }
 
     void parse(std::vector<std::string> args) {
@@ -123,7 +124,7 @@ std::string unknown_flag(const std::string& arg, Command command) {
                        meant.empty() ? "--help lists all" : "did you mean --" + meant + "?");
 }
 
-// What CLI11 could not place. A word behind an unknown flag passes for its value and is not a second mistake.
+// Arguments that CLI11 could not place. A word after an unknown flag counts as its value, not as a second mistake.
 void complain(const std::vector<std::string>& rest, Command command, std::vector<std::string>& wrong) {
     for (size_t i = 0; i < rest.size(); i++) {
         if (rest[i] != "--" && rest[i].starts_with("--")) wrong.push_back(unknown_flag(rest[i], command));
@@ -134,7 +135,7 @@ void complain(const std::vector<std::string>& rest, Command command, std::vector
     }
 }
 
-// `unread`: flags whose value is wrong in itself. What contradicts a value that nobody chose is not worth a line.
+// `unread`: flags whose value failed to parse. Contradictions that mention one of them are not reported.
 void check(const Options& o, std::vector<std::string> wrong, const std::vector<std::string>& unread) {
     std::vector<std::string> more = contradictions(o);
     if (const Config* base = find_preset(o.model)) {
@@ -169,7 +170,8 @@ Options parse(const std::vector<std::string>& args) {
         wrong.push_back(std::string("command line: ") + e.what() + "; --help lists all flags");
     }
     o.help = parser.help->count() > 0;
-    if (o.help) return o;
+    o.version = parser.version->count() > 0;
+    if (o.help || o.version) return o;
     std::vector<std::string> words = parser.app.remaining();
     if (command == Command::plot ||
         command == Command::report) {  // words that belong to no flag, up to one that is unknown

@@ -1,4 +1,4 @@
-// The command line. Every value is converted strictly, and all that is wrong is said at once.
+// The command line. Every value is converted strictly, and all problems are reported at once.
 #pragma once
 #include <nlohmann/json_fwd.hpp>
 #include <string>

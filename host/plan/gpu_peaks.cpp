@@ -5,7 +5,7 @@ namespace {
 constexpr double exponentials(int multiprocessors, double ghz) { return 16.0 * multiprocessors * ghz * 1e9; }
 }  // namespace
 
-// The first row whose name occurs in the GPU's as words of it counts: the more particular stand first.
+// The first row whose name occurs as words in the GPU's name counts, so more specific names come first.
 const std::vector<Peaks>& peaks() {
     static const std::vector<Peaks> table = {
         {"H200 NVL", 835e12, 4.8e12, exponentials(132, 1.785)},

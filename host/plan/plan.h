@@ -3,7 +3,7 @@
 #pragma once
 #include "host/options/options.h"
 
-// A product of (m,k) with (k,n) counts 2mnk operations; what is not a product counts none.
+// A matmul of (m,k) with (k,n) counts 2mnk operations; everything else counts none.
 struct Share {
     std::string name;
     uint64_t parameters = 0;   // of the whole model
@@ -35,7 +35,7 @@ struct Plan {
     uint64_t parameters() const;
     uint64_t layer_flops() const;
     uint64_t forward_flops() const;                                             // of one sequence
-    uint64_t training_flops() const { return 3 * forward_flops() + repeated; }  // backward does every product twice
+    uint64_t training_flops() const { return 3 * forward_flops() + repeated; }  // backward has two matmuls for each one
 
     // What MFU counts of training on one sequence: no repetition, and of attention the scores that a causal mask leaves
     // (6N + 6LdT), or all of them, as PaLM's authors count (6N + 12LdT).

@@ -23,7 +23,7 @@ std::string in_words(const Config& c) {
 
 std::string sequences(int n) { return fmt::format("{} sequence{}", grouped(uint64_t(n)), n == 1 ? "" : "s"); }
 
-// Without the blanks that columns leave at the ends of lines.
+// Without trailing blanks.
 std::string trimmed(const std::string& text) {
     std::string out;
     for (const char c : text) {

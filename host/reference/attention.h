@@ -75,7 +75,7 @@ void attention_forward(T* out, T* lse, const T* qkv, const int* first, const Dro
         }
 }
 
-// A query's probabilities and the gradients of its scores, from the products q.k and d_out.v in their place.
+// A query's probabilities and the gradients of its scores, in place of the dot products q.k and d_out.v.
 template <class T>
 void attention_row_backward(T* prob, T* d_score, T* keep, const T* d_out, const T* out, T lse, const int from,
                             const Dropout& drop, const AttentionHead& at, int b, int h, int t, int keys) {

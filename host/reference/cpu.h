@@ -10,11 +10,11 @@
 #include <vector>
 #include "host/base/error.h"
 
-// Whose matrix products a GPU uses: cuBLAS's, ours, or cuBLAS's where the program finds it.
+// Whose matmul a GPU uses: cuBLAS's, ours (native), or cuBLAS's where the program finds it (automatic).
 enum class Gemm { automatic, cublas, native };
 
-// What gradients of weights do to what is there, also where a layer's equations say +=: those of a step's first
-// micro-batch take its place.
+// Whether backward overwrites or accumulates weight gradients, where a layer's equations say +=. A step's first
+// micro-batch overwrites, so nothing has to be cleared.
 enum class Into { assign, add };
 
 // Runs the reference. T = float to train, double to prove, std::complex<double> to differentiate (see test_gpt.cu).

@@ -1,4 +1,5 @@
-// Matrix products for the references, row-major: plain loops for any T, oneDNN for float when built with it (DNNL=1).
+// Matrix multiplication for the references, row-major: plain loops for any T, oneDNN for float when built with it
+// (DNNL=1).
 #pragma once
 #include <cstddef>
 #include "cpu.h"

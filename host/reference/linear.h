@@ -9,7 +9,7 @@
 #include "gemm.h"
 #include "parallel.h"
 
-// Up to so many rows a product takes as long as reading the weights once. What a row becomes is the same in all of them.
+// Up to so many rows, a matmul takes as long as reading the weights once. A row's result does not depend on the others.
 constexpr int linear_few = 16;
 
 inline void linear_few_rows(float* out, const float* inp, const float* weight, const float* bias, int N, int C,

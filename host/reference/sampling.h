@@ -17,8 +17,8 @@ struct Sampling {
     float temperature = 1, top_p = 1, min_p = 0;
     int top_k = 0;  // 0 = all
 
-    // Logits are floats, and 0.4 is none: what misses top_p or min_p by a millionth of it is not below it. Two of five
-    // equal tokens reach 0.4.
+    // A sum that misses top_p or min_p by a millionth counts as reaching it: 0.4 is not a float, and two of five equal
+    // tokens must reach 0.4.
     static constexpr float nearly = 1 - 0x1p-20f;
     constexpr float enough() const { return top_p < 1 ? top_p * nearly : 1; }
     constexpr float least() const { return min_p * nearly; }
@@ -42,7 +42,7 @@ int sample_row(const T* logits, const Sampling& how, double u, int V) {
     if (how.temperature == 0) return top;
     const auto prob = [=](int v) { return std::exp((double(logits[v]) - double(logits[top])) / how.temperature); };
 
-    // Most often a few of the likeliest tokens are all that has to be looked at: they come off a heap one by one, and stay
+    // Usually only a few of the most likely tokens matter. They come off a heap one by one, and are kept, in order,
     // behind it.
     std::vector<int> order(V);
     std::iota(order.begin(), order.end(), 0);

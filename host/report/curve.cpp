@@ -20,7 +20,7 @@ void take_line(Curve& curve, const Json& line) {
     const double step = number(line, "step");
     if (line.contains("val_loss")) {
         curve.validations.push_back({step, last.tokens, last.seconds, number(line, "val_loss")});
-    } else if (line.contains("loss")) {  // its time stands for those of the steps that were not logged
+    } else if (line.contains("loss")) {  // its time stands for the steps that were not logged
         const double seconds = last.seconds + number(line, "ms") / 1000 * (step - last.step);
         curve.steps.push_back({step, number(line, "tokens"), seconds, number(line, "loss"), number(line, "lr"),
                                number(line, "grad_norm")});

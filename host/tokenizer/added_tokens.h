@@ -24,7 +24,7 @@ struct Span {
     int id;
 };  // id -1: text between added tokens
 
-// Finds the leftmost, of these the longest, then goes on behind it: Hugging Face's rule, theirs also in odd cases.
+// Finds the leftmost match, of these the longest, then continues after it: Hugging Face's rule, also in odd cases.
 class AddedTokenFinder {
 public:
     AddedTokenFinder() = default;

@@ -172,8 +172,8 @@ void Bpe::encode_piece(std::vector<int>& ids, std::string_view piece) const {
     merge_piece(ids, tokens, table);
 }
 
-// Every rule ends a piece between a letter and a space, and behind a single line end that a letter follows; neither side can
-// look across, nor does anything combine there.
+// Every split rule has a boundary between a letter and a space, and after a lone newline before a letter. No rule and
+// no normalisation looks across such a place, so it is safe to split the text there.
 size_t Bpe::safe_cut(std::string_view text, size_t near) const {
     if (!cuts || split == SplitRule::none) return text.size();
     for (size_t at = std::max<size_t>(near, 2); at < text.size(); at++) {

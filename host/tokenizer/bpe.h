@@ -1,5 +1,5 @@
-// Byte-level byte-pair encoding, as GPT-2, Llama 3 and Qwen use it: text is normalised, cut into pieces (split.h), and the
-// bytes of a piece merge into tokens (merges.h). The same ids as Hugging Face's tokenizers and tiktoken for every text.
+// Byte-level byte-pair encoding (BPE), as GPT-2, Llama 3 and Qwen use it: normalise the text, cut it into pieces
+// (pre_tokenizer.h), merge each piece's bytes into tokens (bpe_merges.h). Ids equal those of tokenizers and tiktoken.
 #pragma once
 #include <array>
 #include <map>
@@ -24,8 +24,8 @@ struct Rule {
     int left, right, token;
 };  // left and right become token
 
-// Ranks are places in the list of merges (Hugging Face), or the ids of the tokens they make (tiktoken), where a token that
-// can be made in two ways has one rank.
+// A merge's rank: its index in the list of merges (Hugging Face), or the id of the token it makes (tiktoken; two merges
+// that make the same token then share a rank).
 enum class Ranks { listed, tokens };
 
 class PieceCache;

@@ -1,4 +1,5 @@
-// The ids of recent pieces: most words of a text have been seen before. Of bounded size; what collides is replaced.
+// The ids of recent pieces, as most words of a text have occurred before. Of fixed size; a collision replaces the old
+// entry.
 #pragma once
 #include <array>
 #include <cstdint>

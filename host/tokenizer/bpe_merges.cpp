@@ -36,7 +36,8 @@ struct Candidate {
 
 constexpr uint32_t nowhere = ~0u;
 
-// A linked list of tokens and a queue of merges; one that is out of date is not what its place would give now.
+// A linked list of tokens and a priority queue of merges. A queued merge is stale if its place would give another by
+// now.
 void merge_long(std::vector<int>& out, std::span<int> tokens, const MergeTable& table) {
     const uint32_t n = uint32_t(tokens.size());
     std::vector<uint32_t> next(n), previous(n);

@@ -99,7 +99,7 @@ private:
         fresh.clear();
     }
 
-    // From left to right; the pairs that end are counted off, those that begin are counted.
+    // From left to right. Pairs that disappear are subtracted from the counts, new ones are added.
     void merge(int index, const Pair& pair, int token) {
         Word& word = words[size_t(index)];
         std::vector<int>& tokens = word.tokens;
@@ -131,7 +131,7 @@ private:
     std::vector<Candidate> queue;
 };
 
-// A pair that was merged twice, because its token had come from elsewhere too, stands where it stood last.
+// A pair can be merged twice, if its token was also made in another way. Keeps the last occurrence.
 std::vector<Rule> without_repetitions(const std::vector<Rule>& merges) {
     std::map<Pair, size_t> last;
     for (size_t i = 0; i < merges.size(); i++) last[{merges[i].left, merges[i].right}] = i;

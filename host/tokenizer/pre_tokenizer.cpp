@@ -70,7 +70,7 @@ size_t contraction(const Text& text, Case letter_case) {
     return letter_case == Case::any && long_s ? 3 : 0;
 }
 
-// White space goes to the piece after it with its last character, at the end of the text wholly with itself.
+// The last character of white space belongs to the piece after it; at the end of the text all of it is one piece.
 size_t white_space(const Text& text, uint32_t first_length) {
     size_t at = first_length, last = 0;
     while (at < text.size) {

@@ -1,5 +1,6 @@
-// How text is cut into the pieces that byte-level BPE never merges across: the patterns of published tokenizers as hand-written
-// matchers. No regular expression of a file is ever executed; the closed set below is recognised by its text.
+// The pre-tokenizer: cuts text into the pieces that byte-level BPE never merges across. The patterns of published
+// tokenizers, as hand-written matchers. No regular expression of a file is ever executed; the closed set below is
+// recognised by its text.
 //
 //   gpt2     GPT-2, r50k: contractions, letters, numbers, symbols, white space; a space goes with what follows it
 //   llama3   Llama 3: contractions of any case, any one symbol before letters, numbers of up to three digits, lines

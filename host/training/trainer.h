@@ -73,7 +73,7 @@ public:
         on.download_async(s.losses, model.stat[model.losses], s.n);
     }
 
-    // Submits the end of a step: steps the weights. Where the gradients' norm is not finite they stay.
+    // Submits the end of a step, which changes the weights unless the gradients' norm is not finite.
     void submit(const AdamwStep& how) {
         const auto range = on.range("optimizer");
         Step& s = steps[submitted++ % steps.size()];
@@ -99,7 +99,7 @@ public:
         return {loss, double(*s.norm)};
     }
 
-    // The same, waited for: the summed loss of a micro-batch, the gradient's norm of a step.
+    // The same, and waits: the summed loss of a micro-batch, the gradient's norm of a step.
     double accumulate(const HostBatch& batch, size_t valid, const Noise& noise, float dropout) {
         submit(batch, valid, noise, dropout);
         on.wait(on.mark());

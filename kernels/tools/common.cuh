@@ -9,7 +9,7 @@
 #include "host/reference/philox.h"
 #include "ptx.cuh"
 
-// The loop that follows is written out, turn by turn.
+// The loop that follows is unrolled.
 #define UNROLL _Pragma("unroll")
 
 constexpr int warp_size = 32;
@@ -59,8 +59,9 @@ __device__ Vec<W> load(const T* p) {
     return out;
 }
 
-// W elements as they lie in memory. Many loads are on their way together only where no conversion stands between them,
-// least of all under a condition: then the compiler makes a branch of both, and waits in it. (dev/budget counts them.)
+// W elements in their storage type. Many loads are in flight together only if no conversion stands between them. Above
+// all not under a condition: the compiler would make a branch of both, and wait in it. (dev/budget counts loads in
+// flight.)
 template <int W, class T>
 struct Raw {
     uint4 words[W * sizeof(T) / 16];
@@ -119,7 +120,7 @@ void by_width(size_t C, Pointers pointers, Then then) {
     else then(std::integral_constant<int, 1>{});
 }
 
-// A warp that calls this with all its vectors brings each of their lines to the L2 cache, and asks for it once.
+// Prefetches into the L2 cache. A warp that calls this with all its vectors requests each of their lines once.
 __device__ inline void prefetch_line(const void* vector) {
     if (reinterpret_cast<uintptr_t>(vector) % 128 < 16) prefetch_l2(vector);
 }
@@ -135,7 +136,7 @@ __device__ size_t flat_index() {
     return (size_t(blockIdx.x) * flat_block + threadIdx.x) * W;
 }
 
-// exp without the care that results below 2^-126 would need: they become 0.
+// exp; results below 2^-126 become 0.
 __device__ inline float exp_approximate(float x) { return exp2_approximate(x * 1.4426950408889634f); }
 
 // 0 where exp overflows.

@@ -1,6 +1,6 @@
 // cuBLASLt, looked for when the program runs: it starts on a machine that has the driver alone. What is needed of
-// NVIDIA's cublasLt.h stands here, the same in its versions 12 and 13 (dev/linear_cublas.cu compares), so that a build
-// needs neither header nor library, and dev/simt can play cuBLASLt.
+// NVIDIA's cublasLt.h is declared here; versions 12 and 13 agree on it (dev/test/kernels/linear_cublas.cu compares), so
+// a build needs neither header nor library, and dev/simt can play cuBLASLt.
 #pragma once
 #include <cuda_runtime.h>
 #include <dlfcn.h>
@@ -128,7 +128,7 @@ inline CublasFound find_cublas(const char* named, const std::vector<std::string>
     return first;
 }
 
-// The machine's, loaded when first asked for: half a gigabyte. dev/simt's memory is not for it.
+// The machine's own, loaded when first asked for (half a gigabyte). It cannot use dev/simt's memory.
 inline const CublasFound& installed_cublas() {
     static const CublasFound found = [] {
 #ifdef __CUDACC__
@@ -144,7 +144,7 @@ inline const CublasFound& installed_cublas() {
     return found;
 }
 
-// Whose products a command uses. `warn` gets the line that says it where they are not cuBLASLt's as they might be.
+// Whose matmuls a command uses. `warn` gets a line if they could be cuBLASLt's and are not.
 template <class Find, class Warn>
 Gemm settle_gemm(Gemm wanted, Find find, Warn warn) {
     if (wanted == Gemm::native) return wanted;

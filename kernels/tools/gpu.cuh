@@ -1,4 +1,4 @@
-// Gpu<T>: where the kernels run, as Cpu<T> is where the references run (host/device.h), and the only way to launch one.
+// Gpu<T>: where kernels run, as Cpu<T> (host/reference/cpu.h) is where references run. The only way to launch a kernel.
 #pragma once
 #include <cuda_bf16.h>
 #include <cuda_profiler_api.h>
@@ -31,7 +31,7 @@ public:
     const CublasLt* cublas = nullptr;  // null: the machine's
     Into into = Into::add;
 
-    // Launchers take the plain kernels in the place of those that self_check.cuh found wrong on this GPU.
+    // Launchers use the plain kernels instead of those that self_check.cuh found wrong on this GPU.
     bool trusts(Kernels kernels) const { return !(distrusted >> unsigned(kernels) & 1); }
     void distrust(Kernels kernels) {
         distrusted |= 1u << unsigned(kernels);
@@ -65,8 +65,8 @@ public:
         return p;
     }
 
-    // n elements of pinned memory, for the copies below, which go on while the host does something else: it is left
-    // alone until the device has reached a later mark.
+    // n elements of pinned memory for the copies below, which run while the host does something else. Do not touch it
+    // until the device has reached a later mark.
     template <class U>
     U* allocate_host(size_t n) const {
         void* p = nullptr;
@@ -94,8 +94,8 @@ public:
     }
     void wait(const Mark& mark) const { CUDA(cudaEventSynchronize(mark.get())); }
 
-    // Work that is the same every time, as a CUDA graph. The first time it is done as it is, for the workspace to grow;
-    // the second time it is recorded, and from then on one launch repeats all its kernels without gaps.
+    // Work that is the same every time, as a CUDA graph. The first time it runs directly, so that the workspace can
+    // grow. The second time it is recorded; from then on one launch repeats all its kernels without gaps.
     struct Recording {
         bool seen = false;
         std::shared_ptr<std::remove_pointer_t<cudaGraphExec_t>> graph;
@@ -201,7 +201,7 @@ private:
             blocks.push_back(p);
             return p;
         }
-        ~State() {  // what fails now failed before: nothing is left to report
+        ~State() {  // an error now is an earlier one, already reported
             if (stream) cudaStreamSynchronize(stream), cudaStreamDestroy(stream);
             for (void* p : blocks) cudaFree(p);
             for (void* p : host_blocks) cudaFreeHost(p);

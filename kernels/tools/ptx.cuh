@@ -1,6 +1,7 @@
-// Every instruction that CUDA C++ has no word for: all inline PTX of the project is in this file. Where a kernel runs on the
-// CPU, dev/simt supplies the same functions. Names and register layouts are those of the PTX manual (Warp-level Matrix
-// Instructions, Asynchronous Data Copies). Matrix fragments are two bf16 to a register, the lower column in the lower half.
+// Every instruction that CUDA C++ has no function for: all inline PTX of the project is in this file. Where a kernel
+// runs on the CPU, dev/simt supplies the same functions. Names and register layouts are those of the PTX manual
+// (Warp-level Matrix Instructions, Asynchronous Data Copies). Matrix fragments are two bf16 to a register, the lower
+// column in the lower half.
 //
 //   In a warp, lane = 4*g + t.  An 8x8 matrix of bf16: lane holds row g, columns 2t and 2t+1.
 //   mma: a = 16x16 as four 8x8 (rows 0-7 | 8-15, then columns 8-15), b = 16x8 by columns, c = 16x8 floats: (g,2t) (g,2t+1) (g+8,2t) (g+8,2t+1)
@@ -68,7 +69,7 @@ __device__ inline void mma(float (&d)[4], const uint32_t (&a)[4], const uint32_t
         : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]), "f"(c[0]), "f"(c[1]), "f"(c[2]), "f"(c[3]));
 }
 
-// ---- cp.async: global -> shared memory while the thread goes on ----
+// ---- cp.async: global -> shared memory while the thread continues ----
 
 // 16 bytes bypass L1, 4 and 8 go through it. The bytes after the first `valid` become zero; valid = 0 reads nothing.
 // Both addresses are multiples of `bytes`. Neither side may be touched before the wait; others need a barrier after it.
@@ -119,7 +120,7 @@ __device__ inline uint32_t pack_bf16(float low, float high) {
     return r;
 }
 
-// All 64 bits of a product. In C++ the compiler soon forgets that the factors have but 32, and multiplies by their upper halves.
+// All 64 bits of a 32 x 32 multiplication. In C++ the compiler may multiply the upper halves of widened factors, too.
 __device__ inline uint64_t multiply_wide(uint32_t x, uint32_t y) {
     uint64_t product;
     asm("mul.wide.u32 %0, %1, %2;" : "=l"(product) : "r"(x), "r"(y));
@@ -133,8 +134,8 @@ __device__ inline uint32_t byte_signs(uint32_t x, unsigned from) {
     return signs;
 }
 
-// The same number, of which the compiler knows nothing: it cannot take apart what depends on it. Address arithmetic that ends
-// as `register + constant` then stays so, instead of growing a register per address.
+// The same number, hidden from the compiler, which then cannot take apart what depends on it. Address arithmetic that
+// ends as `register + constant` then stays so, instead of growing a register per address.
 __device__ inline unsigned opaque(unsigned x) {
     asm("" : "+r"(x));
     return x;
@@ -152,7 +153,7 @@ __device__ inline uint4 load_once(const uint4* p) {
     return v;
 }
 
-// Starts to bring the line that holds p to the L2 cache. No register waits for it.
+// Prefetches the line that holds p into the L2 cache. No register waits for it.
 __device__ inline void prefetch_l2(const void* p) { asm volatile("prefetch.global.L2 [%0];" ::"l"(p)); }
 
 // ---- Hopper and later ----

@@ -32,8 +32,8 @@ __device__ int row_channel(int k) {
     return (k * blockDim.x + threadIdx.x) * W;
 }  // first of vector k
 
-// What hangs over the end of the row reads as zeros, and is not written. Rows that are loaded as they lie in memory, before
-// the first of them is used, are on their way together.
+// Vectors past the end of the row read as zeros, and are not written. Rows that are loaded as they lie in memory,
+// before the first of them is used, are on their way together.
 template <int W, int K, class T>
 __device__ void load_row(Raw<W, T> (&x)[K], const T* row, int C) {
     UNROLL
@@ -89,7 +89,7 @@ __device__ void store_row(T* row, const Vec<W> (&x)[K], int C) {
         if (row_channel<W>(k) < C) store<W>(row + row_channel<W>(k), x[k]);
 }
 
-// Brings a row to the L2 cache ahead of its time.
+// Prefetches a row into the L2 cache.
 template <int W, int K, class T>
 __device__ void prefetch_row(const T* row, int C) {
     if constexpr (W > 1) {
@@ -99,7 +99,7 @@ __device__ void prefetch_row(const T* row, int C) {
     }
 }
 
-// The sums over the team of M values at once; all its threads must call.
+// Sums of M values over the team, all at once; all its threads must call.
 template <int M>
 __device__ Vec<M> row_sum(Vec<M> x) {
     if (blockDim.x > warp_size) return block_sum(x);

@@ -2,7 +2,7 @@
 //
 // Radix sort from the lowest digit of 8 bits up. A warp owns a tile of 1024 keys: pass by pass it counts its digits,
 // one block turns all counts into where each tile's keys of each digit go, and the warp sends its keys there.
-// Stable, and without atomics: a key's rank among the 32 in hand comes from votes.
+// Stable, and without atomics: a key's rank among the warp's 32 comes from votes.
 #pragma once
 #include "common.cuh"
 
@@ -25,7 +25,7 @@ __device__ unsigned sort_peers(int digit, bool active) {
 // `order` null: the keys as they lie.
 template <int bits, class Place>
 __device__ void sort_walk(const int* key, const int* order, int n, int shift, Place place) {
-    constexpr int ahead = 8;  // keys of a lane that are on their way at once
+    constexpr int ahead = 8;  // keys of a lane that are in flight at once
     static_assert(sort_tile % (ahead * warp_size) == 0);
     const int begin = blockIdx.x * sort_tile, end = std::min(begin + sort_tile, n);
     for (int first = begin + threadIdx.x; first - int(threadIdx.x) < end; first += ahead * warp_size) {

@@ -1,10 +1,10 @@
 // What the tensor-core kernels share: tiles of bf16 in shared memory that ldmatrix reads without bank conflicts, and
-// products of their rows.
+// matmuls of their rows.
 //
 // A tile's row is a number of vectors of 8 channels (16 bytes). ldmatrix reads the same vector of 8 neighbouring rows
 // at a time: they must lie in 8 different groups of 4 banks, so row r keeps its vector v at v ^ swizzle(r).
 //
-// Fragments are those of ptx.cuh: lane = 4 g + t holds rows g and g + 8, columns 2 t and 2 t + 1 of a product's 16 x 8.
+// Fragments are those of ptx.cuh: lane = 4 g + t holds rows g and g + 8, columns 2 t and 2 t + 1 of a 16 x 8 result.
 #pragma once
 #include <bit>
 #include <numeric>
@@ -101,8 +101,8 @@ __device__ void tensor_multiply(float (&sum)[I][J][4], const uint32_t (&a)[I][4]
     }
 }
 
-// The left side of a product: rows row0 .. row0 + 16 I of a tile. Gives the fragments of columns 16 k ..., `kept`: from
-// registers, where load() put them.
+// The left operand of a matmul: rows row0 .. row0 + 16 I of a tile. Gives the fragments of columns 16 k ..., `kept`:
+// from registers, where load() put them.
 template <class Tile, int I, bool kept = false>
 class TensorRows {
     using Lane = TensorLane<Tile, Pieces::down>;
@@ -112,7 +112,7 @@ class TensorRows {
     Lane once;
 
     __device__ void read(uint32_t (&a)[I][4], int k) const {
-        const Lane lane = Tile::columns > 64 ? Lane() : once;  // wide rows: no register to spare between products
+        const Lane lane = Tile::columns > 64 ? Lane() : once;  // wide rows: no register to spare between mma's
         UNROLL
         for (int i = 0; i < I; i++) ldmatrix(a[i], lane.at(tile, row0 + 16 * i, 16 * k));
     }
@@ -156,7 +156,7 @@ __device__ void tensor_dots(float (&sum)[I][J][4], const TensorRows<Tile, I, kep
     }
 }
 
-// sum += p . b: p (16 I, 8 K) as an earlier product left it, rounded here; b has 8 K rows. rounded(pair, i, k, c) may
+// sum += p . b: p (16 I, 8 K) as an earlier matmul left it, rounded here; b has 8 K rows. rounded(pair, i, k, c) may
 // change elements c and c + 1 of p[i][k] when they are.
 struct AsRounded {
     __device__ uint32_t operator()(uint32_t pair, int, int, int) const { return pair; }

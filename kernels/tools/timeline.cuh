@@ -12,7 +12,7 @@
 #endif
 #include "cuda_error.cuh"
 
-// Names what the CPU has the GPU do while it lives. Costs nothing worth mentioning when nobody looks.
+// Names what the CPU launches while it lives. Costs next to nothing when no profiler is attached.
 class NvtxRange {
 public:
     explicit NvtxRange([[maybe_unused]] const char* name, [[maybe_unused]] long index = -1) {
@@ -30,7 +30,7 @@ public:
     NvtxRange(const NvtxRange&) = delete;
 };
 
-// Times every kernel launched while a Gpu carries it (Gpu::watch): an event before, an event behind. That keeps
+// Times every kernel launched while a Gpu carries it (Gpu::watch): an event before, an event after. That keeps
 // neighbouring kernels apart, so the times are those of kernels alone and their sum is without the gaps between them.
 // What is captured into a graph is not timed.
 class Timeline {

@@ -1,4 +1,4 @@
-// host/tolerance.h for what kernels compute.
+// host/reference/tolerance.h for what kernels compute.
 #pragma once
 #include "gpu.cuh"
 #include "host/reference/tolerance.h"
@@ -9,7 +9,7 @@ inline double tolerance<bf16>(double terms) {
     return 0x1p-8 + tolerance<float>(terms);
 }
 
-// Results that are sums of products, of which `factors` factors were rounded to bf16 on the way, as tensor cores want
+// Results that are sums of products whose `factors` factors were rounded to bf16 on the way, as tensor cores need
 // them: each is off by up to 2^-9 of itself, evenly, which adds to the tolerance. `row` neighbours share their
 // factors.
 struct Rounded {

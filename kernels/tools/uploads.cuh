@@ -1,5 +1,5 @@
-// Copies from the host that do not wait for the work before them: on a stream of their own into memory of their own,
-// from where the main stream takes them in its turn.
+// Copies from the host that do not wait for earlier work: on a stream of their own, into a buffer of their own, from
+// which the main stream copies them when it gets there.
 #pragma once
 #include <cuda_runtime.h>
 #include <map>
@@ -20,7 +20,7 @@ public:
     // What `stream` does from now on finds the bytes in `device`. The host's are pinned, and left alone until then.
     void upload(void* device, const void* host, size_t bytes, cudaStream_t stream) {
         Lane& lane = ready(device, bytes);
-        CUDA(cudaStreamWaitEvent(copies, lane.taken, 0));  // before the first copy it is no event to wait for
+        CUDA(cudaStreamWaitEvent(copies, lane.taken, 0));  // an event never recorded counts as complete
         CUDA(cudaMemcpyAsync(lane.memory, host, bytes, cudaMemcpyHostToDevice, copies));
         CUDA(cudaEventRecord(lane.arrived, copies));
         CUDA(cudaStreamWaitEvent(stream, lane.arrived, 0));

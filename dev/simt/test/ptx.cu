@@ -1,4 +1,4 @@
-// The functions of kernels/ptx.cuh against the layouts and rules of the PTX manual, element by element.
+// The functions of kernels/tools/ptx.cuh against the layouts and rules of the PTX manual, element by element.
 #include <random>
 #include "kernel_test.h"
 #include "kernels/tools/ptx.cuh"

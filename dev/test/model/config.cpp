@@ -27,7 +27,7 @@ TEST(config, presets_are_possible_and_have_names_of_their_own) {
     EXPECT_EQ(find_preset(""), nullptr);
 }
 
-// What parameter counts (dev/plan.cpp) cannot see.
+// What parameter counts (dev/test/model/plan.cpp) cannot see.
 TEST(config, presets_have_their_family_s_traits) {
     const Config &tiny = preset("tiny"), &baby = preset("baby"), &xl = preset("gpt2-xl"), &course = preset("cs336-xl");
     EXPECT_EQ(tiny.dropout, 0);

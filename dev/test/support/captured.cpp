@@ -1,4 +1,4 @@
-// dev/captured.h itself.
+// Tests of captured.h itself.
 #include "captured.h"
 #include <cstdio>
 #include <stdexcept>

@@ -85,7 +85,7 @@ void decompose(std::u32string& out, char32_t c) {
     if (found->second.second) decompose(out, found->second.second);
 }
 
-// What the two make together; 0: they stay two.
+// The composition of the two; 0: there is none.
 char32_t compose(char32_t first, char32_t second) {
     if (first - first_lead < leads && second - first_vowel < vowels)
         return first_syllable + ((first - first_lead) * vowels + second - first_vowel) * tails;

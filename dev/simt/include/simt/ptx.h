@@ -1,4 +1,4 @@
-// The functions of kernels/ptx.cuh on the CPU, from the definitions in the PTX manual. What each lane reads and writes it
+// kernels/tools/ptx.cuh on the CPU, after the definitions in the PTX manual. What each lane reads and writes it
 // does itself, so that the sanitizers see the CUDA thread and line that did it.
 #pragma once
 #include <cuda_bf16.h>

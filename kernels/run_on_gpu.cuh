@@ -1,0 +1,40 @@
+// train, sample and eval with the model on a GPU in one storage type: a source file for each, as each takes a minute.
+#pragma once
+#include "all.cuh"
+#include "host/commands/run_on_gpu.h"
+#include "host/evaluate/eval_command.h"
+#include "host/generate/sample_command.h"
+#include "host/run/train_command.h"
+#include "self_check.cuh"
+
+// Lets the GPU use what its kernels are good for. A fault is said every time, and found once.
+template <class T>
+void check_kernels(Gpu<T>& gpu, const Options& options, const std::string& dtype) {
+    if (options.self_check == SelfCheckWhen::off) return;
+    CheckedOn on{find_gpu().text, 0, 0, this_build(), dtype, name_of(gpu.gemm)};
+    CUDA(cudaDriverGetVersion(&on.driver));
+    CUDA(cudaRuntimeGetVersion(&on.runtime));
+    std::optional<std::vector<KernelFault>> faults;
+    if (options.self_check != SelfCheckWhen::force) faults = recall_check(on);
+    if (!faults) remember_check(on, *(faults = SelfCheck<T>(gpu.gemm).run()));
+    for (const KernelFault& fault : *faults) {
+        std::fprintf(
+            stderr,
+            "warning: %s: on this GPU not what the plain kernel gives, which is taken instead (%s); please report\n",
+            name_of(fault.kernels), fault.text.c_str());
+        gpu.distrust(fault.kernels);
+    }
+}
+
+template <class T>
+Exit run_on_gpu(const Options& options, const std::string& dtype) {
+    Gpu<T> gpu;
+    const GpuFound found = find_gpu();
+    gpu.gemm = settle_gemm(options.gemm, installed_cublas, [&](const std::string& line) {
+        if (found.kind == GpuFound::Kind::real) std::fprintf(stderr, "warning: %s\n", line.c_str());
+    });
+    check_kernels(gpu, options, dtype);
+    if (options.command == Command::sample) return sample(options, gpu);
+    if (options.command == Command::eval) return eval(options, gpu);
+    return train(options, gpu, found.text + ", " + std::to_string(gpu.sm_count) + " multiprocessors, " + dtype);
+}
