@@ -2,6 +2,7 @@
 #include <fmt/core.h>
 #include <omp.h>
 #include "host/base/files.h"
+#include "host/base/progress.h"
 #include "host/checkpoint/checkpoint.h"
 #include "host/checkpoint/model_files.h"
 #include "host/options/model_options.h"
