@@ -5,6 +5,7 @@
 
 #include "bench.h"
 #include "host/checkpoint/checkpoint.h"
+#include "host/checkpoint/huggingface_weights.h"
 #include "host/model/gpt.h"
 
 BENCH(save_gpt2_xl) {

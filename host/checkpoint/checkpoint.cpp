@@ -3,6 +3,8 @@
 #include <cstdio>
 #include <filesystem>
 #include <set>
+#include "huggingface_config.h"
+#include "huggingface_weights.h"
 
 namespace fs = std::filesystem;
 

@@ -3,8 +3,15 @@
 //
 // The links RUN/latest and RUN/best name one each. All functions that write need the run's lock (files::RunLock) held.
 #pragma once
+#include <functional>
 #include <optional>
-#include "huggingface.h"
+#include <string>
+#include <utility>
+#include <vector>
+#include "host/base/json.h"
+#include "model_description.h"
+#include "optimizer_rows.h"
+#include "row_values.h"
 
 struct CheckpointContents {
     int64_t step = 0;

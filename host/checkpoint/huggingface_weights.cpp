@@ -1,11 +1,9 @@
-// model.safetensors, read and written as weight_map.h says.
+#include "huggingface_weights.h"
 #include <cmath>
-#include <future>
 #include <map>
 #include <set>
-#include "huggingface.h"
-#include "llmc.h"
 #include "safetensors_shards.h"
+#include "tensor_pieces.h"
 #include "weight_map.h"
 
 using safetensors::Dtype;
@@ -32,46 +30,6 @@ void for_each_value(const Entry& e, size_t first, size_t n, Move move) {
                     move(e.turned ? (i - first) * e.rows + r : (r - first) * e.width + i, ours + i);
             }
 }
-
-void require_finite(std::span<const float> values, size_t first, const std::string& name) {
-    const auto bad = std::find_if(values.begin(), values.end(), [](float x) { return !std::isfinite(x); });
-    if (bad == values.end()) return;
-    const size_t at = first + size_t(bad - values.begin());
-    throw Error(Exit::numeric, name, "element " + std::to_string(at) + " is " + std::to_string(*bad), "not saved");
-}
-
-// Writes tensors to a file in pieces: while one is written, the next is prepared.
-class Pieces {
-public:
-    explicit Pieces(safetensors::Writer& writer) : writer(writer), made(limit), written(limit) {}
-    ~Pieces() {
-        if (writing.valid()) writing.wait();
-    }
-
-    // The writer's next tensor: `lines` of `width` values; make(first, out) gives the lines from `first` on.
-    template <class Make>
-    void write(const std::string& name, size_t lines, size_t width, Make make) {
-        const size_t most = std::max<size_t>(limit / width, 1);
-        for (size_t first = 0; first < lines; first += most) {
-            const size_t n = std::min(most, lines - first) * width;
-            if (made.size() < n) made.resize(n);
-            make(first, std::span(made).first(n));
-            require_finite(std::span(made).first(n), first * width, name);
-            finish();
-            made.swap(written);
-            writing = std::async(std::launch::async, [this, n] { writer.write(std::span(written).first(n)); });
-        }
-    }
-    void finish() {
-        if (writing.valid()) writing.get();
-    }
-
-private:
-    static constexpr size_t limit = 1 << 20;
-    safetensors::Writer& writer;
-    std::vector<float> made, written;
-    std::future<void> writing;
-};
 
 struct Source {
     Entry entry;
@@ -130,7 +88,7 @@ WrittenFile save_weights(const std::string& directory, const ModelDescription& m
         entries[e.theirs] = std::move(e);
     }
     safetensors::Writer writer(directory + "/model.safetensors", std::move(tensors));
-    Pieces pieces(writer);
+    TensorPieces pieces(writer);
     std::vector<float> ours;
     for (const Tensor& tensor : writer.tensors()) {
         const Entry& e = entries[tensor.name];
@@ -154,9 +112,10 @@ WrittenFile save_weights(const std::string& directory, const ModelDescription& m
     return {"model.safetensors", writer.size(), writer.hash()};
 }
 
-void load_weights(const std::string& path, const Config& config, const Layout& layout, const SetRow& set) {
-    if (llmc::is_checkpoint(path)) return llmc::load_weights(path, config, layout, set);
-    const TensorFiles all(path);
+namespace huggingface {
+
+void load_weights(const std::string& directory, const Config& config, const Layout& layout, const SetRow& set) {
+    const TensorFiles all(directory);
     const std::vector<Source> sources = match(all, config, layout);
     std::map<const Row*, std::vector<const Source*>> by_row;
     for (const Source& s : sources) by_row[s.entry.row].push_back(&s);
@@ -178,55 +137,8 @@ void load_weights(const std::string& path, const Config& config, const Layout& l
     }
 }
 
-void check_weights(const std::string& path, const Config& config, const Layout& layout) {
-    if (!llmc::is_checkpoint(path)) match(TensorFiles(path), config, layout);
-    else llmc::check_weights(path, config);
+void check_weights(const std::string& directory, const Config& config, const Layout& layout) {
+    match(TensorFiles(directory), config, layout);
 }
 
-WrittenFile save_rows(const std::string& path, const Layout& layout, const std::vector<NamedRows>& parts) {
-    struct Which {
-        const NamedRows* part;
-        const Row* row;
-    };
-    std::map<std::string, Which> which;
-    std::vector<Tensor> tensors;
-    for (const NamedRows& part : parts)
-        for (const Row& row : layout.rows) {
-            tensors.push_back({part.prefix + "." + row.name, Dtype::F32, {row.shape.begin(), row.shape.end()}});
-            which[tensors.back().name] = {&part, &row};
-        }
-    safetensors::Writer writer(path, std::move(tensors));
-    Pieces pieces(writer);
-    for (const Tensor& tensor : writer.tensors()) {
-        const Which& from = which[tensor.name];
-        pieces.write(tensor.name, from.row->size(), 1,
-                     [&](size_t first, std::span<float> out) { from.part->get(*from.row, first, out); });
-    }
-    pieces.finish();
-    writer.close();
-    return {path.substr(path.rfind('/') + 1), writer.size(), writer.hash()};
-}
-
-void load_rows(const std::string& path, const Layout& layout, const std::vector<NamedTargets>& parts) {
-    const safetensors::Reader reader(path);
-    const auto tensor_of = [&](const NamedTargets& part, const Row& row) -> const Tensor& {
-        const Tensor* t = reader.find(part.prefix + "." + row.name);
-        if (!t) throw Error(Exit::input, path, "tensor " + part.prefix + "." + row.name + " is missing");
-        if (t->dtype != Dtype::F32 || t->shape != std::vector<uint64_t>(row.shape.begin(), row.shape.end()))
-            throw Error(Exit::input, path,
-                        "tensor " + t->name + " is " + name(t->dtype) + " " + safetensors::shape_text(t->shape) +
-                            ", which does not fit the model");
-        return *t;
-    };
-    for (const NamedTargets& part : parts)
-        for (const Row& row : layout.rows) tensor_of(part, row);
-    if (reader.tensors().size() != parts.size() * layout.rows.size())
-        throw Error(Exit::input, path, "holds tensors that have no place in this run");
-    std::vector<float> values;
-    for (const NamedTargets& part : parts)
-        for (const Row& row : layout.rows) {
-            values.resize(row.size());
-            reader.read(values, tensor_of(part, row));
-            part.set(row, values);
-        }
-}
+}  // namespace huggingface

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <array>
 
+#include "config_json.h"
+
 using safetensors::Dtype;
 
 namespace llmc {

@@ -2,7 +2,9 @@
 //
 //   0 magic 20240326   1 version: 3 float, 5 bfloat16   2 T   3 V   4 L   5 NH   6 C   7 rows of the embedding (V padded)
 #pragma once
-#include "huggingface.h"
+#include <string>
+#include "model_description.h"
+#include "row_values.h"
 
 namespace llmc {
 

@@ -1,7 +1,7 @@
 // A model from a directory, to be used and not trained.
 #pragma once
 #include "host/model/batch_buffer.h"
-#include "huggingface.h"
+#include "model_files.h"
 
 // Memory for a model that is not trained, and its weights. Throws Error before memory is taken for weights that do not fit.
 template <class Device>

@@ -4,7 +4,7 @@
 #include <map>
 #include <span>
 #include "host/reference/embedding.h"
-#include "huggingface.h"
+#include "huggingface_config.h"
 
 namespace {
 

@@ -4,6 +4,9 @@
 #include "host/base/signals.h"
 #include "host/checkpoint/checkpoint.h"
 #include "host/checkpoint/load_model.h"
+#include "host/checkpoint/model_files.h"
+#include "host/options/model_options.h"
+#include "host/tokenizer/load_tokenizer.h"
 #include "prompts.h"
 
 template <class Device>

@@ -58,11 +58,3 @@ struct Remedy {
     Plan plan;
 };
 std::vector<Remedy> remedies(const Plan& plan, uint64_t bytes);
-
-// Tables for people. Lines that do not begin with a blank are headings.
-std::string plan_text(const std::string& name, const Plan& plan);
-std::string family_text(const std::string& name, const Plan& plan);  // of a preset: its relatives; else ""
-std::string remedies_text(const Plan& plan, uint64_t bytes);
-
-// `train_gpt plan`: prints all of it. Throws Error{device} if training does not fit into --gpu-memory.
-void run_plan(const Options& options, const Config& config);

@@ -3,9 +3,11 @@
 #include <cmath>
 #include <numeric>
 #include "host/checkpoint/load_model.h"
+#include "host/checkpoint/model_files.h"
 #include "host/generate/prompts.h"
 #include "host/model/batch_buffer.h"
 #include "host/model/gpt.h"
+#include "host/tokenizer/load_tokenizer.h"
 #include "host/tokenizer/tokenizer.h"
 
 namespace {

@@ -27,6 +27,5 @@ Story read_story(const std::string& run);  // throws Error{input} if the run's l
 
 // `missing`: why nothing is shown of what the model does inside.
 std::string report_page(const Story& story, const std::optional<Insides>& insides, const std::string& missing);
-std::string insides_html(const Insides& insides);  // maps and expectations
 
 void write_report(const Options& options);

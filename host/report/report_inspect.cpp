@@ -1,9 +1,9 @@
-// The part of the page that shows attention maps and next-token distributions.
+#include "report_inspect.h"
 #include <fmt/core.h>
+#include <algorithm>
 #include <cmath>
 #include "html.h"
 #include "png.h"
-#include "report.h"
 
 namespace {
 

@@ -2,7 +2,7 @@
 #include <algorithm>
 #include <map>
 #include "bpe.h"
-#include "bpe_files.h"
+#include "bpe_build.h"
 #include "host/base/error.h"
 #include "host/tokenizer/unicode/unicode.h"
 

@@ -1,6 +1,5 @@
-// Writes a byte-level BPE as a tokenizer.json that Hugging Face's library reads as the same function.
+#include "bpe_write_json.h"
 #include "bpe.h"
-#include "bpe_files.h"
 #include "host/base/json.h"
 
 namespace {

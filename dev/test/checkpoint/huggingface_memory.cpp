@@ -4,7 +4,8 @@
 #include <unistd.h>
 #include <fstream>
 #include "dev/test/support/temporary_directory.h"
-#include "host/checkpoint/huggingface.h"
+#include "host/checkpoint/huggingface_weights.h"
+#include "host/checkpoint/model_files.h"
 #include "host/training/trainer.h"
 
 namespace {

@@ -1,7 +1,11 @@
 // model.safetensors: names, orientations and values of every family, in both directions.
+#include "host/checkpoint/huggingface_weights.h"
 #include <cmath>
 #include "dev/test/support/expect_error.h"
-#include "host/checkpoint/huggingface.h"
+#include "host/checkpoint/course_model.h"
+#include "host/checkpoint/huggingface_config.h"
+#include "host/checkpoint/model_files.h"
+#include "host/checkpoint/optimizer_rows.h"
 #include "huggingface_case.h"
 
 using safetensors::Dtype;

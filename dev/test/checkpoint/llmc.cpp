@@ -6,6 +6,8 @@
 #include "dev/test/support/expect_error.h"
 #include "dev/test/support/temporary_directory.h"
 #include "dev/test/support/toy_model.h"
+#include "host/checkpoint/config_json.h"
+#include "host/checkpoint/model_files.h"
 
 namespace {
 

@@ -9,11 +9,14 @@
 #include "dev/test/support/toy_model.h"
 #include "host/base/files.h"
 #include "host/base/json.h"
+#include "host/checkpoint/model_files.h"
 #include "host/commands/commands.h"
+#include "host/options/options_parse.h"
 #include "host/reference/sdpa.h"
 #include "host/report/html.h"
 #include "host/report/png.h"
-#include "host/run/run.h"
+#include "host/report/report_inspect.h"
+#include "host/tokenizer/tokenizer_json.h"
 
 namespace {
 
@@ -104,7 +107,7 @@ TEST(report, insides_are_the_models) {
         const std::string model = std::string("dev/oracle/models/") + name;
         for (const char* file : {"config.json", "model.safetensors"})
             std::filesystem::copy_file(model + "/" + file, folder / file);
-        overwrite(folder / "tokenizer.json", byte_tokenizer().to_json());
+        overwrite(folder / "tokenizer.json", tokenizer_json(byte_tokenizer()));
         const Config c = read_model_description(model).config;
         std::string text;
         for (int t = 1; t < c.T + 3; t++) text += char(t * 7 % c.V);  // more than fits; 0 is the separator

@@ -3,6 +3,7 @@
 #include "dev/test/support/temporary_directory.h"
 #include "harness.h"
 #include "host/commands/commands.h"
+#include "host/options/options_parse.h"
 #include "kernels/instances.cuh"
 
 namespace {

@@ -4,7 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "dev/test/support/golden.h"
-#include "host/checkpoint/huggingface.h"
+#include "host/checkpoint/model_files.h"
 #include "host/training/schedule.h"
 #include "host/training/trainer.h"
 

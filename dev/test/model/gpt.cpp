@@ -3,6 +3,7 @@
 #include "host/model/gpt.h"
 #include <gtest/gtest.h>
 #include <random>
+#include "dev/test/support/toy_model.h"
 
 namespace {
 using Complex = std::complex<double>;
@@ -23,21 +24,12 @@ Config toy() {
     c.init_std = 0.5f;
     return c;
 }
-Config toy_llama() {
-    Config c = toy();
-    c.norm = Norm::rmsnorm, c.position = Position::rope, c.activation = Activation::swiglu;
-    c.qkv_bias = c.proj_bias = c.ffn_bias = c.norm_bias = false;
-    c.tied = false, c.HS = 4, c.NKV = 2;
-    return c;
-}
-template <class Change>
-Config with(Config c, Change change) {
-    change(c);
-    return c;
+Config llama_with_large_weights() {
+    return with(toy_llama(), [](Config& c) { c.init_std = 0.5f; });
 }
 
 std::vector<Case> option_cases() {
-    const Config gpt2 = toy(), llama = toy_llama();
+    const Config gpt2 = toy(), llama = llama_with_large_weights();
     return {
         {"gpt2", gpt2},
         {"gpt2_without_bias",

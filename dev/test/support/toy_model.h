@@ -2,7 +2,8 @@
 #pragma once
 #include <numeric>
 #include <random>
-#include "host/checkpoint/huggingface.h"
+#include "host/checkpoint/huggingface_config.h"
+#include "host/checkpoint/row_values.h"
 #include "host/model/gpt.h"
 
 struct ToyModel {
