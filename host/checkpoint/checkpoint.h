@@ -10,17 +10,17 @@
 #include <vector>
 #include "host/base/json.h"
 #include "model_description.h"
-#include "optimizer_rows.h"
-#include "row_values.h"
+#include "optimizer_state.h"
+#include "parameter_values.h"
 
 struct CheckpointContents {
     int64_t step = 0;
     ModelDescription model;
     const Layout* layout = nullptr;
-    GetRow weights;
-    std::vector<NamedRows> optimizer;  // {"m", ..}, {"v", ..} and, where the weights are bf16, {"master", ..}
-    Json state = Json::object();       // whatever the loop needs to go on; opaque here
-    Json run = Json::object();         // the run's fingerprint: what must not change on resume
+    GetParameter weights;
+    std::vector<NamedParameters> optimizer;  // {"m", ..}, {"v", ..} and, where the weights are bf16, {"master", ..}
+    Json state = Json::object();             // whatever the loop needs to go on; opaque here
+    Json run = Json::object();               // the run's fingerprint: what must not change on resume
     std::vector<std::pair<std::string, std::string>> texts;  // further files: {"tokenizer.json", its text}
 };
 

@@ -12,27 +12,27 @@ using safetensors::Tensor;
 namespace {
 
 // Their tensor's rows: (lines, line).
-size_t lines(const Entry& e) { return e.turned ? e.width : e.rows; }
-size_t line(const Entry& e) { return e.turned ? e.rows : e.width; }
+size_t lines(const MappedTensor& e) { return e.transposed ? e.width : e.rows; }
+size_t line(const MappedTensor& e) { return e.transposed ? e.rows : e.width; }
 
 // Calls move(theirs, ours) with the indices of every value in `n` of their lines from `first` on, where theirs
 // begins at 0, in blocks that suit both orders.
 template <class Move>
-void for_each_value(const Entry& e, size_t first, size_t n, Move move) {
+void for_each_value(const MappedTensor& e, size_t first, size_t n, Move move) {
     constexpr size_t block = 32;
-    const size_t r_begin = e.turned ? 0 : first, r_end = e.turned ? e.rows : first + n;
-    const size_t i_begin = e.turned ? first : 0, i_end = e.turned ? first + n : e.width;
+    const size_t r_begin = e.transposed ? 0 : first, r_end = e.transposed ? e.rows : first + n;
+    const size_t i_begin = e.transposed ? first : 0, i_end = e.transposed ? first + n : e.width;
     for (size_t r0 = r_begin; r0 < r_end; r0 += block)
         for (size_t i0 = i_begin; i0 < i_end; i0 += block)
             for (size_t r = r0; r < std::min(r0 + block, r_end); r++) {
                 const size_t ours = e.our_row(r) * e.width;
                 for (size_t i = i0; i < std::min(i0 + block, i_end); i++)
-                    move(e.turned ? (i - first) * e.rows + r : (r - first) * e.width + i, ours + i);
+                    move(e.transposed ? (i - first) * e.rows + r : (r - first) * e.width + i, ours + i);
             }
 }
 
 struct Source {
-    Entry entry;
+    MappedTensor entry;
     TensorFiles::Found found;
 };
 
@@ -48,9 +48,9 @@ std::vector<Source> match(const TensorFiles& all, const Config& c, const Layout&
     std::vector<Source> sources;
     std::set<const Tensor*> used;
     const Names names = all.find("token_embeddings.weight") ? Names::cs336 : Names::family;
-    for (Entry& e : entries_of(c, layout, names)) {
+    for (MappedTensor& e : mapped_tensors(c, layout, names)) {
         const TensorFiles::Found* found = find_tensor(all, e.theirs);
-        if (!found && !e.row) continue;
+        if (!found && !e.parameter) continue;
         if (!found) throw Error(Exit::input, all.path(), "tensor " + e.theirs + " is missing");
         const auto& [file, tensor] = *found;
         if (tensor->shape != e.shape())
@@ -80,10 +80,10 @@ void check_constant(const Source& s) {
 }  // namespace
 
 WrittenFile save_weights(const std::string& directory, const ModelDescription& model, const Layout& layout,
-                         const GetRow& get) {
-    std::map<std::string, Entry> entries;
+                         const GetParameter& get) {
+    std::map<std::string, MappedTensor> entries;
     std::vector<Tensor> tensors;
-    for (Entry& e : entries_of(model.config, layout)) {
+    for (MappedTensor& e : mapped_tensors(model.config, layout)) {
         tensors.push_back({e.theirs, model.dtype, e.shape()});
         entries[e.theirs] = std::move(e);
     }
@@ -91,17 +91,18 @@ WrittenFile save_weights(const std::string& directory, const ModelDescription& m
     TensorPieces pieces(writer);
     std::vector<float> ours;
     for (const Tensor& tensor : writer.tensors()) {
-        const Entry& e = entries[tensor.name];
-        if (!e.row) {
+        const MappedTensor& e = entries[tensor.name];
+        if (!e.parameter) {
             pieces.write(e.theirs, e.size(), 1, [&](size_t first, std::span<float> out) {
                 for (size_t i = 0; i < out.size(); i++) out[i] = constant(e, first + i);
             });
         } else if (e.as_it_is()) {
-            pieces.write(e.theirs, e.size(), 1,
-                         [&](size_t first, std::span<float> out) { get(*e.row, e.first * e.width + first, out); });
+            pieces.write(e.theirs, e.size(), 1, [&](size_t first, std::span<float> out) {
+                get(*e.parameter, e.first * e.width + first, out);
+            });
         } else {
-            ours.resize(e.row->size());
-            get(*e.row, 0, ours);
+            ours.resize(e.parameter->size());
+            get(*e.parameter, 0, ours);
             pieces.write(e.theirs, lines(e), line(e), [&](size_t first, std::span<float> out) {
                 for_each_value(e, first, out.size() / line(e), [&](size_t to, size_t from) { out[to] = ours[from]; });
             });
@@ -114,17 +115,17 @@ WrittenFile save_weights(const std::string& directory, const ModelDescription& m
 
 namespace huggingface {
 
-void load_weights(const std::string& directory, const Config& config, const Layout& layout, const SetRow& set) {
+void load_weights(const std::string& directory, const Config& config, const Layout& layout, const SetParameter& set) {
     const TensorFiles all(directory);
     const std::vector<Source> sources = match(all, config, layout);
-    std::map<const Row*, std::vector<const Source*>> by_row;
-    for (const Source& s : sources) by_row[s.entry.row].push_back(&s);
-    for (const Source* s : by_row[nullptr]) check_constant(*s);
+    std::map<const Parameter*, std::vector<const Source*>> by_parameter;
+    for (const Source& s : sources) by_parameter[s.entry.parameter].push_back(&s);
+    for (const Source* s : by_parameter[nullptr]) check_constant(*s);
     std::vector<float> ours, theirs;
-    for (const Row& row : layout.rows) {
-        ours.resize(row.size());
-        for (const Source* s : by_row[&row]) {
-            const Entry& e = s->entry;
+    for (const Parameter& parameter : layout.parameters) {
+        ours.resize(parameter.size());
+        for (const Source* s : by_parameter[&parameter]) {
+            const MappedTensor& e = s->entry;
             if (e.as_it_is()) {
                 s->found.file->read(std::span(ours).subspan(e.first * e.width, e.size()), *s->found.tensor);
                 continue;
@@ -133,7 +134,7 @@ void load_weights(const std::string& directory, const Config& config, const Layo
             s->found.file->read(theirs, *s->found.tensor);
             for_each_value(e, 0, lines(e), [&](size_t from, size_t to) { ours[to] = theirs[from]; });
         }
-        set(row, ours);
+        set(parameter, ours);
     }
 }
 

@@ -3,17 +3,17 @@
 #pragma once
 #include <string>
 #include "model_description.h"
-#include "row_values.h"
+#include "parameter_values.h"
 
 // Writes directory/model.safetensors with memory for the largest row whose order is not ours. Throws Error{numeric} at an
 // infinity or NaN.
 WrittenFile save_weights(const std::string& directory, const ModelDescription& model, const Layout& layout,
-                         const GetRow& get);
+                         const GetParameter& get);
 
 namespace huggingface {
 
 // All names and shapes are checked before set(); memory for the largest row, and once more for one whose order is not ours.
-void load_weights(const std::string& directory, const Config& config, const Layout& layout, const SetRow& set);
+void load_weights(const std::string& directory, const Config& config, const Layout& layout, const SetParameter& set);
 void check_weights(const std::string& directory, const Config& config, const Layout& layout);  // names and shapes only
 
 }  // namespace huggingface

@@ -4,7 +4,7 @@
 #pragma once
 #include <string>
 #include "model_description.h"
-#include "row_values.h"
+#include "parameter_values.h"
 
 namespace llmc {
 
@@ -12,6 +12,6 @@ bool is_checkpoint(const std::string& path);  // by its name: it ends with .bin
 // The header, compared with the file's size. Throws Error{input} naming the file and what is wrong.
 ModelDescription read_description(const std::string& path);
 void check_weights(const std::string& path, const Config& config);
-void load_weights(const std::string& path, const Config& config, const Layout& layout, const SetRow& set);
+void load_weights(const std::string& path, const Config& config, const Layout& layout, const SetParameter& set);
 
 }  // namespace llmc

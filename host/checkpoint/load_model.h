@@ -8,7 +8,7 @@ template <class Device>
 void load_model(Gpt<Device>& model, const std::string& directory) {
     check_weights(directory, model.c, model.weights);
     model.allocate(Use::infer);
-    load_weights(directory, model.c, model.weights, [&](const Row& row, std::span<const float> values) {
-        upload_as(model.w[row.slot], values, model.on);
+    load_weights(directory, model.c, model.weights, [&](const Parameter& parameter, std::span<const float> values) {
+        upload_as(model.w[parameter.slot], values, model.on);
     });
 }

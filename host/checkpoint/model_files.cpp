@@ -14,7 +14,7 @@ ModelDescription read_model_description(const std::string& path) {
     return model_from_json(read_json(file, longest), file);
 }
 
-void load_weights(const std::string& path, const Config& config, const Layout& layout, const SetRow& set) {
+void load_weights(const std::string& path, const Config& config, const Layout& layout, const SetParameter& set) {
     if (llmc::is_checkpoint(path)) llmc::load_weights(path, config, layout, set);
     else huggingface::load_weights(path, config, layout, set);
 }

@@ -2,9 +2,9 @@
 #pragma once
 #include <string>
 #include "model_description.h"
-#include "row_values.h"
+#include "parameter_values.h"
 
 // Each throws Error{input} naming the file and what is wrong with it.
 ModelDescription read_model_description(const std::string& path);
-void load_weights(const std::string& path, const Config& config, const Layout& layout, const SetRow& set);
+void load_weights(const std::string& path, const Config& config, const Layout& layout, const SetParameter& set);
 void check_weights(const std::string& path, const Config& config, const Layout& layout);  // names and shapes only

@@ -35,7 +35,7 @@ constexpr int rows_of_logits(int N, int P, size_t element_bytes) {
 static_assert(rows_of_logits(64 * 1024, 50304, 2) == 64 * 1024 && rows_of_logits(64 * 1024, 151936, 2) == 28160);
 
 struct NormWeights {
-    Slot gain, bias;
+    Slot weight, bias;
 };
 struct LinearWeights {
     Slot weight, bias;
@@ -119,8 +119,8 @@ struct Gpt {
     }
 
     size_t parameters() const {
-        return std::accumulate(weights.rows.begin(), weights.rows.end(), size_t(0),
-                               [](size_t n, const Row& row) { return n + row.size(); });
+        return std::accumulate(weights.parameters.begin(), weights.parameters.end(), size_t(0),
+                               [](size_t n, const Parameter& parameter) { return n + parameter.size(); });
     }
 
     // Logits, and the loss of every token where the batch has targets. To train, *d_loss times its gradient flows back
@@ -285,25 +285,26 @@ struct Gpt {
 private:
     // The layers whose kind the configuration chooses.
     void norm_forward(const NormActs& a, Slot inp, const NormWeights& p, int N) {
-        if (c.norm == Norm::rmsnorm) rmsnorm_forward(x[a.out], stat[a.rstd], x[inp], w[p.gain], c.norm_eps, N, C, on);
+        if (c.norm == Norm::rmsnorm) rmsnorm_forward(x[a.out], stat[a.rstd], x[inp], w[p.weight], c.norm_eps, N, C, on);
         else
-            layernorm_forward(x[a.out], stat[a.mean], stat[a.rstd], x[inp], w[p.gain], w[p.bias], c.norm_eps, N, C, on);
+            layernorm_forward(x[a.out], stat[a.mean], stat[a.rstd], x[inp], w[p.weight], w[p.bias], c.norm_eps, N, C,
+                              on);
     }
     // sum = inp + branch, and its norm
     void residual_norm_forward(Slot sum, const NormActs& a, Slot inp, const NormWeights& p, int N) {
         if (c.norm == Norm::rmsnorm)
-            residual_rmsnorm_forward(x[sum], x[a.out], stat[a.rstd], x[inp], x[branch], w[p.gain], c.norm_eps, N, C,
+            residual_rmsnorm_forward(x[sum], x[a.out], stat[a.rstd], x[inp], x[branch], w[p.weight], c.norm_eps, N, C,
                                      on);
         else
-            residual_layernorm_forward(x[sum], x[a.out], stat[a.mean], stat[a.rstd], x[inp], x[branch], w[p.gain],
+            residual_layernorm_forward(x[sum], x[a.out], stat[a.mean], stat[a.rstd], x[inp], x[branch], w[p.weight],
                                        w[p.bias], c.norm_eps, N, C, on);
     }
     void norm_backward(const NormWeights& p, const NormActs& a, Slot inp, int N) {  // d_x += from d_c
         if (c.norm == Norm::rmsnorm)
-            rmsnorm_backward(x[d_x], dw[p.gain], x[d_c], x[inp], w[p.gain], stat[a.rstd], N, C, on);
+            rmsnorm_backward(x[d_x], dw[p.weight], x[d_c], x[inp], w[p.weight], stat[a.rstd], N, C, on);
         else
-            layernorm_backward(x[d_x], dw[p.gain], dw[p.bias], x[d_c], x[inp], w[p.gain], stat[a.mean], stat[a.rstd], N,
-                               C, on);
+            layernorm_backward(x[d_x], dw[p.weight], dw[p.bias], x[d_c], x[inp], w[p.weight], stat[a.mean],
+                               stat[a.rstd], N, C, on);
     }
     // qkv from qkv_raw, and back in d_wide.
     void heads_forward(const BlockActs& a, const BlockWeights& p, const Batch& b) {

@@ -41,7 +41,7 @@ Plan at_context(const Plan& plan, Config c, int T) {
 std::string shares_table(const Plan& plan) {
     std::string text = fmt::format("{:<24}{:>17}{:>8}{:>19}{:>23}{:>8}\n", "forward, one sequence", "parameters", "",
                                    "FLOPs a layer", "FLOPs of the model", "");
-    for (const Share& s : plan.shares()) {
+    for (const PlanPart& s : plan.shares()) {
         if (!s.parameters && !s.flops) continue;
         auto cell = [](uint64_t n) { return n ? grouped(n) : "-"; };
         auto part = [](uint64_t n, uint64_t all) { return n ? fmt::format("{:.1f}%", percent(n, all)) : ""; };
@@ -128,7 +128,7 @@ std::string family_text(const std::string& name, const Plan& plan) {
     for (const Preset& p : presets()) {
         if (family != p.family) continue;
         const Plan other = at_context(plan, p.config, plan.config.T);
-        auto part = [&](const Share& s) { return percent(s.flops, other.forward_flops()); };
+        auto part = [&](const PlanPart& s) { return percent(s.flops, other.forward_flops()); };
         text +=
             fmt::format("{:<2}{:<22}{:>17}{:>12}{:>12.1f}%{:>10.1f}%{:>13.1f}%{:>7.1f}%\n", name == p.name ? " *" : "",
                         p.name, grouped(other.parameters()), scientific(double(other.forward_flops()), 4),

@@ -125,7 +125,7 @@ std::string samples(const Story& s) {
 
 }  // namespace
 
-std::string report_page(const Story& s, const std::optional<Insides>& insides, const std::string& missing) {
+std::string report_page(const Story& s, const std::optional<Inspection>& insides, const std::string& missing) {
     std::string out =
         "<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><meta name=\"viewport\" "
         "content=\"width=device-width\">\n"
@@ -135,7 +135,7 @@ std::string report_page(const Story& s, const std::optional<Insides>& insides, c
            escaped(s.curve.name) + "</h1>\n";
     out += "<p>" + escaped(s.options.model) + "</p>\n" + cards(s) + "<h2>Curves</h2>\n" +
            plot_svg({s.curve}, PlotAxis::steps) + samples(s) + speed_section(s);
-    out += insides           ? insides_html(*insides)
+    out += insides           ? inspection_html(*insides)
            : missing.empty() ? ""
                              : "<h2>Attention</h2>\n<p>" + escaped(missing) + "</p>\n";
     return out + configuration(s) + "</body></html>\n";
@@ -176,12 +176,12 @@ void write_report(const Options& options) {
     const std::string prompt = options.prompt          ? *options.prompt
                                : story.samples.empty() ? ""
                                                        : story.samples.back().text;
-    std::optional<Insides> insides;
+    std::optional<Inspection> insides;
     std::string missing;
     if (directory == run && !files::exists(run + "/config.json")) missing = "The run has no checkpoint yet.";
     else if (!files::exists(directory + "/tokenizer.json"))
         missing = "The model has no tokenizer: there is no text to show.";
-    else insides = look_inside(directory, prompt, most_tokens);
+    else insides = inspect(directory, prompt, most_tokens);
     const std::string path = options.out.empty() ? run + "/report.html" : options.out;
     files::replace_file(path, report_page(story, insides, missing));
     print_piece("wrote " + path + ": open it in a browser\n");

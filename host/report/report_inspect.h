@@ -3,4 +3,4 @@
 #include <string>
 #include "inspect_model.h"
 
-std::string insides_html(const Insides& insides);  // maps and expectations
+std::string inspection_html(const Inspection& insides);  // maps and expectations

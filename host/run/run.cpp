@@ -41,7 +41,8 @@ AdamwStep Run::adamw(int64_t step) const {
             .correction2 = float(1 - std::pow(setup.options.beta2, step + 1))};
 }
 
-void Run::save(const Layout& layout, const GetRow& weights, const std::vector<NamedRows>& optimizer, bool best) {
+void Run::save(const Layout& layout, const GetParameter& weights, const std::vector<NamedParameters>& optimizer,
+               bool best) {
     if (saved_step != state.step) {
         state.log_bytes = messages->log_bytes();
         CheckpointContents contents;

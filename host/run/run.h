@@ -5,8 +5,8 @@
 #include <vector>
 #include "host/base/error.h"
 #include "host/base/progress.h"
-#include "host/checkpoint/optimizer_rows.h"
-#include "host/checkpoint/row_values.h"
+#include "host/checkpoint/optimizer_state.h"
+#include "host/checkpoint/parameter_values.h"
 #include "host/reference/adamw.h"
 #include "loop_state.h"
 #include "run_directory.h"
@@ -36,7 +36,8 @@ public:
     bool report_validation(double loss, double seconds);  // true: the best so far
 
     // Saves after state.step. A full disk costs a warning, and the run only the third time in a row.
-    void save(const Layout& layout, const GetRow& weights, const std::vector<NamedRows>& optimizer, bool best);
+    void save(const Layout& layout, const GetParameter& weights, const std::vector<NamedParameters>& optimizer,
+              bool best);
     void finish(bool stopped);  // the last words; throws what kept the last save from succeeding
 
     std::vector<int> prompt_tokens() const;

@@ -16,7 +16,8 @@ void submit_step(Trainer<Device>& trainer, const Run& run, int64_t step, HostBat
     const size_t valid = run.setup.data.train.valid(samples, run.setup.sequences);
     for (int done = 0; done < run.setup.sequences; done += run.setup.B) {
         run.setup.data.train.fill(batch, samples + done, run.setup.B);
-        const Noise noise{.seed = run.setup.options.seed, .step = uint32_t(step), .row = uint32_t(done * run.setup.T)};
+        const Noise noise{
+            .seed = run.setup.options.seed, .step = uint32_t(step), .row = uint32_t(done * run.setup.T)};
         trainer.submit(batch, valid, noise, run.setup.config.dropout);
     }
     trainer.submit(run.adamw(step));
@@ -48,11 +49,11 @@ template <class Device>
 void save(const Trainer<Device>& trainer, Run& run, bool best) {
     using Part = typename Trainer<Device>::Part;
     auto rows = [&](Part part) {
-        return [&trainer, part](const Row& row, size_t first, std::span<float> out) {
-            trainer.get(part, row, first, out);
+        return [&trainer, part](const Parameter& parameter, size_t first, std::span<float> out) {
+            trainer.get(part, parameter, first, out);
         };
     };
-    std::vector<NamedRows> optimizer{{"m", rows(Part::m)}, {"v", rows(Part::v)}};
+    std::vector<NamedParameters> optimizer{{"m", rows(Part::m)}, {"v", rows(Part::v)}};
     if (Trainer<Device>::has_master) optimizer.push_back({"master", rows(Part::weights)});
     run.save(trainer.model.weights, rows(Part::weights), optimizer, best);
 }
@@ -62,7 +63,9 @@ template <class Device>
 void load(Trainer<Device>& trainer, const Run& run) {
     using Part = typename Trainer<Device>::Part;
     auto rows = [&](Part part) {
-        return [&trainer, part](const Row& row, std::span<const float> values) { trainer.set(part, row, values); };
+        return [&trainer, part](const Parameter& parameter, std::span<const float> values) {
+            trainer.set(part, parameter, values);
+        };
     };
     const Layout& layout = trainer.model.weights;
     if (run.setup.resumed) {
@@ -95,7 +98,7 @@ void make_generator(std::optional<Generator<Device>>& generator, Trainer<Device>
 // A text of the model as it is now, unless a signal comes: then it is time to save.
 template <class Device>
 void sample(Generator<Device>& generator, Run& run) {
-    std::vector<Text> text{{run.prompt_tokens(), uint32_t(run.state.step)}};
+    std::vector<GeneratedText> text{{run.prompt_tokens(), uint32_t(run.state.step)}};
     try {
         generator.write(text, [](size_t, int) { return !stop_requested; });
     } catch (const Error& error) {  // a text to look at must not cost the weights

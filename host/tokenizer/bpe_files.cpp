@@ -132,7 +132,9 @@ void add_all_merges(Bpe& bpe, const std::vector<std::string>& tokens) {
             if (left != ids.end() && right != ids.end()) bpe.merges.push_back({left->second, right->second, int(id)});
         }
         std::sort(bpe.merges.begin() + std::ptrdiff_t(first), bpe.merges.end(),
-                  [](const Rule& a, const Rule& b) { return std::pair(a.left, a.right) < std::pair(b.left, b.right); });
+                  [](const MergeRule& a, const MergeRule& b) {
+                      return std::pair(a.left, a.right) < std::pair(b.left, b.right);
+                  });
     }
 }
 

@@ -60,7 +60,8 @@ std::string bpe_to_json(const Bpe& bpe) {
     if (!bpe.file.empty()) return bpe.file;
     Json vocab = Json::object(), merges = Json::array();
     for (size_t id = 0; id < bpe.names.size(); id++) append(vocab, bpe.names[id], int(id));
-    for (const Rule& rule : bpe.merges) merges.push_back({bpe.names[size_t(rule.left)], bpe.names[size_t(rule.right)]});
+    for (const MergeRule& rule : bpe.merges)
+        merges.push_back({bpe.names[size_t(rule.left)], bpe.names[size_t(rule.right)]});
     Json file = {{"version", "1.0"},
                  {"truncation", nullptr},
                  {"padding", nullptr},

@@ -136,8 +136,8 @@ TEST(eval, questions_score_as_in_transformers) {
         }
         Gpt<Cpu<float>> gpt(e.model.config, e.batch * e.context, Recompute::block, Cpu<float>());
         gpt.allocate(Use::infer);
-        load_weights(model, e.model.config, gpt.weights, [&](const Row& row, std::span<const float> from) {
-            std::copy(from.begin(), from.end(), gpt.w[row.slot]);
+        load_weights(model, e.model.config, gpt.weights, [&](const Parameter& parameter, std::span<const float> from) {
+            std::copy(from.begin(), from.end(), gpt.w[parameter.slot]);
         });
         Scorer<Cpu<float>> scorer(gpt, e.batch, e.context);
         for (const Question& q : e.questions)

@@ -79,8 +79,8 @@ TEST(report, hostile_text_stays_text) {
     EXPECT_EQ(count(page, "&lt;/script&gt;&lt;script&gt;alert(&#39;1&#39;)"), 1);
     EXPECT_EQ(count(page, "&amp;amp;&quot;\xEF\xBF\xBD"), 1);
     EXPECT_EQ(escaped("a\xFF<"), "a\xEF\xBF\xBD&lt;");
-    const Insides spoken{1, 1, 2, {hostile, hostile}, {1, 0, 0.5, 0.5}, {{{hostile, 1}}, {{hostile, 1}}}, {1, 0}};
-    EXPECT_EQ(count(insides_html(spoken), "<script") + count(insides_html(spoken), "alert('"), 0);
+    const Inspection spoken{1, 1, 2, {hostile, hostile}, {1, 0, 0.5, 0.5}, {{{hostile, 1}}, {{hostile, 1}}}, {1, 0}};
+    EXPECT_EQ(count(inspection_html(spoken), "<script") + count(inspection_html(spoken), "alert('"), 0);
     Story story = read_story(run);
     story.curve.name = story.options.model = hostile;
     EXPECT_EQ(count(report_page(story, {}, hostile), "<script"), 0);
@@ -111,7 +111,7 @@ TEST(report, insides_are_the_models) {
         const Config c = read_model_description(model).config;
         std::string text;
         for (int t = 1; t < c.T + 3; t++) text += char(t * 7 % c.V);  // more than fits; 0 is the separator
-        const Insides in = look_inside(folder.path.string(), text, 1000);
+        const Inspection in = inspect(folder.path.string(), text, 1000);
         ASSERT_EQ(in.T, c.T);
         ASSERT_EQ(in.attention.size(), size_t(c.L) * c.NH * c.T * c.T);
 

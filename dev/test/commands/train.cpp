@@ -75,7 +75,7 @@ TEST(train, resuming_after_any_step_gives_the_same_bits) {
     }
 }
 
-// Text that is unlike the training text soon gets worse; the log says when the run must stop.
+// GeneratedText that is unlike the training text soon gets worse; the log says when the run must stop.
 TEST(train, stops_early_and_a_resumed_run_stops_there_too) {
     Temporary at;
     const fs::path text = write_text(at), whole = at.path / "whole", other = at.path / "other.txt";

@@ -20,7 +20,7 @@ TEST(bpe_train, makes_the_librarys_tokens_and_merges) {
         const Tokenizer tokenizer = train_bpe(how, counts_of(golden["text"]));
         EXPECT_EQ(tokenizer.bpe->names, golden["tokens"].get<std::vector<std::string>>());
         std::vector<std::vector<std::string>> merges;
-        for (const Rule& rule : tokenizer.bpe->merges)
+        for (const MergeRule& rule : tokenizer.bpe->merges)
             merges.push_back({tokenizer.bpe->names[size_t(rule.left)], tokenizer.bpe->names[size_t(rule.right)]});
         EXPECT_EQ(merges, golden["merges"].get<std::vector<std::vector<std::string>>>());
         EXPECT_GT(merges.size(), 3u);

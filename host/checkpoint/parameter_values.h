@@ -6,8 +6,9 @@
 #include <string>
 #include "host/model/layout.h"
 
-using GetRow = std::function<void(const Row&, size_t first, std::span<float> out)>;  // its values from `first` on
-using SetRow = std::function<void(const Row&, std::span<const float>)>;
+using GetParameter =
+    std::function<void(const Parameter&, size_t first, std::span<float> out)>;  // its values from `first` on
+using SetParameter = std::function<void(const Parameter&, std::span<const float>)>;
 
 struct WrittenFile {
     std::string name;
