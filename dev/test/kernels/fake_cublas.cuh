@@ -94,8 +94,8 @@ __global__ void fake_cublas_kernel(CublasOpaqueProduct p, CublasOpaqueLayout a_l
 template <class T, class Out>
 void fake_multiply(const CublasOpaqueProduct& p, const void* a, CublasLayout a_layout, const void* b, int64_t b_ld,
                    void* d, CublasLayout d_layout, const FakeAlgorithm& how, Into into, cudaStream_t stream) {
-    const int rows = int(d_layout->parameters), columns = int(d_layout->columns);
-    const int K = int(p.a == CublasOp::none ? a_layout->columns : a_layout->parameters);
+    const int rows = int(d_layout->rows), columns = int(d_layout->columns);
+    const int K = int(p.a == CublasOp::none ? a_layout->columns : a_layout->rows);
     cudaLaunchConfig_t config = {};
     config.gridDim = unsigned(ceil_div(size_t(rows) * columns, size_t(64)));
     config.blockDim = 64;
