@@ -23,7 +23,9 @@ struct Parameter {
     Init init;
     Slot slot;
     size_t size() const { return std::accumulate(shape.begin(), shape.end(), size_t(1), std::multiplies<>()); }
-    bool decays() const { return shape.size() > 1; }  // AdamW shrinks matrices and leaves the weights of norms and biases alone
+    bool decays() const {
+        return shape.size() > 1;
+    }  // AdamW shrinks matrices and leaves the weights of norms and biases alone
 };
 
 struct Layout {

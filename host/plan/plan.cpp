@@ -6,16 +6,14 @@
 #include <unordered_map>
 
 #include "host/base/error.h"
-#include "host/model/gpt.h"
+#include "host/model/tables.h"
 
 namespace {
-
-using Model = Gpt<Cpu<float>>;  // its tables only: nothing is allocated
 
 uint64_t product(uint64_t m, uint64_t n, uint64_t k) { return 2 * m * n * k; }
 
 // The shares of parameters: every parameter of the table of weights belongs to exactly one.
-void count_parameters(Plan& plan, const Model& m) {
+void count_parameters(Plan& plan, const GptTables& m) {
     std::unordered_map<size_t, uint64_t> size_at;
     for (const Parameter& parameter : m.weights.parameters) size_at[parameter.slot.offset] = parameter.size();
     auto add = [&](PlanPart& share, std::initializer_list<Slot> slots) {
@@ -36,7 +34,7 @@ void count_parameters(Plan& plan, const Model& m) {
     REQUIRE(plan.parameters() == all);
 }
 
-void count_flops(Plan& plan, const Model& m) {
+void count_flops(Plan& plan, const GptTables& m) {
     const uint64_t T = m.T, layers = m.wb.size();
     auto linear = [&](const LinearWeights& p) { return product(T, p.OC, p.C); };
     const BlockWeights& p = m.wb.at(0);
@@ -72,7 +70,7 @@ uint64_t Plan::forward_flops() const {
 
 Plan make_plan(const Config& c, int batch, Dtype dtype, Recompute recompute) {
     const uint64_t stored = dtype == Dtype::bf16 ? 2 : 4, full = 4;  // bytes of Real and of Stat
-    const Model m(c, batch * c.T, recompute, {}, rows_of_logits(batch * c.T, c.V, stored));
+    const GptTables m(c, batch * c.T, recompute, {1, stored});
     Plan plan;
     plan.config = c, plan.batch = batch, plan.dtype = dtype, plan.recompute = recompute;
     plan.token_embedding.name = "token embedding", plan.positions.name = "positions";

@@ -65,10 +65,10 @@ public:
         const auto shape = std::tuple(b.B, b.T, b.first, dropout);
         if (std::exchange(recorded, shape) != shape) first_batch = {}, further_batch = {};
         const bool first = steps[submitted % steps.size()].used == 1;
-        model.on.into = first ? Into::assign : Into::add;
+        const Into into = first ? Into::assign : Into::add;
         on.replay(first ? first_batch : further_batch, [&] {
-            model.forward(b, dropout, Use::train);
-            model.backward(b, dropout);
+            model.forward(b, dropout, Use::train, into);
+            model.backward(b, dropout, into);
         });
         on.download_async(s.losses, model.stat[model.losses], s.n);
     }
