@@ -180,7 +180,7 @@ __device__ void decode_weighted_values(float* of_warp, const float* weights, con
     }
 }
 
-// The block's sums are those of its warps.
+// The block's sums: its warps', added in order.
 template <int H>
 __device__ void decode_add_warps(float* sums, const float* of_warp, const DecodeBlock<H>& own) {
     const int HS = own.at.HS;
