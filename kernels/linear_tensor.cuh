@@ -159,14 +159,15 @@ class LinearRows {
                          at_once = warp_size / per_row, groups = 16 / at_once;
     const Epilogue& epilogue;
     int M, N, lane, row0, vector, m, n;  // row0: of 16; m: of the warp's first row; n: of the lane's vectors
-    typename Epilogue::Column column;
-    typename Epilogue::Row operands[2][groups];
+    decltype(linear_column(epilogue, 0, true)) column;
+    decltype(linear_row(epilogue, 0, 0, true)) operands[2][groups];
 
     __device__ int row_of(int i, int u) const { return m + 16 * i + u * at_once + row0; }
     __device__ bool inside(int m) const { return m < M && n < N; }
     __device__ void load_operands(int i) {
         UNROLL
-        for (int u = 0; u < groups; u++) operands[i % 2][u] = epilogue.row(row_of(i, u), n, inside(row_of(i, u)));
+        for (int u = 0; u < groups; u++)
+            operands[i % 2][u] = linear_row(epilogue, row_of(i, u), n, inside(row_of(i, u)));
     }
     __device__ void put(float* rows, const float (&sum)[J][4]) const {
         float* pair = rows + lane / 4 * Shape::pitch + lane % 4 / 2 * Shape::high + lane % 2 * 2;
@@ -192,7 +193,7 @@ public:
         : epilogue(epilogue), M(M), N(N), lane(threadIdx.x % warp_size) {
         row0 = lane / per_row, vector = lane % per_row * vectors;
         m = corner.m0 + corner.m_warp, n = corner.n0 + corner.n_warp + 8 * vector;
-        column = epilogue.column(n, n < N);
+        column = linear_column(epilogue, n, n < N);
         load_operands(0);
     }
     __device__ void write(float* shared, const float (&sum)[I][J][4]) {
