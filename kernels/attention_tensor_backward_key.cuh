@@ -259,12 +259,12 @@ __global__ void __launch_bounds__(AttentionTensorPaired<HS>::threads, AttentionT
     // A scheduler has warps w and w + 4: one of each kind, as only the one of values has to do with dropout.
     const bool of_values = (warp + warp / 4) % 2;  // or of keys
     AttentionQueryWalk<Shape> walk(qkv, d_out, lse, delta, first, at, heads == Heads::exact ? HS : at.HS, warp_row);
+    bf16* own = dynamic_shared<bf16>() + (of_values * Shape::keys + warp_row) * HS;  // the warp's, at first and last
 
     walk.copy_keys();
     copy_async_commit();
     copy_async_wait<0>();
-    __syncthreads();                                                                 // keys and values are here
-    bf16* own = dynamic_shared<bf16>() + (of_values * Shape::keys + warp_row) * HS;  // the warp's, at first and last
+    __syncthreads();  // keys and values are here
     TensorRows<Tile, I, true> own_rows(own, 0);
     own_rows.load();
     __syncthreads();  // their place is free

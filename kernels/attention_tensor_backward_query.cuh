@@ -33,101 +33,104 @@ __device__ float attention_tensor_delta(const bf16* d_o, Out out_vector) {
     return sum;
 }
 
+// What a query's probabilities and their gradients need: its lse, as a power of 2, and what is left of its delta where
+// probabilities are dropped.
+struct AttentionQueryStatistics {
+    float *lse, *dot;  // of the block's rows, in shared memory
+};
+
+// Finds them, and leaves delta. Out is in shared memory, as `out_tile`, where it fits.
+template <class Shape>
+__device__ void attention_query_statistics(const AttentionQueryStatistics& to, float* delta, const bf16* d_o,
+                                           const bf16* out_tile, const bf16* out, const float* lse,
+                                           const AttentionKeyWalk<Shape>& walk, float dot_factor) {
+    using Tile = typename Shape::Tile;
+    if (Shape::rows < Shape::threads && threadIdx.x >= Shape::rows) return;
+    const AttentionHead& at = walk.at;
+    const bool inside = walk.t0 + int(threadIdx.x) < at.T;
+    const size_t statistic = at.lse(walk.b, walk.h, walk.t0 + threadIdx.x);
+    const bf16* out_row = out + at.out(walk.b, walk.t0, walk.h) + threadIdx.x * size_t(at.out_row());
+    const float dot = attention_tensor_delta<Tile>(d_o, [&](int v) {
+        if constexpr (Shape::out_fits) return load<8>(out_tile + Tile::at(threadIdx.x, v));
+        else return inside && 8 * v < walk.columns ? load<8>(out_row + 8 * v) : Vec<8>{};
+    });
+    to.dot[threadIdx.x] = dot * dot_factor;
+    to.lse[threadIdx.x] = inside ? lse[statistic] * log2_of_e : 0;
+    if (inside) delta[statistic] = dot;
+}
+
+// Scores become their gradients, but for the scale.
+template <int I, int J>
+__device__ void attention_query_d_scores(float (&score)[I][J][4], const float (&d_prob)[I][J][4],
+                                         const AttentionQueryStatistics& of, int warp_row, float scale) {
+    of_rows<I>([&](int i, int half) {
+        const int row = warp_row + 16 * i + 8 * half + threadIdx.x % warp_size / 4;
+        const float log_sum = of.lse[row], dot = of.dot[row];
+        UNROLL
+        for (int j = 0; j < J; j++)
+            for (int c = 2 * half; c < 2 * half + 2; c++)
+                score[i][j][c] =
+                    exp2_approximate(score[i][j][c] * (scale * log2_of_e) - log_sum) * (d_prob[i][j][c] - dot);
+    });
+}
+
 template <int HS, Heads heads>
 __global__ void __launch_bounds__(AttentionTensorQuery<HS, heads>::threads, AttentionTensorQuery<HS, heads>::blocks)
     attention_tensor_query_kernel(bf16* d_qkv, float* delta, const bf16* d_out, const bf16* out, const float* lse,
                                   const bf16* qkv, const int* first, Dropout drop, AttentionHead at, float scale) {
     using Shape = AttentionTensorQuery<HS, heads>;
     using Tile = typename Shape::Tile;
-    constexpr int I = Shape::I, rows = Shape::rows, keys = Shape::keys, threads = Shape::threads;
+    constexpr int I = Shape::I, J = Shape::keys / 8, rows = Shape::rows, threads = Shape::threads;
     bf16 *q = dynamic_shared<bf16>(), *d_o = q + Shape::first_d_out * HS, *pairs = d_o + rows * HS;
-    float *row_lse = reinterpret_cast<float*>(pairs + Shape::pairs * HS), *row_delta = row_lse + rows;
-    const int lane = threadIdx.x % warp_size, g = lane / 4;
-    const int warp_row = int(threadIdx.x - lane) * Shape::warp_rows / warp_size;
-    // Longest rows first.
-    const int t0 = (gridDim.x - 1 - blockIdx.x) * rows, h = blockIdx.y, b = blockIdx.z, kv = h * at.NKV / at.NH;
-    const int t_warp = t0 + warp_row, t_end = std::min(t0 + rows, at.T), columns = heads == Heads::exact ? HS : at.HS;
-    const auto first_key = [&](int t) { return first ? first[at.token(b, std::min(t, at.T - 1))] : 0; };
-    const auto copy_pair = [&](bf16* pair, int s0) {
-        const bf16* key = qkv + at.key(b, kv) + size_t(s0) * at.row();
-        tensor_copy<Tile, keys, threads>(pair, key, at.row(), at.T - s0, columns);
-        tensor_copy<Tile, keys, threads>(pair + keys * HS, key + at.NKV * columns, at.row(), at.T - s0, columns);
-        copy_async_commit();
-    };
+    float* row_lse = reinterpret_cast<float*>(pairs + Shape::pairs * HS);
+    const AttentionQueryStatistics statistics{row_lse, row_lse + rows};
+    // By way of lane: with threadIdx.x / warp_size the widest heads spill on sm_90.
+    const int lane = threadIdx.x % warp_size, warp_row = int(threadIdx.x - lane) * Shape::warp_rows / warp_size;
+    AttentionKeyWalk<Shape> walk(qkv, first, at, heads == Heads::exact ? HS : at.HS, pairs, warp_row);
 
     // Queries and their d_out stay; out is needed once.
-    tensor_copy<Tile, rows, threads>(q, qkv + at.query(b, t0, h), at.row(), at.T - t0, columns);
-    using Queries = TensorRows<Tile, I, Shape::keeps_queries>;
-    [[maybe_unused]] const auto early = [&] {
-        if constexpr (Shape::queries_leave) {
-            Queries rows_of_q(q, warp_row);
-            copy_async_commit();
-            copy_async_wait<0>();
-            __syncthreads();  // they are here
-            rows_of_q.load();
-            __syncthreads();  // their place is free
-            return rows_of_q;
-        } else {
-            return 0;
-        }
-    }();
-    tensor_copy<Tile, rows, threads>(d_o, d_out + at.out(b, t0, h), at.out_row(), at.T - t0, columns);
-    const bf16* out_rows = out + at.out(b, t0, h);
-    if constexpr (Shape::out_fits) tensor_copy<Tile, rows, threads>(pairs, out_rows, at.out_row(), at.T - t0, columns);
+    walk.copy_queries(q);
+    TensorRows<Tile, I, Shape::keeps_queries> query(q, warp_row);
+    if constexpr (Shape::queries_leave) {
+        copy_async_commit();
+        copy_async_wait<0>();
+        __syncthreads();  // they are here
+        query.load();
+        __syncthreads();  // their place is free
+    }
+    const size_t out_offset = at.out(walk.b, walk.t0, walk.h);
+    tensor_copy<Tile, rows, threads>(d_o, d_out + out_offset, at.out_row(), at.T - walk.t0, walk.columns);
+    if constexpr (Shape::out_fits)
+        tensor_copy<Tile, rows, threads>(pairs, out + out_offset, at.out_row(), at.T - walk.t0, walk.columns);
     copy_async_commit();
     copy_async_wait<0>();
     __syncthreads();
-    if (rows == threads || threadIdx.x < rows) {
-        const bool inside = t0 + int(threadIdx.x) < at.T;
-        const size_t statistic = at.lse(b, h, t0 + threadIdx.x);
-        const bf16* out_row = out_rows + threadIdx.x * size_t(at.out_row());
-        const float dot = attention_tensor_delta<Tile>(d_o, [&](int v) {
-            if constexpr (Shape::out_fits) return load<8>(pairs + Tile::at(threadIdx.x, v));
-            else return inside && 8 * v < columns ? load<8>(out_row + 8 * v) : Vec<8>{};
-        });
-        row_delta[threadIdx.x] = heads == Heads::exact ? dot : dot * (1 - drop.p);
-        row_lse[threadIdx.x] = inside ? lse[statistic] * log2_of_e : 0;
-        if (inside) delta[statistic] = dot;
-    }
+    const float kept_share = heads == Heads::exact ? 1 : 1 - drop.p;
+    attention_query_statistics(statistics, delta, d_o, pairs, out, lse, walk, kept_share);
     __syncthreads();  // out is done with
-
-    const int s_begin = first_key(t0) / keys * keys, latest = first_key(t_warp + Shape::warp_rows - 1);
-    copy_pair(pairs, s_begin);
-    Queries query(q, warp_row);
+    walk.begin();
+    walk.copy_first();
     TensorRows<Tile, I, Shape::keeps_d_out> d_out_rows(d_o, warp_row);
-    if constexpr (Shape::queries_leave) query = early;
-    else query.load();
+    if constexpr (!Shape::queries_leave) query.load();
     d_out_rows.load();
-    float d_query[I][HS / 8][4] = {};
-    int turn = 0;
-    for (int s0 = s_begin; s0 < t_end; s0 += keys, turn ^= 1) {
-        const bf16* k = pairs + turn * 2 * keys * HS;
-        copy_async_wait<0>();
-        __syncthreads();  // these keys are here; all are done with the last
-        if (s0 + keys < t_end) copy_pair(pairs + (turn ^ 1) * 2 * keys * HS, s0 + keys);
-        if (s0 >= t_warp + Shape::warp_rows) continue;  // the warp's last query sees none of them
 
+    float d_query[I][HS / 8][4] = {};
+    for (; walk.more(); walk.next()) {
+        walk.arrive();
+        if (!walk.seen()) continue;
         [[maybe_unused]] AttentionKept<I> kept;
         if constexpr (heads == Heads::any)
-            kept.template of_queries<keys / 8>(AttentionDropout(drop), at, b, h, t_warp, s0);
-        float score[I][keys / 8][4], d_prob[I][keys / 8][4];
-        tensor_dots(score, query, k);
-        tensor_dots(d_prob, d_out_rows, k + keys * HS);
+            kept.template of_queries<J>(AttentionDropout(drop), at, walk.b, walk.h, walk.t_warp, walk.s0);
+        float score[I][J][4], d_prob[I][J][4];
+        tensor_dots(score, query, walk.k());
+        tensor_dots(d_prob, d_out_rows, walk.v());
         if constexpr (heads == Heads::any) kept.of(d_prob);
-        if (s0 + keys > t_warp + 1 || s0 < latest) attention_mask(score, first_key, t_warp, s0);
-        of_rows<I>([&](int i, int half) {
-            const int row = warp_row + 16 * i + 8 * half + g;
-            const float log_sum = row_lse[row], dot = row_delta[row];
-            UNROLL
-            for (int j = 0; j < keys / 8; j++)
-                for (int c = 2 * half; c < 2 * half + 2; c++)
-                    score[i][j][c] =
-                        exp2_approximate(score[i][j][c] * (scale * log2_of_e) - log_sum) * (d_prob[i][j][c] - dot);
-        });
-        tensor_weighted_rows<Tile>(d_query, score, k);
+        walk.mask(score);
+        attention_query_d_scores(score, d_prob, statistics, warp_row, scale);
+        tensor_weighted_rows<Tile>(d_query, score, walk.k());
     }
     const float factor = heads == Heads::exact ? scale : scale / (1 - drop.p);
     tensor_store<Tile>(
-        d_qkv + at.query(b, t_warp, h), at.row(), at.T - t_warp, q + warp_row * HS, d_query,
-        [&](int, int) { return factor; }, columns);
+        d_qkv + at.query(walk.b, walk.t_warp, walk.h), at.row(), at.T - walk.t_warp, q + warp_row * HS, d_query,
+        [&](int, int) { return factor; }, walk.columns);
 }
