@@ -16,8 +16,7 @@ void submit_step(Trainer<Device>& trainer, const Run& run, int64_t step, HostBat
     const size_t valid = run.setup.data.train.valid(samples, run.setup.sequences);
     for (int done = 0; done < run.setup.sequences; done += run.setup.B) {
         run.setup.data.train.fill(batch, samples + done, run.setup.B);
-        const Noise noise{
-            .seed = run.setup.options.seed, .step = uint32_t(step), .row = uint32_t(done * run.setup.T)};
+        const Noise noise{.seed = run.setup.options.seed, .step = uint32_t(step), .row = uint32_t(done * run.setup.T)};
         trainer.submit(batch, valid, noise, run.setup.config.dropout);
     }
     trainer.submit(run.adamw(step));
