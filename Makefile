@@ -7,6 +7,10 @@
 #   make bench                        time the kernels and training
 #   make bundle                       programs for a GPU machine where nothing can be built or installed: bundle/README
 #   make fuzz SECONDS_EACH=600        random input for every parser (clang)
+#   make format, make format_check    lays the code out as .clang-format says, or complains where it is not
+#   make tidy                         clang-tidy over the host code
+#   make compile_commands.json        for clangd and other tools that ask how a file is compiled
+#   make help                         this text
 #
 # train_gpt and test_gpt are the best this machine can build: by nvcc where there is one, else by the host compiler.
 # train_gpt_simt and test_gpt_simt are always the host compiler's: dev/simt runs the kernels on the CPU.
@@ -65,7 +69,7 @@ COMMON := -std=c++20 -I. -MMD -MP
 SANITIZER := $(if $(SANITIZE),-fsanitize=$(SANITIZE) -fno-omit-frame-pointer)
 # Under AddressSanitizer shared variables are 64 KiB apart: they need room in every thread's stack, and leave a hole where
 # the loader would protect pages.
-SANITIZER_RUN := $(if $(filter thread,$(SANITIZE)),export OMP_NUM_THREADS=1;)$(if $(filter address,$(SANITIZE)),export OMP_STACKSIZE=64M;)
+SANITIZER_RUN := $(if $(filter address,$(SANITIZE)),export OMP_STACKSIZE=64M;)
 SANITIZER_LINK := $(SANITIZER) $(if $(filter address,$(SANITIZE)),-Wl$(comma)-z$(comma)norelro)
 FLAGS = $(COMMON) $(LEVEL) -march=$(ARCH) -fopenmp $(MATH) $(WARN) $(if $(PORTABLE),-DFMT_HEADER_ONLY)
 # The libraries of a portable program are inside it, but for glibc and CUDA.
@@ -89,7 +93,7 @@ LINES = $(if $(and $(PORTABLE),$(filter dev/%,$<)),,-lineinfo)
 HOST := $(patsubst %.cpp,$(BUILD)/%.o,$(wildcard host/*/*.cpp host/*/*/*.cpp))
 TESTS := $(patsubst %.cpp,$(BUILD)/%.o,$(wildcard dev/test/*/*.cpp dev/bench/*.cpp dev/oracle/*.cpp))
 SIMT := $(patsubst %.cpp,$(BUILD)/%.o,$(wildcard dev/simt/*.cpp))
-KERNELS := $(wildcard kernels/*.cu)
+KERNELS := $(wildcard kernels/instances/*.cu kernels/*.cu)
 # The references are templates, which several objects have, optimised more or less: the linker takes the first it sees.
 HOT = %/host/commands/run_on_cpu.o
 OBJECTS = $(filter $(HOT),$^) $(filter-out $(HOT),$^)
@@ -107,7 +111,7 @@ FUZZ_HOST := $(patsubst %.cpp,$(BUILD)/fuzz/%.o,$(filter-out host/commands/comma
 FUZZ_TARGETS := $(patsubst dev/fuzz/%.cpp,$(BUILD)/fuzz/%,$(wildcard dev/fuzz/*.cpp))
 SECONDS_EACH ?= 600
 
-.PHONY: always all test bench bundle bundle_folder fuzz format format_check clean setup fuzz_setup format_setup
+.PHONY: always help tidy all test bench bundle bundle_folder fuzz fuzzers format format_check clean setup fuzz_setup format_setup
 .DELETE_ON_ERROR:
 all: $(PROGRAM)train_gpt $(PROGRAM)test_gpt
 
@@ -132,9 +136,8 @@ $(PROGRAM)train_gpt $(PROGRAM)test_gpt: %: %_simt
 	cp $< $@
 endif
 
-# Where memory can hold the tests' files they do not wait for the disk.
 test: $(PROGRAM)test_gpt_simt $(if $(GPU),$(if $(SANITIZE),,$(PROGRAM)test_gpt))
-	export TEST_TMPDIR=$${TEST_TMPDIR:-$$([ -w /dev/shm ] && echo /dev/shm/)}; $(SANITIZER_RUN) for program in $^; do ./$$program || exit 1; done
+	$(SANITIZER_RUN) for program in $^; do dev/run_tests.sh ./$$program || exit 1; done
 
 bench: $(PROGRAM)test_gpt
 	./$< --bench --json bench.json
@@ -146,7 +149,9 @@ bundle:
 bundle_folder: $(PROGRAM)train_gpt $(PROGRAM)test_gpt
 	dev/bundle.sh $(BUILD) $(GPU_ARCH)
 
-fuzz: $(FUZZ_TARGETS)
+fuzzers: $(FUZZ_TARGETS)
+
+fuzz: fuzzers
 	dev/fuzz/fuzz.sh $(SECONDS_EACH) $(BUILD)/fuzz $(notdir $(FUZZ_TARGETS))
 
 # An archive: each target takes what it needs.
@@ -204,6 +209,15 @@ format: | format_setup
 
 format_check: | format_setup
 	@$(CLANG_FORMAT) --dry-run --Werror $(SOURCES)
+
+compile_commands.json: always
+	@dev/compile_commands.sh >$@
+
+tidy: compile_commands.json
+	printf '%s\n' $(wildcard host/*/*.cpp host/*/*/*.cpp) | xargs -P $$(nproc) -n 4 clang-tidy --quiet -p .
+
+help:
+	@sed -n '/^#   make train_gpt/,/^$$/{s/^# \{0,1\}//;p}' Makefile
 
 clean:
 	rm -rf $(BUILD) train_gpt test_gpt train_gpt_simt test_gpt_simt

@@ -2,6 +2,7 @@
 #include <cstdio>
 #include "host/base/signals.h"
 #include "host/commands/commands.h"
+#include "host/options/options_parse.h"
 
 int main(int argc, char** argv) {
     catch_signals();

@@ -37,14 +37,14 @@ run_tests() {                                    # in shares, side by side
     return $status
 }
 
-# Every suite with a test in one of dev's .cu files, from gtest's own list; last those of whole models and long texts.
+# Every suite with a test in one of dev's .cu files that is not dev/simt's, from gtest's own list; last those of whole models and long texts.
 # Of programs and of calls that fail on purpose there is nothing to see.
 kernel_suites() {
     list=$(mktemp)
     ./test_gpt --gtest_list_tests --gtest_filter="*" --gtest_output="json:$list" >/dev/null
     awk -F'"' '$2 == "name" { name = $4 }
         $2 == "testsuite" { suite = name }
-        $2 == "file" && $4 ~ /^dev..[a-z_]*[.]cu$/ && !seen[suite]++ { print suite }' "$list" |
+        $2 == "file" && $4 ~ /^dev.*[.]cu$/ && $4 !~ /simt/ && !seen[suite]++ { print suite }' "$list" |
         grep -vE '^(bench_test|commands|cuda_error|profiling)$' |
         awk '/^(attention_long_context|generate|golden_models_gpu|gpt_gpu)$/ { late = late $0 "\n"; next } { print }
             END { printf "%s", late }'

@@ -60,18 +60,135 @@ __device__ void decode_store(float* row, const Vec<8>& x, int lane, int HS) {
     }
 }
 
+// What a block owns: keys begin .. begin + count - 1 of a key/value head, and of the query heads that read it `heads`,
+// from `first` on. Keys are counted from `begin`: a lane's are mine, mine + step, ...
+template <int H>
+struct DecodeBlock {
+    DecodeShape at;
+    int b, kv, part, p, begin, count;  // p: the new token's position
+    int h0, heads, first;              // h0: the first head's number among those that read the keys
+    int warp, in_warp, lane, mine, step;
+
+    __device__ DecodeBlock(const int* position, const DecodeShape& at) : at(at) {
+        const int group = at.NH / at.NKV, turns = ceil_div(group, H), at_once = warp_size / at.lanes;  // keys of a warp
+        b = blockIdx.z, kv = blockIdx.y / turns, part = blockIdx.x, p = position[b], begin = part * decode_part;
+        count = std::min(int{decode_part}, p + 1 - begin);
+        h0 = blockIdx.y % turns * H, heads = std::min(H, group - h0), first = kv * group + h0;
+        warp = threadIdx.x / warp_size, in_warp = threadIdx.x % warp_size, lane = in_warp % at.lanes;
+        mine = warp * at_once + in_warp / at.lanes, step = decode_warps * at_once;
+    }
+    __device__ size_t part_of(int h) const { return at.part(b, first + h, part); }
+};
+
 // use(i, rows i, i + step, ...), `ahead` of them, all loaded together, for i = mine, mine + ahead * step, ...
-// below count. All lanes iterate as often as the first one does: rows from `count` on are the last row again.
-template <int W, int ahead, class T, class Row, class Use>
-__device__ void decode_rows(Row row, int mine, int step, int count, int lane, int HS, Use use) {
-    for (int i0 = mine; i0 - mine < count; i0 += ahead * step) {
+// below count. All lanes iterate as often as the first one does: rows from `count` on are the last row again. The new
+// token's row is not among the kept ones yet.
+template <int W, int H, class T, class Use>
+__device__ void decode_rows(const T* kept, const T* new_row, const DecodeBlock<H>& own, Use use) {
+    constexpr int ahead = decode_ahead<W, H>;
+    const int HS = own.at.HS;
+    const auto row = [&](int i) { return own.begin + i == own.p ? new_row : kept + i * HS; };
+    for (int i0 = own.mine; i0 - own.mine < own.count; i0 += ahead * own.step) {
         Raw<8, T> raw[ahead];
         UNROLL
-        for (int a = 0; a < ahead; a++) raw[a] = decode_load<W>(row(std::min(i0 + a * step, count - 1)), lane, HS);
+        for (int a = 0; a < ahead; a++)
+            raw[a] = decode_load<W>(row(std::min(i0 + a * own.step, own.count - 1)), own.lane, HS);
         Vec<8> x[ahead];
         UNROLL
         for (int a = 0; a < ahead; a++) x[a] = floats(raw[a]);
         use(i0, x);
+    }
+}
+
+// The lane's channels of the block's queries, zeros beyond the head.
+template <int W, int H, class T>
+__device__ void decode_queries(Vec<8> (&x)[H], const T* q, const DecodeBlock<H>& own) {
+    Raw<8, T> raw[H];
+    UNROLL
+    for (int h = 0; h < H; h++)
+        raw[h] = decode_load<W>(q + std::min(h, own.heads - 1) * own.at.HS, own.lane, own.at.HS);
+    UNROLL
+    for (int h = 0; h < H; h++) {
+        x[h] = floats(raw[h]);
+        for (int j = 0; j < 8; j++)
+            if (!decode_inside<W>(j, own.lane, own.at.HS)) x[h][j] = 0;
+    }
+}
+
+// score[h][i] = x[h] . key i, scaled.
+template <int W, int H, class T>
+__device__ void decode_scores(float* score, const Vec<8> (&x)[H], const T* kept_keys, const T* new_key,
+                              const DecodeBlock<H>& own) {
+    constexpr int ahead = decode_ahead<W, H>;
+    decode_rows<W>(kept_keys, new_key, own, [&](int i0, const Vec<8>(&k)[ahead]) {
+        UNROLL
+        for (int h = 0; h < H; h++) {
+            if (h >= own.heads) break;
+            float product[ahead] = {};
+            UNROLL
+            for (int a = 0; a < ahead; a++)
+                for (int j = 0; j < 8; j++) product[a] = fmaf(x[h][j], k[a][j], product[a]);
+#pragma unroll 1
+            for (int offset = own.at.lanes / 2; offset > 0; offset /= 2)
+                for (int a = 0; a < ahead; a++) product[a] += __shfl_xor_sync(~0u, product[a], offset);
+            UNROLL
+            for (int a = 0; a < ahead; a++)
+                if (const int i = i0 + a * own.step; own.lane == 0 && i < own.count)
+                    score[h * decode_part + i] = product[a] * own.at.scale;
+        }
+    });
+}
+
+// A warp owns a head: its scores become weights.
+template <int H>
+__device__ void decode_weights(float* score, DecodeSum* found, const DecodeBlock<H>& own) {
+    for (int h = own.warp; h < own.heads; h += decode_warps) {
+        float *row = score + h * decode_part, max = -INFINITY, total = 0;
+        for (int i = own.in_warp; i < own.count; i += warp_size) max = fmaxf(max, row[i]);
+        max = warp_max(max);
+        for (int i = own.in_warp; i < own.count; i += warp_size) total += row[i] = __expf(row[i] - max);
+        total = warp_sum(total);
+        if (own.in_warp == 0) found[own.part_of(h)] = {max, total};
+    }
+}
+
+// of_warp (warps,H,HS): the weighted sums of the values, over a lane's keys, then over its warp's.
+template <int W, int H, class T>
+__device__ void decode_weighted_values(float* of_warp, const float* weights, const T* kept_values, const T* new_value,
+                                       const DecodeBlock<H>& own) {
+    constexpr int ahead = decode_ahead<W, H>;
+    Vec<8> sum[H] = {};
+    decode_rows<W>(kept_values, new_value, own, [&](int i0, const Vec<8>(&v)[ahead]) {
+        UNROLL
+        for (int h = 0; h < H; h++) {
+            if (h >= own.heads) break;
+            UNROLL
+            for (int a = 0; a < ahead; a++) {
+                const int i = i0 + a * own.step;
+                const float weight = i < own.count ? weights[h * decode_part + i] : 0;
+                for (int j = 0; j < 8; j++) sum[h][j] = fmaf(weight, v[a][j], sum[h][j]);
+            }
+        }
+    });
+    UNROLL
+    for (int h = 0; h < H; h++) {
+        if (h >= own.heads) break;
+        for (int offset = own.at.lanes; offset < warp_size; offset *= 2)
+            for (int i = 0; i < 8; i++) sum[h][i] += __shfl_xor_sync(~0u, sum[h][i], offset);
+        if (own.in_warp < own.at.lanes)
+            decode_store<W>(of_warp + (own.warp * H + h) * own.at.HS, sum[h], own.lane, own.at.HS);
+    }
+}
+
+// The block's sums: its warps', added in order.
+template <int H>
+__device__ void decode_add_warps(float* sums, const float* of_warp, const DecodeBlock<H>& own) {
+    const int HS = own.at.HS;
+    for (int i = threadIdx.x; i < own.heads * HS; i += decode_threads) {
+        const int h = i / HS, c = i % HS;
+        float all = 0;
+        for (int w = 0; w < decode_warps; w++) all += of_warp[(w * H + h) * HS + c];
+        sums[own.part_of(h) * HS + c] = all;
     }
 }
 
@@ -80,93 +197,25 @@ template <int W, int H, class T>
 __global__ void __launch_bounds__(decode_threads, 1)
     attention_decode_kernel(float* sums, DecodeSum* found, T* keys, T* values, const T* qkv, const int* position,
                             DecodeShape at) {
-    const int group = at.NH / at.NKV, turns = ceil_div(group, H), h0 = blockIdx.y % turns * H, HS = at.HS;
-    const int part = blockIdx.x, kv = blockIdx.y / turns, b = blockIdx.z, p = position[b], begin = part * decode_part;
-    const int count = std::min(int{decode_part}, p + 1 - begin);
-    if (count <= 0) return;
+    const DecodeBlock<H> own(position, at);
+    if (own.count <= 0) return;
+    const int HS = at.HS, b = own.b, kv = own.kv, p = own.p;
     float *score = dynamic_shared<float>(), *of_warp = score + H * decode_part;  // (H,128), (warps,H,HS)
-    const int warp = threadIdx.x / warp_size, in_warp = threadIdx.x % warp_size, lane = in_warp % at.lanes;
-    const int at_once = warp_size / at.lanes, mine = warp * at_once + in_warp / at.lanes;  // keys
-    const int heads = std::min(H, group - h0), first = kv * group + h0, step = decode_warps * at_once;
-    constexpr int ahead = decode_ahead<W, H>;
-    const T* q = qkv + (size_t(b) * (at.NH + 2 * at.NKV) + first) * HS;
-    const T *new_key = qkv + (size_t(b) * (at.NH + 2 * at.NKV) + at.NH + kv) * HS,
-            *new_value = new_key + size_t(at.NKV) * HS;
-    const T *kept_keys = keys + at.kept(b, kv, begin), *kept_values = values + at.kept(b, kv, begin);
-    const auto key = [&](int i) { return begin + i == p ? new_key : kept_keys + i * HS; };
-    const auto value = [&](int i) { return begin + i == p ? new_value : kept_values + i * HS; };
+    const T* token = qkv + size_t(b) * (at.NH + 2 * at.NKV) * HS;
+    const T *new_key = token + size_t(at.NH + kv) * HS, *new_value = new_key + size_t(at.NKV) * HS;
 
-    // Scores, with several keys on their way.
-    Raw<8, T> raw[H];
-    UNROLL
-    for (int h = 0; h < H; h++) raw[h] = decode_load<W>(q + std::min(h, heads - 1) * HS, lane, HS);
     Vec<8> x[H];
-    UNROLL
-    for (int h = 0; h < H; h++) {
-        x[h] = floats(raw[h]);
-        for (int j = 0; j < 8; j++)
-            if (!decode_inside<W>(j, lane, HS)) x[h][j] = 0;
-    }
-    decode_rows<W, ahead, T>(key, mine, step, count, lane, HS, [&](int i0, const Vec<8>(&k)[ahead]) {
-        UNROLL
-        for (int h = 0; h < H; h++) {
-            if (h >= heads) break;
-            float product[ahead] = {};
-            UNROLL
-            for (int a = 0; a < ahead; a++)
-                for (int j = 0; j < 8; j++) product[a] = fmaf(x[h][j], k[a][j], product[a]);
-#pragma unroll 1
-            for (int offset = at.lanes / 2; offset > 0; offset /= 2)
-                for (int a = 0; a < ahead; a++) product[a] += __shfl_xor_sync(~0u, product[a], offset);
-            UNROLL
-            for (int a = 0; a < ahead; a++)
-                if (const int i = i0 + a * step; lane == 0 && i < count)
-                    score[h * decode_part + i] = product[a] * at.scale;
-        }
-    });
+    decode_queries<W>(x, token + size_t(own.first) * HS, own);
+    decode_scores<W>(score, x, keys + at.kept(b, kv, own.begin), new_key, own);
     __syncthreads();
-
-    // A warp owns a head: its scores become weights.
-    for (int h = warp; h < heads; h += decode_warps) {
-        float *row = score + h * decode_part, max = -INFINITY, total = 0;
-        for (int i = in_warp; i < count; i += warp_size) max = fmaxf(max, row[i]);
-        max = warp_max(max);
-        for (int i = in_warp; i < count; i += warp_size) total += row[i] = __expf(row[i] - max);
-        total = warp_sum(total);
-        if (in_warp == 0) found[at.part(b, first + h, part)] = {max, total};
-    }
+    decode_weights(score, found, own);
     __syncthreads();
-
-    // The weighted sum of the values: over the lanes' keys, then over the warp's, then over the block's.
-    Vec<8> sum[H] = {};
-    decode_rows<W, ahead, T>(value, mine, step, count, lane, HS, [&](int i0, const Vec<8>(&v)[ahead]) {
-        UNROLL
-        for (int h = 0; h < H; h++) {
-            if (h >= heads) break;
-            UNROLL
-            for (int a = 0; a < ahead; a++) {
-                const float weight = i0 + a * step < count ? score[h * decode_part + i0 + a * step] : 0;
-                for (int j = 0; j < 8; j++) sum[h][j] = fmaf(weight, v[a][j], sum[h][j]);
-            }
-        }
-    });
-    UNROLL
-    for (int h = 0; h < H; h++) {
-        if (h >= heads) break;
-        for (int offset = at.lanes; offset < warp_size; offset *= 2)
-            for (int i = 0; i < 8; i++) sum[h][i] += __shfl_xor_sync(~0u, sum[h][i], offset);
-        if (in_warp < at.lanes) decode_store<W>(of_warp + (warp * H + h) * HS, sum[h], lane, HS);
-    }
+    decode_weighted_values<W>(of_warp, score, values + at.kept(b, kv, own.begin), new_value, own);
     __syncthreads();
-    for (int i = threadIdx.x; i < heads * HS; i += decode_threads) {
-        const int h = i / HS, c = i % HS;
-        float all = 0;
-        for (int w = 0; w < decode_warps; w++) all += of_warp[(w * H + h) * HS + c];
-        sums[at.part(b, first + h, part) * HS + c] = all;
-    }
+    decode_add_warps(sums, of_warp, own);
 
     // Nobody else writes the new token's row, and nobody reads it now.
-    if (begin + count <= p || h0 > 0) return;
+    if (own.begin + own.count <= p || own.h0 > 0) return;
     for (int c = threadIdx.x; c < HS; c += decode_threads) {
         keys[at.kept(b, kv, p) + c] = new_key[c];
         values[at.kept(b, kv, p) + c] = new_value[c];

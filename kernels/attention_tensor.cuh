@@ -88,73 +88,128 @@ __device__ void attention_softmax(float (&score)[I][J][4], float (&sum)[I][JO][4
     });
 }
 
+// A block's queries of a head, and its walk over the keys that these see, tile by tile. The next keys and values are
+// copied while these are worked on.
+template <class Shape>
+struct AttentionKeyWalk {
+    using Tile = typename Shape::Tile;
+    static constexpr int rows = Shape::rows, keys = Shape::keys, threads = Shape::threads;
+    const bf16* qkv;
+    const int* first;
+    AttentionHead at;
+    int columns;  // of a head
+    bf16* pairs;  // keys, values; twice
+    int b, h, kv;
+    int t0, t_warp, t_end, latest;  // the block's first query, the warp's; latest: the first key of the warp's last one
+    int s0, turn;                   // this tile
+
+    __device__ AttentionKeyWalk(const bf16* qkv, const int* first, const AttentionHead& at, int columns, bf16* pairs,
+                                int warp_row)
+        : qkv(qkv), first(first), at(at), columns(columns), pairs(pairs) {
+        h = blockIdx.y, b = blockIdx.z, kv = h * at.NKV / at.NH;
+        t0 = (gridDim.x - 1 - blockIdx.x) * rows;  // longest rows first
+        t_warp = t0 + warp_row, t_end = std::min(t0 + rows, at.T);
+    }
+    __device__ void copy_queries(bf16* q) const {
+        tensor_copy<Tile, rows, threads>(q, qkv + at.query(b, t0, h), at.row(), at.T - t0, columns);
+    }
+
+    __device__ void begin() {
+        const int s_begin = first_key(t0) / keys * keys;
+        latest = first_key(t_warp + Shape::warp_rows - 1);
+        s0 = s_begin, turn = 0;
+    }
+    __device__ void copy_first() const { copy(s0, turn); }
+    __device__ bool more() const { return s0 < t_end; }
+    __device__ void next() { s0 += keys, turn ^= 1; }
+    // This tile is here, the next on its way.
+    __device__ void arrive() {
+        copy_async_wait<0>();
+        __syncthreads();  // these keys are here; all are done with the last
+        if (s0 + keys < t_end) copy(s0 + keys, turn ^ 1);
+    }
+
+    // Whether the warp's last query sees any of the tile's keys.
+    __device__ bool seen() const { return s0 < t_warp + Shape::warp_rows; }
+    __device__ const bf16* k() const { return pairs + turn * 2 * keys * Tile::columns; }
+    __device__ const bf16* v() const { return k() + keys * Tile::columns; }
+    template <int I, int J>
+    __device__ void mask(float (&score)[I][J][4]) const {
+        if (s0 + keys > t_warp + 1 || s0 < latest)
+            attention_mask(
+                score, [&](int t) { return first_key(t); }, t_warp, s0);
+    }
+
+private:
+    __device__ int first_key(int t) const { return first ? first[at.token(b, std::min(t, at.T - 1))] : 0; }
+    __device__ void copy(int s0, int turn) const {
+        bf16* pair = pairs + turn * 2 * keys * Tile::columns;
+        const bf16* key = qkv + at.key(b, kv) + size_t(s0) * at.row();
+        tensor_copy<Tile, keys, threads>(pair, key, at.row(), at.T - s0, columns);
+        tensor_copy<Tile, keys, threads>(pair + keys * Tile::columns, key + at.NKV * columns, at.row(), at.T - s0,
+                                         columns);
+        copy_async_commit();
+    }
+};
+
+// total becomes whole: the lanes of a row add up their shares. lse from it and top.
+template <int I>
+__device__ void attention_tensor_lse(float* lse, float (&total)[I][2], const float (&top)[I][2], int t_warp, int T,
+                                     float scale) {
+    of_rows<I>([&](int i, int half) {
+        float& all = total[i][half];
+        all += __shfl_xor_sync(~0u, all, 1);
+        all += __shfl_xor_sync(~0u, all, 2);
+        const int t = t_warp + 16 * i + 8 * half + threadIdx.x % warp_size / 4;
+        if (threadIdx.x % 4 == 0 && t < T) lse[t] = top[i][half] * scale + logf(all);
+    });
+}
+
 template <int HS, Heads heads>
 __global__ void __launch_bounds__(AttentionTensor<HS>::threads, AttentionTensor<HS>::blocks)
     attention_tensor_forward_kernel(bf16* out, float* lse, const bf16* qkv, const int* first, Dropout drop,
                                     AttentionHead at, float scale) {
     using Shape = AttentionTensor<HS>;
     using Tile = typename Shape::Tile;
-    constexpr int I = Shape::I, rows = Shape::rows, keys = Shape::keys, threads = Shape::threads;
-    bf16 *q = dynamic_shared<bf16>(), *pairs = q + Shape::first_pair * HS;  // keys, values; twice
-    const int warp_row = threadIdx.x / warp_size * Shape::warp_rows, g = threadIdx.x % warp_size / 4;
-    // Longest rows first.
-    const int t0 = (gridDim.x - 1 - blockIdx.x) * rows, h = blockIdx.y, b = blockIdx.z, kv = h * at.NKV / at.NH;
-    const int t_warp = t0 + warp_row, t_end = std::min(t0 + rows, at.T), columns = heads == Heads::exact ? HS : at.HS;
-    const auto first_key = [&](int t) { return first ? first[at.token(b, std::min(t, at.T - 1))] : 0; };
-    const auto copy_pair = [&](bf16* pair, int s0) {
-        const bf16* key = qkv + at.key(b, kv) + size_t(s0) * at.row();
-        tensor_copy<Tile, keys, threads>(pair, key, at.row(), at.T - s0, columns);
-        tensor_copy<Tile, keys, threads>(pair + keys * HS, key + at.NKV * columns, at.row(), at.T - s0, columns);
-        copy_async_commit();
-    };
+    constexpr int I = Shape::I, J = Shape::keys / 8;
+    bf16* q = dynamic_shared<bf16>();
+    const int warp_row = threadIdx.x / warp_size * Shape::warp_rows;
+    AttentionKeyWalk<Shape> walk(qkv, first, at, heads == Heads::exact ? HS : at.HS, q + Shape::first_pair * HS,
+                                 warp_row);
 
-    const int s_begin = first_key(t0) / keys * keys, latest = first_key(t_warp + Shape::warp_rows - 1);
     TensorRows<Tile, I, Shape::keeps_queries> query(q, warp_row);
-    tensor_copy<Tile, rows, threads>(q, qkv + at.query(b, t0, h), at.row(), at.T - t0, columns);
+    walk.begin();
+    walk.copy_queries(q);
     copy_async_commit();
-    if constexpr (!Shape::queries_leave) copy_pair(pairs, s_begin);
+    if constexpr (!Shape::queries_leave) walk.copy_first();
     copy_async_wait<Shape::queries_leave ? 0 : 1>();
     __syncthreads();  // the queries are here
     query.load();
     if constexpr (Shape::queries_leave) {
         __syncthreads();  // their place is free
-        copy_pair(pairs, s_begin);
+        walk.copy_first();
     }
-
     float top[I][2], total[I][2] = {}, sum[I][HS / 8][4] = {};
     of_rows<I>([&](int i, int half) { top[i][half] = -INFINITY; });
-    int turn = 0;
-    for (int s0 = s_begin; s0 < t_end; s0 += keys, turn ^= 1) {
-        const bf16* k = pairs + turn * 2 * keys * HS;
-        copy_async_wait<0>();
-        __syncthreads();  // these keys are here; all are done with the last
-        if (s0 + keys < t_end) copy_pair(pairs + (turn ^ 1) * 2 * keys * HS, s0 + keys);
-        if (s0 >= t_warp + Shape::warp_rows) continue;  // the warp's last query sees none of them
-
+    for (; walk.more(); walk.next()) {
+        walk.arrive();
+        if (!walk.seen()) continue;
         [[maybe_unused]] AttentionKept<I> kept;
         if constexpr (heads == Heads::any)
-            kept.template of_queries<keys / 8>(AttentionDropout(drop), at, b, h, t_warp, s0);
-        float score[I][keys / 8][4];
-        tensor_dots(score, query, k);
-        if (s0 + keys > t_warp + 1 || s0 < latest) attention_mask(score, first_key, t_warp, s0);
+            kept.template of_queries<J>(AttentionDropout(drop), at, walk.b, walk.h, walk.t_warp, walk.s0);
+        float score[I][J][4];
+        tensor_dots(score, query, walk.k());
+        walk.mask(score);
         attention_softmax(score, sum, top, total, scale * log2_of_e);
-        if constexpr (heads == Heads::any) tensor_weighted_rows<Tile>(sum, score, k + keys * HS, kept);
-        else tensor_weighted_rows<Tile>(sum, score, k + keys * HS);
+        if constexpr (heads == Heads::any) tensor_weighted_rows<Tile>(sum, score, walk.v(), kept);
+        else tensor_weighted_rows<Tile>(sum, score, walk.v());
     }
-
     if constexpr (Shape::queries_leave) __syncthreads();  // all are done with the last keys
-    // Divide, write. The lanes of a row add up their shares.
-    of_rows<I>([&](int i, int half) {
-        float& all = total[i][half];
-        all += __shfl_xor_sync(~0u, all, 1);
-        all += __shfl_xor_sync(~0u, all, 2);
-        const int t = t_warp + 16 * i + 8 * half + g;
-        if (threadIdx.x % 4 == 0 && t < at.T) lse[at.lse(b, h, t)] = top[i][half] * scale + logf(all);
-    });
+    attention_tensor_lse(lse + at.lse(walk.b, walk.h, 0), total, top, walk.t_warp, at.T, scale);
     const float share = heads == Heads::exact ? 1 : 1 - drop.p;
     tensor_store<Tile>(
-        out + at.out(b, t_warp, h), at.out_row(), at.T - t_warp, q + warp_row * HS, sum,
-        [&](int i, int half) { return 1 / (total[i][half] * share); }, columns);
+        out + at.out(walk.b, walk.t_warp, walk.h), at.out_row(), at.T - walk.t_warp, q + warp_row * HS, sum,
+        [&](int i, int half) { return 1 / (total[i][half] * share); }, walk.columns);
 }
 
 // Calls `then` with the instance of the kernels that does these heads; says whether there is one.

@@ -1,4 +1,4 @@
-// LayerNorm: centre every token and scale it to unit variance, then a learned gain and shift (Ba et al. 2016).
+// LayerNorm: centre every token and scale it to unit variance, then a learned weight and shift (Ba et al. 2016).
 //
 //   mean[n] = mean_c(inp[n,c])   rstd[n] = 1 / sqrt(mean_c((inp[n,c] - mean[n])^2) + eps)   norm = (inp - mean) * rstd
 //   out[n,c] = norm[n,c] * weight[c] + bias[c]
@@ -13,7 +13,7 @@
 #include "host/reference/layernorm.h"
 #include "kernels/tools/row.cuh"
 
-// What follows once a thread has its part of the row, of the gain and of the shift.
+// What follows once a thread has its part of the row, of the weight and of the shift.
 template <int W, int K, class T>
 __device__ void layernorm_row(T* out, float* mean, float* rstd, Vec<W> (&x)[K], const Raw<W, T> (&weight)[K],
                               const Raw<W, T> (&bias)[K], float eps, int C) {
@@ -62,7 +62,7 @@ __global__ void __launch_bounds__(row_threads)
         Vec<W> norm[K], g[K];
         load_row(norm, inp + row, C);
         load_row(g, d_out + row, C);
-        const RowByTwos<W, K, T> gains(weight, C), before(d_inp + row, C);
+        const RowByTwos<W, K, T> weights(weight, C), before(d_inp + row, C);
         // The registers are full, so the next row is prefetched into the L2 cache.
         if (const int next = n + gridDim.x * blockDim.y; next < N) {
             prefetch_row<W, K>(inp + size_t(next) * C, C);
@@ -70,9 +70,9 @@ __global__ void __launch_bounds__(row_threads)
             prefetch_row<W, K>(d_inp + size_t(next) * C, C);
         }
 
-        // Both means of the row, and its share of the gains' gradients: nothing beyond the row, where g is 0.
+        // Both means of the row, and its share of the weights' gradients: nothing beyond the row, where g is 0.
         Vec<2> sums = {};
-        gains.each([&](int k, const Vec<W>& w) {
+        weights.each([&](int k, const Vec<W>& w) {
             for (int i = 0; i < W; i++) {
                 norm[k][i] = (norm[k][i] - centre) * scale;
                 d_weight[k][i] += g[k][i] * norm[k][i];
@@ -96,7 +96,7 @@ __global__ void __launch_bounds__(row_threads)
 template <class T>
 void layernorm_forward(T* out, float* mean, float* rstd, const T* inp, const T* weight, const T* bias, float eps, int N,
                        int C, Gpu<T> on) {
-    by_row("layernorm", C, {out, inp, weight, bias}, [&](auto W, auto K) {
+    by_parameter("layernorm", C, {out, inp, weight, bias}, [&](auto W, auto K) {
         const dim3 block = row_block<W, K>(C);
         launch(layernorm_forward_kernel<W, K, T>, ceil_div(N, block.y), block, 0, on, out, mean, rstd, inp, weight,
                bias, eps, N, C);
@@ -107,7 +107,7 @@ void layernorm_forward(T* out, float* mean, float* rstd, const T* inp, const T* 
 template <class T>
 void layernorm_backward(T* d_inp, float* d_weight, float* d_bias, const T* d_out, const T* inp, const T* weight,
                         const float* mean, const float* rstd, int N, int C, Gpu<T> on) {
-    by_row("layernorm", C, {d_inp, d_out, inp, weight}, [&](auto W, auto K) {
+    by_parameter("layernorm", C, {d_inp, d_out, inp, weight}, [&](auto W, auto K) {
         const dim3 block = row_block<W, K>(C);
         const auto kernel = layernorm_backward_kernel<W, K, T>;
         const size_t shared = row_shared(block, C);

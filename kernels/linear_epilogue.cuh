@@ -1,7 +1,7 @@
 // Epilogues: what a matmul's sums become before they are written. For 8 neighbours of row m, from column n on (or 16:
-// `vectors`), column(n) and row(m, n) start to bring what belongs to them from the layer's other tensors, as it lies in
-// memory and without a branch, as early as the caller likes; write() does the rest. Outputs are never inputs, so a
-// matmul may be repeated.
+// `vectors`), column(n) and row(m, n), where there are any, start to bring what belongs to them from the layer's other
+// tensors, as it lies in memory and without a branch, as early as the caller likes; write() does the rest. Outputs are
+// never inputs, so a matmul may be repeated.
 #pragma once
 #include "gelu.cuh"
 #include "swiglu.cuh"
@@ -30,11 +30,8 @@ struct LinearOut {
     bf16* out;
     const bf16* bias;
     int N;
-    using Column = Bf16Vector;
-    using Row = NoOperand;
-    __device__ Column column(int n, bool inside) const { return Bf16Vector::of(bias + n, inside && bias); }
-    __device__ Row row(int, int, bool) const { return {}; }
-    __device__ void write(const Vec<8>& x, const Column& add, const Row&, int m, int n) const {
+    __device__ Bf16Vector column(int n, bool inside) const { return Bf16Vector::of(bias + n, inside && bias); }
+    __device__ void write(const Vec<8>& x, const Bf16Vector& add, NoOperand, int m, int n) const {
         store<8>(out + size_t(m) * N + n, plus(x, add.floats()));
     }
 };
@@ -45,11 +42,8 @@ struct LinearGelu {
     bf16 *out, *before;
     const bf16* bias;
     int N;
-    using Column = Bf16Vector;
-    using Row = NoOperand;
-    __device__ Column column(int n, bool inside) const { return Bf16Vector::of(bias + n, inside && bias); }
-    __device__ Row row(int, int, bool) const { return {}; }
-    __device__ void write(Vec<8> x, const Column& add, const Row&, int m, int n) const {
+    __device__ Bf16Vector column(int n, bool inside) const { return Bf16Vector::of(bias + n, inside && bias); }
+    __device__ void write(Vec<8> x, const Bf16Vector& add, NoOperand, int m, int n) const {
         const size_t at = size_t(m) * N + n;
         x = rounded(plus(x, add.floats()));
         store<8>(before + at, x);
@@ -67,13 +61,11 @@ struct LinearSwiglu {
     struct Column {
         Bf16Vector gate, up;
     };
-    using Row = NoOperand;
     __device__ Column column(int n, bool inside) const {
         const bf16* p = bias + n / 2;
         return {Bf16Vector::of(p, inside && bias), Bf16Vector::of(p + F, inside && bias)};
     }
-    __device__ Row row(int, int, bool) const { return {}; }
-    __device__ void write(const Vec<16>& x, const Column& add, const Row&, int m, int n) const {
+    __device__ void write(const Vec<16>& x, const Column& add, NoOperand, int m, int n) const {
         const int f = n / 2;
         bf16* to = gate_up + size_t(m) * 2 * F + f;
         Vec<8> gate, up;
@@ -91,11 +83,7 @@ struct LinearGradient {
     static constexpr int vectors = 1;
     bf16* d_inp;
     int N;
-    using Column = NoOperand;
-    using Row = NoOperand;
-    __device__ Column column(int, bool) const { return {}; }
-    __device__ Row row(int, int, bool) const { return {}; }
-    __device__ void write(const Vec<8>& x, const Column&, const Row&, int m, int n) const {
+    __device__ void write(const Vec<8>& x, NoOperand, NoOperand, int m, int n) const {
         store<8>(d_inp + size_t(m) * N + n, x);
     }
 };
@@ -106,11 +94,10 @@ struct LinearGeluGradient {
     bf16* d_before;
     const bf16* before;
     int N;
-    using Column = NoOperand;
-    using Row = Bf16Vector;
-    __device__ Column column(int, bool) const { return {}; }
-    __device__ Row row(int m, int n, bool inside) const { return Bf16Vector::of(before + size_t(m) * N + n, inside); }
-    __device__ void write(Vec<8> x, const Column&, const Row& of, int m, int n) const {
+    __device__ Bf16Vector row(int m, int n, bool inside) const {
+        return Bf16Vector::of(before + size_t(m) * N + n, inside);
+    }
+    __device__ void write(Vec<8> x, NoOperand, const Bf16Vector& of, int m, int n) const {
         const Vec<8> y = of.floats();
         for (int i = 0; i < 8; i++) x[i] *= gelu_slope(y[i]);
         store<8>(d_before + size_t(m) * N + n, x);
@@ -123,16 +110,14 @@ struct LinearSwigluGradient {
     bf16* d_gate_up;
     const bf16* gate_up;
     int F;
-    using Column = NoOperand;
     struct Row {
         Bf16Vector gate, up;
     };
-    __device__ Column column(int, bool) const { return {}; }
     __device__ Row row(int m, int n, bool inside) const {
         const bf16* p = gate_up + size_t(m) * 2 * F + n;
         return {Bf16Vector::of(p, inside), Bf16Vector::of(p + F, inside)};
     }
-    __device__ void write(const Vec<8>& x, const Column&, const Row& of, int m, int n) const {
+    __device__ void write(const Vec<8>& x, NoOperand, const Row& of, int m, int n) const {
         Vec<8> gate = of.gate.floats(), up = of.up.floats();
         for (int i = 0; i < 8; i++) swiglu_slope(gate[i], up[i], x[i]);
         bf16* to = d_gate_up + size_t(m) * 2 * F + n;
@@ -148,23 +133,33 @@ struct LinearSum {
     size_t part;
     Into into;
     int N;
-    using Column = NoOperand;
     struct Row {
         float4 low, high;
     };
-    __device__ Column column(int, bool) const { return {}; }
     __device__ Row row(int m, int n, bool inside) const {
         const float4* old = reinterpret_cast<const float4*>(c + size_t(m) * N + n);
         const bool adds = inside && !part && into == Into::add;
         return {adds ? old[0] : float4{}, adds ? old[1] : float4{}};
     }
-    __device__ void write(const Vec<8>& x, const Column&, const Row& old, int m, int n) const {
+    __device__ void write(const Vec<8>& x, NoOperand, const Row& old, int m, int n) const {
         const float4 &l = old.low, &h = old.high;
         store<8>(c + blockIdx.y * part + size_t(m) * N + n, plus(x, {l.x, l.y, l.z, l.w, h.x, h.y, h.z, h.w}));
     }
 };
 
+// What an epilogue reads, if anything.
+template <class Epilogue>
+__device__ auto linear_column(const Epilogue& epilogue, int n, bool inside) {
+    if constexpr (requires { epilogue.column(n, inside); }) return epilogue.column(n, inside);
+    else return NoOperand{};
+}
+template <class Epilogue>
+__device__ auto linear_row(const Epilogue& epilogue, int m, int n, bool inside) {
+    if constexpr (requires { epilogue.row(m, n, inside); }) return epilogue.row(m, n, inside);
+    else return NoOperand{};
+}
+
 template <class Epilogue>
 __device__ void linear_finish(const Epilogue& epilogue, const Vec<8 * Epilogue::vectors>& x, int m, int n) {
-    epilogue.write(x, epilogue.column(n, true), epilogue.row(m, n, true), m, n);
+    epilogue.write(x, linear_column(epilogue, n, true), linear_row(epilogue, m, n, true), m, n);
 }

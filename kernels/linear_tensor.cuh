@@ -68,47 +68,73 @@ __device__ inline LinearPlace linear_place(int number, int down, int across) {
     return {first + inside % rows, inside / rows};
 }
 
-template <class Shape, class A, class B, class Epilogue>
-__global__ void __launch_bounds__(Shape::threads, Shape::blocks)
-    linear_tensor_kernel(Epilogue epilogue, A a, B b, int K, int k_of_block) {
-    constexpr int k_step = Shape::k, stages = Shape::stages, I = Shape::I, J = Shape::J;
-    using TileA = LinearTile<A, Shape::m, k_step>;
-    using TileB = LinearTile<B, Shape::n, k_step>;
-    bf16* ring = dynamic_shared<bf16>();
-    const LinearPlace place = linear_place(blockIdx.x, ceil_div(a.outers, Shape::m), ceil_div(b.outers, Shape::n));
-    const int m0 = place.m * Shape::m, n0 = place.n * Shape::n, lane = threadIdx.x % warp_size;
-    const int warp = threadIdx.x / warp_size, m_warp = warp / Shape::across * 16 * I,
-              n_warp = warp % Shape::across * 8 * J;
-    const int k_begin = blockIdx.y * k_of_block, k_end = std::min(k_begin + k_of_block, K);
-    const int steps = ceil_div(k_end - k_begin, k_step);
-    const auto copy_step = [&](int step, int slot) {  // zeros where there is nothing left
-        bf16* tile = ring + slot * Shape::stage;
-        TileA::template copy<Shape::threads>(tile, a, m0, k_begin + step * k_step, k_end);
-        TileB::template copy<Shape::threads>(tile + Shape::m * k_step, b, n0, k_begin + step * k_step, k_end);
-        copy_async_commit();
-    };
-    uint32_t x[2][I][4], y[2][J / 2][4];  // fragments of these 16 k, and of the next
-    const typename TileA::LaneA lane_a;
-    const typename TileB::LaneB lane_b;
-    const auto load_fragments = [&](int which, int slot, int k) {
-        const bf16 *a_tile = ring + slot * Shape::stage, *b_tile = a_tile + Shape::m * k_step;
-        UNROLL
-        for (int i = 0; i < I; i++) TileA::load_a(x[which][i], lane_a, a_tile, m_warp + 16 * i, k);
-        UNROLL
-        for (int j = 0; j < J / 2; j++) TileB::load_b(y[which][j], lane_b, b_tile, n_warp + 16 * j, k);
+// Where a block's tile of c begins, and in it the part of this thread's warp.
+template <class Shape>
+struct LinearCorner {
+    int m0, n0, m_warp, n_warp;
+    __device__ LinearCorner(int M, int N) {
+        const LinearPlace place = linear_place(blockIdx.x, ceil_div(M, Shape::m), ceil_div(N, Shape::n));
+        const int warp = threadIdx.x / warp_size;
+        m0 = place.m * Shape::m, n0 = place.n * Shape::n;
+        m_warp = warp / Shape::across * 16 * Shape::I, n_warp = warp % Shape::across * 8 * Shape::J;
+    }
+};
+
+// The ring of tiles along k: copied a step ahead of their use into its slots, and read as a warp's fragments.
+template <class Shape, class A, class B>
+class LinearRing {
+    static constexpr int b_tile = Shape::m * Shape::k;  // behind a's
+    using TileA = LinearTile<A, Shape::m, Shape::k>;
+    using TileB = LinearTile<B, Shape::n, Shape::k>;
+    const A& a;
+    const B& b;
+    LinearCorner<Shape> corner;
+    bf16* ring;
+    int k_begin, k_end;
+    typename TileA::LaneA lane_a;
+    typename TileB::LaneB lane_b;
+
+public:
+    int steps;
+    struct Fragments {
+        uint32_t a[Shape::I][4], b[Shape::J / 2][4];
     };
 
-    // The last 16 k of a step are multiplied while the next step's first fragments are on their way. Copies go where
-    // the last step's tiles were.
-    for (int step = 0; step < stages - 1; step++) copy_step(step, step);
+    __device__ LinearRing(bf16* ring, const A& a, const B& b, const LinearCorner<Shape>& corner, int K, int k_of_block)
+        : a(a), b(b), corner(corner), ring(ring) {
+        k_begin = blockIdx.y * k_of_block, k_end = std::min(k_begin + k_of_block, K);
+        steps = ceil_div(k_end - k_begin, Shape::k);
+    }
+    __device__ void copy(int step, int slot) const {  // zeros where there is nothing left
+        bf16* tile = ring + slot * Shape::stage;
+        const int k0 = k_begin + step * Shape::k;
+        TileA::template copy<Shape::threads>(tile, a, corner.m0, k0, k_end);
+        TileB::template copy<Shape::threads>(tile + b_tile, b, corner.n0, k0, k_end);
+        copy_async_commit();
+    }
+    __device__ void load(Fragments& x, int slot, int k) const {
+        const bf16* tile = ring + slot * Shape::stage;
+        UNROLL
+        for (int i = 0; i < Shape::I; i++) TileA::load_a(x.a[i], lane_a, tile, corner.m_warp + 16 * i, k);
+        UNROLL
+        for (int j = 0; j < Shape::J / 2; j++) TileB::load_b(x.b[j], lane_b, tile + b_tile, corner.n_warp + 16 * j, k);
+    }
+};
+
+// sum = a . b. The last 16 k of a step are multiplied while the next step's first fragments are on their way. Copies go
+// where the last step's tiles were.
+template <class Shape, class Ring>
+__device__ void linear_multiply(float (&sum)[Shape::I][Shape::J][4], const Ring& ring) {
+    constexpr int k_step = Shape::k, stages = Shape::stages;
+    typename Ring::Fragments x[2];  // of these 16 k, and of the next
+    for (int step = 0; step < stages - 1; step++) ring.copy(step, step);
     copy_async_wait<stages - 2>();
     __syncthreads();
-    load_fragments(0, 0, 0);
-    float sum[I][J][4] = {};
-    for (int step = 0; step < steps; step += stages) {
+    ring.load(x[0], 0, 0);
+    for (int step = 0; step < ring.steps; step += stages) {
         UNROLL
         for (int slot = 0; slot < stages; slot++) {
-            if (step + slot >= steps) break;
+            if (step + slot >= ring.steps) break;
             UNROLL
             for (int k = 0; k < k_step; k += 16) {
                 const bool last = k + 16 == k_step;
@@ -116,54 +142,89 @@ __global__ void __launch_bounds__(Shape::threads, Shape::blocks)
                     copy_async_wait<stages - 2>();
                     __syncthreads();  // the next tiles are here; all have read these
                 }
-                load_fragments((k / 16 + 1) % 2, last ? (slot + 1) % stages : slot, last ? 0 : k + 16);
-                if (k == 0) copy_step(step + slot + stages - 1, (slot + stages - 1) % stages);
+                ring.load(x[(k / 16 + 1) % 2], last ? (slot + 1) % stages : slot, last ? 0 : k + 16);
+                if (k == 0) ring.copy(step + slot + stages - 1, (slot + stages - 1) % stages);
                 UNROLL
-                for (int j = 0; j < J; j += 2) tensor_multiply(sum, x[k / 16 % 2], y[k / 16 % 2][j / 2], j);
+                for (int j = 0; j < Shape::J; j += 2) tensor_multiply(sum, x[k / 16 % 2].a, x[k / 16 % 2].b[j / 2], j);
             }
         }
     }
+}
 
-    // 16 rows at a time through the warp's own part of shared memory, then vector by vector. What an epilogue reads is
-    // on its way 16 rows ahead.
-    constexpr int vectors = Epilogue::vectors, per_row = J / vectors, at_once = warp_size / per_row,
-                  groups = 16 / at_once;
-    const int row0 = lane / per_row, vector = lane % per_row * vectors, n = n0 + n_warp + 8 * vector;
-    const auto row_of = [&](int i, int u) { return m0 + m_warp + 16 * i + u * at_once + row0; };
-    const auto inside = [&](int m) { return m < a.outers && n < b.outers; };
-    typename Epilogue::Row operands[2][groups];
-    const auto load_operands = [&](int i) {
+// A warp's sums on their way out: 16 rows at a time through its own part of shared memory, then vector by vector. What
+// the epilogue reads is on its way 16 rows ahead.
+template <class Shape, class Epilogue>
+class LinearRows {
+    static constexpr int I = Shape::I, J = Shape::J, vectors = Epilogue::vectors, per_row = J / vectors,
+                         at_once = warp_size / per_row, groups = 16 / at_once;
+    const Epilogue& epilogue;
+    int M, N, lane, row0, vector, m, n;  // row0: of 16; m: of the warp's first row; n: of the lane's vectors
+    decltype(linear_column(epilogue, 0, true)) column;
+    decltype(linear_row(epilogue, 0, 0, true)) operands[2][groups];
+
+    __device__ int row_of(int i, int u) const { return m + 16 * i + u * at_once + row0; }
+    __device__ bool inside(int m) const { return m < M && n < N; }
+    __device__ void load_operands(int i) {
         UNROLL
-        for (int u = 0; u < groups; u++) operands[i % 2][u] = epilogue.row(row_of(i, u), n, inside(row_of(i, u)));
-    };
-    const typename Epilogue::Column column = epilogue.column(n, n < b.outers);
-    load_operands(0);
-    copy_async_wait<0>();
-    __syncthreads();  // nobody reads or fills the ring any more
-    float* rows = reinterpret_cast<float*>(ring) + warp * 16 * Shape::pitch;
-    UNROLL
-    for (int i = 0; i < I; i++) {
+        for (int u = 0; u < groups; u++)
+            operands[i % 2][u] = linear_row(epilogue, row_of(i, u), n, inside(row_of(i, u)));
+    }
+    __device__ void put(float* rows, const float (&sum)[J][4]) const {
         float* pair = rows + lane / 4 * Shape::pitch + lane % 4 / 2 * Shape::high + lane % 2 * 2;
         UNROLL
         for (int j = 0; j < J; j++)
             for (int half = 0; half < 2; half++)
                 *reinterpret_cast<float2*>(pair + 8 * half * Shape::pitch + 4 * j) =
-                    float2{sum[i][j][2 * half], sum[i][j][2 * half + 1]};
-        if (i + 1 < I) load_operands(i + 1);
-        __syncwarp();
-        UNROLL
-        for (int u = 0; u < groups; u++) {
-            const float* row = rows + (u * at_once + row0) * Shape::pitch + 4 * vector;
-            Vec<8 * vectors> x;
-            UNROLL
-            for (int v = 0; v < 2 * vectors; v++) {
-                const Vec<4> part = load<4>(row + v / 2 * 4 + v % 2 * Shape::high);
-                for (int k = 0; k < 4; k++) x[4 * v + k] = part[k];
-            }
-            if (inside(row_of(i, u))) epilogue.write(x, column, operands[i % 2][u], row_of(i, u), n);
-        }
-        __syncwarp();  // the rows are read before the next are written
+                    float2{sum[j][2 * half], sum[j][2 * half + 1]};
     }
+    __device__ Vec<8 * vectors> take(const float* rows, int u) const {
+        const float* row = rows + (u * at_once + row0) * Shape::pitch + 4 * vector;
+        Vec<8 * vectors> x;
+        UNROLL
+        for (int v = 0; v < 2 * vectors; v++) {
+            const Vec<4> part = load<4>(row + v / 2 * 4 + v % 2 * Shape::high);
+            for (int k = 0; k < 4; k++) x[4 * v + k] = part[k];
+        }
+        return x;
+    }
+
+public:
+    __device__ LinearRows(const Epilogue& epilogue, const LinearCorner<Shape>& corner, int M, int N)
+        : epilogue(epilogue), M(M), N(N), lane(threadIdx.x % warp_size) {
+        row0 = lane / per_row, vector = lane % per_row * vectors;
+        m = corner.m0 + corner.m_warp, n = corner.n0 + corner.n_warp + 8 * vector;
+        column = linear_column(epilogue, n, n < N);
+        load_operands(0);
+    }
+    __device__ void write(float* shared, const float (&sum)[I][J][4]) {
+        float* rows = shared + threadIdx.x / warp_size * 16 * Shape::pitch;
+        UNROLL
+        for (int i = 0; i < I; i++) {
+            put(rows, sum[i]);
+            if (i + 1 < I) load_operands(i + 1);
+            __syncwarp();
+            UNROLL
+            for (int u = 0; u < groups; u++) {
+                const Vec<8 * vectors> x = take(rows, u);
+                if (inside(row_of(i, u))) epilogue.write(x, column, operands[i % 2][u], row_of(i, u), n);
+            }
+            __syncwarp();  // the rows are read before the next are written
+        }
+    }
+};
+
+template <class Shape, class A, class B, class Epilogue>
+__global__ void __launch_bounds__(Shape::threads, Shape::blocks)
+    linear_tensor_kernel(Epilogue epilogue, A a, B b, int K, int k_of_block) {
+    bf16* shared = dynamic_shared<bf16>();
+    const LinearCorner<Shape> corner(a.outers, b.outers);
+    float sum[Shape::I][Shape::J][4] = {};
+    linear_multiply<Shape>(sum, LinearRing<Shape, A, B>(shared, a, b, corner, K, k_of_block));
+
+    LinearRows<Shape, Epilogue> rows(epilogue, corner, a.outers, b.outers);
+    copy_async_wait<0>();
+    __syncthreads();  // nobody reads or fills the ring any more
+    rows.write(reinterpret_cast<float*>(shared), sum);
 }
 
 // c[i] += partial[0][i] + partial[1][i] + ..., or =, each of n elements.

@@ -39,7 +39,7 @@ __device__ float qk_norm_scale(const Vec<W> (&x)[K], float eps, int team, int HS
     return rsqrtf(qk_norm_team_sum(squares, team) / HS + eps);
 }
 
-// d becomes d_inp, where x is inp and w the gain, whose gradient is added to d_w. All lanes of the warp must call: the
+// d becomes d_inp, where x is inp and w the weight, whose gradient is added to d_w. All lanes of the warp must call: the
 // sums of its teams are done together.
 template <int W, int K>
 __device__ void qk_norm_gradient(Vec<W> (&d)[K], Vec<W> (&d_w)[K], const Vec<W> (&x)[K], const Vec<W> (&w)[K],
@@ -107,15 +107,15 @@ __global__ void qk_norm_forward_kernel(T* out, float* rstd, const T* inp, const 
     const int lane = threadIdx.x % team, heads = NH + 2 * NKV;
     const int row = blockIdx.x * (qk_norm_block / team) + threadIdx.x / team, h = row % heads;
     const bool active = row < N * heads, normed = active && h < NH + NKV;
-    Raw<W, T> inp_row[K], gain[K];
+    Raw<W, T> inp_row[K], raw_weight[K];
     qk_norm_load(inp_row, inp + size_t(row) * HS, active, lane, team, HS);
-    qk_norm_load(gain, h < NH ? q_weight : k_weight, normed, lane, team, HS);
+    qk_norm_load(raw_weight, h < NH ? q_weight : k_weight, normed, lane, team, HS);
     Vec<W> x[K], w[K];
     qk_norm_floats(x, inp_row);
     const float scale = qk_norm_scale(x, eps, team, HS);  // all lanes of the warp take part
     if (!active) return;
     if (normed) {
-        qk_norm_floats(w, gain);
+        qk_norm_floats(w, raw_weight);
         for (int k = 0; k < K; k++)
             for (int i = 0; i < W; i++) x[k][i] *= scale * w[k][i];
         if (lane == 0) rstd[size_t(row / heads) * (NH + NKV) + h] = scale;
@@ -159,9 +159,9 @@ __global__ void qk_norm_backward_kernel(T* d_inp, float* partial, const T* d_out
     const QkNormHead head = qk_norm_head(h, NH, NKV);
     const bool normed = head != QkNormHead::value;
     Vec<W> d_weight[K] = {}, w[K];
-    Raw<W, T> gain[K];
-    qk_norm_load(gain, head == QkNormHead::query ? q_weight : k_weight, normed, lane, team, HS);
-    qk_norm_floats(w, gain);
+    Raw<W, T> raw_weight[K];
+    qk_norm_load(raw_weight, head == QkNormHead::query ? q_weight : k_weight, normed, lane, team, HS);
+    qk_norm_floats(w, raw_weight);
     for (int turn = 0; turn < walk.turns; turn++, walk.n += walk.tokens) {
         const bool inside = walk.n < N, turns = inside && normed;
         const size_t at = (size_t(walk.n) * heads + h) * HS;

@@ -80,7 +80,7 @@ __global__ void qk_norm_rope_forward_kernel(T* out, float* rstd, const T* inp, c
     const bool active = row < N * heads, normed = active && h < NH + NKV;
     using Rows = QkNormRopeRaw<W, K, pairs, T>;
     const Rows inp_row(inp + size_t(row) * HS, active, lane, team, HS);
-    const Rows gain(h < NH ? q_weight : k_weight, normed, lane, team, HS);
+    const Rows weight_rows(h < NH ? q_weight : k_weight, normed, lane, team, HS);
     const size_t angles = normed ? size_t(position[n]) * (HS / 2) : 0;
     const QkNormRopeAngles<W, K> turn(cos + angles, sin + angles, normed, lane, team, HS);
     QkNormRopePart<W, K, pairs> x, w;
@@ -88,7 +88,7 @@ __global__ void qk_norm_rope_forward_kernel(T* out, float* rstd, const T* inp, c
     const float scale = qk_norm_scale(x.v, eps, team, HS);  // all lanes of the warp take part
     if (!active) return;
     if (normed) {
-        w.get(gain);
+        w.get(weight_rows);
         for (int k = 0; k < 2 * K; k++)
             for (int i = 0; i < W; i++) x.v[k][i] *= scale * w.v[k][i];
         x.rotate(turn, 1);

@@ -55,7 +55,7 @@ __global__ void __launch_bounds__(row_threads)
 template <class T>
 void residual_layernorm_forward(T* sum, T* out, float* mean, float* rstd, const T* inp, const T* branch,
                                 const T* weight, const T* bias, float eps, int N, int C, Gpu<T> on) {
-    by_row("residual_norm", C, {sum, out, inp, branch, weight, bias}, [&](auto W, auto K) {
+    by_parameter("residual_norm", C, {sum, out, inp, branch, weight, bias}, [&](auto W, auto K) {
         const dim3 block = row_block<W, K>(C);
         launch(residual_layernorm_forward_kernel<W, K, T>, ceil_div(N, block.y), block, 0, on, sum, out, mean, rstd,
                inp, branch, weight, bias, eps, N, C);
@@ -65,7 +65,7 @@ void residual_layernorm_forward(T* sum, T* out, float* mean, float* rstd, const 
 template <class T>
 void residual_rmsnorm_forward(T* sum, T* out, float* rstd, const T* inp, const T* branch, const T* weight, float eps,
                               int N, int C, Gpu<T> on) {
-    by_row("residual_norm", C, {sum, out, inp, branch, weight}, [&](auto W, auto K) {
+    by_parameter("residual_norm", C, {sum, out, inp, branch, weight}, [&](auto W, auto K) {
         const dim3 block = row_block<W, K>(C);
         launch(residual_rmsnorm_forward_kernel<W, K, T>, ceil_div(N, block.y), block, 0, on, sum, out, rstd, inp,
                branch, weight, eps, N, C);

@@ -1,4 +1,4 @@
-// RMSNorm: scale every token to unit root-mean-square, then every channel by a learned gain (Zhang & Sennrich 2019).
+// RMSNorm: scale every token to unit root-mean-square, then every channel by a learned weight (Zhang & Sennrich 2019).
 //
 //   rstd[n]   = 1 / sqrt(mean_c(inp[n,c]^2) + eps)        norm[n,c] = inp[n,c] * rstd[n]
 //   out[n,c]  = norm[n,c] * weight[c]
@@ -13,7 +13,7 @@
 #include "host/reference/rmsnorm.h"
 #include "kernels/tools/row.cuh"
 
-// What follows once a thread has its part of the row, and of the gain.
+// What follows once a thread has its part of the row, and of the weight.
 template <int W, int K, class T>
 __device__ void rmsnorm_row(T* out, float* rstd, Vec<W> (&x)[K], const Raw<W, T> (&weight)[K], float eps, int C) {
     float squares = 0;
@@ -67,11 +67,11 @@ __global__ void __launch_bounds__(row_threads)
         Vec<W> norm[K], g[K];
         for (int k = 0; k < K; k++) {
             norm[k] = floats(inp_row[k]), g[k] = floats(d_out_row[k]);
-            const Vec<W> gain = floats(w[k]);
+            const Vec<W> factor = floats(w[k]);
             for (int i = 0; i < W; i++) {
                 norm[k][i] *= scale;
                 d_weight[k][i] += g[k][i] * norm[k][i];
-                g[k][i] *= gain[i];
+                g[k][i] *= factor[i];
                 dot += g[k][i] * norm[k][i];
             }
         }
@@ -90,7 +90,7 @@ __global__ void __launch_bounds__(row_threads)
 
 template <class T>
 void rmsnorm_forward(T* out, float* rstd, const T* inp, const T* weight, float eps, int N, int C, Gpu<T> on) {
-    by_row("rmsnorm", C, {out, inp, weight}, [&](auto W, auto K) {
+    by_parameter("rmsnorm", C, {out, inp, weight}, [&](auto W, auto K) {
         const dim3 block = row_block<W, K>(C);
         launch(rmsnorm_forward_kernel<W, K, T>, ceil_div(N, block.y), block, 0, on, out, rstd, inp, weight, eps, N, C);
     });
@@ -99,7 +99,7 @@ void rmsnorm_forward(T* out, float* rstd, const T* inp, const T* weight, float e
 template <class T>
 void rmsnorm_backward(T* d_inp, float* d_weight, const T* d_out, const T* inp, const T* weight, const float* rstd,
                       int N, int C, Gpu<T> on) {
-    by_row("rmsnorm", C, {d_inp, d_out, inp, weight}, [&](auto W, auto K) {
+    by_parameter("rmsnorm", C, {d_inp, d_out, inp, weight}, [&](auto W, auto K) {
         const dim3 block = row_block<W, K>(C);
         const auto kernel = rmsnorm_backward_kernel<W, K, T>;
         const size_t shared = row_shared(block, C);

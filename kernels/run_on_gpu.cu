@@ -1,7 +1,7 @@
 // The GPU that is here, and what train_gpt does on it; built by the host compiler, on the CPU (dev/simt).
-#include "host/commands/commands.h"
-#include "tools/cuda_error.cuh"
-#include "tools/gpu.cuh"
+#include "host/commands/run_on_gpu.h"
+#include "kernels/tools/cuda_error.cuh"
+#include "kernels/tools/gpu.cuh"
 
 GpuFound find_gpu() {
     int count = 0;

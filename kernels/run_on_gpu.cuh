@@ -1,10 +1,10 @@
 // train, sample and eval with the model on a GPU in one storage type: a source file for each, as each takes a minute.
 #pragma once
-#include "all.cuh"
-#include "host/commands/commands.h"
+#include "host/commands/run_on_gpu.h"
 #include "host/evaluate/eval_command.h"
 #include "host/generate/sample_command.h"
 #include "host/run/train_command.h"
+#include "instances.cuh"
 #include "self_check.cuh"
 
 // Lets the GPU use what its kernels are good for. A fault is said every time, and found once.

@@ -5,6 +5,7 @@
 
 #include "bench.h"
 #include "host/checkpoint/checkpoint.h"
+#include "host/checkpoint/huggingface_weights.h"
 #include "host/model/gpt.h"
 
 BENCH(save_gpt2_xl) {
@@ -13,11 +14,11 @@ BENCH(save_gpt2_xl) {
     const Layout layout = Gpt<Cpu<float>>(c, 1, Recompute::none, Cpu<float>()).weights;
     std::vector<float> values(size_t(c.V) * c.C);  // of the largest tensor: every one is some of these
     for (size_t i = 0; i < values.size(); i++) values[i] = float(i % 65521) * 0x1p-16f;
-    const GetRow get = [&](const Row&, size_t first, std::span<float> out) {
+    const GetParameter get = [&](const Parameter&, size_t first, std::span<float> out) {
         std::copy_n(values.begin() + std::ptrdiff_t(first), out.size(), out.begin());
     };
     uint64_t bytes = 0;
-    for (const Row& row : layout.rows) bytes += 4 * row.size();
+    for (const Parameter& parameter : layout.parameters) bytes += 4 * parameter.size();
     double ours = 1e9, dd = 1e9;
     for (int round = 0; round < 3; round++) {
         std::filesystem::remove_all(folder);

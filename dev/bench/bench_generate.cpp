@@ -1,4 +1,4 @@
-// Text on the CPU: tokens a second beside what reading the weights once per token allows, with the bandwidth measured in
+// GeneratedText on the CPU: tokens a second beside what reading the weights once per token allows, with the bandwidth measured in
 // the same run; and what the cache saves.      ./test_gpt --bench generate
 #include "bench_generate.h"
 #include <fmt/core.h>

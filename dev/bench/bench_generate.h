@@ -23,7 +23,7 @@ WritingTime time_writing(Gpt<Device>& model, int B, int prompt, int tokens) {
     const Generation how{.sampling = {.temperature = 0}, .tokens = tokens, .context = model.T};
     Generator<Device> generator(model, how, B, prompt + tokens);
     const auto run = [&](int wanted) {  // the times of so many tokens of the first text
-        std::vector<Text> texts(B, Text{std::vector<int>(prompt), 0});
+        std::vector<GeneratedText> texts(B, GeneratedText{std::vector<int>(prompt), 0});
         for (int b = 0; b < B; b++)
             for (int i = 0; i < prompt; i++) texts[b].tokens[i] = (7 * i + b) % model.V;
         std::vector<double> times;

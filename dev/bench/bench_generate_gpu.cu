@@ -1,9 +1,9 @@
-// Text on a GPU: tokens a second beside what reading the weights and the cache once per step allows; without a GPU, that
+// GeneratedText on a GPU: tokens a second beside what reading the weights and the cache once per step allows; without a GPU, that
 // limit for those in the table.      ./test_gpt --bench generate
 #include "bench_generate.h"
 #include "bench_gpu.h"
 #include "bench_memory.cuh"
-#include "kernels/all.cuh"
+#include "kernels/instances.cuh"
 
 namespace {
 

@@ -6,7 +6,7 @@
 #include "bench_memory.cuh"
 #include "bench_table.h"
 #include "host/model/config.h"
-#include "kernels/all.cuh"
+#include "kernels/instances.cuh"
 
 using BenchLaunch = std::function<void(const Gpu<bf16>&)>;
 struct BenchRow {

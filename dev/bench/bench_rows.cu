@@ -280,8 +280,8 @@ void BenchRows::optimizer() {
     const Gpt<Cpu<float>> tables(c, N, Recompute::none, {});  // its layout only: nothing is allocated
     const size_t size = tables.weights.size;
     std::vector<AdamwSegment> segments;
-    for (const ::Row& row : tables.weights.rows)
-        segments.push_back({row.slot.offset, row.size(), row.decays() ? 0.1f : 0.0f});
+    for (const Parameter& parameter : tables.weights.parameters)
+        segments.push_back({parameter.slot.offset, parameter.size(), parameter.decays() ? 0.1f : 0.0f});
     const auto shape = {std::pair<const char*, long>{"parameters ", long(tables.parameters())}};
     add("global_norm", shape, 1, [=](M& m) -> BenchLaunch {
         float *norm = m.out<float>(1), *x = m.in<float>(size);

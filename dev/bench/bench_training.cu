@@ -5,7 +5,7 @@
 #include "bench_gpu.h"
 #include "host/plan/plan.h"
 #include "host/training/trainer.h"
-#include "kernels/all.cuh"
+#include "kernels/instances.cuh"
 
 namespace {
 

@@ -14,7 +14,7 @@ ${CXX:-g++} -std=c++20 -O2 -o "$work/loads" $folder/loads.cpp
 ${CXX:-g++} -std=c++20 -O2 -o "$work/pipeline" $folder/pipeline.cpp
 bad=0
 for arch in ${*:-sm_80 sm_90a}; do
-    ${NVCC:-nvcc} -std=c++20 -arch="$arch" -O3 --expt-relaxed-constexpr -Xcompiler -fopenmp,-Wall,-Wextra,-Wno-unknown-pragmas \
+    ${NVCC:-nvcc} -std=c++20 -I. -arch="$arch" -O3 --expt-relaxed-constexpr -Xcompiler -fopenmp,-Wall,-Wextra,-Wno-unknown-pragmas \
         -Werror all-warnings -Xptxas -v,--warn-on-spills,--warn-on-local-memory-usage,--warn-on-double-precision-use,--warning-as-error \
         --cubin -o "$work/$arch.cubin" $folder/kernels.cu 2>"$work/log" || { cat "$work/log"; exit 1; }
     # name, registers

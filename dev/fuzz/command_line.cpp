@@ -2,7 +2,7 @@
 #include <sstream>
 
 #include "fuzz.h"
-#include "host/options/options.h"
+#include "host/options/options_parse.h"
 
 void fuzz(std::string_view input) {
     std::istringstream lines{std::string(input)};

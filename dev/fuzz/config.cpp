@@ -1,6 +1,7 @@
 // config.json of every family, and the course's: what is accepted is written and read again as the same model.
 #include "fuzz.h"
-#include "host/checkpoint/huggingface.h"
+#include "host/checkpoint/course_model.h"
+#include "host/checkpoint/huggingface_config.h"
 
 void fuzz(std::string_view input) {
     Json json;

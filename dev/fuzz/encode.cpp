@@ -1,7 +1,7 @@
 // Any text under every rule that cuts it and some merges: bytes in, the same bytes out.
 #include "fuzz.h"
 #include "host/tokenizer/bpe.h"
-#include "host/tokenizer/bpe_files.h"
+#include "host/tokenizer/bpe_build.h"
 
 namespace {
 Tokenizer make(SplitRule rule) {

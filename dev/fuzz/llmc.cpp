@@ -9,7 +9,7 @@ void fuzz(std::string_view input) {
         const std::string path = file_of(input);
         const ModelDescription model = llmc::read_description(path);
         const Gpt<Cpu<float>> gpt(model.config, 1, Recompute::none, Cpu<float>());
-        llmc::load_weights(path, model.config, gpt.weights, [](const Row& row, std::span<const float> values) {
+        llmc::load_weights(path, model.config, gpt.weights, [](const Parameter& row, std::span<const float> values) {
             expect(values.size() == row.size(), "a whole row");
         });
     });

@@ -1,5 +1,6 @@
 // log.jsonl, which plot and report read.
 #include "fuzz.h"
+#include "host/report/curve_svg.h"
 #include "host/report/report.h"
 
 void fuzz(std::string_view input) {

@@ -1,6 +1,8 @@
 // state.json: the loop's numbers and the saved flags, which --resume takes from there.
 #include "fuzz.h"
-#include "host/run/run.h"
+#include "host/options/flag_table.h"
+#include "host/options/options_parse.h"
+#include "host/run/loop_state.h"
 
 void fuzz(std::string_view input) {
     Json json;

@@ -2,9 +2,12 @@
 # Plants the bugs of mutants.txt into a copy of the kernels, one at a time, and shows that the layer's tests catch each.
 #
 #   dev/mutants/mutants.sh [NAME...]      all, or those of these names; run it in the project's folder after `make test`
+#   dev/mutants/mutants.sh --check        says only whose line is no longer in the kernels; compiles nothing
 #
 # A mutant that survives, or whose line is no longer in the kernels, is an error. CXX and JOBS (2) from the environment.
 set -eu
+check=''
+[ "${1:-}" != --check ] || { check=yes; shift; }
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 cp -r kernels host dev "$work"
@@ -43,19 +46,22 @@ control() {
     touch "$2/passed_$1_$3"
 }
 
-# Replaces $2 by $3 at its occurrence number $4 in file $1; fails where there is none.
+# Replaces $2 by $3 at its occurrence number $4 in file $1, however the kernels are laid out in lines and blanks; fails
+# where there is none.
 mutate() {
-    FROM=$2 TO=$3 awk -v wanted="$4" '
-        { text = text $0 "\n" }
-        END {
-            from = ENVIRON["FROM"]; start = 1
-            for (k = 1; k <= wanted; k++) {
-                at = index(substr(text, start), from)
-                if (!at) exit 1
-                at += start - 1; start = at + 1
+    FROM=$2 TO=$3 WANTED=$4 perl -0777 -e '
+        my $text = <STDIN>;
+        my $from = join "\\s*", map quotemeta, $ENV{FROM} =~ /\w+|[^\w\s]/g;
+        for (my $k = 1; $text =~ /$from/g; $k++) {
+            my ($begin, $end) = ($-[0], $+[0]);
+            if ($k == $ENV{WANTED}) {
+                substr($text, $begin, $end - $begin) = $ENV{TO};
+                print $text;
+                exit 0;
             }
-            printf "%s%s%s", substr(text, 1, at - 1), ENVIRON["TO"], substr(text, at + length(from))
-        }' "original/$1" >"kernels/$1"
+            pos($text) = $begin + 1;
+        }
+        exit 1' <"original/$1" >"kernels/$1"
 }
 
 survived=0 caught=0
@@ -63,9 +69,12 @@ name='' layer='' file='' from='' to='' occurrence=1 build=plain tests='*'
 finish() {
     [ -n "$name" ] || return 0
     [ -z "$chosen" ] || case " $chosen " in *" $name "*) ;; *) return 0 ;; esac
-    control "$layer" "$build" "$tests"
-    if ! mutate "$file" "$from" "$to" "$occurrence"; then
+    [ "$check" ] || control "$layer" "$build" "$tests"
+    if [ ! -f "original/$file" ] || ! mutate "$file" "$from" "$to" "$occurrence"; then
         echo "$name: STALE, \`$from\` is not in kernels/$file"; survived=$((survived + 1))
+    elif [ "$check" ]; then
+        caught=$((caught + 1))
+        if [ ! -f "dev/test/kernels/$layer.cu" ]; then echo "$name: there is no dev/test/kernels/$layer.cu"; survived=$((survived + 1)); fi
     else
         status=0
         run "$layer" "$build" "$tests" || status=$?
@@ -92,5 +101,5 @@ while IFS= read -r line; do
     esac
 done <dev/mutants/mutants.txt
 finish
-echo "$caught caught, $survived not"
+if [ "$check" ]; then echo "$caught found in the kernels, $survived not"; else echo "$caught caught, $survived not"; fi
 [ "$survived" = 0 ]

@@ -6,6 +6,9 @@
 #include "dev/test/model/golden_models.h"
 #include "dev/test/support/toy_model.h"
 #include "host/base/files.h"
+#include "host/checkpoint/huggingface_config.h"
+#include "host/checkpoint/huggingface_weights.h"
+#include "host/checkpoint/model_files.h"
 
 namespace {
 

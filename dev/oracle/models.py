@@ -5,7 +5,7 @@
     models/NAME/gradients/model.safetensors       every gradient of that batch, under the weights' names
     models/NAME/trained/model.safetensors         the weights after ten steps of AdamW with clipping, warm-up and cosine decay
 
-dev/golden_models.h has the other side, with the same table of names."""
+dev/test/model/golden_models.h has the other side, with the same table of names."""
 import json
 import math
 import shutil

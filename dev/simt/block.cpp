@@ -1,7 +1,5 @@
 #include "block.h"
 #include <cstdio>
-#include "fault.h"
-#include "include/simt/language.h"
 #include "shared_memory.h"
 
 // The alignment leaves a gap after the shared variables of the objects that are linked before this one.

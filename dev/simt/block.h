@@ -8,9 +8,7 @@
 #include <string>
 #include <vector>
 #include "fiber.h"
-#include "include/simt/language.h"
-#include "include/simt/runtime_api.h"
-#include "order.h"
+#include "grid.h"
 
 namespace simt {
 
@@ -19,16 +17,6 @@ constexpr unsigned no_sync = 1;  // for ThreadSanitizer: a switch of fibers orde
 struct Failure {
     int error = 0;  // a cudaError_t
     std::string message;
-};
-
-struct Launch {
-    std::string kernel;  // its name
-    const void* function;
-    dim3 grid, block;
-    size_t shared_bytes;
-    Order order;
-    Call call;
-    mutable char begins, ends;  // addresses that stand for these moments in ThreadSanitizer's books
 };
 
 struct Meeting : Gathered {  // of a warp's lanes: those that have arrived and those still to come

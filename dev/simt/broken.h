@@ -13,4 +13,6 @@ public:
     Broken(const Broken&) = delete;
 };
 
+bool is_broken(const std::string& kernel, Broken::Way way);
+
 }  // namespace simt

@@ -3,6 +3,7 @@
 #include <cstring>
 #include <memory>
 #include "device_memory.h"
+#include "report.h"
 #include "stream.h"
 
 using namespace simt;

@@ -1,8 +1,8 @@
 // The device that the runtime claims to be: small, so that kernels which size their grid by it stay quick, and of Hopper's limits.
 #include <algorithm>
 #include <cstring>
-#include "launch.h"
 #include "shared_memory.h"
+#include "stream.h"
 
 using namespace simt;
 

@@ -8,10 +8,9 @@
 #include <deque>
 #include <map>
 #include <mutex>
-#include "fault.h"
 #include "include/simt/runtime_api.h"
-#include "launch.h"
 #include "sanitizer.h"
+#include "stream.h"
 
 namespace simt {
 namespace {
@@ -59,7 +58,6 @@ cudaError_t allocate(void** p, size_t bytes, bool pinned) {
     if (bytes > device_bytes() || r.bytes_in_use + bytes > device_bytes()) return remember(cudaErrorMemoryAllocation);
     Buffer buffer{bytes, ++r.count, nullptr, 0, pinned, false};
     if (guarded) {
-        catch_faults();
         const size_t body = round_up(round_up(bytes, alignment), page());
         buffer.map_bytes = body + 2 * page();
         void* map =

@@ -1,16 +1,13 @@
 #include "fault.h"
 #include <csignal>
 #include <cstdio>
-#include <cstdlib>
 #include <string>
 #include "block.h"
 #include "device_memory.h"
-#include "include/simt/language.h"
+#include "sanitizer.h"
 
 namespace simt {
 namespace {
-
-constexpr size_t stack_bytes = 64 * 1024;
 
 // Not async-signal-safe, but the program ends here: the worst case is the bare signal it would have been anyway.
 void report_fault(int number, siginfo_t* info, void*) {
@@ -31,15 +28,8 @@ void report_fault(int number, siginfo_t* info, void*) {
 
 }  // namespace
 
-void use_fault_stack() {
-    if (address_sanitizer || thread_sanitizer) return;
-    stack_t stack{};
-    stack.ss_sp = std::malloc(stack_bytes);
-    stack.ss_size = stack_bytes;
-    sigaltstack(&stack, nullptr);
-}
-
 void catch_faults() {
+    if (address_sanitizer || thread_sanitizer) return;
     static const bool once = [] {
         struct sigaction action {};
         action.sa_sigaction = report_fault;

@@ -1,6 +1,8 @@
 #include "fiber.h"
+#include <signal.h>
 #include <sys/mman.h>
 #include <boost/context/preallocated.hpp>
+#include <cstdlib>
 #include <new>
 
 namespace simt {
@@ -59,6 +61,15 @@ void FiberPool::arrive() {
     size_t bytes = 0;
     arrive_on_stack(now->fake_stack, &bottom, &bytes);
     if (before == &main_fiber) main_fiber.stack_bottom = bottom, main_fiber.stack_bytes = bytes;
+}
+
+void use_fault_stack() {
+    if (address_sanitizer || thread_sanitizer) return;
+    constexpr size_t bytes = 64 * 1024;
+    stack_t stack{};
+    stack.ss_sp = std::malloc(bytes);
+    stack.ss_size = bytes;
+    sigaltstack(&stack, nullptr);
 }
 
 }  // namespace simt

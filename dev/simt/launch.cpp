@@ -1,21 +1,19 @@
 // Launches: checks what a GPU would check, then runs the blocks of a grid in a permuted order, spread over OS threads.
-#include "launch.h"
 #include <omp.h>
 #include <algorithm>
 #include <atomic>
-#include <cstdio>
-#include <cstdlib>
-#include <mutex>
 #include <optional>
-#include <stdexcept>
 #include <string>
 #include <unordered_map>
 #include "block.h"
 #include "broken.h"
 #include "device_memory.h"
+#include "fault.h"
 #include "include/cuda_profiler_api.h"
 #include "include/cuda_runtime.h"
+#include "report.h"
 #include "shared_memory.h"
+#include "stream.h"
 
 namespace simt {
 namespace {
@@ -43,32 +41,8 @@ Kernel& kernel_of(const void* function) {
     return k;
 }
 
-Order& current_order() {
-    static Order order = [] {
-        const char* text = std::getenv("SIMT_ORDER");
-        try {
-            return text ? Order::parse(text) : Order{};
-        } catch (const std::invalid_argument& e) {
-            std::fprintf(stderr, "error: SIMT_ORDER: %s\n", e.what());
-            std::exit(2);
-        }
-    }();
-    return order;
-}
-
 std::atomic<bool> profiling = false;
 std::atomic<uint64_t> profiled = 0;
-
-struct {
-    std::string name;
-    Broken::Way way;
-} broken;  // see broken.h
-bool is_broken(const std::string& kernel, Broken::Way way) {
-    return !broken.name.empty() && broken.way == way && kernel.find(broken.name) != kernel.npos;
-}
-
-std::mutex report_mutex;
-std::string report;
 
 cudaError_t check(const cudaLaunchConfig_t& config, const Kernel& kernel) {
     const dim3 &g = config.gridDim, &b = config.blockDim;
@@ -80,29 +54,6 @@ cudaError_t check(const cudaLaunchConfig_t& config, const Kernel& kernel) {
 }
 
 }  // namespace
-
-Order Order::parse(const char* text) {
-    if (!std::strcmp(text, "forward")) return {Kind::forward, 0};
-    if (!std::strcmp(text, "reverse")) return {Kind::reverse, 0};
-    char* end;
-    const uint64_t seed = std::strtoull(text, &end, 10);
-    if (!*text || *end)
-        throw std::invalid_argument(std::string("\"") + text + "\" is neither forward, reverse nor a seed");
-    return {Kind::shuffled, seed};
-}
-Order order() { return current_order(); }
-void set_order(Order order) { current_order() = order; }
-
-std::string take_report() {
-    const std::lock_guard lock(report_mutex);
-    return std::exchange(report, "");
-}
-
-void say(const std::string& message) {
-    const std::lock_guard lock(report_mutex);
-    std::fprintf(stderr, "simt: %s\n", message.c_str());
-    report += message + '\n';
-}
 
 static cudaError_t run_grid(const Launch& l) {
     if (profiling) profiled++;
@@ -144,6 +95,7 @@ static cudaError_t run_grid(const Launch& l) {
 }
 
 cudaError_t launch(const cudaLaunchConfig_t& config, const void* function, Call call) {
+    catch_faults();
     const Kernel& kernel = kernel_of(function);
     if (const cudaError_t error = check(config, kernel)) return remember(error);
     if (is_broken(kernel.name, Broken::Way::is_refused)) return remember(cudaErrorInvalidValue);
@@ -177,9 +129,6 @@ cudaError_t get_attributes(cudaFuncAttributes* out, const void* function) {
     out->ptxVersion = out->binaryVersion = 90;
     return cudaSuccess;
 }
-
-Broken::Broken(const std::string& name, Way way) { broken = {name, way}; }
-Broken::~Broken() { broken = {}; }
 
 uint64_t profiled_launches() { return profiled; }
 

@@ -5,6 +5,7 @@
 #include <mutex>
 #include <set>
 #include <utility>
+#include "sanitizer.h"
 
 // What kernels declare as `extern __shared__ unsigned char dynamic_shared_memory[]`, with any type and alignment up to 1024.
 // The last bytes are a red zone even when a kernel asks for the most it may.

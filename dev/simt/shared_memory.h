@@ -3,7 +3,7 @@
 #include <cstddef>
 #include <string>
 #include <vector>
-#include "block.h"
+#include "grid.h"
 #include "symbols.h"
 
 namespace simt {

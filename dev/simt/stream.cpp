@@ -4,7 +4,6 @@
 #include <algorithm>
 #include <cstdlib>
 #include <cstring>
-#include "device_memory.h"
 
 namespace simt {
 namespace {

@@ -1,4 +1,4 @@
-// Internals of streams that events and graphs also need.
+// The queues of work: what the other parts of the runtime do with them, and the internals that events and graphs also need.
 #pragma once
 #include <cstdint>
 #include <deque>
@@ -6,9 +6,16 @@
 #include <memory>
 #include <mutex>
 #include <vector>
-#include "launch.h"
+#include "include/simt/runtime_api.h"
 
 namespace simt {
+
+cudaError_t remember(cudaError_t);  // for cudaGetLastError; returns it
+// Does the work when its stream comes to it; while the stream is being captured it becomes part of the graph instead.
+cudaError_t submit(cudaStream_t, std::function<cudaError_t()> work);
+bool capturing();            // any stream
+cudaError_t finish_all();    // everything queued on any stream
+cudaError_t sticky_error();  // of a kernel that failed: no later call succeeds
 
 struct Work {
     uint64_t number;  // counts over all streams, from 1

@@ -1,4 +1,5 @@
 #include "utf8.h"
+#include "error.h"
 
 namespace {
 
@@ -89,4 +90,14 @@ size_t repair_utf8(std::string& text) {
     whole.append(text, copied);
     text = std::move(whole);
     return count;
+}
+
+std::string repairs_text(size_t pieces) {
+    return std::to_string(pieces) + " pieces are not UTF-8 and were replaced by U+FFFD";
+}
+
+void drop_byte_order_mark(std::string& text, const std::string& what) {
+    if (text.starts_with("\xFF\xFE") || text.starts_with("\xFE\xFF"))
+        throw Error(Exit::input, what, "is UTF-16, not UTF-8", "convert it with: iconv -f UTF-16 -t UTF-8");
+    if (text.starts_with("\xEF\xBB\xBF")) text.erase(0, 3);
 }

@@ -23,3 +23,7 @@ size_t complete_utf8(std::string_view text);
 
 // Replaces every maximal broken piece by U+FFFD, as Python's errors="replace" does; returns how many.
 size_t repair_utf8(std::string& text);
+std::string repairs_text(size_t pieces);  // for people: "3 pieces are not UTF-8 and were replaced by U+FFFD"
+
+// Takes a byte order mark, which is not text, off the beginning of a file. Throws Error{input} naming `what` at UTF-16's.
+void drop_byte_order_mark(std::string& text, const std::string& what);

@@ -3,6 +3,8 @@
 #include <cstdio>
 #include <filesystem>
 #include <set>
+#include "huggingface_config.h"
+#include "huggingface_weights.h"
 
 namespace fs = std::filesystem;
 
@@ -100,7 +102,7 @@ std::string checkpoint_name(int64_t step) {
 
 uint64_t checkpoint_bytes(const CheckpointContents& contents) {
     uint64_t weights = 0, texts = 1 << 20;
-    for (const Row& row : contents.layout->rows) weights += row.size();
+    for (const Parameter& parameter : contents.layout->parameters) weights += parameter.size();
     for (const auto& [name, text] : contents.texts) texts += text.size();
     return weights *
                (uint64_t(safetensors::bits(contents.model.dtype)) / 8 + sizeof(float) * contents.optimizer.size()) +
@@ -129,7 +131,7 @@ std::string save_checkpoint(const std::string& run, const CheckpointContents& co
     files.push_back(listed(save_weights(directory.path(), contents.model, *contents.layout, contents.weights)));
     if (!contents.optimizer.empty())
         files.push_back(
-            listed(save_rows(directory.path() + "/" + optimizer_name, *contents.layout, contents.optimizer)));
+            listed(save_parameters(directory.path() + "/" + optimizer_name, *contents.layout, contents.optimizer)));
     text("state.json", to_text(contents.state));
     files::write_file(directory.path() + "/" + manifest_name, manifest_of(contents, sequence, files));
     const std::string path = directory.commit();
@@ -154,7 +156,7 @@ Checkpoint open_checkpoint(const std::string& path, Verify verify) {
 Json read_state(const Checkpoint& checkpoint) { return read_json(checkpoint.path + "/state.json"); }
 
 void load_optimizer(const Checkpoint& checkpoint, const Layout& layout, const std::vector<NamedTargets>& parts) {
-    load_rows(checkpoint.path + "/" + optimizer_name, layout, parts);
+    load_parameters(checkpoint.path + "/" + optimizer_name, layout, parts);
 }
 
 namespace {

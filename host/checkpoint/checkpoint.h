@@ -3,17 +3,24 @@
 //
 // The links RUN/latest and RUN/best name one each. All functions that write need the run's lock (files::RunLock) held.
 #pragma once
+#include <functional>
 #include <optional>
-#include "huggingface.h"
+#include <string>
+#include <utility>
+#include <vector>
+#include "host/base/json.h"
+#include "model_description.h"
+#include "optimizer_state.h"
+#include "parameter_values.h"
 
 struct CheckpointContents {
     int64_t step = 0;
     ModelDescription model;
     const Layout* layout = nullptr;
-    GetRow weights;
-    std::vector<NamedRows> optimizer;  // {"m", ..}, {"v", ..} and, where the weights are bf16, {"master", ..}
-    Json state = Json::object();       // whatever the loop needs to go on; opaque here
-    Json run = Json::object();         // the run's fingerprint: what must not change on resume
+    GetParameter weights;
+    std::vector<NamedParameters> optimizer;  // {"m", ..}, {"v", ..} and, where the weights are bf16, {"master", ..}
+    Json state = Json::object();             // whatever the loop needs to go on; opaque here
+    Json run = Json::object();               // the run's fingerprint: what must not change on resume
     std::vector<std::pair<std::string, std::string>> texts;  // further files: {"tokenizer.json", its text}
 };
 

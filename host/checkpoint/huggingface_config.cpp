@@ -1,72 +1,9 @@
-// config.json. The weights are in huggingface_weights.cpp.
-#include <cmath>
-#include "huggingface.h"
-#include "llmc.h"
+#include "huggingface_config.h"
+#include "json_fields.h"
 
 using safetensors::Dtype;
 
 namespace {
-
-// ---- every field of Config by name: what "gpt_cu" holds ------------------------------------------------------------
-
-template <class C, class F>
-void for_each_field(C& c, F&& field) {
-    static_assert(sizeof(Config) == 92, "a new field of Config needs its line here");
-    field("T", c.T), field("V", c.V), field("L", c.L), field("C", c.C);
-    field("NH", c.NH), field("NKV", c.NKV), field("HS", c.HS), field("F", c.F);
-    field("norm", c.norm), field("position", c.position), field("activation", c.activation),
-        field("rope_pairs", c.rope_pairs);
-    field("rope_theta", c.rope_theta);
-    field("rope_factor", c.rope_scaling.factor), field("rope_low_frequency", c.rope_scaling.low_frequency);
-    field("rope_high_frequency", c.rope_scaling.high_frequency),
-        field("rope_original_context", c.rope_scaling.original_context);
-    field("qkv_bias", c.qkv_bias), field("proj_bias", c.proj_bias), field("ffn_bias", c.ffn_bias),
-        field("norm_bias", c.norm_bias);
-    field("qk_norm", c.qk_norm), field("tied", c.tied);
-    field("norm_eps", c.norm_eps), field("dropout", c.dropout), field("init_std", c.init_std), field("init", c.init);
-}
-
-// ---- a JSON object from a file: absent and null are the same; a value of the wrong type is an error -----------------
-
-struct Fields {
-    const Json& object;
-    std::string what;
-
-    Fields(const Json& object, const std::string& what) : object(object), what(what) {
-        if (!object.is_object()) throw Error(Exit::input, what, "must be a JSON object");
-    }
-
-    [[noreturn]] void refuse(const std::string& key, const std::string& reason, const std::string& hint = "") const {
-        throw Error(Exit::input, what, key + " " + reason, hint);
-    }
-    const Json* find(const char* key) const {
-        const auto found = object.find(key);
-        return found == object.end() || found->is_null() ? nullptr : &*found;
-    }
-    double number(const char* key, double otherwise) const {
-        const Json* value = find(key);
-        if (value && !value->is_number()) refuse(key, "must be a number, not " + value->dump());
-        return value ? value->get<double>() : otherwise;
-    }
-    int integer(const char* key, int otherwise) const {
-        const double x = number(key, otherwise);
-        if (x != std::floor(x) || std::abs(x) > 2147483647.0)
-            refuse(key, "must be a whole number below 2^31, not " + find(key)->dump());
-        return int(x);
-    }
-    bool flag(const char* key, bool otherwise) const {
-        const Json* value = find(key);
-        if (value && !value->is_boolean()) refuse(key, "must be true or false, not " + value->dump());
-        return value ? value->get<bool>() : otherwise;
-    }
-    std::string text(const char* key, const char* otherwise) const {
-        const Json* value = find(key);
-        if (value && !value->is_string()) refuse(key, "must be text, not " + value->dump());
-        return value ? value->get<std::string>() : otherwise;
-    }
-};
-
-// ---- the families ---------------------------------------------------------------------------------------------------
 
 struct FamilyRow {
     const char *model_type, *architecture;
@@ -275,38 +212,6 @@ Family family_of(const Config& c) {
     return c.C % c.NH == 0 ? Family::llama : Family::native;
 }
 
-Json to_json(const Config& config) {
-    Json json;
-    for_each_field(config, [&](const char* name, auto value) {
-        if constexpr (std::is_enum_v<decltype(value)>) json[name] = name_of(value);
-        else if constexpr (std::is_same_v<decltype(value), float>) json[name] = shortest(value);
-        else json[name] = value;
-    });
-    return json;
-}
-
-Config config_from_json(const Json& json, const std::string& what) {
-    const Fields f(json, what);
-    Config config;
-    size_t known = 0;
-    for_each_field(config, [&](const char* name, auto& value) {
-        using T = std::remove_reference_t<decltype(value)>;
-        if (!f.find(name)) f.refuse(name, "is missing");
-        known++;
-        if constexpr (std::is_same_v<T, bool>) value = f.flag(name, false);
-        else if constexpr (std::is_same_v<T, int>) value = f.integer(name, 0);
-        else if constexpr (std::is_same_v<T, float>) value = float(f.number(name, 0));
-        else {
-            const std::optional<T> known_value = from_name<T>(f.text(name, ""));
-            if (!known_value) f.refuse(name, "\"" + f.text(name, "") + "\" is unknown");
-            value = *known_value;
-        }
-    });
-    if (json.size() != known)
-        throw Error(Exit::input, what, "holds a field this version does not know", "use the version that wrote it");
-    return config;
-}
-
 Json to_json(const ModelDescription& model) {
     Json json = standard_json(model.config, family_of(model.config));
     write_special(json, model.special);
@@ -338,33 +243,6 @@ ModelDescription model_from_json(const Json& json, const std::string& what) {
     }
     model.special = read_special(f, model.config.V);
     model.dtype = f.text("dtype", f.text("torch_dtype", "float32").c_str()) == "bfloat16" ? Dtype::BF16 : Dtype::F32;
-    return model;
-}
-
-ModelDescription read_model_description(const std::string& path) {
-    constexpr uint64_t longest = 1 << 20;
-    if (llmc::is_checkpoint(path)) return llmc::read_description(path);
-    const std::string file = path + "/config.json", course = path + "/model_config.json";
-    if (!files::exists(file) && files::exists(course))
-        return course_model_from_json(read_json(course, longest), course);
-    return model_from_json(read_json(file, longest), file);
-}
-
-ModelDescription course_model_from_json(const Json& json, const std::string& what) {
-    const Fields f(json, what);
-    Config c = *find_preset("cs336-small");
-    const auto size = [&](const char* key) {
-        if (!f.find(key)) f.refuse(key, "is missing");
-        return f.integer(key, 0);
-    };
-    c.V = size("vocab_size"), c.T = size("context_length"), c.C = size("d_model"), c.L = size("num_layers");
-    c.NH = c.NKV = size("num_heads"), c.F = size("d_ff");
-    if (c.NH < 1 || c.C % c.NH) f.refuse("d_model", "must be a multiple of num_heads");
-    c.HS = c.C / c.NH;
-    c.rope_theta = float(f.number("rope_theta", 10000));
-    if (const auto wrong = problems(c); !wrong.empty()) throw Error(Exit::input, what, wrong.front());
-    ModelDescription model;
-    model.config = c;
     return model;
 }
 

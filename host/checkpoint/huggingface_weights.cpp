@@ -1,11 +1,9 @@
-// model.safetensors, read and written as weight_map.h says.
+#include "huggingface_weights.h"
 #include <cmath>
-#include <future>
 #include <map>
 #include <set>
-#include "huggingface.h"
-#include "llmc.h"
 #include "safetensors_shards.h"
+#include "tensor_pieces.h"
 #include "weight_map.h"
 
 using safetensors::Dtype;
@@ -14,67 +12,27 @@ using safetensors::Tensor;
 namespace {
 
 // Their tensor's rows: (lines, line).
-size_t lines(const Entry& e) { return e.turned ? e.width : e.rows; }
-size_t line(const Entry& e) { return e.turned ? e.rows : e.width; }
+size_t lines(const MappedTensor& e) { return e.transposed ? e.width : e.rows; }
+size_t line(const MappedTensor& e) { return e.transposed ? e.rows : e.width; }
 
 // Calls move(theirs, ours) with the indices of every value in `n` of their lines from `first` on, where theirs
 // begins at 0, in blocks that suit both orders.
 template <class Move>
-void for_each_value(const Entry& e, size_t first, size_t n, Move move) {
+void for_each_value(const MappedTensor& e, size_t first, size_t n, Move move) {
     constexpr size_t block = 32;
-    const size_t r_begin = e.turned ? 0 : first, r_end = e.turned ? e.rows : first + n;
-    const size_t i_begin = e.turned ? first : 0, i_end = e.turned ? first + n : e.width;
+    const size_t r_begin = e.transposed ? 0 : first, r_end = e.transposed ? e.rows : first + n;
+    const size_t i_begin = e.transposed ? first : 0, i_end = e.transposed ? first + n : e.width;
     for (size_t r0 = r_begin; r0 < r_end; r0 += block)
         for (size_t i0 = i_begin; i0 < i_end; i0 += block)
             for (size_t r = r0; r < std::min(r0 + block, r_end); r++) {
                 const size_t ours = e.our_row(r) * e.width;
                 for (size_t i = i0; i < std::min(i0 + block, i_end); i++)
-                    move(e.turned ? (i - first) * e.rows + r : (r - first) * e.width + i, ours + i);
+                    move(e.transposed ? (i - first) * e.rows + r : (r - first) * e.width + i, ours + i);
             }
 }
 
-void require_finite(std::span<const float> values, size_t first, const std::string& name) {
-    const auto bad = std::find_if(values.begin(), values.end(), [](float x) { return !std::isfinite(x); });
-    if (bad == values.end()) return;
-    const size_t at = first + size_t(bad - values.begin());
-    throw Error(Exit::numeric, name, "element " + std::to_string(at) + " is " + std::to_string(*bad), "not saved");
-}
-
-// Writes tensors to a file in pieces: while one is written, the next is prepared.
-class Pieces {
-public:
-    explicit Pieces(safetensors::Writer& writer) : writer(writer), made(limit), written(limit) {}
-    ~Pieces() {
-        if (writing.valid()) writing.wait();
-    }
-
-    // The writer's next tensor: `lines` of `width` values; make(first, out) gives the lines from `first` on.
-    template <class Make>
-    void write(const std::string& name, size_t lines, size_t width, Make make) {
-        const size_t most = std::max<size_t>(limit / width, 1);
-        for (size_t first = 0; first < lines; first += most) {
-            const size_t n = std::min(most, lines - first) * width;
-            if (made.size() < n) made.resize(n);
-            make(first, std::span(made).first(n));
-            require_finite(std::span(made).first(n), first * width, name);
-            finish();
-            made.swap(written);
-            writing = std::async(std::launch::async, [this, n] { writer.write(std::span(written).first(n)); });
-        }
-    }
-    void finish() {
-        if (writing.valid()) writing.get();
-    }
-
-private:
-    static constexpr size_t limit = 1 << 20;
-    safetensors::Writer& writer;
-    std::vector<float> made, written;
-    std::future<void> writing;
-};
-
 struct Source {
-    Entry entry;
+    MappedTensor entry;
     TensorFiles::Found found;
 };
 
@@ -90,9 +48,9 @@ std::vector<Source> match(const TensorFiles& all, const Config& c, const Layout&
     std::vector<Source> sources;
     std::set<const Tensor*> used;
     const Names names = all.find("token_embeddings.weight") ? Names::cs336 : Names::family;
-    for (Entry& e : entries_of(c, layout, names)) {
+    for (MappedTensor& e : mapped_tensors(c, layout, names)) {
         const TensorFiles::Found* found = find_tensor(all, e.theirs);
-        if (!found && !e.row) continue;
+        if (!found && !e.parameter) continue;
         if (!found) throw Error(Exit::input, all.path(), "tensor " + e.theirs + " is missing");
         const auto& [file, tensor] = *found;
         if (tensor->shape != e.shape())
@@ -122,28 +80,29 @@ void check_constant(const Source& s) {
 }  // namespace
 
 WrittenFile save_weights(const std::string& directory, const ModelDescription& model, const Layout& layout,
-                         const GetRow& get) {
-    std::map<std::string, Entry> entries;
+                         const GetParameter& get) {
+    std::map<std::string, MappedTensor> entries;
     std::vector<Tensor> tensors;
-    for (Entry& e : entries_of(model.config, layout)) {
+    for (MappedTensor& e : mapped_tensors(model.config, layout)) {
         tensors.push_back({e.theirs, model.dtype, e.shape()});
         entries[e.theirs] = std::move(e);
     }
     safetensors::Writer writer(directory + "/model.safetensors", std::move(tensors));
-    Pieces pieces(writer);
+    TensorPieces pieces(writer);
     std::vector<float> ours;
     for (const Tensor& tensor : writer.tensors()) {
-        const Entry& e = entries[tensor.name];
-        if (!e.row) {
+        const MappedTensor& e = entries[tensor.name];
+        if (!e.parameter) {
             pieces.write(e.theirs, e.size(), 1, [&](size_t first, std::span<float> out) {
                 for (size_t i = 0; i < out.size(); i++) out[i] = constant(e, first + i);
             });
         } else if (e.as_it_is()) {
-            pieces.write(e.theirs, e.size(), 1,
-                         [&](size_t first, std::span<float> out) { get(*e.row, e.first * e.width + first, out); });
+            pieces.write(e.theirs, e.size(), 1, [&](size_t first, std::span<float> out) {
+                get(*e.parameter, e.first * e.width + first, out);
+            });
         } else {
-            ours.resize(e.row->size());
-            get(*e.row, 0, ours);
+            ours.resize(e.parameter->size());
+            get(*e.parameter, 0, ours);
             pieces.write(e.theirs, lines(e), line(e), [&](size_t first, std::span<float> out) {
                 for_each_value(e, first, out.size() / line(e), [&](size_t to, size_t from) { out[to] = ours[from]; });
             });
@@ -154,18 +113,19 @@ WrittenFile save_weights(const std::string& directory, const ModelDescription& m
     return {"model.safetensors", writer.size(), writer.hash()};
 }
 
-void load_weights(const std::string& path, const Config& config, const Layout& layout, const SetRow& set) {
-    if (llmc::is_checkpoint(path)) return llmc::load_weights(path, config, layout, set);
-    const TensorFiles all(path);
+namespace huggingface {
+
+void load_weights(const std::string& directory, const Config& config, const Layout& layout, const SetParameter& set) {
+    const TensorFiles all(directory);
     const std::vector<Source> sources = match(all, config, layout);
-    std::map<const Row*, std::vector<const Source*>> by_row;
-    for (const Source& s : sources) by_row[s.entry.row].push_back(&s);
-    for (const Source* s : by_row[nullptr]) check_constant(*s);
+    std::map<const Parameter*, std::vector<const Source*>> by_parameter;
+    for (const Source& s : sources) by_parameter[s.entry.parameter].push_back(&s);
+    for (const Source* s : by_parameter[nullptr]) check_constant(*s);
     std::vector<float> ours, theirs;
-    for (const Row& row : layout.rows) {
-        ours.resize(row.size());
-        for (const Source* s : by_row[&row]) {
-            const Entry& e = s->entry;
+    for (const Parameter& parameter : layout.parameters) {
+        ours.resize(parameter.size());
+        for (const Source* s : by_parameter[&parameter]) {
+            const MappedTensor& e = s->entry;
             if (e.as_it_is()) {
                 s->found.file->read(std::span(ours).subspan(e.first * e.width, e.size()), *s->found.tensor);
                 continue;
@@ -174,59 +134,12 @@ void load_weights(const std::string& path, const Config& config, const Layout& l
             s->found.file->read(theirs, *s->found.tensor);
             for_each_value(e, 0, lines(e), [&](size_t from, size_t to) { ours[to] = theirs[from]; });
         }
-        set(row, ours);
+        set(parameter, ours);
     }
 }
 
-void check_weights(const std::string& path, const Config& config, const Layout& layout) {
-    if (!llmc::is_checkpoint(path)) match(TensorFiles(path), config, layout);
-    else llmc::check_weights(path, config);
+void check_weights(const std::string& directory, const Config& config, const Layout& layout) {
+    match(TensorFiles(directory), config, layout);
 }
 
-WrittenFile save_rows(const std::string& path, const Layout& layout, const std::vector<NamedRows>& parts) {
-    struct Which {
-        const NamedRows* part;
-        const Row* row;
-    };
-    std::map<std::string, Which> which;
-    std::vector<Tensor> tensors;
-    for (const NamedRows& part : parts)
-        for (const Row& row : layout.rows) {
-            tensors.push_back({part.prefix + "." + row.name, Dtype::F32, {row.shape.begin(), row.shape.end()}});
-            which[tensors.back().name] = {&part, &row};
-        }
-    safetensors::Writer writer(path, std::move(tensors));
-    Pieces pieces(writer);
-    for (const Tensor& tensor : writer.tensors()) {
-        const Which& from = which[tensor.name];
-        pieces.write(tensor.name, from.row->size(), 1,
-                     [&](size_t first, std::span<float> out) { from.part->get(*from.row, first, out); });
-    }
-    pieces.finish();
-    writer.close();
-    return {path.substr(path.rfind('/') + 1), writer.size(), writer.hash()};
-}
-
-void load_rows(const std::string& path, const Layout& layout, const std::vector<NamedTargets>& parts) {
-    const safetensors::Reader reader(path);
-    const auto tensor_of = [&](const NamedTargets& part, const Row& row) -> const Tensor& {
-        const Tensor* t = reader.find(part.prefix + "." + row.name);
-        if (!t) throw Error(Exit::input, path, "tensor " + part.prefix + "." + row.name + " is missing");
-        if (t->dtype != Dtype::F32 || t->shape != std::vector<uint64_t>(row.shape.begin(), row.shape.end()))
-            throw Error(Exit::input, path,
-                        "tensor " + t->name + " is " + name(t->dtype) + " " + safetensors::shape_text(t->shape) +
-                            ", which does not fit the model");
-        return *t;
-    };
-    for (const NamedTargets& part : parts)
-        for (const Row& row : layout.rows) tensor_of(part, row);
-    if (reader.tensors().size() != parts.size() * layout.rows.size())
-        throw Error(Exit::input, path, "holds tensors that have no place in this run");
-    std::vector<float> values;
-    for (const NamedTargets& part : parts)
-        for (const Row& row : layout.rows) {
-            values.resize(row.size());
-            reader.read(values, tensor_of(part, row));
-            part.set(row, values);
-        }
-}
+}  // namespace huggingface

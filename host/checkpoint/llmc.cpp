@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <array>
 
+#include "config_json.h"
+
 using safetensors::Dtype;
 
 namespace llmc {
@@ -96,7 +98,7 @@ void check_weights(const std::string& path, const Config& config) {
         refuse(path, changed.front(), "its weights have the sizes they have");
 }
 
-void load_weights(const std::string& path, const Config& config, const Layout& layout, const SetRow& set) {
+void load_weights(const std::string& path, const Config& config, const Layout& layout, const SetParameter& set) {
     check_weights(path, config);
     const files::Reader file(path);
     const Header h = read_header(file);
@@ -109,9 +111,9 @@ void load_weights(const std::string& path, const Config& config, const Layout& l
         for (int l = 0; l < (star == pattern.npos ? 1 : config.L); l++) {
             std::string name = pattern;
             if (star != name.npos) name.replace(star, 1, std::to_string(l));
-            const auto row =
-                std::find_if(layout.rows.begin(), layout.rows.end(), [&](const Row& r) { return r.name == name; });
-            REQUIRE(row != layout.rows.end());
+            const auto row = std::find_if(layout.parameters.begin(), layout.parameters.end(),
+                                          [&](const Parameter& r) { return r.name == name; });
+            REQUIRE(row != layout.parameters.end());
             values.resize(row->size());
             safetensors::read_floats(file, h.model.dtype, at, values);
             set(*row, values);
@@ -119,7 +121,7 @@ void load_weights(const std::string& path, const Config& config, const Layout& l
             rows++;
         }
     }
-    REQUIRE(at == file.size() && rows == layout.rows.size());
+    REQUIRE(at == file.size() && rows == layout.parameters.size());
 }
 
 }  // namespace llmc

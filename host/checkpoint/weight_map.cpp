@@ -4,7 +4,7 @@
 #include <map>
 #include <span>
 #include "host/reference/embedding.h"
-#include "huggingface.h"
+#include "huggingface_config.h"
 
 namespace {
 
@@ -20,7 +20,7 @@ bool has_qk_norm(const Config& c) { return c.qk_norm; }
 struct Rule {
     const char *ours, *theirs;  // * is the layer
     Part part = Part::whole;
-    bool turned = false;                     // GPT-2 stores (in, out), everybody else (out, in)
+    bool transposed = false;                 // GPT-2 stores (in, out), everybody else (out, in)
     bool (*wanted)(const Config&) = always;  // by their model
 };
 
@@ -97,33 +97,33 @@ std::string with_layer(std::string pattern, int layer) {
     return star == pattern.npos ? pattern : pattern.replace(star, 1, std::to_string(layer));
 }
 
-using RowIndex = std::map<std::string, const Row*>;
+using ParameterIndex = std::map<std::string, const Parameter*>;
 
-const Row* find_row(const RowIndex& rows, const std::string& name) {
-    const auto found = rows.find(name);
-    return found == rows.end() ? nullptr : found->second;
+const Parameter* find_parameter(const ParameterIndex& index, const std::string& name) {
+    const auto found = index.find(name);
+    return found == index.end() ? nullptr : found->second;
 }
 
-Entry whole_row(const Row& row, const std::string& theirs) {
-    Entry e{.theirs = theirs, .row = &row};
-    e.matrix = row.shape.size() > 1;
-    e.rows = size_t(row.shape[0]);
-    e.width = row.size() / e.rows;
+MappedTensor whole_parameter(const Parameter& parameter, const std::string& theirs) {
+    MappedTensor e{.theirs = theirs, .parameter = &parameter};
+    e.matrix = parameter.shape.size() > 1;
+    e.rows = size_t(parameter.shape[0]);
+    e.width = parameter.size() / e.rows;
     return e;
 }
 
 // The rule at one layer. Of a constant we know the shape from the weight it belongs to.
-Entry entry_of(const Rule& rule, const Config& c, const RowIndex& rows, int layer, RopePairs pairs) {
+MappedTensor mapped_tensor(const Rule& rule, const Config& c, const ParameterIndex& index, int layer, RopePairs pairs) {
     const std::string ours = with_layer(rule.ours, layer), theirs = with_layer(rule.theirs, layer);
-    Entry e;
-    if (const Row* row = find_row(rows, ours)) {
-        e = whole_row(*row, theirs);
+    MappedTensor e;
+    if (const Parameter* parameter = find_parameter(index, ours)) {
+        e = whole_parameter(*parameter, theirs);
     } else if (ours == "wpe") {
         e = {.theirs = theirs, .rows = size_t(c.T), .width = size_t(c.C), .matrix = true};
     } else {
         REQUIRE(ours.ends_with(".bias"));
-        e = whole_row(*find_row(rows, ours.substr(0, ours.size() - 4) + "weight"), theirs);
-        e.row = nullptr, e.matrix = false, e.width = 1;
+        e = whole_parameter(*find_parameter(index, ours.substr(0, ours.size() - 4) + "weight"), theirs);
+        e.parameter = nullptr, e.matrix = false, e.width = 1;
     }
     const size_t q = size_t(c.NH) * c.HS, kv = size_t(c.NKV) * c.HS, F = size_t(c.F);
     switch (rule.part) {
@@ -134,10 +134,10 @@ Entry entry_of(const Rule& rule, const Config& c, const RowIndex& rows, int laye
         case Part::gate: e.first = 0, e.rows = F; break;
         case Part::up: e.first = F, e.rows = F; break;
     }
-    e.turned = rule.turned;
+    e.transposed = rule.transposed;
     const bool paired = rule.part == Part::q || rule.part == Part::k || ours.ends_with("_norm");
     if (paired && c.position == Position::rope && c.rope_pairs != pairs) {
-        e.order = pairs == RopePairs::half ? Entry::Order::they_half : Entry::Order::they_interleaved;
+        e.order = pairs == RopePairs::half ? MappedTensor::Order::they_half : MappedTensor::Order::they_interleaved;
         e.heads = rule.part == Part::q ? c.NH : rule.part == Part::k ? c.NKV : 1;
     }
     return e;
@@ -145,40 +145,41 @@ Entry entry_of(const Rule& rule, const Config& c, const RowIndex& rows, int laye
 
 }  // namespace
 
-std::vector<uint64_t> Entry::shape() const {
+std::vector<uint64_t> MappedTensor::shape() const {
     if (!matrix) return {rows};
-    return turned ? std::vector<uint64_t>{width, rows} : std::vector<uint64_t>{rows, width};
+    return transposed ? std::vector<uint64_t>{width, rows} : std::vector<uint64_t>{rows, width};
 }
 
 // Pair i of a head is (i, i + half) in one order and (2i, 2i+1) in the other.
-size_t Entry::our_row(size_t r) const {
+size_t MappedTensor::our_row(size_t r) const {
     if (order == Order::same) return first + r;
     const size_t size = rows / heads, half = size / 2, within = r % size, head = first + r - within;
     if (order == Order::they_half) return head + (within < half ? 2 * within : 2 * (within - half) + 1);
     return head + within / 2 + (within % 2) * half;
 }
 
-std::vector<Entry> entries_of(const Config& c, const Layout& layout, Names names) {
-    std::vector<Entry> entries;
+std::vector<MappedTensor> mapped_tensors(const Config& c, const Layout& layout, Names names) {
+    std::vector<MappedTensor> tensors;
     const Family family = family_of(c);
     if (family == Family::native && names == Names::family) {
-        for (const Row& row : layout.rows) entries.push_back(whole_row(row, row.name));
-        return entries;
+        for (const Parameter& parameter : layout.parameters)
+            tensors.push_back(whole_parameter(parameter, parameter.name));
+        return tensors;
     }
-    RowIndex rows;
-    for (const Row& row : layout.rows) rows[row.name] = &row;
+    ParameterIndex index;
+    for (const Parameter& parameter : layout.parameters) index[parameter.name] = &parameter;
     size_t covered = 0, total = 0;
     const Table table = table_of(family, names);
     for (const Rule& rule : table.rules) {
         const int copies = std::string(rule.ours).find('*') == std::string::npos ? 1 : c.L;
         for (int l = 0; rule.wanted(c) && l < copies; l++) {
-            entries.push_back(entry_of(rule, c, rows, l, table.pairs));
-            if (entries.back().row) covered += entries.back().size();
+            tensors.push_back(mapped_tensor(rule, c, index, l, table.pairs));
+            if (tensors.back().parameter) covered += tensors.back().size();
         }
     }
-    for (const Row& row : layout.rows) total += row.size();
+    for (const Parameter& parameter : layout.parameters) total += parameter.size();
     REQUIRE(covered == total);
-    return entries;
+    return tensors;
 }
 
 // GPT-2's causal masks, RoPE's frequencies, a tied head.
@@ -187,6 +188,6 @@ bool ignorable(const std::string& name, const Config& c) {
            name.ends_with(".rotary_emb.inv_freq") || (c.tied && name == "lm_head.weight");
 }
 
-float constant(const Entry& e, size_t index) {
+float constant(const MappedTensor& e, size_t index) {
     return e.matrix ? float(sinusoid(int(index / e.width), int(index % e.width), int(e.width))) : 0;
 }

@@ -2,9 +2,15 @@
 #include <fmt/core.h>
 #include <omp.h>
 #include "host/base/files.h"
-#include "host/plan/plan.h"
+#include "host/base/progress.h"
+#include "host/checkpoint/checkpoint.h"
+#include "host/checkpoint/model_files.h"
+#include "host/options/model_options.h"
+#include "host/options/options_parse.h"
+#include "host/plan/plan_command.h"
+#include "host/report/curve_svg.h"
 #include "host/report/report.h"
-#include "host/run/run.h"
+#include "host/run/run_directory.h"
 #include "run_on_cpu.h"
 #include "tokenize_command.h"
 #include "version.h"

@@ -10,12 +10,14 @@
 #include "host/base/signals.h"
 #include "host/base/text.h"
 #include "host/base/utf8.h"
-#include "host/data/dataset.h"
+#include "host/data/data_paths.h"
 #include "host/data/documents.h"
 #include "host/data/shard_writer.h"
 #include "host/tokenizer/bpe.h"
 #include "host/tokenizer/bpe_train.h"
+#include "host/tokenizer/load_tokenizer.h"
 #include "host/tokenizer/tokenizer.h"
+#include "host/tokenizer/tokenizer_json.h"
 
 namespace {
 
@@ -90,7 +92,7 @@ std::string so_far(const DocumentReader& reader, double start) {
 
 void warn_of_repairs(const DocumentReader& reader) {
     if (!reader.repaired()) return;
-    fmt::print(stderr, "warning: --data: {} pieces are not UTF-8 and were replaced by U+FFFD\n", reader.repaired());
+    fmt::print(stderr, "warning: --data: {}\n", repairs_text(reader.repaired()));
 }
 
 int separator_of(const Options& options, const Tokenizer& tokenizer) {
@@ -176,8 +178,8 @@ Exit write_tokenizer(const Options& options) {
     });
     const std::filesystem::path out = (std::filesystem::absolute(options.out) / "").lexically_normal().parent_path();
     files::AtomicDirectory directory(out.parent_path().string(), out.filename().string());
-    files::write_file(directory.path() + "/tokenizer.json", tokenizer.to_json());
-    files::write_file(directory.path() + "/tokenizer_config.json", tokenizer.config_json());
+    files::write_file(directory.path() + "/tokenizer.json", tokenizer_json(tokenizer));
+    files::write_file(directory.path() + "/tokenizer_config.json", tokenizer_config_json(tokenizer));
     directory.commit();
     warn_of_repairs(reader);
     if (tokenizer.vocab_size() < options.train_bpe)

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include "data_paths.h"
 #include "host/base/error.h"
 #include "host/base/json.h"
 #include "host/base/utf8.h"
@@ -33,7 +34,7 @@ DocumentReader::DocumentReader(std::vector<std::string> all, TextFormat format, 
         }
         struct stat about = {};
         if (stat(path.c_str(), &about)) throw Error(Exit::input, path, std::strerror(errno));
-        if (path.ends_with(".bin"))
+        if (is_shard(path))
             throw Error(Exit::input, path, "holds tokens already", "train on it: train_gpt --data FILE");
         if (S_ISDIR(about.st_mode))
             throw Error(Exit::input, path, "is a directory", "name its files, or a pattern in quotes");
@@ -55,9 +56,7 @@ bool DocumentReader::open_next() {
     ended = false, fresh = true, line = 0, tried = 0;
     while (waiting.size() < 4 && fill(block)) {}
     if (waiting.empty()) throw Error(Exit::input, shown(path), "is empty");
-    if (waiting.starts_with("\xFF\xFE") || waiting.starts_with("\xFE\xFF"))
-        throw Error(Exit::input, shown(path), "is UTF-16, not UTF-8", "convert it with: iconv -f UTF-16 -t UTF-8");
-    if (waiting.starts_with("\xEF\xBB\xBF")) waiting.erase(0, 3);
+    drop_byte_order_mark(waiting, shown(path));
     json = format == TextFormat::jsonl ||
            (format == TextFormat::automatic &&
             (path.ends_with(".jsonl") || (is_standard_input(path) && starts_with_object(waiting))));

@@ -3,6 +3,7 @@
 #include <filesystem>
 #include <limits>
 #include "host/base/error.h"
+#include "host/tokenizer/tokenizer_json.h"
 #include "token_source.h"
 
 namespace {
@@ -101,8 +102,8 @@ std::string ShardWriter::commit(const Json& facts) {
                 {"shards", shards}};
     all.update(facts);
     files::write_file(directory.path() + "/" + sidecar, to_text(all));
-    files::write_file(directory.path() + "/tokenizer.json", tokenizer.to_json());
-    files::write_file(directory.path() + "/tokenizer_config.json", tokenizer.config_json());
+    files::write_file(directory.path() + "/tokenizer.json", tokenizer_json(tokenizer));
+    files::write_file(directory.path() + "/tokenizer_config.json", tokenizer_config_json(tokenizer));
     return directory.commit();
 }
 

@@ -2,8 +2,12 @@
 #include <fmt/core.h>
 #include <cmath>
 #include "host/base/files.h"
-#include "host/run/run.h"
+#include "host/base/json.h"
+#include "host/base/utf8.h"
+#include "host/checkpoint/checkpoint.h"
+#include "host/checkpoint/model_files.h"
 #include "host/tokenizer/bpe.h"
+#include "host/tokenizer/load_tokenizer.h"
 
 namespace {
 
@@ -70,9 +74,7 @@ Figures figures_of(const TextScore& score) {
 }
 
 void warn(const Evaluation& e, const std::optional<TextScore>& text, const std::optional<Answers>& answers) {
-    if (text && text->facts.repaired)
-        fmt::print(stderr, "warning: --data: {} pieces are not UTF-8 and were replaced by U+FFFD\n",
-                   text->facts.repaired);
+    if (text && text->facts.repaired) fmt::print(stderr, "warning: --data: {}\n", repairs_text(text->facts.repaired));
     if (text && text->facts.unknown)
         fmt::print(stderr,
                    "warning: --data: {} of {} tokens are the unknown one: the loss looks better than the model is\n",

@@ -2,17 +2,17 @@
 #include <algorithm>
 #include "host/base/files.h"
 #include "host/base/utf8.h"
+#include "host/data/data_paths.h"
 #include "host/data/shard_writer.h"
 #include "host/data/token_source.h"
 #include "host/tokenizer/bpe.h"
+#include "host/tokenizer/load_tokenizer.h"
 
 namespace {
 
 constexpr size_t batch_bytes = 4 << 20;  // of text in memory at a time
 constexpr uint64_t block = 1 << 20;      // of a shard's tokens
 constexpr size_t slice = 4096;           // tokens whose windows are pending: at a small stride every token has one
-
-bool is_shard(const std::string& path) { return path.ends_with(".bin"); }
 
 // Hands on the windows that these tokens complete; reading them takes progress from `from` to `to`.
 bool add(Windows& windows, std::span<const int> tokens, const TakeSegments& take, double from, double to) {

@@ -1,4 +1,4 @@
-// Text from a model: one token after the other, each drawn from the logits of the last. What is said here holds with the
+// GeneratedText from a model: one token after the other, each drawn from the logits of the last. What is said here holds with the
 // cache (generator_cached.h) and without it.
 #pragma once
 #include <algorithm>
@@ -22,7 +22,7 @@ struct Generation {
 };
 
 // What is written depends on the prompt, the seed and the index alone, not on what is written at the same time.
-struct Text {
+struct GeneratedText {
     std::vector<int> tokens;  // the prompt, at least a token, and what was written
     uint32_t index = 0;       // which of several texts: each has random numbers of its own
     int written = 0;
@@ -31,21 +31,21 @@ struct Text {
 constexpr uint32_t generation_counter = 0x6E57;
 
 // The uniform number that the text's next token is drawn with.
-inline float draw(const Text& text, const Generation& how) {
+inline float draw(const GeneratedText& text, const Generation& how) {
     return uniform(philox({{uint32_t(text.written), text.index, 0, generation_counter}}, how.seed).w[0]);
 }
 
 // The error of a text whose next token cannot be drawn.
-inline Error not_finite(const Text& text) {
+inline Error not_finite(const GeneratedText& text) {
     return {Exit::numeric, "token " + std::to_string(text.written + 1) + " of text " + std::to_string(text.index + 1),
             "the model's logits are not finite", "are its weights whole, and none of them huge?"};
 }
 
 // What the model sees of a growing text: its latest document. Once that is longer than the context, the window moves on
 // in steps of context / 2, so that positions and the KV cache stay valid between moves.
-class View {
+class ContextWindow {
 public:
-    explicit View(const Generation& how) : context(how.context), separator(how.separator) {}
+    explicit ContextWindow(const Generation& how) : context(how.context), separator(how.separator) {}
     void push(int token) {
         if (token == separator) document = count;
         count++;
@@ -64,10 +64,10 @@ private:
 
 // Extends the text, calling `each` on every new token, until that returns false. next_logits is given what is visible.
 // Throws Error{numeric} at logits that are no numbers.
-inline void generate(Text& text, const Generation& how,
+inline void generate(GeneratedText& text, const Generation& how,
                      const std::function<std::vector<float>(std::span<const int>)>& next_logits,
                      const std::function<bool(int)>& each = {}) {
-    View view(how);
+    ContextWindow view(how);
     for (int token : text.tokens) view.push(token);
     std::vector<unsigned char> seen;
     while (text.written < how.tokens) {

@@ -34,7 +34,7 @@ public:
     // Extends every text to its end, in their order as places become free. `each` gets every new token of a text, those of
     // a text in order; where it returns false, all writing ends. `done` follows the last one. Throws Error{numeric} at
     // logits that are no numbers.
-    void write(std::span<Text> texts, const Each& each = {}, const Done& done = {}) {
+    void write(std::span<GeneratedText> texts, const Each& each = {}, const Done& done = {}) {
         size_t next = 0;
         for (Place& place : places) place.text.reset();
         for (;;) {
@@ -56,13 +56,13 @@ private:
     // Where a text is written: the cache has `read` of its tokens, from `begin` on.
     struct Place {
         std::optional<size_t> text;
-        std::optional<View> view;
+        std::optional<ContextWindow> view;
         size_t begin = 0, read = 0;
     };
 
-    void begin(int b, size_t text, const Text& from) {
+    void begin(int b, size_t text, const GeneratedText& from) {
         Place& place = places[b];
-        place = {text, View(how), 0, 0};
+        place = {text, ContextWindow(how), 0, 0};
         for (int token : from.tokens) place.view->push(token);
         if (!seen) return;
         std::vector<unsigned char> mine(model.V);
@@ -72,7 +72,7 @@ private:
 
     // Makes the cache hold all that is visible of every text but the last token, which the step reads. Texts with the same
     // prompt share the work.
-    void read_prompts(std::span<const Text> texts) {
+    void read_prompts(std::span<const GeneratedText> texts) {
         std::map<std::vector<int>, std::vector<int>> places_of;
         for (int b = 0; b < B; b++) {
             Place& place = places[b];
@@ -91,10 +91,10 @@ private:
     }
 
     // A slot without a text reads token 0, and its result is ignored.
-    void step(std::span<const Text> texts) {
+    void step(std::span<const GeneratedText> texts) {
         for (int b = 0; b < B; b++) {
             const Place& place = places[b];
-            const Text* text = place.text ? &texts[*place.text] : nullptr;
+            const GeneratedText* text = place.text ? &texts[*place.text] : nullptr;
             host_inputs[b] = text ? text->tokens.back() : 0;
             host_inputs[B + b] = text ? int(place.read) : 0;
             host_uniforms[b] = text ? draw(*text, how) : 0;
@@ -112,7 +112,7 @@ private:
     }
 
     // The new token of the text in place b. False: writing ends.
-    bool take(Place& place, Text& text, int b, const Each& each, const Done& done) {
+    bool take(Place& place, GeneratedText& text, int b, const Each& each, const Done& done) {
         if (host_picked[B + b]) throw not_finite(text);
         const int token = host_picked[b];
         place.read++;

@@ -2,7 +2,7 @@
 #pragma once
 #include <string>
 #include <vector>
-#include "host/checkpoint/huggingface.h"
+#include "host/checkpoint/model_description.h"
 #include "host/options/options.h"
 #include "host/tokenizer/tokenizer.h"
 

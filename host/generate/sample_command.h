@@ -4,6 +4,9 @@
 #include "host/base/signals.h"
 #include "host/checkpoint/checkpoint.h"
 #include "host/checkpoint/load_model.h"
+#include "host/checkpoint/model_files.h"
+#include "host/options/model_options.h"
+#include "host/tokenizer/load_tokenizer.h"
 #include "prompts.h"
 
 template <class Device>
@@ -47,7 +50,7 @@ public:
 
     // Writes --count texts for every prompt.
     void write(const std::vector<std::string>& prompts) {
-        std::vector<Text> texts;
+        std::vector<GeneratedText> texts;
         std::vector<std::string> beginnings;
         size_t longest = 0;
         for (const std::string& prompt : prompts)
@@ -76,7 +79,7 @@ public:
 private:
     static constexpr size_t most_cache_bytes = size_t(4) << 30;  // for several texts at a time; one gets what it needs
 
-    void write_without_cache(std::vector<Text>& texts, const std::function<bool(size_t, int)>& each,
+    void write_without_cache(std::vector<GeneratedText>& texts, const std::function<bool(size_t, int)>& each,
                              TextPrinter& printer) {
         const BatchBuffer<Device> buffer(length, on);
         for (size_t i = 0; i < texts.size() && !stop_requested; i++) {

@@ -1,4 +1,4 @@
-// The model: a table of weights, a table of activations, forward, and its mirror, backward.
+// The model: forward, and its mirror, backward, over the tensors of tables.h.
 //
 //   B batch   T time   N = B*T tokens   C channels   V vocabulary   P = V padded   L layers   F feed-forward width
 //   NH query heads   NKV key/value heads   HS head size   QKV = (NH + 2*NKV) * HS
@@ -13,7 +13,7 @@
 #include "host/reference/relu.h"
 #include "host/reference/residual_norm.h"
 #include "kv_cache.h"
-#include "layout.h"
+#include "tables.h"
 
 enum class Use { infer, train };  // only training needs memory for gradients
 
@@ -25,59 +25,12 @@ struct Batch {
     std::span<const int> sequences = {};  // of the cache, all of which get the prompt's keys and values
 };
 
-// How many of N rows of P logits are kept at a time. If all of them need more memory than this, the head processes the
-// batch in parts.
-constexpr size_t most_logits_bytes = size_t(8) << 30;
-constexpr int rows_of_logits(int N, int P, size_t element_bytes) {
-    const size_t fit = std::max<size_t>(most_logits_bytes / (size_t(P) * element_bytes) / 128, 1) * 128;
-    return int(std::min<size_t>(fit, size_t(N)));
-}
-static_assert(rows_of_logits(64 * 1024, 50304, 2) == 64 * 1024 && rows_of_logits(64 * 1024, 151936, 2) == 28160);
-
-struct NormWeights {
-    Slot gain, bias;
-};
-struct LinearWeights {
-    Slot weight, bias;
-    int C, OC;
-};
-struct BlockWeights {
-    NormWeights norm1, norm2;
-    LinearWeights qkv, proj, up, down;
-    Slot q_norm, k_norm;
-};
-
-struct NormActs {
-    Slot out, mean, rstd;
-};
-struct BlockActs {
-    Slot in, qkv_raw, qk_rstd, qkv, att, lse, mid, up, act;
-    NormActs norm1, norm2;
-};
-
 template <class Device>
-struct Gpt {
+struct Gpt : GptTables {
     using Real = typename Device::Real;
     using Stat = typename Device::Stat;
 
-    const Config c;
-    const int T = c.T, C = c.C, V = c.V, NH = c.NH, NKV = c.NKV, HS = c.HS, F = c.F, QKV = (NH + 2 * NKV) * HS;
-    const int up_width = c.activation == Activation::swiglu ? 2 * F : F;
-    const int P = (V + Device::vocab_multiple - 1) / Device::vocab_multiple * Device::vocab_multiple;
-    const int N_max;      // tokens that fit: every forward may use fewer
-    const int head_rows;  // rows of logits kept at a time
-    const Recompute recompute;
     Device on;
-
-    Layout weights, acts, stats;
-    std::vector<BlockWeights> wb;
-    std::vector<BlockActs> ab;
-    Slot wte, wpe, head;  // weights outside the blocks
-    NormWeights norm_f;
-    Slot out, logits, lse_out, losses, sinusoids, cos, sin;  // activations outside the blocks, and constants
-    NormActs norm_out;
-    Slot branch, d_x, d_c, d_att, d_wide;  // scratch: one tensor each, reused by every block
-
     KvCache<Real> cache;    // for generation, where allocate_cache() made it
     Buffer<Real> w, x;      // weights, activations
     Buffer<Stat> dw, stat;  // gradients of the weights, statistics
@@ -89,18 +42,7 @@ struct Gpt {
     // kept at a time; 0 = training's default.
     Gpt(const Config& config, int N, Recompute recompute, Device device) : Gpt(config, N, recompute, device, 0) {}
     Gpt(const Config& config, int N, Recompute recompute, Device device, int rows)
-        : c(config),
-          N_max(N),
-          head_rows(rows ? rows : rows_of_logits(N, P, sizeof(Real))),
-          recompute(recompute),
-          on(device) {
-        wte = weights.add("wte", {V, C}, Init::embedding, size_t(P) * C);
-        if (c.position == Position::learned) wpe = weights.add("wpe", {T, C}, Init::embedding);
-        for (int l = 0; l < c.L; l++) wb.push_back(block_weights("h." + std::to_string(l) + "."));
-        norm_f = norm_weights("norm_f");
-        head = c.tied ? wte : weights.add("head", {V, C}, Init::linear, size_t(P) * C);
-        lay_out_activations();
-    }
+        : GptTables(config, N, recompute, {Device::vocab_multiple, sizeof(Real), rows}), on(device) {}
 
     void allocate(Use use = Use::train) {
         w.data = on.template allocate<Real>(weights.size);
@@ -118,18 +60,15 @@ struct Gpt {
         cache = {on.template allocate<Real>(all), on.template allocate<Real>(all), B, TT, sequence};
     }
 
-    size_t parameters() const {
-        return std::accumulate(weights.rows.begin(), weights.rows.end(), size_t(0),
-                               [](size_t n, const Row& row) { return n + row.size(); });
-    }
-
     // Logits, and the loss of every token where the batch has targets. To train, *d_loss times its gradient flows back
     // through the head at once, so that no more than head_rows rows of logits are ever needed.
-    void forward(const Batch& b, float dropout = 0, Use use = Use::infer) {
+    // `into`: whether gradients of weights are added to what dw holds, or replace it.
+    void forward(const Batch& b, float dropout = 0, Use use = Use::infer, Into into = Into::add) {
         const auto range = on.range("forward");
         const int N = b.B * b.T;
         forward_blocks(b, dropout);
-        for (int n = 0; n < N; n += head_rows) forward_head(n, std::min(head_rows, N - n), b.target, use);
+        for (int n = 0; n < N; n += head_rows)
+            forward_head(n, std::min(head_rows, N - n), b.target, use, n ? Into::add : into);
     }
 
     // Everything but the head: all that is needed of a prompt.
@@ -143,35 +82,32 @@ struct Gpt {
     }
 
     // logits = head(norm(out)) of the tokens first .. first + rows - 1
-    void forward_head(int first, int rows, const int* target, Use use) {
+    void forward_head(int first, int rows, const int* target, Use use, Into into = Into::add) {
         const Real* inp = x[norm_out.out] + size_t(first) * C;
         Stat *loss = stat[losses] + first, *lse = stat[lse_out] + first;
         logits_begin = first;
         linear_forward(x[logits], inp, w[head], static_cast<const Real*>(nullptr), rows, C, P, on);
         if (use == Use::train) {
-            Device here = on;
-            if (first > 0) here.into = Into::add;
             cross_entropy_fused(loss, lse, x[logits], d_loss, target + first, rows, V, P, on);
             linear_backward(x[d_c] + size_t(first) * C, dw[head], static_cast<Stat*>(nullptr), x[logits], inp, w[head],
-                            rows, C, P, here);
+                            rows, C, P, on.writing(into));
         } else if (target) {
             cross_entropy_forward(loss, lse, x[logits], target + first, rows, V, P, on);
         }
     }
-    const Real* logits_of(int n) const {
-        return x[logits] + size_t(n - logits_begin) * P;
-    }  // the last head_rows tokens have them
+    // Of token n, one of the last head_rows.
+    const Real* logits_of(int n) const { return x[logits] + size_t(n - logits_begin) * P; }
 
-    // Adds the rest of *d_loss * d(sum of losses)/d(weights) into dw, or, with on.into, makes it dw, whatever was there;
-    // forward must have run on the same batch, to train.
-    void backward(const Batch& b, float dropout = 0) {
+    // Adds the rest of *d_loss * d(sum of losses)/d(weights) into dw, or makes it dw, whatever was there; forward must have
+    // run on the same batch, to train, and with the same `into`.
+    void backward(const Batch& b, float dropout = 0, Into into = Into::add) {
         const auto range = on.range("backward");
         const int N = b.B * b.T;
         on.zero(x[d_x], size_t(N) * C);
-        norm_backward(norm_f, norm_out, out, N);
-        for (int l = c.L - 1; l >= 0; l--) backward_block(l, b, dropout);
+        norm_backward(norm_f, norm_out, out, N, into);
+        for (int l = c.L - 1; l >= 0; l--) backward_block(l, b, dropout, into);
         drop_backward(d_x, d_x, site(c.L, 0), dropout, N);
-        if (on.into == Into::assign) {  // the embedding only adds; a tied head was here before it
+        if (into == Into::assign) {  // the embedding only adds; a tied head was here before it
             if (!c.tied) on.zero(dw[wte], size_t(V) * C);
             if (wpe) on.zero(dw[wpe], size_t(T) * C);
         }
@@ -233,7 +169,7 @@ struct Gpt {
     }
 
     // d_wide, the gradient of `up`, from that of the branch.
-    void backward_mlp_inputs(int l, Slot d_out, int N) {
+    void backward_mlp_inputs(int l, Slot d_out, int N, Into into) {
         const BlockActs& a = ab[l];
         const LinearWeights& down = wb[l].down;
         Real* d = x[d_wide];
@@ -241,11 +177,12 @@ struct Gpt {
         const Real *weight = w[down.weight], *act = x[a.act], *up = x[a.up];
         switch (c.activation) {
             case Activation::gelu:
-                return gelu_linear_backward(d, d_weight, d_bias, x[d_out], act, up, weight, N, F, C, on);
+                return gelu_linear_backward(d, d_weight, d_bias, x[d_out], act, up, weight, N, F, C, on.writing(into));
             case Activation::swiglu:
-                return swiglu_linear_backward(d, d_weight, d_bias, x[d_out], act, up, weight, N, F, C, on);
+                return swiglu_linear_backward(d, d_weight, d_bias, x[d_out], act, up, weight, N, F, C,
+                                              on.writing(into));
             case Activation::relu:
-                linear_backward(d, d_weight, d_bias, x[d_out], act, weight, N, F, C, on);
+                linear_backward(d, d_weight, d_bias, x[d_out], act, weight, N, F, C, on.writing(into));
                 return relu_backward(d, d, up, size_t(N) * F, on);
         }
     }
@@ -263,47 +200,48 @@ struct Gpt {
 
     // The same lines, bottom to top. d_x enters as the gradient of `out` and leaves as that of `in`;
     // a residual needs no line: it passes d_x through, and norm_backward adds the branch's share to it.
-    void backward_block(int l, const Batch& b, float dropout) {
+    void backward_block(int l, const Batch& b, float dropout, Into into) {
         const auto range = on.range("backward of block", l);
         const BlockWeights& p = wb[l];
         const BlockActs& a = ab[l];
         const int N = b.B * b.T;
         forward_again(l, b, dropout);
 
-        backward_mlp_inputs(l, drop_backward(branch, d_x, site(l, 2), dropout, N), N);
-        project_backward(d_c, d_wide, a.norm2.out, p.up, N);
-        norm_backward(p.norm2, a.norm2, a.mid, N);
+        backward_mlp_inputs(l, drop_backward(branch, d_x, site(l, 2), dropout, N), N, into);
+        project_backward(d_c, d_wide, a.norm2.out, p.up, N, into);
+        norm_backward(p.norm2, a.norm2, a.mid, N, into);
 
-        project_backward(d_att, drop_backward(branch, d_x, site(l, 1), dropout, N), a.att, p.proj, N);
+        project_backward(d_att, drop_backward(branch, d_x, site(l, 1), dropout, N), a.att, p.proj, N, into);
         attention_backward(x[d_wide], x[d_att], x[a.att], stat[a.lse], x[a.qkv], b.first, drop(site(l, 0), dropout),
                            b.B, b.T, NH, NKV, HS, on);
-        heads_backward(a, p, b);
-        project_backward(d_c, d_wide, a.norm1.out, p.qkv, N);
-        norm_backward(p.norm1, a.norm1, a.in, N);
+        heads_backward(a, p, b, into);
+        project_backward(d_c, d_wide, a.norm1.out, p.qkv, N, into);
+        norm_backward(p.norm1, a.norm1, a.in, N, into);
     }
 
 private:
     // The layers whose kind the configuration chooses.
     void norm_forward(const NormActs& a, Slot inp, const NormWeights& p, int N) {
-        if (c.norm == Norm::rmsnorm) rmsnorm_forward(x[a.out], stat[a.rstd], x[inp], w[p.gain], c.norm_eps, N, C, on);
+        if (c.norm == Norm::rmsnorm) rmsnorm_forward(x[a.out], stat[a.rstd], x[inp], w[p.weight], c.norm_eps, N, C, on);
         else
-            layernorm_forward(x[a.out], stat[a.mean], stat[a.rstd], x[inp], w[p.gain], w[p.bias], c.norm_eps, N, C, on);
+            layernorm_forward(x[a.out], stat[a.mean], stat[a.rstd], x[inp], w[p.weight], w[p.bias], c.norm_eps, N, C,
+                              on);
     }
     // sum = inp + branch, and its norm
     void residual_norm_forward(Slot sum, const NormActs& a, Slot inp, const NormWeights& p, int N) {
         if (c.norm == Norm::rmsnorm)
-            residual_rmsnorm_forward(x[sum], x[a.out], stat[a.rstd], x[inp], x[branch], w[p.gain], c.norm_eps, N, C,
+            residual_rmsnorm_forward(x[sum], x[a.out], stat[a.rstd], x[inp], x[branch], w[p.weight], c.norm_eps, N, C,
                                      on);
         else
-            residual_layernorm_forward(x[sum], x[a.out], stat[a.mean], stat[a.rstd], x[inp], x[branch], w[p.gain],
+            residual_layernorm_forward(x[sum], x[a.out], stat[a.mean], stat[a.rstd], x[inp], x[branch], w[p.weight],
                                        w[p.bias], c.norm_eps, N, C, on);
     }
-    void norm_backward(const NormWeights& p, const NormActs& a, Slot inp, int N) {  // d_x += from d_c
+    void norm_backward(const NormWeights& p, const NormActs& a, Slot inp, int N, Into into) {  // d_x += from d_c
         if (c.norm == Norm::rmsnorm)
-            rmsnorm_backward(x[d_x], dw[p.gain], x[d_c], x[inp], w[p.gain], stat[a.rstd], N, C, on);
+            rmsnorm_backward(x[d_x], dw[p.weight], x[d_c], x[inp], w[p.weight], stat[a.rstd], N, C, on.writing(into));
         else
-            layernorm_backward(x[d_x], dw[p.gain], dw[p.bias], x[d_c], x[inp], w[p.gain], stat[a.mean], stat[a.rstd], N,
-                               C, on);
+            layernorm_backward(x[d_x], dw[p.weight], dw[p.bias], x[d_c], x[inp], w[p.weight], stat[a.mean],
+                               stat[a.rstd], N, C, on.writing(into));
     }
     // qkv from qkv_raw, and back in d_wide.
     void heads_forward(const BlockActs& a, const BlockWeights& p, const Batch& b) {
@@ -317,23 +255,25 @@ private:
                             HS, on);
         else if (rope) rope_forward(x[a.qkv], b.position, stat[cos], stat[sin], c.rope_pairs, N, NH, NKV, HS, on);
     }
-    void heads_backward(const BlockActs& a, const BlockWeights& p, const Batch& b) {
+    void heads_backward(const BlockActs& a, const BlockWeights& p, const Batch& b, Into into) {
         const int N = b.B * b.T;
         const bool rope = c.position == Position::rope;
         Real* d = x[d_wide];
         if (c.qk_norm && rope)
             qk_norm_rope_backward(d, dw[p.q_norm], dw[p.k_norm], d, x[a.qkv_raw], w[p.q_norm], w[p.k_norm],
-                                  stat[a.qk_rstd], b.position, stat[cos], stat[sin], c.rope_pairs, N, NH, NKV, HS, on);
+                                  stat[a.qk_rstd], b.position, stat[cos], stat[sin], c.rope_pairs, N, NH, NKV, HS,
+                                  on.writing(into));
         else if (c.qk_norm)
             qk_norm_backward(d, dw[p.q_norm], dw[p.k_norm], d, x[a.qkv_raw], w[p.q_norm], w[p.k_norm], stat[a.qk_rstd],
-                             N, NH, NKV, HS, on);
+                             N, NH, NKV, HS, on.writing(into));
         else if (rope) rope_backward(d, b.position, stat[cos], stat[sin], c.rope_pairs, N, NH, NKV, HS, on);
     }
     void project(Slot out, Slot inp, const LinearWeights& p, int N) {
         linear_forward(x[out], x[inp], w[p.weight], w[p.bias], N, p.C, p.OC, on);
     }
-    void project_backward(Slot d_inp, Slot d_out, Slot inp, const LinearWeights& p, int N) {
-        linear_backward(x[d_inp], dw[p.weight], dw[p.bias], x[d_out], x[inp], w[p.weight], N, p.C, p.OC, on);
+    void project_backward(Slot d_inp, Slot d_out, Slot inp, const LinearWeights& p, int N, Into into) {
+        linear_backward(x[d_inp], dw[p.weight], dw[p.bias], x[d_out], x[inp], w[p.weight], N, p.C, p.OC,
+                        on.writing(into));
     }
 
     // Dropout at a site of layer l: 0 attention probabilities, 1 and 2 the two branches; layer L: the embedding.
@@ -349,75 +289,6 @@ private:
     }
 
     const Real* position_table() const { return c.position == Position::sinusoidal ? x[sinusoids] : w[wpe]; }
-    // What flows into block l, and its norm; those of "block" L go to the head.
-    Slot block_in(int l) const { return l < c.L ? ab[l].in : out; }
-    const NormActs& block_norm(int l) const { return l < c.L ? ab[l].norm1 : norm_out; }
-    const NormWeights& block_norm_weights(int l) const { return l < c.L ? wb[l].norm1 : norm_f; }
-
-    NormWeights norm_weights(const std::string& name) {
-        return {weights.add(name + ".weight", {C}, Init::one), c.norm_bias ? weights.add(name + ".bias", {C}) : Slot{}};
-    }
-    LinearWeights linear_weights(const std::string& name, int in, int out, Init init, bool bias) {
-        return {weights.add(name + ".weight", {out, in}, init), bias ? weights.add(name + ".bias", {out}) : Slot{}, in,
-                out};
-    }
-    BlockWeights block_weights(const std::string& h) {
-        BlockWeights p;
-        p.norm1 = norm_weights(h + "norm1");
-        p.qkv = linear_weights(h + "qkv", C, QKV, Init::linear, c.qkv_bias);
-        if (c.qk_norm)
-            p.q_norm = weights.add(h + "q_norm", {HS}, Init::one),
-            p.k_norm = weights.add(h + "k_norm", {HS}, Init::one);
-        p.proj = linear_weights(h + "proj", NH * HS, C, Init::residual, c.proj_bias);
-        p.norm2 = norm_weights(h + "norm2");
-        p.up = linear_weights(h + "up", C, up_width, Init::linear, c.ffn_bias);
-        p.down = linear_weights(h + "down", F, C, Init::residual, c.ffn_bias);
-        return p;
-    }
-
-    NormActs norm_acts() {
-        return {acts.add("norm", {N_max, C}), stats.add("mean", {N_max}), stats.add("rstd", {N_max})};
-    }
-    BlockActs block_acts() {
-        BlockActs a;
-        a.in = acts.add("in", {N_max, C});
-        const BlockActs* shared = ab.empty() ? nullptr : &ab[0];
-        if (recompute == Recompute::block && shared) {
-            const Slot in = a.in;
-            a = *shared;
-            a.in = in;
-            return a;
-        }
-        a.norm1 = norm_acts();
-        a.qkv = a.qkv_raw = acts.add("qkv", {N_max, QKV});
-        if (c.qk_norm) a.qkv = acts.add("qk_norm", {N_max, QKV}), a.qk_rstd = stats.add("qk_rstd", {N_max, NH + NKV});
-        a.att = acts.add("att", {N_max, NH * HS});
-        a.lse = stats.add("lse", {N_max, NH});
-        a.mid = acts.add("mid", {N_max, C});
-        if (recompute == Recompute::mlp && shared) {
-            a.norm2 = shared->norm2, a.up = shared->up, a.act = shared->act;
-            return a;
-        }
-        a.norm2 = norm_acts();
-        a.up = acts.add("up", {N_max, up_width});
-        a.act = acts.add("act", {N_max, F});
-        return a;
-    }
-    void lay_out_activations() {
-        for (int l = 0; l < c.L; l++) ab.push_back(block_acts());
-        out = acts.add("out", {N_max, C});
-        norm_out = norm_acts();
-        logits = acts.add("logits", {head_rows, P});
-        branch = acts.add("branch", {N_max, C});
-        d_x = acts.add("d_x", {N_max, C});
-        d_c = acts.add("d_c", {N_max, C});
-        d_att = acts.add("d_att", {N_max, NH * HS});
-        d_wide = acts.add("d_wide", {N_max, std::max(QKV, up_width)});
-        lse_out = stats.add("lse_out", {N_max});
-        losses = stats.add("losses", {N_max});
-        if (c.position == Position::sinusoidal) sinusoids = acts.add("sinusoids", {T, C});
-        if (c.position == Position::rope) cos = stats.add("cos", {T, HS / 2}), sin = stats.add("sin", {T, HS / 2});
-    }
     void fill_constants() {
         auto fill = [&](auto* device, int columns, auto value) {
             std::vector<std::remove_pointer_t<decltype(device)>> host(size_t(T) * columns);

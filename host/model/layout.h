@@ -17,27 +17,29 @@ struct Slot {
     explicit operator bool() const { return offset != absent; }
 };
 
-struct Row {
+struct Parameter {
     std::string name;        // also its name in a checkpoint
     std::vector<int> shape;  // slowest dimension first
     Init init;
     Slot slot;
     size_t size() const { return std::accumulate(shape.begin(), shape.end(), size_t(1), std::multiplies<>()); }
-    bool decays() const { return shape.size() > 1; }  // AdamW shrinks matrices and leaves gains and biases alone
+    bool decays() const {
+        return shape.size() > 1;
+    }  // AdamW shrinks matrices and leaves the weights of norms and biases alone
 };
 
 struct Layout {
     static constexpr size_t alignment = 128;  // elements: 256 bytes at the narrowest storage type
 
-    std::vector<Row> rows;
+    std::vector<Parameter> parameters;
     size_t size = 0;  // elements of the whole buffer; the gaps between tensors stay zero
 
     // `reserve` elements are set aside (at least the tensor's own), so that padded rows can follow it.
     Slot add(std::string name, std::vector<int> shape, Init init = Init::zero, size_t reserve = 0) {
-        rows.push_back({std::move(name), std::move(shape), init, Slot{size}});
-        const size_t used = std::max(reserve, rows.back().size());
+        parameters.push_back({std::move(name), std::move(shape), init, Slot{size}});
+        const size_t used = std::max(reserve, parameters.back().size());
         size += (used + alignment - 1) / alignment * alignment;
-        return rows.back().slot;
+        return parameters.back().slot;
     }
 };
 

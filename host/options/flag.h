@@ -94,10 +94,3 @@ struct Flag {
     Flag&& stand_alone(const char* meaning) && { return stand_alone(meaning), std::move(*this); }
     void stand_alone(const char* meaning) & { takes = Takes::at_most_one, alone = meaning; }
 };
-
-// All flags, in the order of --help.
-const std::vector<Flag>& flags();
-const Flag* find_flag(const std::string& name, Command command);
-
-// What is wrong with the values taken together, a line each. Neither files nor the model are looked at.
-std::vector<std::string> contradictions(const Options& options);

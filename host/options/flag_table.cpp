@@ -1,5 +1,4 @@
-#include "flag.h"
-#include "options.h"
+#include "flag_table.h"
 
 namespace {
 

@@ -1,14 +1,12 @@
-// The command line: one table of flags (flag_table.cpp: name, default, help, commands) that parsing, --help, the log
-// and the checkpoint use. Every value is converted strictly, and all problems are reported at once.
+// What the command line asks for: a field for every flag. The table of flags is in flag_table.cpp (name, default, help,
+// commands), parsing in options_parse.h.
 #pragma once
-#include <nlohmann/json_fwd.hpp>
 #include <optional>
 #include <set>
 #include "host/data/dataset.h"
 #include "host/data/documents.h"
 #include "host/model/config.h"
 #include "host/reference/cpu.h"
-#include "host/reference/sampling.h"
 #include "host/tokenizer/pre_tokenizer.h"
 #include "host/training/schedule.h"
 
@@ -119,37 +117,9 @@ struct Options {
     bool has(const std::string& flag) const { return given.count(flag) > 0; }
 };
 
-// Reads the command line. Throws Error{usage} with a line for every problem; touches nothing.
-Options parse(const std::vector<std::string>& args);  // without the program's name
-inline Options parse(int argc, char** argv) { return parse({argv + 1, argv + argc}); }
-Options default_options(Command command);
-
-std::string help_text(Command command);
-
-// Every flag of the command with its value, by name; null: not given.
-nlohmann::ordered_json to_json(const Options& options);
-// Takes the saved value of every flag that is not on this command line, then checks as parse does. For --resume.
-// Throws Error{input} if `saved` is not what to_json wrote.
-void restore(Options& options, const nlohmann::ordered_json& saved);
-
-// The preset (or what a directory's config.json said) with the flags' changes; what was not given follows:
-// HS = C / NH, NKV = NH where it was, F by default_ffn, no norm bias under RMSNorm. May be impossible: ask problems().
-Config model_config(const Options& options, Config base);
-Config model_config(const Options& options);  // of the preset options.model; must be one
-
 // What --dtype auto is: bf16 on a GPU, as all that the kernels run on (8.0 and above) have tensor cores for it, and the
 // simulated one does what they do; fp32 on a CPU, whose layers have nothing else.
 enum class Processor { cpu, gpu };
 inline Dtype dtype_on(Processor where, Dtype asked) {
     return asked != Dtype::automatic ? asked : where == Processor::gpu ? Dtype::bf16 : Dtype::fp32;
 }
-
-// --lr, else 0.384 / C: 3e-3 for the tiny model, 1e-3 for nanoGPT's baby, 5e-4 for gpt2.
-double peak_lr(const Options& options, const Config& model);
-
-// What contradicts the model: its own problems(), a context it does not have, a total batch that does not divide.
-// parse() has asked this for a preset; ask it for a directory once its config is known.
-std::vector<std::string> problems(const Options& options, const Config& model);
-
-// How --temperature, --top-k, --top-p and --min-p choose a token.
-Sampling sampling_of(const Options& options);

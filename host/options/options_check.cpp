@@ -1,20 +1,14 @@
-// What the values of the flags mean together, and for the model.
+#include "options_check.h"
 #include <fmt/core.h>
-
 #include <filesystem>
-
-#include "flag.h"
-#include "host/base/error.h"
+#include "host/base/text.h"
+#include "model_options.h"
 
 namespace {
 
 const char* const shape_flags[] = {"layers",  "dim",      "heads",    "kv-heads",   "head-size",  "ffn",
                                    "norm",    "norm-eps", "position", "rope-pairs", "rope-theta", "activation",
                                    "qk-norm", "tied",     "bias",     "qkv-bias",   "vocab"};
-
-bool is_preset(const Options& o) { return find_preset(o.model) != nullptr; }
-// Whether weights come with the model, so that its sizes cannot be changed.
-bool loads_weights(const Options& o) { return o.command != Command::plan && !is_preset(o) && !o.from_scratch; }
 
 std::string given_of(const Options& o, const std::vector<std::string>& names) {
     std::string list;
@@ -49,19 +43,21 @@ std::vector<std::string> contradictions_of_tokenize(const Options& o) {
     return found;
 }
 
-}  // namespace
+// What the flags of a command contradict, a line each, in groups that belong together.
+struct Contradictions {
+    const Options& o;
+    std::vector<std::string> lines;
 
-std::vector<std::string> contradictions(const Options& o) {
-    if (o.command == Command::tokenize) return contradictions_of_tokenize(o);
-    if (o.command == Command::plot || o.command == Command::report) return {};
-    std::vector<std::string> found;
-    auto refuse = [&](bool is_so, const std::string& why) {
-        if (is_so) found.push_back(why);
-    };
-    auto both = [&](const char* a, const char* b, const char* why) {
+    explicit Contradictions(const Options& options) : o(options) {}
+    void refuse(bool is_so, const std::string& why) {
+        if (is_so) lines.push_back(why);
+    }
+    void both(const char* a, const char* b, const char* why) {
         refuse(o.has(a) && o.has(b), fmt::format("--{}: contradicts --{}; {}", a, b, why));
-    };
-    if (o.command == Command::sample || o.command == Command::eval) {
+    }
+
+    // Of the commands that use a model with its weights.
+    void of_trained_model() {
         refuse(o.model.empty(),
                fmt::format("--model: {} needs a trained model; example: --model runs/tiny-1/best", name_of(o.command)));
         refuse(is_preset(o),
@@ -71,81 +67,73 @@ std::vector<std::string> contradictions(const Options& o) {
         both("prompt", "prompt-file", "prompts come from one or the other");
         both("interactive", "prompt", "it asks for prompts");
         both("interactive", "prompt-file", "it asks for prompts");
-    } else {
+    }
+    // Of those that begin with a preset or a directory.
+    void of_model_name() {
         std::error_code ignored;
         const bool is_path = o.model.find('/') != std::string::npos || std::filesystem::exists(o.model, ignored);
         refuse(o.has("model") && !is_preset(o) && !is_path, unknown_model(o.model));  // a resumed run's may have moved
     }
-    if (o.command == Command::eval) {
+    void of_eval() {
         refuse(o.data.empty() && o.multiple_choice.empty(),
                "--data: nothing to score; give --data or --multiple-choice");
         refuse(o.context && o.stride && *o.stride > *o.context,
                fmt::format("--stride: {} is more than --context {}: some tokens would never count",
                            o.stride.value_or(0), o.context.value_or(0)));
     }
-    both("resume", "overwrite", "one continues the run, the other throws it away");
-    both("resume", "out", "a resumed run goes on in its own directory: --resume DIR");
-    both("resume", "from-scratch", "a resumed run has its weights");
-    both("epochs", "steps", "either says how long to train");
-    both("val", "val-fraction", "validation data come from one or the other");
-    std::vector<std::string> shapes(std::begin(shape_flags), std::end(shape_flags));
-    shapes.push_back("init");
-    refuse(!o.resume && loads_weights(o) && !given_of(o, shapes).empty(),
-           fmt::format("--model: the weights in {} have the sizes they have; leave out {}, or add --from-scratch",
-                       o.model, given_of(o, shapes)));
-    shapes.push_back("model");
-    refuse(o.resume && !given_of(o, shapes).empty(),
-           fmt::format("--resume: a run keeps its model; leave out {}", given_of(o, shapes)));
-    refuse(o.from_scratch && is_preset(o),
-           fmt::format(
-               "--from-scratch: the preset {} starts from random weights anyway; leave it out, or give a directory",
-               o.model));
-    if (o.command != Command::train) return found;
-    refuse(o.min_lr && o.lr && *o.min_lr > *o.lr,
-           fmt::format("--min-lr: {} is above --lr {}; example: --min-lr {:g}", o.min_lr.value_or(0), o.lr.value_or(0),
-                       o.lr.value_or(0) / 10));
-    refuse(o.device == DeviceKind::cpu && o.dtype == Dtype::bf16 && o.has("dtype"),  // a resumed run has no choice
-           "--dtype: the CPU's layers compute in fp32; leave out bf16, or run the GPU's kernels slowly with --device "
-           "simt");
-    refuse(o.device == DeviceKind::cpu && o.profile_steps,
-           "--profile-steps: a CUDA profiler sees nothing of --device cpu; leave it out");
-    refuse(o.early_stop > 0 && o.eval_every == 0, "--early-stop: there are no validations to count; give --eval-every");
-    refuse(!o.epochs && o.warmup && *o.warmup > o.steps,
-           fmt::format("--warmup: {} steps are more than --steps {}; example: --warmup {}", o.warmup.value_or(0),
-                       o.steps, o.steps / 20));
-    return found;
-}
+    void of_pairs() {
+        both("resume", "overwrite", "one continues the run, the other throws it away");
+        both("resume", "out", "a resumed run goes on in its own directory: --resume DIR");
+        both("resume", "from-scratch", "a resumed run has its weights");
+        both("epochs", "steps", "either says how long to train");
+        both("val", "val-fraction", "validation data come from one or the other");
+    }
+    // A model that comes with weights, or that a run has, keeps its shape.
+    void of_shape() {
+        std::vector<std::string> shapes(std::begin(shape_flags), std::end(shape_flags));
+        shapes.push_back("init");
+        refuse(!o.resume && loads_weights(o) && !given_of(o, shapes).empty(),
+               fmt::format("--model: the weights in {} have the sizes they have; leave out {}, or add --from-scratch",
+                           o.model, given_of(o, shapes)));
+        shapes.push_back("model");
+        refuse(o.resume && !given_of(o, shapes).empty(),
+               fmt::format("--resume: a run keeps its model; leave out {}", given_of(o, shapes)));
+        refuse(o.from_scratch && is_preset(o),
+               fmt::format(
+                   "--from-scratch: the preset {} starts from random weights anyway; leave it out, or give a directory",
+                   o.model));
+    }
+    void of_training() {
+        refuse(o.min_lr && o.lr && *o.min_lr > *o.lr,
+               fmt::format("--min-lr: {} is above --lr {}; example: --min-lr {:g}", o.min_lr.value_or(0),
+                           o.lr.value_or(0), o.lr.value_or(0) / 10));
+        refuse(
+            o.device == DeviceKind::cpu && o.dtype == Dtype::bf16 && o.has("dtype"),  // a resumed run has no choice
+            "--dtype: the CPU's layers compute in fp32; leave out bf16, or run the GPU's kernels slowly with --device "
+            "simt");
+        refuse(o.device == DeviceKind::cpu && o.profile_steps,
+               "--profile-steps: a CUDA profiler sees nothing of --device cpu; leave it out");
+        refuse(o.early_stop > 0 && o.eval_every == 0,
+               "--early-stop: there are no validations to count; give --eval-every");
+        refuse(!o.epochs && o.warmup && *o.warmup > o.steps,
+               fmt::format("--warmup: {} steps are more than --steps {}; example: --warmup {}", o.warmup.value_or(0),
+                           o.steps, o.steps / 20));
+    }
+};
 
-Config model_config(const Options& o, Config c) {
-    const Config before = c;
-    auto take = [](auto& field, const auto& value) {
-        if (value) field = std::remove_reference_t<decltype(field)>(*value);
-    };
-    take(c.L, o.layers), take(c.C, o.dim), take(c.NH, o.heads), take(c.V, o.vocab);
-    take(c.norm, o.norm), take(c.position, o.position), take(c.activation, o.activation),
-        take(c.rope_pairs, o.rope_pairs);
-    take(c.rope_theta, o.rope_theta), take(c.norm_eps, o.norm_eps), take(c.dropout, o.dropout), take(c.init, o.init);
-    take(c.qk_norm, o.qk_norm), take(c.tied, o.tied);
-    if (!loads_weights(o)) take(c.T, o.context);
+}  // namespace
 
-    // Values that were not given follow from those that were.
-    if (before.NKV == before.NH) c.NKV = c.NH;
-    if ((c.C != before.C || c.NH != before.NH) && c.NH > 0) c.HS = c.C / c.NH;
-    if (c.C != before.C || c.activation != before.activation) c.F = default_ffn(c.C, c.activation);
-    take(c.NKV, o.kv_heads), take(c.HS, o.head_size), take(c.F, o.ffn);
-    if (o.bias) c.qkv_bias = c.proj_bias = c.ffn_bias = c.norm_bias = *o.bias;
-    take(c.qkv_bias, o.qkv_bias);
-    if (c.norm != before.norm) c.norm_bias = o.bias.value_or(before.proj_bias);
-    if (c.norm == Norm::rmsnorm) c.norm_bias = false;
-    return c;
-}
-
-double peak_lr(const Options& o, const Config& c) { return o.lr.value_or(0.384 / c.C); }
-
-Config model_config(const Options& o) {
-    const Config* base = find_preset(o.model);
-    REQUIRE(base);
-    return model_config(o, *base);
+std::vector<std::string> contradictions(const Options& o) {
+    if (o.command == Command::tokenize) return contradictions_of_tokenize(o);
+    if (o.command == Command::plot || o.command == Command::report) return {};
+    Contradictions found(o);
+    if (o.command == Command::sample || o.command == Command::eval) found.of_trained_model();
+    else found.of_model_name();
+    if (o.command == Command::eval) found.of_eval();
+    found.of_pairs();
+    found.of_shape();
+    if (o.command == Command::train) found.of_training();
+    return found.lines;
 }
 
 std::vector<std::string> problems(const Options& o, const Config& c) {
@@ -181,8 +169,4 @@ std::vector<std::string> problems(const Options& o, const Config& c) {
                         o.batch, o.context.value_or(c.T), below ? fmt::format("{} or ", below) : "", below + micro));
     }
     return found;
-}
-
-Sampling sampling_of(const Options& o) {
-    return {.temperature = float(o.temperature), .top_p = float(o.top_p), .min_p = float(o.min_p), .top_k = o.top_k};
 }

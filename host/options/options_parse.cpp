@@ -1,12 +1,11 @@
-#include "options.h"
-
+#include "options_parse.h"
 #include <fmt/core.h>
-
 #include <CLI/CLI.hpp>
 #include <algorithm>
-
-#include "flag.h"
+#include "flag_table.h"
 #include "host/base/error.h"
+#include "model_options.h"
+#include "options_check.h"
 
 namespace {
 

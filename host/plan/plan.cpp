@@ -6,19 +6,17 @@
 #include <unordered_map>
 
 #include "host/base/error.h"
-#include "host/model/gpt.h"
+#include "host/model/tables.h"
 
 namespace {
 
-using Model = Gpt<Cpu<float>>;  // its tables only: nothing is allocated
-
 uint64_t product(uint64_t m, uint64_t n, uint64_t k) { return 2 * m * n * k; }
 
-// The shares of parameters: every row of the table of weights belongs to exactly one.
-void count_parameters(Plan& plan, const Model& m) {
+// The shares of parameters: every parameter of the table of weights belongs to exactly one.
+void count_parameters(Plan& plan, const GptTables& m) {
     std::unordered_map<size_t, uint64_t> size_at;
-    for (const Row& row : m.weights.rows) size_at[row.slot.offset] = row.size();
-    auto add = [&](Share& share, std::initializer_list<Slot> slots) {
+    for (const Parameter& parameter : m.weights.parameters) size_at[parameter.slot.offset] = parameter.size();
+    auto add = [&](PlanPart& share, std::initializer_list<Slot> slots) {
         for (const Slot s : slots)
             if (s) share.parameters += size_at.at(s.offset);
     };
@@ -27,16 +25,16 @@ void count_parameters(Plan& plan, const Model& m) {
     for (const BlockWeights& p : m.wb) {
         add(plan.projections, {p.qkv.weight, p.qkv.bias, p.proj.weight, p.proj.bias});
         add(plan.ffn, {p.up.weight, p.up.bias, p.down.weight, p.down.bias});
-        add(plan.norms, {p.norm1.gain, p.norm1.bias, p.q_norm, p.k_norm, p.norm2.gain, p.norm2.bias});
+        add(plan.norms, {p.norm1.weight, p.norm1.bias, p.q_norm, p.k_norm, p.norm2.weight, p.norm2.bias});
     }
-    add(plan.norms, {m.norm_f.gain, m.norm_f.bias});
+    add(plan.norms, {m.norm_f.weight, m.norm_f.bias});
     if (m.head.offset != m.wte.offset) add(plan.head, {m.head});
     uint64_t all = 0;
-    for (const Row& row : m.weights.rows) all += row.size();
+    for (const Parameter& parameter : m.weights.parameters) all += parameter.size();
     REQUIRE(plan.parameters() == all);
 }
 
-void count_flops(Plan& plan, const Model& m) {
+void count_flops(Plan& plan, const GptTables& m) {
     const uint64_t T = m.T, layers = m.wb.size();
     auto linear = [&](const LinearWeights& p) { return product(T, p.OC, p.C); };
     const BlockWeights& p = m.wb.at(0);
@@ -44,7 +42,7 @@ void count_flops(Plan& plan, const Model& m) {
     plan.attention.layer_flops =
         m.NH * (product(T, T, m.HS) + product(T, m.HS, T));  // scores, and their mean of the values
     plan.ffn.layer_flops = linear(p.up) + linear(p.down);
-    for (Share* s : {&plan.projections, &plan.attention, &plan.ffn}) s->flops = layers * s->layer_flops;
+    for (PlanPart* s : {&plan.projections, &plan.attention, &plan.ffn}) s->flops = layers * s->layer_flops;
     plan.head.flops = product(T, m.V, m.C);
     const uint64_t again = plan.recompute == Recompute::none  ? 0
                            : plan.recompute == Recompute::mlp ? linear(p.up)
@@ -56,23 +54,23 @@ void count_flops(Plan& plan, const Model& m) {
 
 uint64_t Plan::parameters() const {
     uint64_t sum = 0;
-    for (const Share& s : shares()) sum += s.parameters;
+    for (const PlanPart& s : shares()) sum += s.parameters;
     return sum;
 }
 uint64_t Plan::layer_flops() const {
     uint64_t sum = 0;
-    for (const Share& s : shares()) sum += s.layer_flops;
+    for (const PlanPart& s : shares()) sum += s.layer_flops;
     return sum;
 }
 uint64_t Plan::forward_flops() const {
     uint64_t sum = 0;
-    for (const Share& s : shares()) sum += s.flops;
+    for (const PlanPart& s : shares()) sum += s.flops;
     return sum;
 }
 
 Plan make_plan(const Config& c, int batch, Dtype dtype, Recompute recompute) {
     const uint64_t stored = dtype == Dtype::bf16 ? 2 : 4, full = 4;  // bytes of Real and of Stat
-    const Model m(c, batch * c.T, recompute, {}, rows_of_logits(batch * c.T, c.V, stored));
+    const GptTables m(c, batch * c.T, recompute, {1, stored});
     Plan plan;
     plan.config = c, plan.batch = batch, plan.dtype = dtype, plan.recompute = recompute;
     plan.token_embedding.name = "token embedding", plan.positions.name = "positions";

@@ -4,7 +4,7 @@
 #include "host/options/options.h"
 
 // A matmul of (m,k) with (k,n) counts 2mnk operations; everything else counts none.
-struct Share {
+struct PlanPart {
     std::string name;
     uint64_t parameters = 0;   // of the whole model
     uint64_t layer_flops = 0;  // forward pass of one sequence of T tokens through one layer
@@ -25,13 +25,15 @@ struct Plan {
     int batch = 1;
     Dtype dtype = Dtype::fp32;
     Recompute recompute = Recompute::none;
-    Share token_embedding, positions, projections, attention, ffn, norms, head;
+    PlanPart token_embedding, positions, projections, attention, ffn, norms, head;
     uint64_t repeated = 0;  // forward operations that `recompute` does again in backward, of one sequence
     Memory memory;
     uint64_t kv_cache = 0;    // of one sequence of T tokens
     uint64_t checkpoint = 0;  // weights and optimiser on disk
 
-    std::vector<Share> shares() const { return {token_embedding, positions, projections, attention, ffn, norms, head}; }
+    std::vector<PlanPart> shares() const {
+        return {token_embedding, positions, projections, attention, ffn, norms, head};
+    }
     uint64_t parameters() const;
     uint64_t layer_flops() const;
     uint64_t forward_flops() const;                                             // of one sequence
@@ -58,11 +60,3 @@ struct Remedy {
     Plan plan;
 };
 std::vector<Remedy> remedies(const Plan& plan, uint64_t bytes);
-
-// Tables for people. Lines that do not begin with a blank are headings.
-std::string plan_text(const std::string& name, const Plan& plan);
-std::string family_text(const std::string& name, const Plan& plan);  // of a preset: its relatives; else ""
-std::string remedies_text(const Plan& plan, uint64_t bytes);
-
-// `train_gpt plan`: prints all of it. Throws Error{device} if training does not fit into --gpu-memory.
-void run_plan(const Options& options, const Config& config);

@@ -1,23 +1,8 @@
+#include "plan_text.h"
 #include <fmt/core.h>
-
-#include <algorithm>
-#include <sstream>
-
-#include "host/base/error.h"
 #include "host/base/progress.h"
-#include "host/base/terminal.h"
-#include "plan.h"
 
 namespace {
-
-// 8.51 GB: three digits, decimal units.
-std::string size(uint64_t bytes) {
-    const char* units[] = {"B", "kB", "MB", "GB", "TB", "PB"};
-    double x = double(bytes);
-    int unit = 0;
-    for (; x >= 999.5 && unit < 5; unit++) x /= 1000;
-    return fmt::format("{:.{}f} {}", x, unit == 0 || x >= 99.95 ? 0 : x >= 9.995 ? 1 : 2, units[unit]);
-}
 
 std::string scientific(double x, int digits) {
     std::string text = fmt::format("{:.{}e}", x, digits - 1);
@@ -56,7 +41,7 @@ Plan at_context(const Plan& plan, Config c, int T) {
 std::string shares_table(const Plan& plan) {
     std::string text = fmt::format("{:<24}{:>17}{:>8}{:>19}{:>23}{:>8}\n", "forward, one sequence", "parameters", "",
                                    "FLOPs a layer", "FLOPs of the model", "");
-    for (const Share& s : plan.shares()) {
+    for (const PlanPart& s : plan.shares()) {
         if (!s.parameters && !s.flops) continue;
         auto cell = [](uint64_t n) { return n ? grouped(n) : "-"; };
         auto part = [](uint64_t n, uint64_t all) { return n ? fmt::format("{:.1f}%", percent(n, all)) : ""; };
@@ -96,7 +81,7 @@ std::string memory_table(const Plan& plan) {
     std::string text = fmt::format("memory to train: {}, {} of {} tokens, --recompute {}\n", name_of(plan.dtype),
                                    sequences(plan.batch), grouped(plan.config.T), name_of(plan.recompute));
     const auto line = [&](const char* name, uint64_t bytes) {
-        text += fmt::format("  {:<22}{:>12}\n", name, bytes ? size(bytes) : "-");
+        text += fmt::format("  {:<22}{:>12}\n", name, bytes ? bytes_text(bytes) : "-");
     };
     for (const auto& [name, bytes] : plan.memory.rows()) line(name, bytes);
     line("total", plan.memory.total());
@@ -105,20 +90,28 @@ std::string memory_table(const Plan& plan) {
     for (const Dtype dtype : {Dtype::fp32, Dtype::bf16}) {
         text += fmt::format("  {:<22}", name_of(dtype));
         for (const Recompute r : {Recompute::none, Recompute::mlp, Recompute::block}) {
-            text += fmt::format("{:>12}", size(make_plan(plan.config, plan.batch, dtype, r).memory.total()));
+            text += fmt::format("{:>12}", bytes_text(make_plan(plan.config, plan.batch, dtype, r).memory.total()));
         }
         text += "\n";
     }
     text += "elsewhere\n";
-    text += fmt::format("  {:<22}{:>12} in fp32, {} in bf16\n", "weights alone", size(4 * plan.parameters()),
-                        size(2 * plan.parameters()));
-    text += fmt::format("  {:<22}{:>12} a sequence of {} tokens\n", "KV cache", size(plan.kv_cache),
+    text += fmt::format("  {:<22}{:>12} in fp32, {} in bf16\n", "weights alone", bytes_text(4 * plan.parameters()),
+                        bytes_text(2 * plan.parameters()));
+    text += fmt::format("  {:<22}{:>12} a sequence of {} tokens\n", "KV cache", bytes_text(plan.kv_cache),
                         grouped(plan.config.T));
-    text += fmt::format("  {:<22}{:>12} on disk, optimiser included\n", "checkpoint", size(plan.checkpoint));
+    text += fmt::format("  {:<22}{:>12} on disk, optimiser included\n", "checkpoint", bytes_text(plan.checkpoint));
     return text;
 }
 
 }  // namespace
+
+std::string bytes_text(uint64_t bytes) {
+    const char* units[] = {"B", "kB", "MB", "GB", "TB", "PB"};
+    double x = double(bytes);
+    int unit = 0;
+    for (; x >= 999.5 && unit < 5; unit++) x /= 1000;
+    return fmt::format("{:.{}f} {}", x, unit == 0 || x >= 99.95 ? 0 : x >= 9.995 ? 1 : 2, units[unit]);
+}
 
 std::string plan_text(const std::string& name, const Plan& plan) {
     return trimmed(fmt::format("{}: {} parameters\n  {}\n", name, grouped(plan.parameters()), in_words(plan.config)) +
@@ -135,7 +128,7 @@ std::string family_text(const std::string& name, const Plan& plan) {
     for (const Preset& p : presets()) {
         if (family != p.family) continue;
         const Plan other = at_context(plan, p.config, plan.config.T);
-        auto part = [&](const Share& s) { return percent(s.flops, other.forward_flops()); };
+        auto part = [&](const PlanPart& s) { return percent(s.flops, other.forward_flops()); };
         text +=
             fmt::format("{:<2}{:<22}{:>17}{:>12}{:>12.1f}%{:>10.1f}%{:>13.1f}%{:>7.1f}%\n", name == p.name ? " *" : "",
                         p.name, grouped(other.parameters()), scientific(double(other.forward_flops()), 4),
@@ -145,40 +138,13 @@ std::string family_text(const std::string& name, const Plan& plan) {
 }
 
 std::string remedies_text(const Plan& plan, uint64_t bytes) {
-    std::string text =
-        fmt::format("{}: {} of {}, a twentieth left to driver and libraries\n",
-                    fits(plan, bytes) ? "it fits" : "it does not fit", size(plan.memory.total()), size(bytes));
+    std::string text = fmt::format("{}: {} of {}, a twentieth left to driver and libraries\n",
+                                   fits(plan, bytes) ? "it fits" : "it does not fit", bytes_text(plan.memory.total()),
+                                   bytes_text(bytes));
     if (fits(plan, bytes)) return text;
     for (const Remedy& r : remedies(plan, bytes)) {
-        text += fmt::format("  {:<34}{:>12}{:>23} FLOPs a token\n", r.flags, size(r.plan.memory.total()),
+        text += fmt::format("  {:<34}{:>12}{:>23} FLOPs a token\n", r.flags, bytes_text(r.plan.memory.total()),
                             scientific(double(r.plan.training_flops()) / r.plan.config.T, 4));
     }
     return text;
-}
-
-void run_plan(const Options& o, const Config& config) {
-    REQUIRE(o.dtype != Dtype::automatic);
-    const std::vector<std::string> wrong = problems(o, config);
-    if (!wrong.empty()) throw Error(Exit::usage, wrong);
-    const Plan plan = make_plan(config, o.batch, o.dtype, o.recompute);
-    std::string text = plan_text(o.model, plan) + family_text(o.model, plan);
-    if (o.gpu_memory) text += remedies_text(plan, o.gpu_memory->count);
-
-    const bool colour = wants_colour();
-    std::istringstream lines(text);
-    for (std::string line; std::getline(lines, line);) {
-        const bool heading = colour && !line.starts_with(" ");
-        fmt::print("{}{}{}\n", heading ? "\033[1m" : "", line, heading ? "\033[0m" : "");
-    }
-    std::fflush(stdout);
-    if (!o.gpu_memory || fits(plan, o.gpu_memory->count)) return;
-
-    std::string ways;
-    for (const Remedy& r : remedies(plan, o.gpu_memory->count)) ways += (ways.empty() ? "" : ", or ") + r.flags;
-    const Memory& m = plan.memory;
-    throw Error(Exit::device, "memory",
-                fmt::format("training needs {} of {}", size(m.total()), size(o.gpu_memory->count)),
-                ways.empty() ? fmt::format("weights, gradients and optimiser alone take {}: choose a smaller --model",
-                                           size(m.weights + m.gradients + m.moments + m.master))
-                             : "it fits with " + ways);
 }

@@ -27,7 +27,13 @@ public:
     static constexpr int steps_ahead =
         0;  // steps of training the host may submit before it knows the last one's result
 
-    Into into = Into::add;
+    Into into = Into::add;  // what gradients of weights do to what is there
+    // The same device for layers that are to treat gradients of weights so. Gpt says it in every call.
+    Cpu writing(Into gradients) const {
+        Cpu device = *this;
+        device.into = gradients;
+        return device;
+    }
 
     // n zeros, 256-byte aligned; they live as long as any copy of this device. Throws Error{device} without memory.
     template <class U>

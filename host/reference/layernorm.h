@@ -1,4 +1,4 @@
-// LayerNorm: centre every token and scale it to unit variance, then a learned gain and shift (Ba et al. 2016).
+// LayerNorm: centre every token and scale it to unit variance, then a learned weight and shift (Ba et al. 2016).
 //
 //   mean[n] = mean_c(inp[n,c])   rstd[n] = 1 / sqrt(mean_c((inp[n,c] - mean[n])^2) + eps)   norm = (inp - mean) * rstd
 //   out[n,c] = norm[n,c] * weight[c] + bias[c]

@@ -1,7 +1,7 @@
 // QK-norm: RMSNorm of every query head and every key head, before RoPE (Qwen3); values pass through.
 //
 //   out[n,h] = rmsnorm(inp[n,h]) * (h < NH ? q_weight : k_weight)        d_inp = rmsnorm's gradient, assigned
-//   d_q_weight, d_k_weight += the gains' gradients, summed over tokens and heads
+//   d_q_weight, d_k_weight += the weights' gradients, summed over tokens and heads
 //
 //   inp, out (N,NH+2*NKV,HS)   q_weight, k_weight (HS)   rstd (N,NH+NKV)   d_inp may be d_out
 #pragma once

@@ -1,4 +1,4 @@
-// RMSNorm: scale every token to unit root-mean-square, then every channel by a learned gain (Zhang & Sennrich 2019).
+// RMSNorm: scale every token to unit root-mean-square, then every channel by a learned weight (Zhang & Sennrich 2019).
 //
 //   rstd[n]   = 1 / sqrt(mean_c(inp[n,c]^2) + eps)        norm[n,c] = inp[n,c] * rstd[n]
 //   out[n,c]  = norm[n,c] * weight[c]

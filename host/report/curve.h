@@ -3,7 +3,6 @@
 #include <optional>
 #include <string>
 #include <vector>
-#include "host/options/options.h"
 
 struct StepPoint {
     double step, tokens, seconds, loss, lr, grad_norm;
@@ -21,6 +20,3 @@ struct Curve {
 
 // Throws Error{input} if there is no log, or a line of it is none. A last line that is still being written is left out.
 Curve read_curve(const std::string& run);
-
-// Losses above, learning rate and gradient norm below; light or dark as the reader's system is.
-std::string plot_svg(const std::vector<Curve>& curves, PlotAxis axis);

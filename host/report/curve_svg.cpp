@@ -1,8 +1,8 @@
+#include "curve_svg.h"
 #include <fmt/core.h>
 #include <algorithm>
 #include <array>
 #include <cmath>
-#include "curve.h"
 #include "html.h"
 
 namespace {

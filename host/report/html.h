@@ -1,4 +1,4 @@
-// Text as it may stand anywhere in HTML and SVG, between tags and in quoted attributes: whatever it is, it stays text.
+// GeneratedText as it may stand anywhere in HTML and SVG, between tags and in quoted attributes: whatever it is, it stays text.
 #pragma once
 #include <string>
 #include "host/base/utf8.h"

@@ -3,9 +3,11 @@
 #include <cmath>
 #include <numeric>
 #include "host/checkpoint/load_model.h"
+#include "host/checkpoint/model_files.h"
 #include "host/generate/prompts.h"
 #include "host/model/batch_buffer.h"
 #include "host/model/gpt.h"
+#include "host/tokenizer/load_tokenizer.h"
 #include "host/tokenizer/tokenizer.h"
 
 namespace {
@@ -13,7 +15,7 @@ namespace {
 constexpr int expectations = 5;
 
 // exp(score - lse): what forward divided by is still there.
-void add_attention(Insides& in, const Gpt<Cpu<float>>& model, int l) {
+void add_attention(Inspection& in, const Gpt<Cpu<float>>& model, int l) {
     const AttentionHead at{1, in.T, model.NH, model.NKV, model.HS};
     const float *qkv = model.x[model.ab[size_t(l)].qkv], *lse = model.stat[model.ab[size_t(l)].lse];
     for (int h = 0; h < model.NH; h++)
@@ -26,7 +28,7 @@ void add_attention(Insides& in, const Gpt<Cpu<float>>& model, int l) {
             }
 }
 
-void add_expectations(Insides& in, const Gpt<Cpu<float>>& model, const Tokenizer& tokenizer,
+void add_expectations(Inspection& in, const Gpt<Cpu<float>>& model, const Tokenizer& tokenizer,
                       const std::vector<int>& ids, int t) {
     std::vector<double> p(model.logits_of(t), model.logits_of(t) + model.V);
     const double most = *std::max_element(p.begin(), p.end());
@@ -45,7 +47,7 @@ void add_expectations(Insides& in, const Gpt<Cpu<float>>& model, const Tokenizer
 
 }  // namespace
 
-Insides look_inside(const std::string& directory, const std::string& text, int most) {
+Inspection inspect(const std::string& directory, const std::string& text, int most) {
     const ModelDescription description = read_model_description(directory);
     const Config& config = description.config;
     const Tokenizer tokenizer = load_tokenizer(directory);
@@ -58,7 +60,7 @@ Insides look_inside(const std::string& directory, const std::string& text, int m
     const BatchBuffer<Cpu<float>> buffer(T, model.on);
     model.forward(buffer.upload(whole_text(ids)));
 
-    Insides in{config.L, config.NH, T, {}, {}, {}, {}};
+    Inspection in{config.L, config.NH, T, {}, {}, {}, {}};
     for (const int id : ids) in.tokens.push_back(tokenizer.token_text(id));
     for (int l = 0; l < config.L; l++) add_attention(in, model, l);
     for (int t = 0; t < T; t++) add_expectations(in, model, tokenizer, ids, t);

@@ -8,7 +8,7 @@ struct Expected {
     double probability;
 };
 
-struct Insides {
+struct Inspection {
     int L = 0, NH = 0, T = 0;
     std::vector<std::string> tokens;          // (T) for people: "\n" as \n
     std::vector<float> attention;             // (L,NH,T,T) probabilities
@@ -18,4 +18,4 @@ struct Insides {
 };
 
 // Of the text's first `most` tokens, on the CPU. Throws Error{input} if the directory has no tokenizer.
-Insides look_inside(const std::string& directory, const std::string& text, int most);
+Inspection inspect(const std::string& directory, const std::string& text, int most);

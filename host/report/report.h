@@ -26,7 +26,6 @@ struct Story {
 Story read_story(const std::string& run);  // throws Error{input} if the run's log does not tell it
 
 // `missing`: why nothing is shown of what the model does inside.
-std::string report_page(const Story& story, const std::optional<Insides>& insides, const std::string& missing);
-std::string insides_html(const Insides& insides);  // maps and expectations
+std::string report_page(const Story& story, const std::optional<Inspection>& insides, const std::string& missing);
 
 void write_report(const Options& options);

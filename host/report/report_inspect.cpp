@@ -1,9 +1,9 @@
-// The part of the page that shows attention maps and next-token distributions.
+#include "report_inspect.h"
 #include <fmt/core.h>
+#include <algorithm>
 #include <cmath>
 #include "html.h"
 #include "png.h"
-#include "report.h"
 
 namespace {
 
@@ -18,7 +18,7 @@ std::string shown(const std::string& token) {
 }
 
 // The square root of a probability: what is small still shows.
-std::string map_of(const Insides& in, int l, int h) {
+std::string map_of(const Inspection& in, int l, int h) {
     std::vector<uint8_t> opacity;
     for (int t = 0; t < in.T; t++)
         for (int s = 0; s < in.T; s++)
@@ -26,7 +26,7 @@ std::string map_of(const Insides& in, int l, int h) {
     return "data:image/png;base64," + base64(png(opacity, in.T, in.T, ink));
 }
 
-std::string maps(const Insides& in) {
+std::string maps(const Inspection& in) {
     std::string tokens;
     for (const std::string& token : in.tokens) tokens += "<li>" + shown(token) + "</li>";
     std::string out = fmt::format(
@@ -46,7 +46,7 @@ std::string maps(const Insides& in) {
     return out;
 }
 
-std::string expectations(const Insides& in) {
+std::string expectations(const Inspection& in) {
     std::string out =
         "<div class=\"wide\"><table class=\"next\"><tr><th>after</th><th>what came</th><th>the five "
         "likeliest</th></tr>\n";
@@ -66,7 +66,7 @@ std::string expectations(const Insides& in) {
 
 }  // namespace
 
-std::string insides_html(const Insides& in) {
+std::string inspection_html(const Inspection& in) {
     return "<h2 id=\"attention\">Attention</h2>\n<p>A row is a token of the prompt, a column a token it may look at: "
            "itself and those before it, left to right. "
            "The stronger the colour, the more it takes from there. Click a map to enlarge it.</p>\n" +

@@ -1,136 +1,65 @@
 #include "run.h"
 #include <fmt/core.h>
 #include <cmath>
-#include <filesystem>
-#include "host/plan/plan.h"
+#include "host/options/flag_table.h"
+#include "host/options/model_options.h"
+#include "host/tokenizer/tokenizer_json.h"
 
-Run::Run(Options given) : options(std::move(given)) {
-    if (options.resume) resume();
-    choose_model();
-    load();
-    if (!options.resume) open_directory();
-    if (options.tensorboard) events = std::make_unique<EventFile>(directory, state.step);
-    log = std::make_unique<files::Log>(directory + "/log.jsonl", state.log_bytes);
-}
-
-void Run::choose_model() {
-    Config base;
-    name = options.model;
-    if (resumed) {
-        const ModelDescription description = read_model_description(resumed->path);
-        base = description.config;
-        special = description.special;
-    } else if (const Config* preset = find_preset(options.model)) {
-        base = *preset;
-    } else {
-        const std::string path = model_directory(options.model);
-        const ModelDescription description = read_model_description(path);
-        base = description.config;
-        special = description.special;
-        name = std::filesystem::path(options.model).lexically_normal().filename().string();
-        if (name.empty()) name = "model";
-        if (!options.from_scratch) source = path;
+Run::Run(const Options& options) {
+    std::optional<Checkpoint> resumed;
+    if (options.resume) {
+        directory = old_run_directory(*options.resume);
+        resumed = newest_checkpoint(directory.path,
+                                    [](const std::string& line) { fmt::print(stderr, "warning: {}\n", line); });
+        REQUIRE(resumed);  // with_saved found one
+        state = loop_state_from_json(read_state(*resumed).value("loop", Json()), resumed->path + "/state.json");
     }
-    config = model_config(options, base);
-}
-
-void Run::load() {
-    const bool fixed_vocabulary = resumed || !source.empty();
-    DataOptions how;
-    how.data = options.data;
-    how.val = options.val;
-    how.val_fraction = options.val_fraction;
-    how.seed = options.seed;
-    T = how.T = options.context.value_or(config.T);
-    how.mask = options.doc_mask ? DocumentMask::on : DocumentMask::off;
-    how.vocab = fixed_vocabulary ? config.V : options.vocab.value_or(0);
-    how.token_type = options.token_type;
-    if (!special.eos.empty()) how.separator = special.eos[0];
-    const std::string own = resumed ? resumed->path : options.has("tokenizer") ? "" : source;  // the model's
-    if (!own.empty() && (files::exists(own + "/tokenizer.json") || files::exists(own + "/vocab.json")))
-        how.tokenizer = load_tokenizer(own);
-    else if (const auto kind = from_name<TokenizerKind>(options.tokenizer)) how.kind = *kind;
-    else if (!options.tokenizer.empty()) how.tokenizer = load_tokenizer(options.tokenizer);
-    data = load_data(how, [this](const std::string& what, uint64_t done, uint64_t total) {
-        if (progress.on_terminal())
-            progress.status(fmt::format("{}  {:.0f}%", what, 100.0 * done / std::max<uint64_t>(total, 1)), false);
-    });
-    if (!fixed_vocabulary) {
-        config.V = data.vocab;
-        if (data.train.separator >= 0)
-            special = {.bos = data.train.separator, .pad = -1, .eos = {data.train.separator}};
-    }
-    if (source.empty() && !resumed) config.T = T;
-
-    std::string all;
-    for (const std::string& problem : problems(options, config)) all += (all.empty() ? "" : "\nerror: ") + problem;
-    if (!all.empty()) throw Error(Exit::usage, "model", all);
-    B = options.batch;
-    sequences = options.total_batch ? int(*options.total_batch / T) : B;
-    steps =
-        options.epochs ? int64_t(std::ceil(*options.epochs * double(data.train.windows()) / sequences)) : options.steps;
-    const Plan plan = make_plan(config, B, options.dtype, options.recompute);
-    flops = {double(plan.training_flops()) / config.T, double(plan.causal_flops()) / config.T,
-             double(plan.palm_flops()) / config.T};
-    if (!resumed) return;
-    std::string changed;
-    for (const std::string& line : differences(resumed->run, fingerprint()))
-        changed += (changed.empty() ? "" : "; ") + line;
-    if (!changed.empty())
-        throw Error(Exit::usage, directory, "this is not the run that was saved (" + changed + ")",
-                    "resume with the same flags and data");
-}
-
-// What must be the same for a resumed run to be the run it was.
-Json Run::fingerprint() const {
-    return {{"model", to_json(config)},
-            {"tokenizer", data.tokenizer ? files::hex(data.tokenizer->hash()) : "none"},
-            {"data", files::hex(data.fingerprint)},
-            {"seed", options.seed},
-            {"sequences", sequences},
-            {"context", T},
-            {"doc_mask", options.doc_mask},
-            {"dtype", name_of(options.dtype)}};
+    setup = set_up_run(options, resumed, progress);
+    if (!resumed) directory = new_run_directory(options, setup.name);
+    messages.emplace(setup, state, directory.path, progress);
 }
 
 bool Run::pauses_after(int64_t step) const {
     const auto due = [=](int every) { return every > 0 && step % every == 0; };
-    const auto& window = options.profile_steps;
+    const auto& window = setup.options.profile_steps;
     const bool profiler = window && (step + 1 == window->first || step == window->last);
-    return step >= steps || profiler || due(options.eval_every) || due(options.save_every) || due(options.sample_every);
+    return step >= setup.steps || profiler || due(setup.options.eval_every) || due(setup.options.save_every) ||
+           due(setup.options.sample_every);
 }
 
 AdamwStep Run::adamw(int64_t step) const {
-    const double peak = peak_lr(options, config);
-    const LearningRate rate{peak, std::min(peak, options.min_lr.value_or(peak / 10)),
-                            options.warmup.value_or(int(steps / 20)), int(steps), options.schedule};
+    const double peak = peak_lr(setup.options, setup.config);
+    const LearningRate rate{peak, std::min(peak, setup.options.min_lr.value_or(peak / 10)),
+                            setup.options.warmup.value_or(int(setup.steps / 20)), int(setup.steps),
+                            setup.options.schedule};
     return {.lr = float(rate.at(int(step))),
-            .beta1 = float(options.beta1),
-            .beta2 = float(options.beta2),
-            .eps = float(options.eps),
-            .clip = float(options.clip),
-            .correction1 = float(1 - std::pow(options.beta1, step + 1)),
-            .correction2 = float(1 - std::pow(options.beta2, step + 1))};
+            .beta1 = float(setup.options.beta1),
+            .beta2 = float(setup.options.beta2),
+            .eps = float(setup.options.eps),
+            .clip = float(setup.options.clip),
+            .correction1 = float(1 - std::pow(setup.options.beta1, step + 1)),
+            .correction2 = float(1 - std::pow(setup.options.beta2, step + 1))};
 }
 
-void Run::save(const Layout& layout, const GetRow& weights, const std::vector<NamedRows>& optimizer, bool best) {
+void Run::save(const Layout& layout, const GetParameter& weights, const std::vector<NamedParameters>& optimizer,
+               bool best) {
     if (saved_step != state.step) {
-        state.log_bytes = log->size();
+        state.log_bytes = messages->log_bytes();
         CheckpointContents contents;
         contents.step = state.step;
-        contents.model = {config, special,
-                          options.dtype == Dtype::bf16 ? safetensors::Dtype::BF16 : safetensors::Dtype::F32};
+        contents.model = {setup.config, setup.special,
+                          setup.options.dtype == Dtype::bf16 ? safetensors::Dtype::BF16 : safetensors::Dtype::F32};
         contents.layout = &layout;
         contents.weights = weights;
         contents.optimizer = optimizer;
-        contents.state = {{"loop", to_json(state)}, {"options", to_json(options)}};
-        contents.run = fingerprint();
-        if (data.tokenizer) {
-            contents.texts.emplace_back("tokenizer.json", data.tokenizer->to_json());
-            contents.texts.emplace_back("tokenizer_config.json", data.tokenizer->config_json());
+        contents.state = {{"loop", to_json(state)}, {"options", to_json(setup.options)}};
+        contents.run = fingerprint_of(setup);
+        if (setup.data.tokenizer) {
+            contents.texts.emplace_back("tokenizer.json", tokenizer_json(*setup.data.tokenizer));
+            contents.texts.emplace_back("tokenizer_config.json", tokenizer_config_json(*setup.data.tokenizer));
         }
         try {
-            save_checkpoint(directory, contents);
+            save_checkpoint(directory.path, contents);
             saved_step = state.step;
             failed_saves = 0;
             save_error.reset();
@@ -141,6 +70,48 @@ void Run::save(const Layout& layout, const GetRow& weights, const std::vector<Na
             return;
         }
     }
-    if (best) mark_best(directory, state.step);
-    prune_checkpoints(directory, options.keep);
+    if (best) mark_best(directory.path, state.step);
+    prune_checkpoints(directory.path, setup.options.keep);
+}
+
+void Run::report(const StepResult& step) {
+    const bool finite = std::isfinite(step.loss) && std::isfinite(step.grad_norm);
+    state.step++;
+    state.samples += setup.sequences;
+    state.skipped_in_a_row = finite ? 0 : state.skipped_in_a_row + 1;
+    state.skipped += !finite;
+    messages->report(step);
+}
+
+bool Run::report_validation(double loss, double seconds) {
+    const bool best = loss < state.best_val;
+    state.last_val = loss;
+    if (best) state.best_val = loss;
+    if (best) state.since_best = 0;
+    else if (!finished()) state.since_best++;  // the last, of all the data, counts for nothing
+    messages->report_validation(loss, seconds);
+    return best;
+}
+
+void Run::finish(bool stopped) {
+    if (save_error) throw Error(*save_error);
+    messages->finish(stopped);
+}
+
+std::vector<int> Run::prompt_tokens() const {
+    std::vector<int> tokens;
+    if (setup.options.prompt && !setup.options.prompt->empty() && setup.data.tokenizer)
+        tokens = setup.data.tokenizer->encode(*setup.options.prompt, Specials::recognised);
+    if (tokens.empty())
+        tokens.push_back(setup.data.train.separator >= 0 ? setup.data.train.separator
+                         : setup.data.tokenizer          ? setup.data.tokenizer->encode("\n").at(0)
+                                                         : 0);
+    return tokens;
+}
+
+std::string Run::text_of(const std::vector<int>& tokens) const {
+    if (setup.data.tokenizer) return setup.data.tokenizer->decode(tokens);
+    std::string text;
+    for (int token : tokens) text += (text.empty() ? "" : " ") + std::to_string(token);
+    return text;
 }

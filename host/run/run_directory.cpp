@@ -1,7 +1,10 @@
-// Which directory a run lives in, and how an earlier one is taken up again.
+#include "run_directory.h"
 #include <fmt/core.h>
 #include <filesystem>
-#include "run.h"
+#include "host/base/error.h"
+#include "host/checkpoint/checkpoint.h"
+#include "host/options/options_parse.h"
+#include "tensorboard.h"
 
 namespace {
 namespace fs = std::filesystem;
@@ -37,19 +40,26 @@ std::string unused_name(const std::string& model) {
 }
 }  // namespace
 
-void Run::open_directory() {
-    directory = options.out.empty() ? unused_name(name) : options.out;
+RunDirectory new_run_directory(const Options& options, const std::string& model) {
+    const std::string directory = options.out.empty() ? unused_name(model) : options.out;
     files::make_directories(directory);
-    lock = std::make_unique<files::RunLock>(directory);
+    RunDirectory made{directory, std::make_unique<files::RunLock>(directory)};
     std::vector<std::string> old;
     for (const std::string& entry : files::list(directory))
         if (entry != files::RunLock::name) old.push_back(entry);
-    if (old.empty()) return;
+    if (old.empty()) return made;
     if (!options.overwrite)
         throw Error(Exit::usage, directory, "the run directory is not empty",
                     "choose another --out, continue with --resume " + directory + ", or --overwrite it");
     for (const std::string& entry : old)
         if (ours(entry)) fs::remove_all(fs::path(directory) / entry);
+    return made;
+}
+
+RunDirectory old_run_directory(const std::string& directory) {
+    RunDirectory found{directory, std::make_unique<files::RunLock>(directory)};
+    files::remove_leftovers(directory, "step_");
+    return found;
 }
 
 Options with_saved(Options options) {
@@ -67,14 +77,4 @@ Options with_saved(Options options) {
     restore(options, saved["options"]);
     options.resume = directory;
     return options;
-}
-
-void Run::resume() {
-    directory = *options.resume;
-    lock = std::make_unique<files::RunLock>(directory);
-    files::remove_leftovers(directory, "step_");
-    resumed = newest_checkpoint(directory, [](const std::string& line) { fmt::print(stderr, "warning: {}\n", line); });
-    REQUIRE(resumed);  // with_saved found one
-    const Json saved = read_state(*resumed);
-    state = loop_state_from_json(saved.value("loop", Json()), resumed->path + "/state.json");
 }

@@ -1,5 +1,5 @@
 // What TensorBoard reads: a file of records, each its length, the length's checksum, an Event and the Event's checksum. An
-// Event is protobuf of TensorFlow's event.proto: the fields we write are in event_file.cpp.
+// Event is protobuf of TensorFlow's event.proto: the fields we write are in tensorboard.cpp.
 #pragma once
 #include <memory>
 #include <span>

@@ -1,7 +1,9 @@
 // The training loop, for any device.
 #pragma once
 #include "host/base/signals.h"
+#include "host/checkpoint/model_files.h"
 #include "host/generate/generator_cached.h"
+#include "host/options/model_options.h"
 #include "host/training/trainer.h"
 #include "host/training/validation.h"
 #include "run.h"
@@ -10,12 +12,12 @@
 template <class Device>
 void submit_step(Trainer<Device>& trainer, const Run& run, int64_t step, HostBatch& batch) {
     const auto range = trainer.model.on.range("step", step + 1);
-    const uint64_t samples = run.state.samples + uint64_t(step - run.state.step) * run.sequences;
-    const size_t valid = run.data.train.valid(samples, run.sequences);
-    for (int done = 0; done < run.sequences; done += run.B) {
-        run.data.train.fill(batch, samples + done, run.B);
-        const Noise noise{.seed = run.options.seed, .step = uint32_t(step), .row = uint32_t(done * run.T)};
-        trainer.submit(batch, valid, noise, run.config.dropout);
+    const uint64_t samples = run.state.samples + uint64_t(step - run.state.step) * run.setup.sequences;
+    const size_t valid = run.setup.data.train.valid(samples, run.setup.sequences);
+    for (int done = 0; done < run.setup.sequences; done += run.setup.B) {
+        run.setup.data.train.fill(batch, samples + done, run.setup.B);
+        const Noise noise{.seed = run.setup.options.seed, .step = uint32_t(step), .row = uint32_t(done * run.setup.T)};
+        trainer.submit(batch, valid, noise, run.setup.config.dropout);
     }
     trainer.submit(run.adamw(step));
 }
@@ -27,11 +29,11 @@ void train_until_pause(Trainer<Device>& trainer, Run& run, HostBatch& batch) {
     int64_t submitted = run.state.step;
     double start = seconds();
     do {
-        while (submitted <= run.state.step + Device::steps_ahead && submitted < run.steps && !stop_requested &&
+        while (submitted <= run.state.step + Device::steps_ahead && submitted < run.setup.steps && !stop_requested &&
                (submitted == run.state.step || !run.pauses_after(submitted)))
             submit_step(trainer, run, submitted++, batch);
         if (submitted == run.state.step) return;  // stopped before it began
-        const size_t valid = run.data.train.valid(run.state.samples, run.sequences);
+        const size_t valid = run.setup.data.train.valid(run.state.samples, run.setup.sequences);
         const StepSum sum = trainer.wait();
         const double end = seconds();
         run.report({.loss = sum.loss / double(std::max<size_t>(valid, 1)),
@@ -46,11 +48,11 @@ template <class Device>
 void save(const Trainer<Device>& trainer, Run& run, bool best) {
     using Part = typename Trainer<Device>::Part;
     auto rows = [&](Part part) {
-        return [&trainer, part](const Row& row, size_t first, std::span<float> out) {
-            trainer.get(part, row, first, out);
+        return [&trainer, part](const Parameter& parameter, size_t first, std::span<float> out) {
+            trainer.get(part, parameter, first, out);
         };
     };
-    std::vector<NamedRows> optimizer{{"m", rows(Part::m)}, {"v", rows(Part::v)}};
+    std::vector<NamedParameters> optimizer{{"m", rows(Part::m)}, {"v", rows(Part::v)}};
     if (Trainer<Device>::has_master) optimizer.push_back({"master", rows(Part::weights)});
     run.save(trainer.model.weights, rows(Part::weights), optimizer, best);
 }
@@ -60,56 +62,59 @@ template <class Device>
 void load(Trainer<Device>& trainer, const Run& run) {
     using Part = typename Trainer<Device>::Part;
     auto rows = [&](Part part) {
-        return [&trainer, part](const Row& row, std::span<const float> values) { trainer.set(part, row, values); };
+        return [&trainer, part](const Parameter& parameter, std::span<const float> values) {
+            trainer.set(part, parameter, values);
+        };
     };
     const Layout& layout = trainer.model.weights;
-    if (run.resumed) {
-        load_weights(run.resumed->path, run.config, layout, rows(Part::weights));
+    if (run.setup.resumed) {
+        load_weights(run.setup.resumed->path, run.setup.config, layout, rows(Part::weights));
         std::vector<NamedTargets> optimizer{{"m", rows(Part::m)}, {"v", rows(Part::v)}};
         if (Trainer<Device>::has_master) optimizer.push_back({"master", rows(Part::weights)});
-        load_optimizer(*run.resumed, layout, optimizer);
-    } else if (!run.source.empty()) {
-        load_weights(run.source, run.config, layout, rows(Part::weights));
+        load_optimizer(*run.setup.resumed, layout, optimizer);
+    } else if (!run.setup.source.empty()) {
+        load_weights(run.setup.source, run.setup.config, layout, rows(Part::weights));
     } else {
-        trainer.initialise(run.options.seed);
+        trainer.initialise(run.setup.options.seed);
     }
 }
 
 // What writes the texts to look at, and its cache: made before training, so that too little memory shows at once.
 template <class Device>
 void make_generator(std::optional<Generator<Device>>& generator, Trainer<Device>& trainer, const Run& run) {
-    const Options& o = run.options;
+    const Options& o = run.setup.options;
     if (o.sample_tokens == 0) return;
     const Generation how{.sampling = sampling_of(o),
                          .repetition_penalty = float(o.repetition_penalty),
                          .tokens = o.sample_tokens,
                          .seed = o.seed,
-                         .context = run.T,
-                         .separator = run.data.train.separator};
+                         .context = run.setup.T,
+                         .separator = run.setup.data.train.separator};
     generator.emplace(trainer.model, how, 1,
-                      int(std::min<size_t>(run.T, run.prompt_tokens().size() + size_t(how.tokens))));
+                      int(std::min<size_t>(run.setup.T, run.prompt_tokens().size() + size_t(how.tokens))));
 }
 
 // A text of the model as it is now, unless a signal comes: then it is time to save.
 template <class Device>
 void sample(Generator<Device>& generator, Run& run) {
-    std::vector<Text> text{{run.prompt_tokens(), uint32_t(run.state.step)}};
+    std::vector<GeneratedText> text{{run.prompt_tokens(), uint32_t(run.state.step)}};
     try {
         generator.write(text, [](size_t, int) { return !stop_requested; });
     } catch (const Error& error) {  // a text to look at must not cost the weights
         if (error.code != Exit::numeric) throw;
-        return run.report_no_sample();
+        return run.messages->report_no_sample();
     }
-    if (!stop_requested) run.report_sample(run.text_of(text[0].tokens));
+    if (!stop_requested) run.messages->report_sample(run.text_of(text[0].tokens));
 }
 
 // Trains from where the run stands to its last step, or until a signal. `device` says where, for people.
 template <class Device>
 Exit train(const Options& options, const Device& on, const std::string& device) {
     Run run(options);
-    Trainer<Device> trainer(run.config, run.B, run.T, options.recompute, float(run.options.weight_decay), on);
+    Trainer<Device> trainer(run.setup.config, run.setup.B, run.setup.T, options.recompute,
+                            float(run.setup.options.weight_decay), on);
     load(trainer, run);
-    run.announce(trainer.model.parameters(), device);
+    run.messages->announce(trainer.model.parameters(), device);
     HostBatch batch;
     std::optional<Generator<Device>> generator;
     make_generator(generator, trainer, run);
@@ -118,9 +123,9 @@ Exit train(const Options& options, const Device& on, const std::string& device) 
         if (generator && std::exchange(sampled, run.state.step) != run.state.step) sample(*generator, run);
     };
     auto validate = [&](int batches) {
-        if (!run.data.val) return false;
+        if (!run.setup.data.val) return false;
         const double start = seconds();
-        const double loss = validation_loss(trainer, *run.data.val, run.B, batches);
+        const double loss = validation_loss(trainer, *run.setup.data.val, run.setup.B, batches);
         return run.report_validation(loss, seconds() - start);
     };
     if (run.finished()) {  // resumed, but there is nothing left to do
@@ -134,9 +139,10 @@ Exit train(const Options& options, const Device& on, const std::string& device) 
         train_until_pause(trainer, run, batch);
         if (window && run.state.step == window->last) trainer.model.on.profiler_stop();
         if (run.finished() || run.state.step == before) break;
-        const bool best = run.due(run.options.eval_every) && validate(run.options.eval_batches);
-        if (run.due(run.options.sample_every)) sample_once();  // before a save, which keeps the log as it is then
-        if (best || run.due(run.options.save_every)) save(trainer, run, best);
+        const bool best = run.state.due(run.setup.options.eval_every) && validate(run.setup.options.eval_batches);
+        if (run.state.due(run.setup.options.sample_every))
+            sample_once();  // before a save, which keeps the log as it is then
+        if (best || run.state.due(run.setup.options.save_every)) save(trainer, run, best);
     }
     const bool stopped = !run.finished();
     const bool best = !stopped && !run.stops_early() && validate(0);  // the last figure is that of all validation data

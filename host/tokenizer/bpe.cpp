@@ -190,7 +190,7 @@ uint64_t Bpe::hash(uint64_t seed) const {
     std::string all =
         std::string(name_of(split)) + char(add_prefix_space) + char(nfc) + char(ignore_merges) + char(ranks);
     const auto put = [&](const auto& number) { all.append(reinterpret_cast<const char*>(&number), sizeof number); };
-    for (const Rule& rule : merges) put(rule);
+    for (const MergeRule& rule : merges) put(rule);
     for (const AddedToken& t : added) {
         put(t.id), all += t.content;
         for (const bool flag : {t.single_word, t.lstrip, t.rstrip, t.normalized, t.special}) all += char(flag);

@@ -20,7 +20,7 @@ std::string bytes_of_symbols(std::string_view text);
 bool is_symbols(std::string_view text);  // has no other character
 std::string symbols_of_bytes(std::string_view bytes);
 
-struct Rule {
+struct MergeRule {
     int left, right, token;
 };  // left and right become token
 
@@ -37,7 +37,7 @@ struct Bpe {
     bool ignore_merges = false;  // a piece that is a token is that token, whatever its merges say
     Ranks ranks = Ranks::listed;
     std::vector<std::string> names;   // of every id, as files spell it
-    std::vector<Rule> merges;         // in the order of their ranks
+    std::vector<MergeRule> merges;    // in the order of their ranks
     std::vector<AddedToken> added;    // sorted by id
     std::vector<int> before, after;   // what a text gets around it where special tokens are wanted
     bool recognises_specials = true;  // unless asked otherwise: tiktoken and GPT-2's two files say nothing of them

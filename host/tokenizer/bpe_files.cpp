@@ -1,15 +1,13 @@
 #include "bpe_files.h"
 #include <algorithm>
 #include <charconv>
-#include <filesystem>
 #include "bpe.h"
+#include "bpe_build.h"
 #include "host/base/error.h"
-#include "host/base/files.h"
 #include "host/base/json.h"
 
 namespace {
 
-constexpr uint64_t longest_file = 256 << 20;
 constexpr size_t longest_token = 1024;  // bytes: the splits of a token are looked at one by one
 
 [[noreturn]] void refuse(const std::string& what, const std::string& reason, const std::string& hint = "") {
@@ -100,14 +98,6 @@ void each_line(std::string_view text, F take) {
     }
 }
 
-// Whether the first line is base64, a space and digits.
-bool looks_like_ranks(std::string_view text) {
-    const std::string_view line = text.substr(0, std::min({text.find('\n'), text.size(), 2 * longest_token}));
-    const size_t space = line.find(' ');
-    return space != line.npos && space > 0 && line.find_first_not_of("0123456789\r", space + 1) == line.npos &&
-           line.find_first_of("{}[]\":,") == line.npos;
-}
-
 // The tokens' bytes in the order of their ranks.
 std::vector<std::string> read_ranks(std::string_view text, const std::string& what) {
     std::vector<std::pair<uint32_t, std::string>> rows;
@@ -142,37 +132,20 @@ void add_all_merges(Bpe& bpe, const std::vector<std::string>& tokens) {
             if (left != ids.end() && right != ids.end()) bpe.merges.push_back({left->second, right->second, int(id)});
         }
         std::sort(bpe.merges.begin() + std::ptrdiff_t(first), bpe.merges.end(),
-                  [](const Rule& a, const Rule& b) { return std::pair(a.left, a.right) < std::pair(b.left, b.right); });
+                  [](const MergeRule& a, const MergeRule& b) {
+                      return std::pair(a.left, a.right) < std::pair(b.left, b.right);
+                  });
     }
 }
 
-Tokenizer load_directory(const std::string& directory) {
-    const auto has = [&](const std::string& name) { return files::exists(directory + "/" + name); };
-    const auto read = [&](const std::string& name) { return files::read_file(directory + "/" + name, longest_file); };
-    if (has("tokenizer.json")) return load_tokenizer(directory + "/tokenizer.json");
-    for (const auto& [vocab, merges] : {std::pair("vocab.json", "merges.txt"), std::pair("encoder.json", "vocab.bpe")})
-        if (has(vocab) && has(merges))
-            return bpe_from_vocab_and_merges(read(vocab), read(merges), directory + "/" + vocab);
-    std::vector<std::string> found;
-    for (const std::string& name : files::list(directory))
-        if (name.ends_with(".tiktoken") || name == "tokenizer.model") found.push_back(name);
-    if (found.size() == 1) return load_tokenizer(directory + "/" + found[0]);
-    refuse(directory,
-           found.empty() ? "has no tokenizer.json, no vocab.json with merges.txt and no tiktoken file"
-                         : "has several tiktoken files",
-           "name a tokenizer's file or directory");
-}
-
-// tokenizer_config.json beside the file, which goes along into checkpoints.
-std::string config_beside(const std::string& path) {
-    const std::string config = (std::filesystem::path(path).parent_path() / "tokenizer_config.json").string();
-    if (!files::exists(config)) return "";
-    const std::string text = files::read_file(config, 16 << 20);
-    if (!parse_json(text, config).is_object()) refuse(config, "is not a JSON object");
-    return text;
-}
-
 }  // namespace
+
+bool looks_like_ranks(std::string_view text) {
+    const std::string_view line = text.substr(0, std::min({text.find('\n'), text.size(), 2 * longest_token}));
+    const size_t space = line.find(' ');
+    return space != line.npos && space > 0 && line.find_first_not_of("0123456789\r", space + 1) == line.npos &&
+           line.find_first_of("{}[]\":,") == line.npos;
+}
 
 Tokenizer bpe_from_tiktoken(std::string_view text, const std::string& what) {
     const std::vector<std::string> tokens = read_ranks(text, what);
@@ -208,18 +181,4 @@ Tokenizer bpe_from_vocab_and_merges(std::string_view vocab, std::string_view mer
     });
     if (const auto end = ids.find("<|endoftext|>"); end != ids.end()) add_special(*bpe, end->second, "<|endoftext|>");
     return make_tokenizer(std::move(bpe), what);
-}
-
-Tokenizer load_tokenizer(const std::string& path) {
-    if (std::filesystem::is_directory(path)) return load_directory(path);
-    const std::string text = files::read_file(path, longest_file);
-    if (text.empty()) refuse(path, "is empty");
-    const std::string name = std::filesystem::path(path).filename().string();
-    if (name == "vocab.json" || name == "merges.txt" || name == "encoder.json" || name == "vocab.bpe")
-        refuse(path, "is half of a tokenizer", "name its directory");
-    Tokenizer tokenizer = looks_like_ranks(text) ? bpe_from_tiktoken(text, path) : tokenizer_from_json(text, path);
-    if (!tokenizer.bpe) return tokenizer;
-    // Nobody else holds it yet.
-    std::const_pointer_cast<Bpe>(tokenizer.bpe)->config = config_beside(path);
-    return tokenizer;
 }

@@ -1,9 +1,8 @@
-// Reads the tokenizer.json of a byte-level BPE. Parts that would change ids and that we do not have are refused by name.
+#include "bpe_read_json.h"
 #include "bpe.h"
-#include "bpe_files.h"
+#include "bpe_build.h"
 #include "host/base/error.h"
 #include "host/base/json.h"
-#include "host/base/text.h"
 
 namespace {
 
@@ -201,36 +200,6 @@ private:
 };
 
 }  // namespace
-
-std::unordered_map<std::string_view, int> ids_of(const std::vector<std::string>& names) {
-    std::unordered_map<std::string_view, int> ids;
-    ids.reserve(2 * names.size());
-    for (size_t i = 0; i < names.size(); i++) ids.emplace(names[i], int(i));
-    return ids;
-}
-
-void add_merge(Bpe& bpe, const std::unordered_map<std::string_view, int>& ids, std::string_view left,
-               std::string_view right, const std::string& what) {
-    const std::string both = std::string(left) + std::string(right);
-    const auto token = [&](std::string_view name) {
-        const auto found = ids.find(name);
-        if (found == ids.end())
-            throw Error(Exit::input, what,
-                        "merge " + std::to_string(bpe.merges.size()) + " needs " + in_quotes(std::string(name)) +
-                            ", which is not in the vocabulary");
-        return found->second;
-    };
-    bpe.merges.push_back({token(left), token(right), token(both)});
-}
-
-Tokenizer make_tokenizer(std::shared_ptr<Bpe> bpe, const std::string& what) {
-    bpe->index(what);
-    Tokenizer tokenizer;
-    tokenizer.kind = TokenizerKind::bpe;
-    for (const std::string& name : bpe->names) tokenizer.tokens.push_back(bytes_of_symbols(name));
-    tokenizer.bpe = std::move(bpe);
-    return tokenizer;
-}
 
 Tokenizer bpe_from_json(const json& file, std::string_view text, const std::string& what) {
     auto bpe = std::make_shared<Bpe>();

@@ -2,7 +2,7 @@
 #include <algorithm>
 #include <map>
 #include "bpe.h"
-#include "bpe_files.h"
+#include "bpe_build.h"
 #include "host/base/error.h"
 #include "host/tokenizer/unicode/unicode.h"
 
@@ -71,7 +71,7 @@ public:
     }
 
     std::vector<std::string> names;
-    std::vector<Rule> merges;
+    std::vector<MergeRule> merges;
 
 private:
     // The id of a token of that name, which may be there already.
@@ -132,10 +132,10 @@ private:
 };
 
 // A pair can be merged twice, if its token was also made in another way. Keeps the last occurrence.
-std::vector<Rule> without_repetitions(const std::vector<Rule>& merges) {
+std::vector<MergeRule> without_repetitions(const std::vector<MergeRule>& merges) {
     std::map<Pair, size_t> last;
     for (size_t i = 0; i < merges.size(); i++) last[{merges[i].left, merges[i].right}] = i;
-    std::vector<Rule> once;
+    std::vector<MergeRule> once;
     for (size_t i = 0; i < merges.size(); i++)
         if (last[{merges[i].left, merges[i].right}] == i) once.push_back(merges[i]);
     return once;

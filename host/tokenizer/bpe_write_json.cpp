@@ -1,6 +1,5 @@
-// Writes a byte-level BPE as a tokenizer.json that Hugging Face's library reads as the same function.
+#include "bpe_write_json.h"
 #include "bpe.h"
-#include "bpe_files.h"
 #include "host/base/json.h"
 
 namespace {
@@ -61,7 +60,8 @@ std::string bpe_to_json(const Bpe& bpe) {
     if (!bpe.file.empty()) return bpe.file;
     Json vocab = Json::object(), merges = Json::array();
     for (size_t id = 0; id < bpe.names.size(); id++) append(vocab, bpe.names[id], int(id));
-    for (const Rule& rule : bpe.merges) merges.push_back({bpe.names[size_t(rule.left)], bpe.names[size_t(rule.right)]});
+    for (const MergeRule& rule : bpe.merges)
+        merges.push_back({bpe.names[size_t(rule.left)], bpe.names[size_t(rule.right)]});
     Json file = {{"version", "1.0"},
                  {"truncation", nullptr},
                  {"padding", nullptr},

@@ -5,7 +5,7 @@
 //   byte   a token is a byte, its id the byte's value
 //   bpe    GPT-2's, Llama 3's, Qwen's: a token is bytes that merges made of single ones (bpe.h); read from files
 //
-// Saved as a tokenizer.json that Hugging Face's library reads as the same function. Text is UTF-8 (see repair_utf8).
+// Files of it: tokenizer_json.h and load_tokenizer.h. Text is UTF-8 (see repair_utf8).
 #pragma once
 #include <array>
 #include <cstdint>
@@ -42,9 +42,7 @@ struct Tokenizer {
     std::string decode(std::span<const int> ids) const;  // ids out of range add nothing
     std::string token_text(int id) const;                // for people: "\n" as \n, half characters as \xE4
     int separator() const;                               // the token between documents; -1: it has none
-    uint64_t hash() const;            // XXH64 of kind and tokens: two that encode alike have the same
-    std::string to_json() const;      // tokenizer.json
-    std::string config_json() const;  // tokenizer_config.json, for transformers
+    uint64_t hash() const;  // XXH64 of kind and tokens: two that encode alike have the same
 
     // Where text may be cut at or after `near` so that the parts encode as the whole does.
     size_t safe_cut(std::string_view text, size_t near) const;
@@ -58,12 +56,6 @@ struct Tokenizer {
 Tokenizer byte_tokenizer();
 // A word vocabulary keeps the `most_words` most frequent; the rest is unknown. Other kinds keep everything.
 Tokenizer train_tokenizer(TokenizerKind kind, std::string_view text, int most_words = 65000);
-
-// Reads a tokenizer.json: what to_json wrote, or any byte-level BPE whose parts we have.
-// Throws Error{input} naming `what` and the part for anything else.
-Tokenizer tokenizer_from_json(std::string_view json, const std::string& what);
-// A tokenizer.json, a tiktoken file, or a directory with one of them or with vocab.json and merges.txt.
-Tokenizer load_tokenizer(const std::string& path);
 
 // Length of the word that starts at text[0] (not empty): a run of letters and marks with inner apostrophes, or one digit,
 // or one symbol, each with a space before it if there is one; one ideograph or kana; one white space.

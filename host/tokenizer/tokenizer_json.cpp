@@ -1,7 +1,9 @@
-// A Tokenizer as Hugging Face's tokenizer.json, and back. Every field is written as their library writes it, so a file that
-// went through it is still ours; anything else is refused by comparing all but the vocabulary.
+#include "tokenizer_json.h"
+#include <algorithm>
 #include "bpe.h"
-#include "bpe_files.h"
+#include "bpe_build.h"
+#include "bpe_read_json.h"
+#include "bpe_write_json.h"
 #include "host/base/error.h"
 #include "host/base/json.h"
 #include "host/base/text.h"
@@ -47,7 +49,7 @@ json skeleton(const Tokenizer& tokenizer) {
                 {"type", "Split"}, {"pattern", {{"Regex", word_pattern}}}, {"behavior", "Isolated"}, {"invert", false}};
             file["model"] = {{"type", "WordLevel"}, {"vocab", json::object()}, {"unk_token", unknown}};
             break;
-        case TokenizerKind::bpe: break;  // is written by bpe_json
+        case TokenizerKind::bpe: break;  // bpe_write_json writes it
         case TokenizerKind::byte:
             file["pre_tokenizer"] = file["decoder"] = {
                 {"type", "ByteLevel"}, {"add_prefix_space", false}, {"trim_offsets", false}, {"use_regex", false}};
@@ -81,31 +83,20 @@ bool is_byte_order(const std::vector<std::string>& tokens) {
 
 }  // namespace
 
-std::vector<std::string> tokens_of(const json& vocab, const std::string& what) {
-    const Error gap(Exit::input, what, "the ids of its vocabulary are not 0, 1, 2, ... each once");
-    std::vector<std::string> tokens(vocab.size());
-    std::vector<bool> seen(vocab.size());
-    for (const auto& [token, id] : vocab.items()) {
-        if (!id.is_number_unsigned() || id.get<uint64_t>() >= vocab.size() || seen[id.get<uint64_t>()]) throw gap;
-        seen[id.get<uint64_t>()] = true;
-        tokens[id.get<uint64_t>()] = token;
-    }
-    return tokens;
-}
-
-std::string Tokenizer::to_json() const {
-    if (bpe) return bpe_to_json(*bpe);
+std::string tokenizer_json(const Tokenizer& tokenizer) {
+    if (tokenizer.bpe) return bpe_to_json(*tokenizer.bpe);
+    const bool bytes = tokenizer.kind == TokenizerKind::byte;
     const auto& symbols = byte_symbols();
     json vocab = json::object();
-    for (int id = 0; id < vocab_size(); id++)
-        vocab[kind == TokenizerKind::byte ? symbols[size_t(id)] : tokens[size_t(id)]] = id;
-    json file = skeleton(*this);
+    for (int id = 0; id < tokenizer.vocab_size(); id++)
+        vocab[bytes ? symbols[size_t(id)] : tokenizer.tokens[size_t(id)]] = id;
+    json file = skeleton(tokenizer);
     file["model"]["vocab"] = std::move(vocab);
     return file.dump(1) + "\n";
 }
 
-std::string Tokenizer::config_json() const {
-    if (bpe) return bpe_config_json(*bpe, separator());
+std::string tokenizer_config_json(const Tokenizer& tokenizer) {
+    if (tokenizer.bpe) return bpe_config_json(*tokenizer.bpe, tokenizer.separator());
     // No unk_token here: transformers would take those characters in a text for the token itself.
     return json{{"tokenizer_class", "PreTrainedTokenizerFast"}, {"clean_up_tokenization_spaces", false}}.dump(2) + "\n";
 }

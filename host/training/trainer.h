@@ -34,8 +34,8 @@ public:
         norm = on.template allocate<Stat>(1);
         scalars = on.template allocate<AdamwStep>(1);
         std::vector<AdamwSegment> host;
-        for (const Row& row : model.weights.rows)
-            host.push_back({row.slot.offset, row.size(), row.decays() ? weight_decay : 0});
+        for (const Parameter& parameter : model.weights.parameters)
+            host.push_back({parameter.slot.offset, parameter.size(), parameter.decays() ? weight_decay : 0});
         segments = on.template allocate<AdamwSegment>(host.size());
         segment_count = int(host.size());
         on.upload(segments, host.data(), host.size());
@@ -43,11 +43,11 @@ public:
 
     void initialise(uint64_t seed) {
         std::vector<float> values;
-        for (size_t r = 0; r < model.weights.rows.size(); r++) {
-            const Row& row = model.weights.rows[r];
-            values.resize(row.size());
-            initial_values(values.data(), row, int(r), model.c, seed);
-            set_weights(row, values);
+        for (size_t r = 0; r < model.weights.parameters.size(); r++) {
+            const Parameter& parameter = model.weights.parameters[r];
+            values.resize(parameter.size());
+            initial_values(values.data(), parameter, int(r), model.c, seed);
+            set_weights(parameter, values);
         }
     }
 
@@ -65,10 +65,10 @@ public:
         const auto shape = std::tuple(b.B, b.T, b.first, dropout);
         if (std::exchange(recorded, shape) != shape) first_batch = {}, further_batch = {};
         const bool first = steps[submitted % steps.size()].used == 1;
-        model.on.into = first ? Into::assign : Into::add;
+        const Into into = first ? Into::assign : Into::add;
         on.replay(first ? first_batch : further_batch, [&] {
-            model.forward(b, dropout, Use::train);
-            model.backward(b, dropout);
+            model.forward(b, dropout, Use::train, into);
+            model.backward(b, dropout, into);
         });
         on.download_async(s.losses, model.stat[model.losses], s.n);
     }
@@ -119,31 +119,31 @@ public:
 
     // One tensor of a flat buffer, as floats on the host: its values from `first` on.
     enum class Part { weights, m, v };
-    void get(Part part, const Row& row, size_t first, std::span<float> out) const {
-        REQUIRE(first + out.size() <= row.size());
-        const Stat* from = flat(part) + row.slot.offset + first;
+    void get(Part part, const Parameter& parameter, size_t first, std::span<float> out) const {
+        REQUIRE(first + out.size() <= parameter.size());
+        const Stat* from = flat(part) + parameter.slot.offset + first;
         if constexpr (std::is_same_v<Stat, float>) return on.download(out.data(), from, out.size());
         std::vector<Stat> values(out.size());
         on.download(values.data(), from, out.size());
         std::copy(values.begin(), values.end(), out.begin());
     }
-    std::vector<float> get(Part part, const Row& row) const {
-        std::vector<float> values(row.size());
-        get(part, row, 0, values);
+    std::vector<float> get(Part part, const Parameter& parameter) const {
+        std::vector<float> values(parameter.size());
+        get(part, parameter, 0, values);
         return values;
     }
-    void set(Part part, const Row& row, std::span<const float> values) {
-        REQUIRE(values.size() == row.size());
-        if (part == Part::weights) return set_weights(row, values);
-        upload_as(flat(part) + row.slot.offset, values, on);
+    void set(Part part, const Parameter& parameter, std::span<const float> values) {
+        REQUIRE(values.size() == parameter.size());
+        if (part == Part::weights) return set_weights(parameter, values);
+        upload_as(flat(part) + parameter.slot.offset, values, on);
     }
 
 private:
     Stat* flat(Part part) const { return part == Part::weights ? master : part == Part::m ? m : v; }
 
-    void set_weights(const Row& row, std::span<const float> values) {
-        upload_as(master + row.slot.offset, values, on);
-        if constexpr (has_master) upload_as(model.w[row.slot], values, on);
+    void set_weights(const Parameter& parameter, std::span<const float> values) {
+        upload_as(master + parameter.slot.offset, values, on);
+        if constexpr (has_master) upload_as(model.w[parameter.slot], values, on);
     }
 
     // Host memory of a micro-batch on its way, and of a step of several.

@@ -29,7 +29,13 @@ public:
     int capability = 0;    // times ten
     Gemm gemm = Gemm::automatic;
     const CublasLt* cublas = nullptr;  // null: the machine's
-    Into into = Into::add;
+    Into into = Into::add;             // what gradients of weights do to what is there
+    // The same device for layers that are to treat gradients of weights so. Gpt says it in every call.
+    Gpu writing(Into gradients) const {
+        Gpu device = *this;
+        device.into = gradients;
+        return device;
+    }
 
     // Launchers use the plain kernels instead of those that self_check.cuh found wrong on this GPU.
     bool trusts(Kernels kernels) const { return !(distrusted >> unsigned(kernels) & 1); }

@@ -17,7 +17,7 @@ dim3 row_block(int C) {
 
 // Calls `then` with the vectors' width W and the vectors per thread K for rows of C channels at these addresses.
 template <class Then>
-void by_row(const char* layer, int C, Pointers pointers, Then then) {
+void by_parameter(const char* layer, int C, Pointers pointers, Then then) {
     by_width(C, pointers, [&](auto W) {
         constexpr int K = W == 8 ? 4 : 8;
         check_limit(layer, "C", C, long(row_threads) * W * K);

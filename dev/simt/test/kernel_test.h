@@ -5,9 +5,9 @@
 #include <gtest/gtest.h>
 #include <string>
 #include <vector>
-#include "../launch.h"
-#include "../order.h"
-#include "../sanitizer.h"
+#include "dev/simt/order.h"
+#include "dev/simt/report.h"
+#include "dev/simt/sanitizer.h"
 
 template <class T>
 class Device {

@@ -6,6 +6,8 @@
 #include "dev/test/support/full_disk.h"
 #include "dev/test/support/temporary_directory.h"
 #include "dev/test/support/toy_model.h"
+#include "host/checkpoint/config_json.h"
+#include "host/checkpoint/model_files.h"
 
 namespace {
 
@@ -70,10 +72,10 @@ TEST(checkpoint, everything_comes_back) {
     const Toy other(toy().weights.gpt.c, 7);
     load_weights(c.path, other.weights.gpt.c, other.weights.layout(), other.weights.set());
     load_optimizer(c, other.weights.layout(), {{"m", other.m.set()}, {"v", other.v.set()}});
-    for (const Row& row : toy().weights.layout().rows) {
-        EXPECT_EQ(other.weights.get(row), toy().weights.get(row)) << row.name;
-        EXPECT_EQ(other.m.get(row), toy().m.get(row)) << row.name;
-        EXPECT_EQ(other.v.get(row), toy().v.get(row)) << row.name;
+    for (const Parameter& parameter : toy().weights.layout().parameters) {
+        EXPECT_EQ(other.weights.get(parameter), toy().weights.get(parameter)) << parameter.name;
+        EXPECT_EQ(other.m.get(parameter), toy().m.get(parameter)) << parameter.name;
+        EXPECT_EQ(other.v.get(parameter), toy().v.get(parameter)) << parameter.name;
     }
     const Temporary again;  // load -> save gives the same bytes in every file
     save_checkpoint(again.path, other.contents(500));
@@ -204,7 +206,7 @@ TEST(checkpoint, values_that_are_not_finite_leave_everything_as_it_was) {
     const Temporary run;
     save(run.path, 1);
     const Toy broken(toy().weights.gpt.c);
-    broken.v.values(broken.v.layout().rows.back())[0] = NAN;
+    broken.v.values(broken.v.layout().parameters.back())[0] = NAN;
     expect_error(Exit::numeric, {"v.", "is nan"}, [&] { save_checkpoint(run.path, broken.contents(2)); });
     EXPECT_EQ(files::list(run.path), (Names{"latest", "step_00000001"}));
 }

@@ -2,6 +2,9 @@
 #pragma once
 #include "dev/test/support/temporary_directory.h"
 #include "dev/test/support/toy_model.h"
+#include "host/checkpoint/huggingface_config.h"
+#include "host/checkpoint/huggingface_weights.h"
+#include "host/checkpoint/model_files.h"
 
 inline void write_json(const std::string& path, const Json& json) { overwrite(path, to_text(json)); }
 

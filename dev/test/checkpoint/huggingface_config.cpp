@@ -1,7 +1,8 @@
 // config.json of every family: what is read, what is written, what is refused.
+#include "host/checkpoint/huggingface_config.h"
 #include "dev/test/support/expect_error.h"
 #include "dev/test/support/toy_model.h"
-#include "host/checkpoint/huggingface.h"
+#include "host/checkpoint/course_model.h"
 
 using safetensors::Dtype;
 

@@ -4,7 +4,8 @@
 #include <unistd.h>
 #include <fstream>
 #include "dev/test/support/temporary_directory.h"
-#include "host/checkpoint/huggingface.h"
+#include "host/checkpoint/huggingface_weights.h"
+#include "host/checkpoint/model_files.h"
 #include "host/training/trainer.h"
 
 namespace {
@@ -55,13 +56,14 @@ TEST(huggingface_memory, one_tensor_beside_the_model) {
     for (const auto dtype : {safetensors::Dtype::F32, safetensors::Dtype::BF16}) {
         const Temporary dir;
         const uint64_t saving = peak_of([&] {
-            save_weights(dir.path, {c, {}, dtype}, layout, [&](const Row& row, size_t first, std::span<float> out) {
-                trainer.get(T::Part::weights, row, first, out);
-            });
+            save_weights(dir.path, {c, {}, dtype}, layout,
+                         [&](const Parameter& parameter, size_t first, std::span<float> out) {
+                             trainer.get(T::Part::weights, parameter, first, out);
+                         });
         });
         const uint64_t loading = peak_of([&] {
-            load_weights(dir.path, c, layout, [&](const Row& row, std::span<const float> values) {
-                trainer.set(T::Part::weights, row, values);
+            load_weights(dir.path, c, layout, [&](const Parameter& parameter, std::span<const float> values) {
+                trainer.set(T::Part::weights, parameter, values);
             });
         });
         EXPECT_GT(loading, largest / 2);  // or nothing was measured

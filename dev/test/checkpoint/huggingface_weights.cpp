@@ -1,7 +1,11 @@
 // model.safetensors: names, orientations and values of every family, in both directions.
+#include "host/checkpoint/huggingface_weights.h"
 #include <cmath>
 #include "dev/test/support/expect_error.h"
-#include "host/checkpoint/huggingface.h"
+#include "host/checkpoint/course_model.h"
+#include "host/checkpoint/huggingface_config.h"
+#include "host/checkpoint/model_files.h"
+#include "host/checkpoint/optimizer_state.h"
 #include "huggingface_case.h"
 
 using safetensors::Dtype;
@@ -15,8 +19,8 @@ TEST(huggingface, weights_round_trip_byte_for_byte) {
             const ToyModel model(k.config);
             save(one.path, model, dtype);
             const ToyModel again = load(one.path);
-            for (const Row& row : model.layout().rows)
-                EXPECT_TRUE(dtype == Dtype::BF16 || again.get(row) == model.get(row)) << row.name;
+            for (const Parameter& parameter : model.layout().parameters)
+                EXPECT_TRUE(dtype == Dtype::BF16 || again.get(parameter) == model.get(parameter)) << parameter.name;
             save(two.path, again, dtype);
             for (const char* file : {"/config.json", "/model.safetensors"})
                 EXPECT_EQ(files::read_file(one.path.string() + file, 1 << 20),
@@ -25,13 +29,14 @@ TEST(huggingface, weights_round_trip_byte_for_byte) {
         }
 }
 
-// Saving goes in pieces: of a tensor as it is, and of whole lines of one that is turned.
+// Saving goes in pieces: of a tensor as it is, and of whole lines of one that is transposed.
 TEST(huggingface, large_tensors_round_trip) {
     const Temporary dir;
     const ToyModel model({.T = 8, .V = 1100, .L = 1, .C = 1000, .NH = 4, .NKV = 4, .HS = 250, .F = 1200});
     save(dir.path, model);
     const ToyModel again = load(dir.path);
-    for (const Row& row : model.layout().rows) EXPECT_EQ(again.get(row), model.get(row)) << row.name;
+    for (const Parameter& parameter : model.layout().parameters)
+        EXPECT_EQ(again.get(parameter), model.get(parameter)) << parameter.name;
 }
 
 // Interleaved pairs, absent biases and sinusoids become ordinary weights; the function stays the same.
@@ -87,18 +92,19 @@ TEST(huggingface, values_land_where_they_should) {
         c.HS = 4;
         c.NH = 2, c.NKV = 1;
     }));
-    const auto row = [](const ToyModel& model, const std::string& name) {
-        for (const Row& r : model.layout().rows)
+    const auto parameter = [](const ToyModel& model, const std::string& name) {
+        for (const Parameter& r : model.layout().parameters)
             if (r.name == name) return model.values(r);
         throw std::runtime_error(name);
     };
     save(a.path, gpt2);
     const std::vector<float> attn = tensor(a.path, "transformer.h.1.attn.c_attn.weight");  // (in, out)
     for (int in = 0; in < 8; in++)
-        for (int out = 0; out < 24; out++) ASSERT_EQ(attn[in * 24 + out], row(gpt2, "h.1.qkv.weight")[out * 8 + in]);
+        for (int out = 0; out < 24; out++)
+            ASSERT_EQ(attn[in * 24 + out], parameter(gpt2, "h.1.qkv.weight")[out * 8 + in]);
 
     save(b.path, cs336);
-    const float* qkv = row(cs336, "h.0.qkv.weight");
+    const float* qkv = parameter(cs336, "h.0.qkv.weight");
     const std::vector<float> q = tensor(b.path, "model.layers.0.self_attn.q_proj.weight"),
                              k = tensor(b.path, "model.layers.0.self_attn.k_proj.weight"),
                              v = tensor(b.path, "model.layers.0.self_attn.v_proj.weight"),
@@ -109,7 +115,7 @@ TEST(huggingface, values_land_where_they_should) {
             for (int i = 0; i < 4; i++) ASSERT_EQ(q[(h * 4 + i) * 8 + c], qkv[(h * 4 + order[i]) * 8 + c]);
         for (int i = 0; i < 4; i++) ASSERT_EQ(k[i * 8 + c], qkv[(8 + order[i]) * 8 + c]);
         for (int i = 0; i < 4; i++) ASSERT_EQ(v[i * 8 + c], qkv[(12 + i) * 8 + c]);
-        ASSERT_EQ(up[3 * 8 + c], row(cs336, "h.0.up.weight")[13 * 8 + c]);
+        ASSERT_EQ(up[3 * 8 + c], parameter(cs336, "h.0.up.weight")[13 * 8 + c]);
     }
 }
 
@@ -124,15 +130,16 @@ TEST(huggingface, other_programs_spellings) {
     tensors.push_back({"lm_head.weight", {11, 8}, std::vector<float>(88, 7)});  // redundant where the head is tied
     write_tensors(dir / "model.safetensors", tensors);
     const ToyModel again = load(dir.path);
-    for (const Row& row : model.layout().rows) EXPECT_EQ(again.get(row), model.get(row)) << row.name;
+    for (const Parameter& parameter : model.layout().parameters)
+        EXPECT_EQ(again.get(parameter), model.get(parameter)) << parameter.name;
 }
 
 // The course's state dict: its own names, RoPE's pairs side by side, and torch.compile's prefix.
 TEST(huggingface, state_dict_of_the_course) {
     const Config c = with(toy_cs336(), [](Config& c) { c.HS = 4, c.NH = c.NKV = 2, c.norm_eps = 1e-5f; });
     const ToyModel model(c);
-    const auto row = [&](const std::string& name) {
-        for (const Row& r : model.layout().rows)
+    const auto parameter = [&](const std::string& name) {
+        for (const Parameter& r : model.layout().parameters)
             if (r.name == name) return model.get(r);
         throw std::runtime_error(name);
     };
@@ -144,19 +151,19 @@ TEST(huggingface, state_dict_of_the_course) {
             width > 1 ? std::vector<uint64_t>{rows, width} : std::vector<uint64_t>{rows};
         tensors.push_back({"_orig_mod." + theirs, shape, {begin, begin + std::ptrdiff_t(rows * width)}});
     };
-    put("token_embeddings.weight", row("wte"), 0, 11, 8), put("lm_head.weight", row("head"), 0, 11, 8);
-    put("ln_final.weight", row("norm_f.weight"), 0, 8, 1);
+    put("token_embeddings.weight", parameter("wte"), 0, 11, 8), put("lm_head.weight", parameter("head"), 0, 11, 8);
+    put("ln_final.weight", parameter("norm_f.weight"), 0, 8, 1);
     for (const std::string l : {"0", "1"}) {
         const std::string ours = "h." + l + ".", theirs = "layers." + l + ".";
-        put(theirs + "attn.q_proj.weight", row(ours + "qkv.weight"), 0, 8, 8);
-        put(theirs + "attn.k_proj.weight", row(ours + "qkv.weight"), 8, 8, 8);
-        put(theirs + "attn.v_proj.weight", row(ours + "qkv.weight"), 16, 8, 8);
-        put(theirs + "attn.output_proj.weight", row(ours + "proj.weight"), 0, 8, 8);
-        put(theirs + "ln1.weight", row(ours + "norm1.weight"), 0, 8, 1);
-        put(theirs + "ln2.weight", row(ours + "norm2.weight"), 0, 8, 1);
-        put(theirs + "ffn.w1.weight", row(ours + "up.weight"), 0, 10, 8);
-        put(theirs + "ffn.w3.weight", row(ours + "up.weight"), 10, 10, 8);
-        put(theirs + "ffn.w2.weight", row(ours + "down.weight"), 0, 8, 10);
+        put(theirs + "attn.q_proj.weight", parameter(ours + "qkv.weight"), 0, 8, 8);
+        put(theirs + "attn.k_proj.weight", parameter(ours + "qkv.weight"), 8, 8, 8);
+        put(theirs + "attn.v_proj.weight", parameter(ours + "qkv.weight"), 16, 8, 8);
+        put(theirs + "attn.output_proj.weight", parameter(ours + "proj.weight"), 0, 8, 8);
+        put(theirs + "ln1.weight", parameter(ours + "norm1.weight"), 0, 8, 1);
+        put(theirs + "ln2.weight", parameter(ours + "norm2.weight"), 0, 8, 1);
+        put(theirs + "ffn.w1.weight", parameter(ours + "up.weight"), 0, 10, 8);
+        put(theirs + "ffn.w3.weight", parameter(ours + "up.weight"), 10, 10, 8);
+        put(theirs + "ffn.w2.weight", parameter(ours + "down.weight"), 0, 8, 10);
     }
     const Temporary dir;
     write_tensors(dir / "model.safetensors", tensors);
@@ -165,7 +172,7 @@ TEST(huggingface, state_dict_of_the_course) {
     write_json(dir / "model_config.json", course);
     const ToyModel again = load(dir.path);
     EXPECT_EQ(again.gpt.c.rope_pairs, RopePairs::interleaved);
-    for (const Row& r : model.layout().rows) EXPECT_EQ(again.get(r), model.get(r)) << r.name;
+    for (const Parameter& r : model.layout().parameters) EXPECT_EQ(again.get(r), model.get(r)) << r.name;
 
     // With Hugging Face's config.json for the same sizes the pairs are brought apart on the way in: the same function.
     write_json(dir / "config.json", to_json(ModelDescription{model.gpt.c, {}}));
@@ -186,7 +193,7 @@ TEST(huggingface, state_dict_of_the_course) {
     expect_error(Exit::input, {"d_model must be a multiple of num_heads"}, [&] { course_model_from_json(bad, "m"); });
 }
 
-// GPT-2's matrices are (in, out); those of somebody who turned them do not fit. Other types than floats are not weights.
+// GPT-2's matrices are (in, out); those of somebody who transposed them do not fit. Other types than floats are not weights.
 TEST(huggingface, turned_and_quantised_tensors_are_refused) {
     const Temporary dir;
     const ToyModel model(toy_gpt2());
@@ -216,7 +223,7 @@ TEST(huggingface, wrong_tensors_are_refused_before_any_is_set) {
     const auto refuse = [&](std::initializer_list<std::string> words) {
         expect_error(Exit::input, words, [&] {
             load_weights(dir.path, model.gpt.c, model.layout(),
-                         [](const Row& row, std::span<const float>) { FAIL() << row.name; });
+                         [](const Parameter& parameter, std::span<const float>) { FAIL() << parameter.name; });
         });
         expect_error(Exit::input, words, [&] { check_weights(dir.path, model.gpt.c, model.layout()); });
     };
@@ -264,10 +271,10 @@ TEST(huggingface, values_that_are_not_finite_are_not_saved) {
     for (const float bad : {NAN, INFINITY}) {
         const Temporary dir;
         const ToyModel model(toy_llama());
-        model.values(model.layout().rows[3])[5] = bad;
+        model.values(model.layout().parameters[3])[5] = bad;
         expect_error(Exit::numeric, {"element 5 is"}, [&] { save(dir.path, model); });
         expect_error(Exit::numeric, {"m.", "element 5 is"}, [&] {
-            save_rows(dir / "o", model.layout(), {{"m", model.get()}});
+            save_parameters(dir / "o", model.layout(), {{"m", model.get()}});
         });
     }
 }
@@ -275,21 +282,22 @@ TEST(huggingface, values_that_are_not_finite_are_not_saved) {
 TEST(huggingface, rows_of_the_optimiser) {
     const Temporary dir;
     const ToyModel m(toy_qwen3(), 1), v(toy_qwen3(), 2), m2(toy_qwen3(), 3), v2(toy_qwen3(), 4);
-    const WrittenFile written = save_rows(dir / "optimizer.safetensors", m.layout(), {{"m", m.get()}, {"v", v.get()}});
+    const WrittenFile written =
+        save_parameters(dir / "optimizer.safetensors", m.layout(), {{"m", m.get()}, {"v", v.get()}});
     EXPECT_EQ(written.name, "optimizer.safetensors");
     EXPECT_EQ(written.hash, files::hash_file(dir / "optimizer.safetensors"));
-    load_rows(dir / "optimizer.safetensors", m.layout(), {{"m", m2.set()}, {"v", v2.set()}});
-    for (const Row& row : m.layout().rows) {
-        EXPECT_EQ(m2.get(row), m.get(row)) << row.name;
-        EXPECT_EQ(v2.get(row), v.get(row)) << row.name;
+    load_parameters(dir / "optimizer.safetensors", m.layout(), {{"m", m2.set()}, {"v", v2.set()}});
+    for (const Parameter& parameter : m.layout().parameters) {
+        EXPECT_EQ(m2.get(parameter), m.get(parameter)) << parameter.name;
+        EXPECT_EQ(v2.get(parameter), v.get(parameter)) << parameter.name;
     }
     const std::string path = dir / "optimizer.safetensors";
     expect_error(Exit::input, {path, "master.wte is missing"}, [&] {
-        load_rows(path, m.layout(), {{"m", m2.set()}, {"master", v2.set()}});
+        load_parameters(path, m.layout(), {{"m", m2.set()}, {"master", v2.set()}});
     });
-    expect_error(Exit::input, {path, "no place"}, [&] { load_rows(path, m.layout(), {{"m", m2.set()}}); });
+    expect_error(Exit::input, {path, "no place"}, [&] { load_parameters(path, m.layout(), {{"m", m2.set()}}); });
     const ToyModel wider(with(toy_qwen3(), [](Config& c) { c.F = 11; }));
     expect_error(Exit::input, {path, "h.0.up.weight", "does not fit"}, [&] {
-        load_rows(path, wider.layout(), {{"m", wider.set()}, {"v", wider.set()}});
+        load_parameters(path, wider.layout(), {{"m", wider.set()}, {"v", wider.set()}});
     });
 }

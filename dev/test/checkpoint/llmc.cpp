@@ -6,6 +6,8 @@
 #include "dev/test/support/expect_error.h"
 #include "dev/test/support/temporary_directory.h"
 #include "dev/test/support/toy_model.h"
+#include "host/checkpoint/config_json.h"
+#include "host/checkpoint/model_files.h"
 
 namespace {
 
@@ -41,8 +43,8 @@ struct File {
 };
 
 float value_at(const ToyModel& model, const std::string& name, size_t index) {
-    for (const Row& row : model.layout().rows)
-        if (row.name == name) return model.values(row)[index];
+    for (const Parameter& parameter : model.layout().parameters)
+        if (parameter.name == name) return model.values(parameter)[index];
     throw std::runtime_error(name);
 }
 
@@ -120,7 +122,7 @@ TEST(llmc, damaged_checkpoints_are_refused) {
     overwrite(path, good);
     const Config other = with(toy(), [](Config& c) { c.L = 1; });
     const ToyModel model(other);
-    const auto nothing = [](const Row& row, std::span<const float>) { FAIL() << row.name; };
+    const auto nothing = [](const Parameter& parameter, std::span<const float>) { FAIL() << parameter.name; };
     expect_error(Exit::input, {"L: 2 in the file, 1 asked for"},
                  [&] { load_weights(path, other, model.layout(), nothing); });
     expect_error(Exit::input, {"L: 2"}, [&] { check_weights(path, other, model.layout()); });

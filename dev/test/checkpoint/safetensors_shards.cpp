@@ -22,7 +22,8 @@ TEST(huggingface, shards) {
     write_tensors(dir / "b.safetensors", parts[1]);
     write_json(index, map);
     const ToyModel again = load(dir.path);
-    for (const Row& row : model.layout().rows) EXPECT_EQ(again.get(row), model.get(row)) << row.name;
+    for (const Parameter& parameter : model.layout().parameters)
+        EXPECT_EQ(again.get(parameter), model.get(parameter)) << parameter.name;
 
     const std::string name = parts[1][0].name;
     const auto refuse = [&](const Json& json, std::initializer_list<std::string> words) {

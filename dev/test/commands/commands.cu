@@ -2,6 +2,7 @@
 #include "dev/test/kernels/harness.h"
 #include "dev/test/support/expect_error.h"
 #include "host/commands/commands.h"
+#include "host/options/options_parse.h"
 
 TEST(commands, cublas_where_there_is_none) {
     expect_error(Exit::device, {"--gemm cublas", "needs a GPU"}, [] {

@@ -7,6 +7,8 @@
 #include "dev/test/support/text_search.h"
 #include "host/base/files.h"
 #include "host/commands/commands.h"
+#include "host/options/options_parse.h"
+#include "host/report/curve_svg.h"
 
 namespace {
 

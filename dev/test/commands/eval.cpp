@@ -8,8 +8,12 @@
 #include "dev/test/support/temporary_directory.h"
 #include "dev/test/support/toy_model.h"
 #include "host/base/files.h"
+#include "host/checkpoint/model_files.h"
 #include "host/data/shard_writer.h"
 #include "host/evaluate/eval_command.h"
+#include "host/options/options_parse.h"
+#include "host/tokenizer/load_tokenizer.h"
+#include "host/tokenizer/tokenizer_json.h"
 #include "run_case.h"
 
 namespace {
@@ -26,7 +30,7 @@ std::string model_of(const Temporary& folder, const std::string& name) {
     for (const char* file : {"config.json", "model.safetensors"})
         std::filesystem::copy_file("dev/oracle/models/" + name + "/" + file, path + "/" + file);
     overwrite(path + "/tokenizer.json",
-              train_tokenizer(TokenizerKind::character, golden_file()["alphabet"].get<std::string>()).to_json());
+              tokenizer_json(train_tokenizer(TokenizerKind::character, golden_file()["alphabet"].get<std::string>())));
     return path;
 }
 
@@ -132,8 +136,8 @@ TEST(eval, questions_score_as_in_transformers) {
         }
         Gpt<Cpu<float>> gpt(e.model.config, e.batch * e.context, Recompute::block, Cpu<float>());
         gpt.allocate(Use::infer);
-        load_weights(model, e.model.config, gpt.weights, [&](const Row& row, std::span<const float> from) {
-            std::copy(from.begin(), from.end(), gpt.w[row.slot]);
+        load_weights(model, e.model.config, gpt.weights, [&](const Parameter& parameter, std::span<const float> from) {
+            std::copy(from.begin(), from.end(), gpt.w[parameter.slot]);
         });
         Scorer<Cpu<float>> scorer(gpt, e.batch, e.context);
         for (const Question& q : e.questions)

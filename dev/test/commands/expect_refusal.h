@@ -4,7 +4,7 @@
 
 #include "dev/test/support/text_search.h"
 #include "host/base/error.h"
-#include "host/options/options.h"
+#include "host/options/options_parse.h"
 
 using Args = std::vector<std::string>;
 

@@ -5,6 +5,7 @@
 #include <set>
 
 #include "expect_refusal.h"
+#include "host/options/flag_table.h"
 
 namespace {
 

@@ -8,6 +8,10 @@
 
 #include "expect_refusal.h"
 #include "host/options/flag.h"
+#include "host/options/flag_table.h"
+#include "host/options/model_options.h"
+#include "host/options/options_check.h"
+#include "host/options/options_parse.h"
 
 namespace {
 

@@ -9,11 +9,14 @@
 #include "dev/test/support/toy_model.h"
 #include "host/base/files.h"
 #include "host/base/json.h"
+#include "host/checkpoint/model_files.h"
 #include "host/commands/commands.h"
+#include "host/options/options_parse.h"
 #include "host/reference/sdpa.h"
 #include "host/report/html.h"
 #include "host/report/png.h"
-#include "host/run/run.h"
+#include "host/report/report_inspect.h"
+#include "host/tokenizer/tokenizer_json.h"
 
 namespace {
 
@@ -76,8 +79,8 @@ TEST(report, hostile_text_stays_text) {
     EXPECT_EQ(count(page, "&lt;/script&gt;&lt;script&gt;alert(&#39;1&#39;)"), 1);
     EXPECT_EQ(count(page, "&amp;amp;&quot;\xEF\xBF\xBD"), 1);
     EXPECT_EQ(escaped("a\xFF<"), "a\xEF\xBF\xBD&lt;");
-    const Insides spoken{1, 1, 2, {hostile, hostile}, {1, 0, 0.5, 0.5}, {{{hostile, 1}}, {{hostile, 1}}}, {1, 0}};
-    EXPECT_EQ(count(insides_html(spoken), "<script") + count(insides_html(spoken), "alert('"), 0);
+    const Inspection spoken{1, 1, 2, {hostile, hostile}, {1, 0, 0.5, 0.5}, {{{hostile, 1}}, {{hostile, 1}}}, {1, 0}};
+    EXPECT_EQ(count(inspection_html(spoken), "<script") + count(inspection_html(spoken), "alert('"), 0);
     Story story = read_story(run);
     story.curve.name = story.options.model = hostile;
     EXPECT_EQ(count(report_page(story, {}, hostile), "<script"), 0);
@@ -104,11 +107,11 @@ TEST(report, insides_are_the_models) {
         const std::string model = std::string("dev/oracle/models/") + name;
         for (const char* file : {"config.json", "model.safetensors"})
             std::filesystem::copy_file(model + "/" + file, folder / file);
-        overwrite(folder / "tokenizer.json", byte_tokenizer().to_json());
+        overwrite(folder / "tokenizer.json", tokenizer_json(byte_tokenizer()));
         const Config c = read_model_description(model).config;
         std::string text;
         for (int t = 1; t < c.T + 3; t++) text += char(t * 7 % c.V);  // more than fits; 0 is the separator
-        const Insides in = look_inside(folder.path.string(), text, 1000);
+        const Inspection in = inspect(folder.path.string(), text, 1000);
         ASSERT_EQ(in.T, c.T);
         ASSERT_EQ(in.attention.size(), size_t(c.L) * c.NH * c.T * c.T);
 

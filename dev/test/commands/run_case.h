@@ -7,6 +7,7 @@
 #include "dev/test/support/temporary_directory.h"
 #include "host/base/signals.h"
 #include "host/commands/commands.h"
+#include "host/options/options_parse.h"
 
 namespace fs = std::filesystem;
 

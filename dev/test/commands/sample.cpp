@@ -5,8 +5,9 @@
 #include "dev/test/support/expect_error.h"
 #include "dev/test/support/text_search.h"
 #include "expect_refusal.h"
-#include "host/run/run.h"
+#include "host/checkpoint/checkpoint.h"
 #include "host/tokenizer/bpe_train.h"
+#include "host/tokenizer/tokenizer_json.h"
 #include "run_case.h"
 
 namespace {
@@ -145,7 +146,8 @@ TEST(sample, stops_where_the_model_ends_a_text) {
     PieceCounts counts;
     count_pieces(counts, "the cat sat on mat 1\n", SplitRule::llama3);
     fs::create_directory(at.path / "bpe");
-    overwrite(at / "bpe/tokenizer.json", train_bpe({270, 0, SplitRule::llama3, {"<|endoftext|>"}}, counts).to_json());
+    overwrite(at / "bpe/tokenizer.json",
+              tokenizer_json(train_bpe({270, 0, SplitRule::llama3, {"<|endoftext|>"}}, counts)));
     std::string documents;
     for (int i = 0; i < 60; i++) documents += "{\"text\": \"the cat sat\"}\n";
     overwrite(at / "text.jsonl", documents);

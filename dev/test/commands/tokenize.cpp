@@ -5,11 +5,14 @@
 #include "dev/test/tokenizer/bpe_case.h"
 #include "expect_refusal.h"
 #include "host/commands/tokenize_command.h"
-#include "host/data/dataset.h"
 #include "host/data/documents.h"
+#include "host/data/load_data.h"
 #include "host/data/shard_writer.h"
 #include "host/data/token_source.h"
+#include "host/options/options_parse.h"
 #include "host/tokenizer/bpe_train.h"
+#include "host/tokenizer/load_tokenizer.h"
+#include "host/tokenizer/tokenizer_json.h"
 
 namespace {
 
@@ -85,7 +88,7 @@ TEST(tokenize, blocks_end_between_words) {
     PieceCounts counts;
     count_pieces(counts, text.substr(0, 140), SplitRule::gpt2);
     const Tokenizer tokenizer = train_bpe({300, 0, SplitRule::gpt2, {"<|endoftext|>"}}, counts);
-    overwrite(c.tokenizer, tokenizer.to_json());
+    overwrite(c.tokenizer, tokenizer_json(tokenizer));
     overwrite(c.folder / "a.txt", text);
     c.run({"--data", c.folder / "a.txt"});
     EXPECT_EQ(c.tokens().size(), 700002u);  // a separator, the first word, 699,999 with a space, the last space

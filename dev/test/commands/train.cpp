@@ -10,10 +10,12 @@
 #include "host/base/files.h"
 #include "host/base/json.h"
 #include "host/base/signals.h"
-#include "host/checkpoint/huggingface.h"
+#include "host/checkpoint/model_files.h"
 #include "host/commands/commands.h"
+#include "host/options/options_parse.h"
 #include "host/run/tensorboard.h"
 #include "host/tokenizer/bpe_train.h"
+#include "host/tokenizer/tokenizer_json.h"
 #include "run_case.h"
 
 namespace {
@@ -73,7 +75,7 @@ TEST(train, resuming_after_any_step_gives_the_same_bits) {
     }
 }
 
-// Text that is unlike the training text soon gets worse; the log says when the run must stop.
+// GeneratedText that is unlike the training text soon gets worse; the log says when the run must stop.
 TEST(train, stops_early_and_a_resumed_run_stops_there_too) {
     Temporary at;
     const fs::path text = write_text(at), whole = at.path / "whole", other = at.path / "other.txt";
@@ -157,7 +159,7 @@ TEST(train, a_trained_bpe_goes_along) {
     const fs::path text = write_text(at), bpe = at.path / "bpe";
     PieceCounts counts;
     count_pieces(counts, "the cat sat on mat 1\n", SplitRule::llama3);
-    const std::string json = train_bpe({262, 0, SplitRule::llama3, {"<|endoftext|>"}}, counts).to_json();
+    const std::string json = tokenizer_json(train_bpe({262, 0, SplitRule::llama3, {"<|endoftext|>"}}, counts));
     fs::create_directory(bpe);
     overwrite(bpe / "tokenizer.json", json);
     const Outcome o = run(small(at.path / "run", text, {"--tokenizer", bpe.string()}));

@@ -4,7 +4,7 @@
 #include <fstream>
 #include "dev/test/support/temporary_directory.h"
 #include "host/base/error.h"
-#include "host/data/dataset.h"
+#include "host/data/load_data.h"
 #include "host/data/token_source.h"
 #include "host/reference/philox.h"
 

@@ -3,18 +3,19 @@
 #include "dev/test/support/temporary_directory.h"
 #include "harness.h"
 #include "host/commands/commands.h"
-#include "kernels/all.cuh"
+#include "host/options/options_parse.h"
+#include "kernels/instances.cuh"
 
 namespace {
 
 TEST(profiling, a_timeline_counts_every_launch_under_its_layers_name) {
     const Gpu<float> on;
     const int N = 64, C = 32;
-    float *x = on.allocate<float>(N * C), *gain = on.allocate<float>(C), *rstd = on.allocate<float>(N);
+    float *x = on.allocate<float>(N * C), *weight = on.allocate<float>(C), *rstd = on.allocate<float>(N);
     Timeline timeline;
     residual_forward(x, x, x, size_t(N) * C, on);  // nobody watches
     on.watch(&timeline);
-    for (int i = 0; i < 3; i++) rmsnorm_forward(x, rstd, x, gain, 1e-5f, N, C, on);
+    for (int i = 0; i < 3; i++) rmsnorm_forward(x, rstd, x, weight, 1e-5f, N, C, on);
     gelu_forward(x, x, size_t(N) * C, on);
     on.watch(nullptr);
     residual_forward(x, x, x, size_t(N) * C, on);

@@ -3,7 +3,7 @@
 #include "dev/test/support/expect_error.h"
 #include "dev/test/support/toy_model.h"
 #include "host/generate/generator_cached.h"
-#include "kernels/all.cuh"
+#include "kernels/instances.cuh"
 
 namespace {
 
@@ -25,12 +25,12 @@ struct Model {
     Model(const Config& c, int rows) : gpt(c, c.T, Recompute::block, on, rows) {
         const ToyModel toy(c);
         gpt.allocate(Use::infer);
-        for (size_t r = 0; r < gpt.weights.rows.size(); r++) {
-            const Row& row = toy.layout().rows[r];
-            std::vector<float> values(toy.values(row), toy.values(row) + row.size());
-            if (row.decays())
+        for (size_t r = 0; r < gpt.weights.parameters.size(); r++) {
+            const Parameter& parameter = toy.layout().parameters[r];
+            std::vector<float> values(toy.values(parameter), toy.values(parameter) + parameter.size());
+            if (parameter.decays())
                 for (float& x : values) x /= 2;  // or rounding grows from layer to layer
-            upload_as(gpt.w[gpt.weights.rows[r].slot], std::span<const float>(values), on);
+            upload_as(gpt.w[gpt.weights.parameters[r].slot], std::span<const float>(values), on);
         }
     }
 };
@@ -75,9 +75,9 @@ void check_logits(const ToyCase& toy) {
         gpt.on.upload(inputs, host, 2 * B);
         gpt.forward({B, 1, inputs, nullptr, inputs + B, nullptr, Cached::extend});
         for (int b = 0; b < B; b++) {
-            std::vector<Real> row(c.V);
-            gpt.on.download(row.data(), gpt.logits_of(b), row.size());
-            const std::vector<float> got(row.begin(), row.end());
+            std::vector<Real> parameter(c.V);
+            gpt.on.download(parameter.data(), gpt.logits_of(b), parameter.size());
+            const std::vector<float> got(parameter.begin(), parameter.end());
             const auto want = next_logits(whole.gpt, full, {text[b].data(), size_t(lengths[b] + i + 1)});
             EXPECT_EQ(mismatch(got.data(), want.data(), got.size(), allowed), "")
                 << toy.name << ": sequence " << b << ", token " << i;
@@ -95,8 +95,8 @@ TEST(generate, logits_as_without_cache) {
 }
 
 // Texts of several prompts, two of them alike; they are longer than the context, and some tokens begin a new document.
-std::vector<Text> some_texts(const Config& c) {
-    std::vector<Text> texts;
+std::vector<GeneratedText> some_texts(const Config& c) {
+    std::vector<GeneratedText> texts;
     for (int i = 0; i < 6; i++)
         texts.push_back({some_tokens(std::array{1, 7, 30, 7, 10, 21}[i], c.V, unsigned(i == 3 ? 1 : i)), uint32_t(i)});
     return texts;
@@ -110,7 +110,7 @@ Generation some_way(const Config& c) {
 }
 
 template <class Device>
-std::vector<Text> written(const Config& c, const Generation& how, std::vector<Text> texts, int B) {
+std::vector<GeneratedText> written(const Config& c, const Generation& how, std::vector<GeneratedText> texts, int B) {
     Model<Device> model(c, B);
     Generator<Device> generator(model.gpt, how, B, how.context);
     std::vector<int> calls(texts.size()), done(texts.size());
@@ -121,7 +121,8 @@ std::vector<Text> written(const Config& c, const Generation& how, std::vector<Te
     return texts;
 }
 
-void expect_same(const std::vector<Text>& got, const std::vector<Text>& want, const std::string& what) {
+void expect_same(const std::vector<GeneratedText>& got, const std::vector<GeneratedText>& want,
+                 const std::string& what) {
     ASSERT_EQ(got.size(), want.size());
     for (size_t i = 0; i < got.size(); i++) EXPECT_EQ(got[i].tokens, want[i].tokens) << what << ": text " << i;
 }
@@ -129,10 +130,11 @@ void expect_same(const std::vector<Text>& got, const std::vector<Text>& want, co
 // With the cache, one by one and several at a time, and on the kernels, which takes simt long.
 enum class Kernels { too, not_here };
 void check_texts(const std::string& name, const Config& c, const Generation& how, Kernels kernels) {
-    std::vector<Text> want = some_texts(c);
+    std::vector<GeneratedText> want = some_texts(c);
     Model<Cpu<float>> whole(c, 1);
     const BatchBuffer<Cpu<float>> buffer(c.T, whole.on);
-    for (Text& text : want) generate(text, how, [&](auto given) { return next_logits(whole.gpt, buffer, given); });
+    for (GeneratedText& text : want)
+        generate(text, how, [&](auto given) { return next_logits(whole.gpt, buffer, given); });
     for (const int B : {1, 4})
         expect_same(written<Cpu<float>>(c, how, some_texts(c), B), want, name + " by " + std::to_string(B));
     if (kernels == Kernels::too) expect_same(written<Gpu<float>>(c, how, some_texts(c), 4), want, name + " on kernels");
@@ -162,7 +164,7 @@ TEST(generate, alone_or_in_a_batch) {
     for (const ToyCase& toy : {all[5], all[11], all.back()}) {
         Generation how = some_way(toy.config);
         how.tokens = 5;
-        const std::vector<Text> want = written<Gpu<bf16>>(toy.config, how, some_texts(toy.config), 1);
+        const std::vector<GeneratedText> want = written<Gpu<bf16>>(toy.config, how, some_texts(toy.config), 1);
         expect_same(written<Gpu<bf16>>(toy.config, how, some_texts(toy.config), 6), want, toy.name);
     }
 }
@@ -170,7 +172,7 @@ TEST(generate, alone_or_in_a_batch) {
 TEST(generate, ends) {
     const Config c = toy_gpt2();
     Generation how{.sampling = {.temperature = 0}, .tokens = 5, .context = c.T};
-    std::vector<Text> texts = written<Cpu<float>>(c, how, {{{1, 2, 3}, 0}, {{4}, 1}}, 2);
+    std::vector<GeneratedText> texts = written<Cpu<float>>(c, how, {{{1, 2, 3}, 0}, {{4}, 1}}, 2);
     EXPECT_TRUE(texts[0].written == 5 && texts[0].tokens.size() == 8 && texts[1].tokens.size() == 6);
     how.ends = {texts[0].tokens[3]};  // what comes first: nothing is left to write
     EXPECT_EQ(written<Cpu<float>>(c, how, {{{1, 2, 3}, 0}}, 1)[0].tokens, (std::vector<int>{1, 2, 3}));
@@ -178,7 +180,7 @@ TEST(generate, ends) {
     Model<Cpu<float>> model(c, 2);  // each() ends all
     how.ends = {};
     Generator<Cpu<float>> generator(model.gpt, how, 2, c.T);
-    std::vector<Text> cut = {{{1, 2, 3}, 0}, {{4}, 1}, {{5}, 2}};
+    std::vector<GeneratedText> cut = {{{1, 2, 3}, 0}, {{4}, 1}, {{5}, 2}};
     int calls = 0;
     generator.write(cut, [&](size_t, int) { return ++calls < 4; });
     EXPECT_EQ(calls, 4);
@@ -191,10 +193,10 @@ void check_broken() {
     using Real = typename Device::Real;
     Config c = cases()[5].config;
     Model<Device> model(c, 2);
-    std::vector<Text> texts{{{1, 2, 3}, 0}, {{4}, 7}};
+    std::vector<GeneratedText> texts{{{1, 2, 3}, 0}, {{4}, 7}};
     const Generation how{.tokens = 5, .context = c.T};
     Generator<Device> generator(model.gpt, how, 2, c.T);
-    const Row& last = model.gpt.weights.rows.back();
+    const Parameter& last = model.gpt.weights.parameters.back();
     const std::vector<Real> nan(last.size(), Real(NAN));
     int written = 0;
     expect_error(Exit::numeric, {"token 3 of text 1", "logits are not finite"}, [&] {
@@ -219,7 +221,7 @@ TEST(generate, logits_that_are_no_numbers_end_it) {
 TEST(generate, view) {
     const auto begin_of = [](int n, int context, int document) {
         const Generation how{.context = context, .separator = 7};
-        View view(how);
+        ContextWindow view(how);
         for (int i = 0; i < n; i++) view.push(i == document ? 7 : 0);
         EXPECT_EQ(view.end(), size_t(n));
         EXPECT_TRUE(view.end() - view.begin() <= size_t(context));

@@ -4,7 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "dev/test/support/golden.h"
-#include "host/checkpoint/huggingface.h"
+#include "host/checkpoint/model_files.h"
 #include "host/training/schedule.h"
 #include "host/training/trainer.h"
 
@@ -70,8 +70,8 @@ using Rows = std::map<std::string, std::vector<float>>;
 
 inline Rows rows_in(const std::string& directory, const Config& c, const Layout& layout) {
     Rows rows;
-    load_weights(directory, c, layout, [&](const Row& row, std::span<const float> values) {
-        rows[row.name].assign(values.begin(), values.end());
+    load_weights(directory, c, layout, [&](const Parameter& parameter, std::span<const float> values) {
+        rows[parameter.name].assign(values.begin(), values.end());
     });
     return rows;
 }
@@ -104,8 +104,9 @@ void compare_with_golden(const Model& m, const Device& device, int steps_to_chec
     T trainer(c, sequences, c.T, Recompute::none, 0.1f, device);
     auto& model = trainer.model;
     const Layout& layout = model.weights;
-    load_weights(directory, c, layout,
-                 [&](const Row& row, std::span<const float> values) { trainer.set(T::Part::weights, row, values); });
+    load_weights(directory, c, layout, [&](const Parameter& parameter, std::span<const float> values) {
+        trainer.set(T::Part::weights, parameter, values);
+    });
 
     const HostBatch batch = batch_of(m, c, 0, sequences);
     const int N = sequences * c.T;
@@ -120,10 +121,10 @@ void compare_with_golden(const Model& m, const Device& device, int steps_to_chec
     };
     expect_values("losses", losses);
     const Rows gradients = rows_in(directory + "/gradients", c, layout);
-    for (const Row& row : layout.rows) {
-        std::vector<typename T::Stat> got(row.size());
-        model.on.download(got.data(), model.dw[row.slot], row.size());
-        expect_near({got.begin(), got.end()}, gradients.at(row.name), "gradient of " + row.name);
+    for (const Parameter& parameter : layout.parameters) {
+        std::vector<typename T::Stat> got(parameter.size());
+        model.on.download(got.data(), model.dw[parameter.slot], parameter.size());
+        expect_near({got.begin(), got.end()}, gradients.at(parameter.name), "gradient of " + parameter.name);
     }
     model.on.zero(model.dw.data, layout.size);
     trainer.loss(batch);  // backward has overwritten the logits
@@ -150,12 +151,12 @@ void compare_with_golden(const Model& m, const Device& device, int steps_to_chec
     if (steps_to_check < steps) return;
     EXPECT_NEAR(trainer.loss(batch) / valid / means[steps], 1, exact) << "last loss";
     const Rows trained = rows_in(directory + "/trained", c, layout);
-    for (const Row& row : layout.rows) {
+    for (const Parameter& parameter : layout.parameters) {
         // Softmax ignores what all keys share: without RoPE the gradient of the keys' biases is nothing but rounding, which
         // AdamW makes steps of.
-        const bool still = row.name.ends_with("qkv.bias") && c.position != Position::rope;
+        const bool still = parameter.name.ends_with("qkv.bias") && c.position != Position::rope;
         const size_t keys = size_t(c.NH) * c.HS, values = keys + size_t(c.NKV) * c.HS;
-        expect_near(trainer.get(T::Part::weights, row), trained.at(row.name), "trained " + row.name,
+        expect_near(trainer.get(T::Part::weights, parameter), trained.at(parameter.name), "trained " + parameter.name,
                     [&](size_t i) { return !still || i < keys || i >= values; });
     }
 }

@@ -3,6 +3,7 @@
 #include "host/model/gpt.h"
 #include <gtest/gtest.h>
 #include <random>
+#include "dev/test/support/toy_model.h"
 
 namespace {
 using Complex = std::complex<double>;
@@ -23,21 +24,12 @@ Config toy() {
     c.init_std = 0.5f;
     return c;
 }
-Config toy_llama() {
-    Config c = toy();
-    c.norm = Norm::rmsnorm, c.position = Position::rope, c.activation = Activation::swiglu;
-    c.qkv_bias = c.proj_bias = c.ffn_bias = c.norm_bias = false;
-    c.tied = false, c.HS = 4, c.NKV = 2;
-    return c;
-}
-template <class Change>
-Config with(Config c, Change change) {
-    change(c);
-    return c;
+Config llama_with_large_weights() {
+    return with(toy_llama(), [](Config& c) { c.init_std = 0.5f; });
 }
 
 std::vector<Case> option_cases() {
-    const Config gpt2 = toy(), llama = toy_llama();
+    const Config gpt2 = toy(), llama = llama_with_large_weights();
     return {
         {"gpt2", gpt2},
         {"gpt2_without_bias",
@@ -131,7 +123,7 @@ struct Tokens {
             const bool ignore = k.ignored && n % 3 == 1;
             target.push_back(ignore ? ignored_target : int(rng() % k.config.V));
             valid += !ignore;
-            position.push_back(k.documents ? n % T / 3 : n % T);  // arbitrary: not the place in the row
+            position.push_back(k.documents ? n % T / 3 : n % T);  // arbitrary: not the place in the parameter
             first.push_back(k.documents ? n % T / 4 * 4 : 0);
         }
     }
@@ -161,26 +153,26 @@ TEST_P(gpt, backward_is_the_derivative_of_forward) {
     prepare(model, tokens.valid);
     prepare(probe, tokens.valid);
     std::normal_distribution<double> normal;
-    for (const Row& row : model.weights.rows)
-        for (size_t i = 0; i < row.size(); i++)
-            model.w[row.slot][i] = (row.init == Init::one ? 1 : 0) + 0.5 * normal(rng);
+    for (const Parameter& parameter : model.weights.parameters)
+        for (size_t i = 0; i < parameter.size(); i++)
+            model.w[parameter.slot][i] = (parameter.init == Init::one ? 1 : 0) + 0.5 * normal(rng);
     model.forward(batch, k.dropout, Use::train);
     model.backward(batch, k.dropout);
 
     const double h = 1e-100;
-    for (const Row& row : model.weights.rows) {  // one random direction inside each weight tensor
+    for (const Parameter& parameter : model.weights.parameters) {  // one random direction inside each weight tensor
         std::copy_n(model.w.data, model.weights.size, probe.w.data);
         double analytic = 0;
-        for (size_t i = 0; i < row.size(); i++) {
+        for (size_t i = 0; i < parameter.size(); i++) {
             const double v = normal(rng);
-            probe.w[row.slot][i] += Complex(0, h * v);
-            analytic += model.dw[row.slot][i] * v;
+            probe.w[parameter.slot][i] += Complex(0, h * v);
+            analytic += model.dw[parameter.slot][i] * v;
         }
         probe.forward(batch, k.dropout);
         double exact = 0;
         for (int n = 0; n < B * T; n++) exact += probe.stat[probe.losses][n].imag() / h / tokens.valid;
-        EXPECT_NEAR(analytic, exact, 1e-10 * std::abs(exact)) << k.name << " " << row.name;
-        EXPECT_NE(exact, 0) << k.name << " " << row.name << " does not reach the loss";
+        EXPECT_NEAR(analytic, exact, 1e-10 * std::abs(exact)) << k.name << " " << parameter.name;
+        EXPECT_NE(exact, 0) << k.name << " " << parameter.name << " does not reach the loss";
     }
 }
 
@@ -194,20 +186,20 @@ TEST_P(gpt, gradients_accumulate) {
     Gpt<Cpu<double>> model(k.config, B * T, k.recompute, {}, k.head_rows);
     prepare(model, tokens.valid);
     std::normal_distribution<double> normal(0.0, 0.5);
-    for (const Row& row : model.weights.rows)
-        std::generate_n(model.w[row.slot], row.size(), [&] { return normal(rng); });
-    auto pass = [&] {
-        model.forward(tokens.batch(k, B, T), k.dropout, Use::train);
-        model.backward(tokens.batch(k, B, T), k.dropout);
+    for (const Parameter& parameter : model.weights.parameters)
+        std::generate_n(model.w[parameter.slot], parameter.size(), [&] { return normal(rng); });
+    auto pass = [&](Into into) {
+        model.forward(tokens.batch(k, B, T), k.dropout, Use::train, into);
+        model.backward(tokens.batch(k, B, T), k.dropout, into);
     };
-    pass();
+    pass(Into::add);
     const std::vector<double> once(model.dw.data, model.dw.data + model.weights.size);
-    pass();
+    pass(Into::add);
     for (size_t i = 0; i < once.size(); i++)
         ASSERT_NEAR(model.dw.data[i], 2 * once[i], 1e-12 * (1 + std::abs(once[i])));
-    for (const Row& row : model.weights.rows) std::fill_n(model.dw[row.slot], row.size(), NAN);
-    model.on.into = Into::assign;
-    pass();
+    for (const Parameter& parameter : model.weights.parameters)
+        std::fill_n(model.dw[parameter.slot], parameter.size(), NAN);
+    pass(Into::assign);
     for (size_t i = 0; i < once.size(); i++) ASSERT_EQ(model.dw.data[i], once[i]);
 }
 

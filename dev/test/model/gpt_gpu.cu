@@ -1,7 +1,7 @@
 // The whole model on the kernels against the whole model on the references.      ./test_gpt --gtest_filter='gpt_gpu*'
 #include "dev/test/kernels/harness.h"
 #include "host/training/trainer.h"
-#include "kernels/all.cuh"
+#include "kernels/instances.cuh"
 
 namespace {
 
@@ -90,16 +90,16 @@ struct Model {
         step = on.template allocate<AdamwStep>(1);
         std::vector<AdamwSegment> table;
         std::normal_distribution<float> normal(0, 0.15f);
-        for (const Row& row : gpt.weights.rows) {
-            std::vector<Stat> values(row.size());
-            std::vector<Real> rounded(row.size());
+        for (const Parameter& parameter : gpt.weights.parameters) {
+            std::vector<Stat> values(parameter.size());
+            std::vector<Real> rounded(parameter.size());
             for (size_t i = 0; i < values.size(); i++) {
-                const float x = normal(random) + (row.init == Init::one ? 1.0f : 0.0f);
+                const float x = normal(random) + (parameter.init == Init::one ? 1.0f : 0.0f);
                 values[i] = float(bf16(x)), rounded[i] = Real(float(bf16(x)));
             }
-            on.upload(master[row.slot], values.data(), values.size());
-            on.upload(gpt.w[row.slot], rounded.data(), rounded.size());
-            table.push_back({row.slot.offset, row.size(), row.decays() ? 0.1f : 0.0f});
+            on.upload(master[parameter.slot], values.data(), values.size());
+            on.upload(gpt.w[parameter.slot], rounded.data(), rounded.size());
+            table.push_back({parameter.slot.offset, parameter.size(), parameter.decays() ? 0.1f : 0.0f});
         }
         segments = put(table);
     }
@@ -138,7 +138,7 @@ struct Model {
         set(step, step_of(t));
         global_norm(norm, gpt.dw.data, gpt.weights.size, on);
         adamw_update(gpt.w.data, master.data, m.data, v.data, gpt.dw.data, norm, step, segments,
-                     int(gpt.weights.rows.size()), on);
+                     int(gpt.weights.parameters.size()), on);
         return loss;
     }
 };
@@ -163,8 +163,8 @@ void check_gradients(const Family& f) {
     Model<Gpu<T>> gpu(f);
     const double want = cpu.forward_backward(), got = gpu.forward_backward(), allowed = model_tolerance<T>(f);
     EXPECT_NEAR(got, want, allowed * want) << f.name << " " << dtype_name<T> << ": loss";
-    for (size_t k = 0; k < cpu.gpt.weights.rows.size(); k++) {
-        const Row &c = cpu.gpt.weights.rows[k], &g = gpu.gpt.weights.rows[k];
+    for (size_t k = 0; k < cpu.gpt.weights.parameters.size(); k++) {
+        const Parameter &c = cpu.gpt.weights.parameters[k], &g = gpu.gpt.weights.parameters[k];
         const auto gradient = gpu.get(gpu.gpt.dw[g.slot], g.size());
         EXPECT_LE(relative_error(gradient, cpu.gpt.dw[c.slot]), allowed)
             << f.name << " " << dtype_name<T> << ": gradient of " << c.name;
@@ -209,8 +209,8 @@ void check_recorded_steps(const Family& f) {
     Model<Gpu<T>> direct(f);
     Trainer<Gpu<T>> trainer(f.config, batch, f.config.T, Recompute::none, 0.1f, Gpu<T>());
     using Part = typename Trainer<Gpu<T>>::Part;
-    for (const Row& row : trainer.model.weights.rows)
-        trainer.set(Part::weights, row, direct.get(direct.master[row.slot], row.size()));
+    for (const Parameter& parameter : trainer.model.weights.parameters)
+        trainer.set(Part::weights, parameter, direct.get(direct.master[parameter.slot], parameter.size()));
     const int N = batch * f.config.T, steps = 5;
     std::vector<double> want, got;
     const auto wait = [&] { got.push_back(trainer.wait().loss / N); };
@@ -222,9 +222,9 @@ void check_recorded_steps(const Family& f) {
     }
     wait();
     EXPECT_EQ(got, want) << f.name << " " << dtype_name<T>;
-    for (const Row& row : trainer.model.weights.rows)
-        EXPECT_EQ(trainer.get(Part::weights, row), direct.get(direct.master[row.slot], row.size()))
-            << f.name << " " << row.name;
+    for (const Parameter& parameter : trainer.model.weights.parameters)
+        EXPECT_EQ(trainer.get(Part::weights, parameter), direct.get(direct.master[parameter.slot], parameter.size()))
+            << f.name << " " << parameter.name;
 }
 
 TEST(gpt_gpu, recorded_steps) {

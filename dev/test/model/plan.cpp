@@ -9,6 +9,10 @@
 #include "dev/test/support/text_search.h"
 #include "host/base/error.h"
 #include "host/commands/commands.h"
+#include "host/options/model_options.h"
+#include "host/options/options_parse.h"
+#include "host/plan/plan_command.h"
+#include "host/plan/plan_text.h"
 #include "host/training/trainer.h"
 
 namespace {

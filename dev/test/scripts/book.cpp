@@ -14,8 +14,10 @@
 #include "dev/test/support/temporary_directory.h"
 #include "dev/test/support/text_search.h"
 #include "host/base/files.h"
-#include "host/options/flag.h"
-#include "host/plan/plan.h"
+#include "host/options/flag_table.h"
+#include "host/options/model_options.h"
+#include "host/options/options_parse.h"
+#include "host/plan/plan_command.h"
 
 namespace {
 namespace fs = std::filesystem;

@@ -4,7 +4,7 @@
 
 #include "dev/test/data/dataset_case.h"
 #include "host/base/files.h"
-#include "host/options/options.h"
+#include "host/options/options_parse.h"
 
 namespace {
 

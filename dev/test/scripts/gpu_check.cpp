@@ -23,11 +23,11 @@ std::string listing() {
         for (const auto& [test, file] : tests) all.push_back({{"name", test}, {"file", file}, {"line", 7}});
         suites.push_back({{"name", name}, {"tests", tests.size()}, {"testsuite", all}});
     };
-    suite("gpt_gpu", {{"gradients", "dev/gpt_gpu.cu"}});
-    suite("layernorm", {{"golden", "dev/layers.cpp"}, {"kernels", "dev/layernorm.cu"}});
-    suite("linear_new", {{"kernels", "dev/linear_new.cu"}, {"limit", "dev/linear_new.cu"}});
-    suite("cuda_error", {{"old_gpus", "dev/cuda_error.cu"}});
-    suite("files", {{"names", "dev/files.cpp"}});
+    suite("gpt_gpu", {{"gradients", "dev/test/model/gpt_gpu.cu"}});
+    suite("layernorm", {{"golden", "dev/test/reference/layers.cpp"}, {"kernels", "dev/test/kernels/layernorm.cu"}});
+    suite("linear_new", {{"kernels", "dev/test/kernels/linear_new.cu"}, {"limit", "dev/test/kernels/linear_new.cu"}});
+    suite("cuda_error", {{"old_gpus", "dev/test/kernels/cuda_error.cu"}});
+    suite("files", {{"names", "dev/test/base/files.cpp"}});
     suite("simt", {{"barriers", "dev/simt/test/block.cu"}});
     const std::string text = Json{{"name", "AllTests"}, {"testsuites", suites}}.dump(2);
     return std::regex_replace(text, std::regex("/"), "\\/");

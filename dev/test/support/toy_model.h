@@ -2,7 +2,8 @@
 #pragma once
 #include <numeric>
 #include <random>
-#include "host/checkpoint/huggingface.h"
+#include "host/checkpoint/huggingface_config.h"
+#include "host/checkpoint/parameter_values.h"
 #include "host/model/gpt.h"
 
 struct ToyModel {
@@ -12,21 +13,25 @@ struct ToyModel {
         gpt.allocate();
         std::mt19937 rng(seed);
         std::normal_distribution<float> normal;
-        for (const Row& row : layout().rows)
-            for (size_t i = 0; i < row.size(); i++) values(row)[i] = (row.init == Init::one) + 0.3f * normal(rng);
+        for (const Parameter& parameter : layout().parameters)
+            for (size_t i = 0; i < parameter.size(); i++)
+                values(parameter)[i] = (parameter.init == Init::one) + 0.3f * normal(rng);
     }
 
     const Layout& layout() const { return gpt.weights; }
-    float* values(const Row& row) const { return gpt.w[row.slot]; }
-    std::vector<float> get(const Row& row) const { return {values(row), values(row) + row.size()}; }
-    GetRow get() const {
-        return [this](const Row& row, size_t first, std::span<float> out) {
-            std::copy_n(values(row) + first, out.size(), out.begin());
+    float* values(const Parameter& parameter) const { return gpt.w[parameter.slot]; }
+    std::vector<float> get(const Parameter& parameter) const {
+        return {values(parameter), values(parameter) + parameter.size()};
+    }
+    GetParameter get() const {
+        return [this](const Parameter& parameter, size_t first, std::span<float> out) {
+            std::copy_n(values(parameter) + first, out.size(), out.begin());
         };
     }
-    SetRow set() const {
-        return
-            [this](const Row& row, std::span<const float> from) { std::copy(from.begin(), from.end(), values(row)); };
+    SetParameter set() const {
+        return [this](const Parameter& parameter, std::span<const float> from) {
+            std::copy(from.begin(), from.end(), values(parameter));
+        };
     }
 
     static int token_at(int t, int V) { return (t * 7 + 3) % V; }

@@ -6,7 +6,6 @@
 #include "host/base/files.h"
 #include "host/base/json.h"
 #include "host/tokenizer/bpe.h"
-#include "host/tokenizer/bpe_files.h"
 #include "host/tokenizer/tokenizer.h"
 
 inline const nlohmann::json& tokenizing_goldens() {

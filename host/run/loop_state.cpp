@@ -1,6 +1,6 @@
-// LoopState as JSON, and back.
+#include "loop_state.h"
 #include <climits>
-#include "run.h"
+#include "host/base/error.h"
 
 Json to_json(const LoopState& s) {
     return {{"step", s.step},

@@ -1,0 +1,21 @@
+// A launch: what all blocks of a grid know of it.
+#pragma once
+#include <cstddef>
+#include <string>
+#include "include/simt/language.h"
+#include "include/simt/runtime_api.h"
+#include "order.h"
+
+namespace simt {
+
+struct Launch {
+    std::string kernel;  // its name
+    const void* function;
+    dim3 grid, block;
+    size_t shared_bytes;
+    Order order;
+    Call call;
+    mutable char begins, ends;  // addresses that stand for these moments in ThreadSanitizer's books
+};
+
+}  // namespace simt

@@ -1,0 +1,16 @@
+// What a model's files say of it besides its weights.
+#pragma once
+#include <vector>
+#include "host/model/config.h"
+#include "safetensors.h"
+
+struct SpecialTokens {
+    int bos = -1, pad = -1;
+    std::vector<int> eos;
+};  // -1: none
+
+struct ModelDescription {
+    Config config;
+    SpecialTokens special;
+    safetensors::Dtype dtype = safetensors::Dtype::F32;  // of the weights
+};

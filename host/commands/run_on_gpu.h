@@ -1,0 +1,15 @@
+// The commands that use the kernels, and what those would run on. Defined beside the kernels, in kernels/run_on_gpu.cu.
+#pragma once
+#include <string>
+#include "host/base/error.h"
+#include "host/options/options.h"
+
+// What this build's kernels would run on: a GPU, dev/simt on the CPU, or nothing, and why.
+struct GpuFound {
+    enum class Kind { none, simulated, real } kind;
+    std::string text;  // its name, or the reason
+};
+
+GpuFound find_gpu();
+std::string kernels_text();               // what they were compiled by, and for
+Exit run_on_gpu(const Options& options);  // train, sample or eval

@@ -1,0 +1,11 @@
+// The files that --data and --val name.
+#pragma once
+#include <string>
+#include <vector>
+
+bool is_shard(const std::string& path);  // by its name: it holds tokens and ends with .bin
+
+// The files a path stands for: itself if it exists, else, taken as a pattern, those it matches, sorted. Throws Error naming
+// the flag where none does.
+std::vector<std::string> expand_path(const std::string& flag, const std::string& path);
+std::vector<std::string> expand_paths(const std::string& flag, const std::vector<std::string>& patterns);

@@ -1,0 +1,68 @@
+#include "data_tokens.h"
+#include <omp.h>
+#include <algorithm>
+#include "host/base/error.h"
+
+namespace {
+
+constexpr size_t chunk = 1 << 20;  // bytes of text a thread tokenises at a time
+
+// Encodes in parallel, chunk by chunk, and appends in order. Returns how many tokens are the unknown one.
+size_t add_text(TokenSource& source, const Tokenizer& tokenizer, std::string_view text, const DataProgress& progress) {
+    const uint64_t total = text.size();
+    size_t unknown = 0;
+    std::vector<std::vector<int>> parts(size_t(4 * omp_get_max_threads()));
+    while (!text.empty()) {
+        std::vector<std::string_view> pieces;
+        while (!text.empty() && pieces.size() < parts.size()) {
+            const size_t cut = tokenizer.safe_cut(text, std::min(chunk, text.size()));
+            pieces.push_back(text.substr(0, cut));
+            text.remove_prefix(cut);
+        }
+#pragma omp parallel for schedule(dynamic)
+        for (size_t i = 0; i < pieces.size(); i++) parts[i] = tokenizer.encode(pieces[i]);
+        for (size_t i = 0; i < pieces.size(); i++) {
+            source.add(parts[i]);
+            if (tokenizer.unknown >= 0)
+                unknown += size_t(std::count(parts[i].begin(), parts[i].end(), tokenizer.unknown));
+        }
+        if (progress) progress("tokenising", total - text.size(), total);
+    }
+    return unknown;
+}
+
+}  // namespace
+
+DataTokens tokenise(const DataInput& input, const std::optional<Tokenizer>& tokenizer, int vocab, int end_of_text,
+                    const DataProgress& progress) {
+    DataTokens tokens;
+    auto source = std::make_shared<TokenSource>(vocab);
+    tokens.source = source;
+    if (input.content == Content::shards) {
+        for (const Shard& shard : input.shards) source->add(shard);
+        const int separator = input.shards[0].separator < 0 ? end_of_text : input.shards[0].separator;
+        tokens.separator = separator < vocab ? separator : -1;
+        return tokens;
+    }
+    if (!tokenizer)
+        throw Error(Exit::usage, input.name, "is text, but nobody said how to make it the tokens of the shards",
+                    "give --tokenizer FILE");
+    if (tokenizer->vocab_size() > vocab)
+        throw Error(Exit::input, input.name,
+                    "its tokenizer has " + std::to_string(tokenizer->vocab_size()) +
+                        " tokens, the model's vocabulary " + std::to_string(vocab),
+                    "use the tokenizer the model was trained with");
+    if (input.content == Content::builtin) {
+        const std::vector<int> line_feed = tokenizer->encode("\n");
+        if (tokenizer->decode(line_feed) != "\n" || line_feed.size() != 1)
+            throw Error(Exit::usage, "--data " + input.name, "the tokenizer has no line feed",
+                        "choose --tokenizer char");
+        source->add(line_feed);
+        tokens.separator = line_feed[0];
+    }
+    tokens.unknown = add_text(*source, *tokenizer, input.text, progress);
+    if (tokens.separator >= 0)
+        for (uint64_t i = 0; i < source->size(); i++)
+            if (source->at(i) == tokens.separator) tokens.separators.push_back(i);
+    return tokens;
+}

@@ -1,0 +1,19 @@
+// What the flags make of a model, its learning rate and its sampling.
+#pragma once
+#include "host/model/config.h"
+#include "host/reference/sampling.h"
+#include "options.h"
+
+bool is_preset(const Options& options);      // --model names one
+bool loads_weights(const Options& options);  // weights come with the model, so that its sizes cannot be changed
+
+// The preset (or what a directory's config.json said) with the flags' changes; what was not given follows:
+// HS = C / NH, NKV = NH where it was, F by default_ffn, no norm bias under RMSNorm. May be impossible: ask problems().
+Config model_config(const Options& options, Config base);
+Config model_config(const Options& options);  // of the preset options.model; must be one
+
+// --lr, else 0.384 / C: 3e-3 for the tiny model, 1e-3 for nanoGPT's baby, 5e-4 for gpt2.
+double peak_lr(const Options& options, const Config& model);
+
+// How --temperature, --top-k, --top-p and --min-p choose a token.
+Sampling sampling_of(const Options& options);

@@ -1,0 +1,13 @@
+// What the values of the flags mean together, and for the model.
+#pragma once
+#include <string>
+#include <vector>
+#include "host/model/config.h"
+#include "options.h"
+
+// What is wrong with the values taken together, a line each. Neither files nor the model are looked at.
+std::vector<std::string> contradictions(const Options& options);
+
+// What contradicts the model: its own problems(), a context it does not have, a total batch that does not divide.
+// parse() has asked this for a preset; ask it for a directory once its config is known.
+std::vector<std::string> problems(const Options& options, const Config& model);

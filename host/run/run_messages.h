@@ -1,0 +1,46 @@
+// What a run says: to a person on stdout, to programs in log.jsonl and TensorBoard's files.
+#pragma once
+#include <cstdint>
+#include <memory>
+#include <string>
+#include "host/base/files.h"
+#include "host/base/progress.h"
+#include "loop_state.h"
+#include "run_setup.h"
+#include "tensorboard.h"
+
+struct StepResult {
+    double loss, grad_norm, lr, seconds;
+};
+
+class RunMessages {
+public:
+    // Goes on with the log and the events of the run's directory. What it is given must outlive it.
+    RunMessages(const RunSetup& run, const LoopState& state, const std::string& directory, Progress& progress);
+
+    void announce(size_t parameters, const std::string& device);
+    void report(const StepResult& step);  // that was just counted; throws Error{numeric} after 3 that were not finite
+    void report_validation(double loss, double seconds);
+    void report_sample(const std::string& text);
+    void report_no_sample();    // where logits are not finite: what to do about it, losses tell
+    void finish(bool stopped);  // the last words
+    uint64_t log_bytes() const { return log.size(); }
+
+private:
+    std::string status(const StepResult& step) const;
+    double tokens_per_second() const {
+        return average_seconds > 0 ? run.sequences * double(run.T) / average_seconds : 0;
+    }
+
+    const RunSetup& run;
+    const LoopState& state;
+    const std::string directory;
+    Progress& progress;
+    std::unique_ptr<EventFile> events;  // null: nobody wants them
+    files::Log log;
+    struct {
+        double all = 0, causal = 0, palm = 0;
+    } flops;                   // of a token; the last two are what MFU counts
+    double peak_products = 0;  // of the GPU by its data sheet; 0: not known
+    double average_seconds = 0;
+};

@@ -1,0 +1,135 @@
+#include "run_setup.h"
+#include <fmt/core.h>
+#include <cmath>
+#include <filesystem>
+#include "host/base/error.h"
+#include "host/checkpoint/config_json.h"
+#include "host/checkpoint/model_files.h"
+#include "host/options/model_options.h"
+#include "host/options/options_check.h"
+#include "host/tokenizer/load_tokenizer.h"
+
+namespace {
+
+// Weights that are there already know a fixed number of tokens.
+bool has_weights(const RunSetup& run) { return run.resumed || !run.source.empty(); }
+
+// A preset, a directory, or what a resumed run had.
+void choose_model(RunSetup& run) {
+    const Options& options = run.options;
+    run.name = options.model;
+    if (const Config* preset = find_preset(options.model); preset && !run.resumed) {
+        run.config = model_config(options, *preset);
+        return;
+    }
+    const std::string path = run.resumed ? run.resumed->path : model_directory(options.model);
+    const ModelDescription description = read_model_description(path);
+    run.config = model_config(options, description.config);
+    run.special = description.special;
+    if (run.resumed) return;
+    run.name = std::filesystem::path(options.model).lexically_normal().filename().string();
+    if (run.name.empty()) run.name = "model";
+    if (!options.from_scratch) run.source = path;
+}
+
+// The model's own tokenizer, if it has one and the flags do not name another; else that of the flags.
+void choose_tokenizer(DataOptions& how, const RunSetup& run) {
+    const Options& options = run.options;
+    const std::string own = run.resumed ? run.resumed->path : options.has("tokenizer") ? "" : run.source;
+    if (!own.empty() && (files::exists(own + "/tokenizer.json") || files::exists(own + "/vocab.json")))
+        how.tokenizer = load_tokenizer(own);
+    else if (const auto kind = from_name<TokenizerKind>(options.tokenizer)) how.kind = *kind;
+    else if (!options.tokenizer.empty()) how.tokenizer = load_tokenizer(options.tokenizer);
+}
+
+DataOptions data_options(const RunSetup& run) {
+    const Options& options = run.options;
+    DataOptions how;
+    how.data = options.data;
+    how.val = options.val;
+    how.val_fraction = options.val_fraction;
+    how.seed = options.seed;
+    how.T = run.T;
+    how.mask = options.doc_mask ? DocumentMask::on : DocumentMask::off;
+    how.vocab = has_weights(run) ? run.config.V : options.vocab.value_or(0);
+    how.token_type = options.token_type;
+    if (!run.special.eos.empty()) how.separator = run.special.eos[0];
+    choose_tokenizer(how, run);
+    return how;
+}
+
+void read_data(RunSetup& run, Progress& progress) {
+    run.T = run.options.context.value_or(run.config.T);
+    run.data = load_data(data_options(run), [&](const std::string& what, uint64_t done, uint64_t total) {
+        if (progress.on_terminal())
+            progress.status(fmt::format("{}  {:.0f}%", what, 100.0 * done / std::max<uint64_t>(total, 1)), false);
+    });
+}
+
+// A model without weights takes its vocabulary, its end of text and its context from the data.
+void fit_model_to_data(RunSetup& run) {
+    if (has_weights(run)) return;
+    run.config.V = run.data.vocab;
+    run.config.T = run.T;
+    const int separator = run.data.train.separator;
+    if (separator >= 0) run.special = {.bos = separator, .pad = -1, .eos = {separator}};
+}
+
+void require_possible(const RunSetup& run) {
+    std::string all;
+    for (const std::string& problem : problems(run.options, run.config))
+        all += (all.empty() ? "" : "\nerror: ") + problem;
+    if (!all.empty()) throw Error(Exit::usage, "model", all);
+}
+
+void count_steps(RunSetup& run) {
+    const Options& options = run.options;
+    run.B = options.batch;
+    run.sequences = options.total_batch ? int(*options.total_batch / run.T) : run.B;
+    const double windows = double(run.data.train.windows());
+    run.steps = options.epochs ? int64_t(std::ceil(*options.epochs * windows / run.sequences)) : options.steps;
+}
+
+void require_same_run(const RunSetup& run) {
+    if (!run.resumed) return;
+    std::string changed;
+    for (const std::string& line : differences(run.resumed->run, fingerprint_of(run)))
+        changed += (changed.empty() ? "" : "; ") + line;
+    if (!changed.empty())
+        throw Error(Exit::usage, *run.options.resume, "this is not the run that was saved (" + changed + ")",
+                    "resume with the same flags and data");
+}
+
+}  // namespace
+
+RunSetup set_up_run(const Options& options, const std::optional<Checkpoint>& resumed, Progress& progress) {
+    RunSetup run;
+    run.options = options;
+    run.resumed = resumed;
+    choose_model(run);
+    read_data(run, progress);
+    fit_model_to_data(run);
+    require_possible(run);
+    count_steps(run);
+    require_same_run(run);
+    return run;
+}
+
+Json fingerprint_of(const RunSetup& run) {
+    return {{"model", to_json(run.config)},
+            {"tokenizer", run.data.tokenizer ? files::hex(run.data.tokenizer->hash()) : "none"},
+            {"data", files::hex(run.data.fingerprint)},
+            {"seed", run.options.seed},
+            {"sequences", run.sequences},
+            {"context", run.T},
+            {"doc_mask", run.options.doc_mask},
+            {"dtype", name_of(run.options.dtype)}};
+}
+
+bool stops_early(const RunSetup& run, const LoopState& state) {
+    return run.options.early_stop > 0 && state.since_best >= run.options.early_stop;
+}
+
+bool finished(const RunSetup& run, const LoopState& state) {
+    return state.step >= run.steps || stops_early(run, state);
+}

@@ -1,0 +1,32 @@
+// What a run is, fixed before its first step: its flags, model, data and batch.
+#pragma once
+#include <cstdint>
+#include <optional>
+#include <string>
+#include "host/base/json.h"
+#include "host/base/progress.h"
+#include "host/checkpoint/checkpoint.h"
+#include "host/checkpoint/model_description.h"
+#include "host/data/load_data.h"
+#include "host/options/options.h"
+#include "loop_state.h"
+
+struct RunSetup {
+    Options options;
+    Config config;
+    SpecialTokens special;
+    std::string name;    // of the model
+    std::string source;  // a directory whose weights to start from; "": random ones
+    Data data;
+    int T = 0, B = 0;   // a micro-batch
+    int sequences = 0;  // of an optimiser step, a multiple of B
+    int64_t steps = 0;  // of the whole run
+    std::optional<Checkpoint> resumed;
+};
+
+// Reads the model's description and the data. A run that is `resumed` must be the one that was saved. Throws Error.
+RunSetup set_up_run(const Options& options, const std::optional<Checkpoint>& resumed, Progress& progress);
+
+Json fingerprint_of(const RunSetup& setup);  // what must be the same for a resumed run to be the run it was
+bool stops_early(const RunSetup& setup, const LoopState& state);
+bool finished(const RunSetup& setup, const LoopState& state);

@@ -1,0 +1,58 @@
+#include "load_tokenizer.h"
+#include <filesystem>
+#include "bpe.h"
+#include "bpe_files.h"
+#include "host/base/error.h"
+#include "host/base/files.h"
+#include "host/base/json.h"
+#include "tokenizer_json.h"
+
+namespace {
+
+constexpr uint64_t longest_file = 256 << 20;
+
+[[noreturn]] void refuse(const std::string& what, const std::string& reason, const std::string& hint = "") {
+    throw Error(Exit::input, what, reason, hint);
+}
+
+Tokenizer load_directory(const std::string& directory) {
+    const auto has = [&](const std::string& name) { return files::exists(directory + "/" + name); };
+    const auto read = [&](const std::string& name) { return files::read_file(directory + "/" + name, longest_file); };
+    if (has("tokenizer.json")) return load_tokenizer(directory + "/tokenizer.json");
+    for (const auto& [vocab, merges] : {std::pair("vocab.json", "merges.txt"), std::pair("encoder.json", "vocab.bpe")})
+        if (has(vocab) && has(merges))
+            return bpe_from_vocab_and_merges(read(vocab), read(merges), directory + "/" + vocab);
+    std::vector<std::string> found;
+    for (const std::string& name : files::list(directory))
+        if (name.ends_with(".tiktoken") || name == "tokenizer.model") found.push_back(name);
+    if (found.size() == 1) return load_tokenizer(directory + "/" + found[0]);
+    refuse(directory,
+           found.empty() ? "has no tokenizer.json, no vocab.json with merges.txt and no tiktoken file"
+                         : "has several tiktoken files",
+           "name a tokenizer's file or directory");
+}
+
+// tokenizer_config.json beside the file, which goes along into checkpoints.
+std::string config_beside(const std::string& path) {
+    const std::string config = (std::filesystem::path(path).parent_path() / "tokenizer_config.json").string();
+    if (!files::exists(config)) return "";
+    const std::string text = files::read_file(config, 16 << 20);
+    if (!parse_json(text, config).is_object()) refuse(config, "is not a JSON object");
+    return text;
+}
+
+}  // namespace
+
+Tokenizer load_tokenizer(const std::string& path) {
+    if (std::filesystem::is_directory(path)) return load_directory(path);
+    const std::string text = files::read_file(path, longest_file);
+    if (text.empty()) refuse(path, "is empty");
+    const std::string name = std::filesystem::path(path).filename().string();
+    if (name == "vocab.json" || name == "merges.txt" || name == "encoder.json" || name == "vocab.bpe")
+        refuse(path, "is half of a tokenizer", "name its directory");
+    Tokenizer tokenizer = looks_like_ranks(text) ? bpe_from_tiktoken(text, path) : tokenizer_from_json(text, path);
+    if (!tokenizer.bpe) return tokenizer;
+    // Nobody else holds it yet.
+    std::const_pointer_cast<Bpe>(tokenizer.bpe)->config = config_beside(path);
+    return tokenizer;
+}

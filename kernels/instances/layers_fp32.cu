@@ -1,0 +1,3 @@
+#include "kernels/instances.cuh"
+
+INSTANCES_OF_LAYERS(, float)
