@@ -185,7 +185,6 @@ $(BUILD)/%.o: %.cpp | setup
 # What --version says.
 COMMIT := $(shell git describe --always --dirty 2>/dev/null || echo unknown)
 $(BUILD)/host/commands/version.o: FLAGS += -DGPT_COMMIT='"$(COMMIT)"'
-$(BUILD)/cuda/kernels/run_on_gpu.o: NVCC_FLAGS += -DGPT_ARCHS='"$(shell dev/gpu_arch.sh --words $(GPU_ARCH))"'
 $(BUILD)/host/commands/version.o: $(BUILD)/commit
 $(BUILD)/commit: always
 	@mkdir -p $(@D)

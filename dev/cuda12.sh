@@ -72,7 +72,7 @@ case ${1:-} in
         exit 1
         ;;
     *)
-        [ $# -gt 0 ] || set -- *.cu kernels/*.cu dev/test/*/*.cu dev/bench/*.cu
+        [ $# -gt 0 ] || set -- *.cu kernels/*.cu kernels/instances/*.cu dev/test/*/*.cu dev/bench/*.cu
         printf '%s\n' "$@" | xargs -P "$(nproc)" -n 1 "$0" --front
         echo "CUDA 12.4 compiles $# files"
         ;;

@@ -20,8 +20,13 @@ GpuFound find_gpu() {
 
 std::string kernels_text() {
 #ifdef __CUDACC__
-    return "nvcc " + std::to_string(__CUDACC_VER_MAJOR__) + "." + std::to_string(__CUDACC_VER_MINOR__) +
-           " for " GPT_ARCHS;
+    std::string text = "nvcc " + std::to_string(__CUDACC_VER_MAJOR__) + "." + std::to_string(__CUDACC_VER_MINOR__);
+    const char* before = " for ";
+    for (const int architecture : {__CUDA_ARCH_LIST__}) {  // 800 is compute capability 8.0, as machine code or PTX
+        text += before + std::to_string(architecture / 100) + "." + std::to_string(architecture / 10 % 10);
+        before = ", ";
+    }
+    return text;
 #else
     return "on the CPU (dev/simt)";
 #endif
