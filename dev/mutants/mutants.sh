@@ -25,7 +25,7 @@ prepare() {
     if [ "$1" = thread ]; then simt=-DSIMT_TSAN kernel=$tsan; else simt='' kernel=''; fi
     printf '%s\n' dev/simt/*.cpp |
         xargs -P "${JOBS:-2}" -I{} sh -c "$cxx $flags $simt -c -o $1/\$(basename {} .cpp).o {}"
-    $cxx $flags $kernel -c -o "$1/gemm.o" host/reference/gemm.cpp
+    for part in gemm threads; do $cxx $flags $kernel -c -o "$1/$part.o" "host/reference/$part.cpp"; done
 }
 
 # Runs the tests $3 of layer $1 on the kernels as they stand now, built as $2; fails as they do, with 2 if they do not

@@ -1,7 +1,6 @@
 // Ctrl-C and a scheduler's SIGTERM set a flag that the training loop reads between steps; a second one ends at once.
 //
-// Signals go to a thread of their own. A matmul library may use the stack pointer for its own purposes, so that a
-// handler's frame on that thread would overwrite its workspace.
+// Signals go to a thread of their own, so that they interrupt no system call of the others.
 #pragma once
 #include <unistd.h>
 #include <atomic>
