@@ -107,7 +107,7 @@ SIMT_TESTS := $(patsubst %.cu,$(BUILD)/simt/%.o,$(KERNEL_TESTS) $(wildcard dev/s
 # Parsers under libFuzzer, AddressSanitizer and UBSan, which only clang has together: dev/fuzz/NAME.cpp with the host code it needs.
 FUZZ_CXX ?= $(shell command -v clang++ || echo clang++-14)
 FUZZ_FLAGS := -std=c++20 -O1 -g -I. -MMD -MP -fsanitize=address,undefined -fno-sanitize-recover=all $(WARN) -Wno-unknown-warning-option
-FUZZ_HOST := $(patsubst %.cpp,$(BUILD)/fuzz/%.o,$(filter-out host/commands/commands.cpp,$(wildcard host/*/*.cpp host/*/*/*.cpp)))
+FUZZ_HOST := $(patsubst %.cpp,$(BUILD)/fuzz/%.o,$(filter-out host/commands/%,$(wildcard host/*/*.cpp host/*/*/*.cpp)))
 FUZZ_TARGETS := $(patsubst dev/fuzz/%.cpp,$(BUILD)/fuzz/%,$(wildcard dev/fuzz/*.cpp))
 SECONDS_EACH ?= 600
 
