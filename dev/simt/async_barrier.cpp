@@ -1,5 +1,6 @@
 // Asynchronous barriers, and the proxy that ThreadSanitizer takes for a thread of its own.
 #include <algorithm>
+#include <cstdio>
 #include "block.h"
 
 namespace simt {
@@ -22,8 +23,8 @@ void Block::renew_asynchronous() {
     for (TensorStores& s : a.stores) s.stores.clear(), s.groups.clear(), s.committed = 0;
     a.warps.resize((a.stores.size() + 31) / 32);
     for (WarpProducts& w : a.warps) w.renew();
-    a.warpgroups.assign((a.warps.size() + 3) / 4, {});
-    a.registers.assign(a.warpgroups.size(), 0);
+    a.warpgroups.resize((a.warps.size() + 3) / 4);
+    for (Warpgroup& g : a.warpgroups) g.renew();
 }
 
 // ---- Barriers ----
@@ -137,12 +138,11 @@ void Block::use_proxy() {
             while ((*fibers_of)[turn].size() <= t->linear) (*fibers_of)[turn].push_back(__tsan_create_fiber(0));
         t->proxy = tsan_proxies[turn][t->linear];
         t->engine = tsan_engines[turn][t->linear];
+        char name[64];
+        std::snprintf(name, sizeof name, "proxy of block %u,%u,%u thread %u,%u,%u %s", index.x, index.y, index.z,
+                      t->index.x, t->index.y, t->index.z, launch->kernel.c_str());
         for (void* who : {t->proxy, t->engine}) {
-            const std::string name = "asynchronous proxy of block " + std::to_string(index.x) + ',' +
-                                     std::to_string(index.y) + ',' + std::to_string(index.z) + " thread " +
-                                     std::to_string(t->index.x) + ',' + std::to_string(t->index.y) + ',' +
-                                     std::to_string(t->index.z) + ' ' + launch->kernel;
-            __tsan_set_fiber_name(who, name.substr(0, 63).c_str());
+            __tsan_set_fiber_name(who, name);
             __tsan_switch_to_fiber(who, no_sync);
             __tsan_acquire(&launch->begins);
         }

@@ -19,6 +19,12 @@ struct Ordering {
     char generic, proxy;
 };
 
+// The same of groups of asynchronous work, by the group's number.
+struct Moments {
+    char of_group[8];
+    char* operator[](size_t group) { return &of_group[group % 8]; }
+};
+
 using Chunks = std::bitset<shared_limit / 16>;  // of dynamic shared memory, 16 bytes each
 
 struct AsyncBarrierState {
@@ -52,11 +58,11 @@ struct TensorStore {
 struct TensorStores {  // of a thread
     std::vector<TensorStore> stores;
     std::vector<size_t> groups;  // where each ends that is committed but not waited for
-    char order[2][8];            // [turn][number of the group]
-    unsigned committed;          // groups, ever
+    size_t committed;            // groups, ever
+    Moments order[2];            // by turn
 };
 
-// ---- Products. Each warp multiplies its 16 rows; its lanes may run at different times, but do the same. ----
+// ---- Products. Lanes and warps may call them at different times; groups of them complete for all 4 warps together. ----
 
 struct Accumulator {
     int registers;
@@ -75,7 +81,7 @@ struct Product {
     Accumulator* d;
     uint32_t a[32][4];
     Chunks chunks;
-    bool done;
+    bool done, over;  // multiplied; waited for by some warp of the group
 };
 struct WarpProducts {
     std::deque<Product> pending;  // issued by some lane, not yet waited for
@@ -83,16 +89,25 @@ struct WarpProducts {
     size_t issued[32];            // by each lane
     unsigned fences[32], fences_at_wait[32];
     std::deque<size_t> groups;  // where each ends that is committed but not waited for
-    unsigned groups_over;
+    size_t groups_over;
     unsigned meetings, met[32];  // of the warp at a fence, a commit, a wait; and by lane
     std::deque<Accumulator> accumulators;
-    char order[2][8];  // [turn][number of the group]
 
+    size_t committed() const { return groups_over + groups.size(); }
     void renew();
 };
-struct WarpgroupRecord {  // of a product, as its first warp called it
-    Factors factors;
-    At at;
+struct Warpgroup {
+    struct Record {
+        Factors factors;
+        At at;
+    };
+    std::vector<Record> products;  // as the first warp to come called them
+    std::vector<size_t> groups;    // where each ends, as the first warp committed it
+    std::vector<CudaThread*> waiting;
+    int registers;     // 0: as launched
+    Moments order[2];  // by turn
+
+    void renew();
 };
 
 struct Asynchronous {
@@ -103,8 +118,7 @@ struct Asynchronous {
     std::vector<TensorStores> stores;      // by thread
     std::vector<TensorStore> last_stores;  // of threads that have exited
     std::vector<WarpProducts> warps;
-    std::vector<std::vector<WarpgroupRecord>> warpgroups;
-    std::vector<int> registers;  // of each warpgroup, 0: not set
+    std::vector<Warpgroup> warpgroups;
 };
 
 }  // namespace simt

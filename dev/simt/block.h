@@ -42,6 +42,7 @@ struct CudaThread : Thread {
     Meeting* meeting;                 // that it waits in or whose values it still reads
     const AsyncBarrierState* async_barrier;  // that it waits at, or null
     unsigned parity;                         // of the phase it waits for
+    bool for_warpgroup;                      // it waits for the other warps
     std::vector<PendingCopy> copies;  // of cp.async, oldest first
     size_t copied;                    // of those, how many have happened
     std::vector<size_t> groups;       // where in copies each group ends that is committed but not waited for

@@ -96,7 +96,8 @@ void Block::check_not_in_use(const char* name, const Chunks& chunks, At at) {
     };
     for (const TensorLoad& l : asynchronous.loads) check(l.chunks, "the load", l.at);
     for (const WarpProducts& w : asynchronous.warps)
-        for (const Product& p : w.pending) check(p.chunks, "a product", p.at);
+        for (const Product& p : w.pending)
+            if (!p.over) check(p.chunks, "a product", p.at);
     for (unsigned i = 0; i < count; i++)
         for (const TensorStore& s : asynchronous.stores[i].stores)
             if (!s.read) check(s.chunks, "a store", s.at);
@@ -170,7 +171,7 @@ void Block::tensor_store(const void* map_address, const char* shared, const Coor
         mine.stores.back().box.for_each_row([&](size_t, char* row, size_t, size_t n) {
             if (n) __tsan_write_range(row, n * map.element_bytes);
         });
-        __tsan_release(&mine.order[turn][mine.committed % 8]);
+        __tsan_release(mine.order[turn][mine.committed]);
     });
 }
 
@@ -206,7 +207,7 @@ void Block::tensor_store_wait(unsigned pending, Until until) {
     if (thread_sanitizer) {
         Backstage::enter();
         for (size_t i = 0; i < due; i++)
-            __tsan_acquire(&mine.order[turn][(mine.committed - mine.groups.size() + i) % 8]);
+            __tsan_acquire(mine.order[turn][mine.committed - mine.groups.size() + i]);
         __tsan_switch_to_fiber(backstage, no_sync);
     }
     if (until == Until::read) return;
