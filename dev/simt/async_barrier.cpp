@@ -1,6 +1,5 @@
-// Asynchronous barriers, and the proxy that ThreadSanitizer takes for a thread of its own.
+// Asynchronous barriers.
 #include <algorithm>
-#include <cstdio>
 #include "block.h"
 
 namespace simt {
@@ -14,7 +13,9 @@ constexpr int most_arrivals = (1 << 20) - 1, most_bytes = (1 << 20) - 1;
 void Block::renew_asynchronous() {
     Asynchronous& a = asynchronous;
     proxies = thread_sanitizer && proxy_users.contains(launch->function);
+    if (a.watched_for != launch->function) a.proxy_view.watched = &a.watched[a.watched_for = launch->function];
     if (!a.used && a.stores.size() >= count) return;
+    if (a.used) a.proxy_view.forget();
     a.used = false;
     a.barrier_count = 0;
     a.loads.clear();
@@ -124,44 +125,6 @@ std::string Block::describe(const AsyncBarrierState& b) const {
     return text + ")";
 }
 
-// ---- The proxy ----
-// In ThreadSanitizer's books each thread has a proxy that reads shared memory for products and copies. It comes after what the
-// thread has fenced, and after what others had fenced when they came to a barrier where this one waited: so a write without a
-// fence races with it.
-
-void Block::use_proxy() {
-    CudaThread* t = self();
-    if (!thread_sanitizer) return;
-    if (!t->proxy) {
-        proxy_users.insert(launch->function);
-        for (auto* fibers_of : {&tsan_proxies, &tsan_engines})
-            while ((*fibers_of)[turn].size() <= t->linear) (*fibers_of)[turn].push_back(__tsan_create_fiber(0));
-        t->proxy = tsan_proxies[turn][t->linear];
-        t->engine = tsan_engines[turn][t->linear];
-        char name[64];
-        std::snprintf(name, sizeof name, "proxy of block %u,%u,%u thread %u,%u,%u %s", index.x, index.y, index.z,
-                      t->index.x, t->index.y, t->index.z, launch->kernel.c_str());
-        for (void* who : {t->proxy, t->engine}) {
-            __tsan_set_fiber_name(who, name);
-            __tsan_switch_to_fiber(who, no_sync);
-            __tsan_acquire(&launch->begins);
-        }
-        __tsan_switch_to_fiber(backstage, no_sync);
-    }
-    if (!proxies) proxy_fence();  // what came before its first use is not known
-}
-
-void Block::proxy_fence() {
-    CudaThread* t = self();
-    if (!thread_sanitizer) return;
-    if (!t->proxy) return use_proxy();
-    Backstage::enter();
-    __tsan_release(&t->point[turn]);
-    __tsan_switch_to_fiber(t->proxy, no_sync);
-    __tsan_acquire(&t->point[turn]);
-    __tsan_switch_to_fiber(backstage, no_sync);
-}
-
 // ---- What the headers declare ----
 
 uint64_t async_barrier_init(const void* barrier, int arrivals, At at) {
@@ -187,11 +150,6 @@ void async_barrier_wait(const void* barrier, uint64_t word, unsigned parity, At 
         order = &block.async_barrier_wait(barrier, word, parity, at);
     }
     __tsan_acquire(&order->generic);
-}
-void proxy_fence() {
-    Block& block = Block::mine();
-    const Block::Backstage backstage(block);
-    block.proxy_fence();
 }
 
 }  // namespace simt

@@ -3,6 +3,7 @@
 #include <bitset>
 #include <cstdint>
 #include <deque>
+#include <map>
 #include <vector>
 #include "include/simt/asynchronous.h"
 #include "sanitizer.h"
@@ -26,6 +27,28 @@ struct Moments {
 };
 
 using Chunks = std::bitset<shared_limit / 16>;  // of dynamic shared memory, 16 bytes each
+
+// Calls f(first chunk, chunks) for each run of them.
+template <class F>
+void for_each_run(const Chunks& chunks, F f) {
+    for (size_t i = chunks._Find_first(); i < chunks.size(); i = chunks._Find_next(i)) {
+        const size_t first = i;
+        while (i + 1 < chunks.size() && chunks[i + 1]) i++;
+        f(first, i + 1 - first);
+    }
+}
+
+// What the asynchronous proxy has seen of dynamic shared memory.
+struct ProxyView {
+    std::vector<char> seen = std::vector<char>(shared_limit, char(0xff));
+    Chunks* watched;      // those that blocks of this kernel write generically and read asynchronously
+    bool fenced = false;  // at all, in this block
+
+    void forget();
+    void learn(const Chunks&);
+    void fence();
+    size_t first_unfenced(const Chunks&);
+};
 
 struct AsyncBarrierState {
     const void* address;
@@ -112,6 +135,9 @@ struct Warpgroup {
 
 struct Asynchronous {
     bool used;  // by this block: else there is nothing to renew
+    ProxyView proxy_view;
+    std::map<const void*, Chunks> watched;  // by kernel
+    const void* watched_for;
     std::deque<AsyncBarrierState> barriers;  // the first barrier_count are in use
     size_t barrier_count;
     std::vector<TensorLoad> loads;         // under way

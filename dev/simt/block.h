@@ -146,6 +146,8 @@ private:
     std::string describe(const AsyncBarrierState&) const;
     bool deliver_a_load();  // false: none is under way
     void use_proxy();
+    void see_all();
+    void check_fenced(const char* name, const Chunks&, At);
     template <class F>
     void as(void* tsan_fiber, void* from, F f);
     Chunks chunks_of_box(const char* name, const void* shared, const TensorMapData&, At);

@@ -29,16 +29,6 @@ void write_box(const Box& box, const std::vector<char>& data) {
     });
 }
 
-// Calls f(first chunk, chunks) for each run.
-template <class F>
-void for_each_run(const Chunks& chunks, F f) {
-    for (size_t i = chunks._Find_first(); i < chunks.size(); i = chunks._Find_next(i)) {
-        const size_t first = i;
-        while (i + 1 < chunks.size() && chunks[i + 1]) i++;
-        f(first, i + 1 - first);
-    }
-}
-
 }  // namespace
 
 void touch_chunks(const Chunks& chunks, void (*touch)(void*, unsigned long)) {
@@ -117,6 +107,7 @@ void Block::tensor_load(char* to, const void* map_address, const void* barrier, 
     check_not_in_use(load_name, chunks, at);
     asynchronous.loads.push_back({box_of(map, c), to, &b, chunks, at});
     std::memset(to, 0xff, map.box_bytes());
+    asynchronous.proxy_view.learn(chunks);
     if (!thread_sanitizer) return;
     use_proxy();
     Backstage::enter();
@@ -151,6 +142,7 @@ bool Block::deliver_a_load() {
     for_each_piece(load.box.map, to, [&](size_t offset, size_t place, size_t bytes) {
         std::memcpy(SharedMemory::dynamic() + place, data.data() + offset, bytes);
     });
+    asynchronous.proxy_view.learn(load.chunks);
     load.barrier->bytes -= int64_t(data.size());
     complete_if_over(*load.barrier);
     return true;
@@ -162,6 +154,7 @@ void Block::tensor_store(const void* map_address, const char* shared, const Coor
     const TensorMapData& map = tensor_map(store_name, map_address, at);
     if (const std::string wrong = check_box(store_name, map, c, at); !wrong.empty()) fail(719, wrong);
     const Chunks chunks = chunks_of_box(store_name, shared, map, at);
+    check_fenced(store_name, chunks, at);
     TensorStores& mine = asynchronous.stores[running->linear];
     mine.stores.push_back({box_of(map, c), shared, chunks, at, false, {}});
     if (!thread_sanitizer) return;

@@ -136,6 +136,7 @@ void Block::multiply(float* d, const uint32_t* a, const Factors& f, At at, void*
         for (const TensorLoad& l : asynchronous.loads)
             if ((l.chunks & p.chunks).any())
                 fail(719, "wgmma at " + to_string(at) + " reads what the load at " + to_string(l.at) + " has not brought yet");
+        check_fenced("wgmma", p.chunks, at);
         w.pending.push_back(std::move(p));
         if (thread_sanitizer) {
             use_proxy();
