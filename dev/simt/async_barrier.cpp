@@ -13,7 +13,7 @@ constexpr int most_arrivals = (1 << 20) - 1, most_bytes = (1 << 20) - 1;
 void Block::renew_asynchronous() {
     Asynchronous& a = asynchronous;
     proxies = thread_sanitizer && proxy_users.contains(launch->function);
-    if (a.watched_for != launch->function) a.proxy_view.watched = &a.watched[a.watched_for = launch->function];
+    a.proxy_view.watched = nullptr;
     if (!a.used && a.stores.size() >= count) return;
     if (a.used) a.proxy_view.forget();
     a.used = false;

@@ -136,8 +136,7 @@ struct Warpgroup {
 struct Asynchronous {
     bool used;  // by this block: else there is nothing to renew
     ProxyView proxy_view;
-    std::map<const void*, Chunks> watched;  // by kernel
-    const void* watched_for;
+    std::map<std::pair<const void*, size_t>, Chunks> watched;  // by kernel and bytes of dynamic shared memory
     std::deque<AsyncBarrierState> barriers;  // the first barrier_count are in use
     size_t barrier_count;
     std::vector<TensorLoad> loads;         // under way
