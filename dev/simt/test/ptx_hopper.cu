@@ -99,9 +99,9 @@ struct Tensor {
 
 const std::vector<std::pair<Tensor, std::vector<Place>>> boxes = {
     {{{64, 40}, {64}, {64, 16}}, {{2, {0, 0}}, {2, {0, 16}}, {2, {0, 32}}, {2, {-8, -3}}, {2, {40, 39}}, {2, {64, 0}}}},
-    {{{100, 30}, {112}, {32, 24}}, {{2, {0, 0}}, {2, {96, 10}}, {2, {3, 29}}, {2, {0, 1000}}}},
+    {{{100, 30}, {112}, {64, 24}}, {{2, {0, 0}}, {2, {96, 10}}, {2, {3, 29}}, {2, {0, 1000}}}},
     {{{64, 9, 2}, {128, 64}, {64, 4, 2}}, {{3, {0, 0, 0}}, {3, {0, 7, 1}}, {3, {8, -2, -1}}}},
-    {{{16, 3, 5, 4}, {16, 48, 240}, {16, 2, 3, 4}}, {{4, {0, 0, 0, 0}}, {4, {8, 2, 3, 1}}, {4, {-1, -1, -1, -1}}}},
+    {{{24, 3, 5, 4}, {24, 72, 360}, {64, 2, 3, 4}}, {{4, {0, 0, 0, 0}}, {4, {8, 2, 3, 1}}, {4, {-1, -1, -1, -1}}}},
 };
 
 __global__ void late_load_kernel(uint16_t* seen, uint16_t* source, const __grid_constant__ TensorMap map) {
@@ -247,8 +247,8 @@ __global__ void pending_kernel(float* out) {
     wgmma(y, m, m, true);
     wgmma_commit();
     see(0);
-    wgmma_wait<1>(), see(1);
-    wgmma_wait<0>(), see(2);
+    wgmma_wait<1>(), wgmma_done(x), see(1);
+    wgmma_wait<0>(), wgmma_done(y), see(2);
 }
 
 }  // namespace
@@ -340,6 +340,7 @@ TEST(simt, tensor_maps_follow_the_rules) {
     EXPECT_EQ(encode({64, 1024}, 128, {128, 256}, {1, 1}, 9, 0, 0), 0) << "no swizzle, no limit of 128 bytes";
     EXPECT_EQ(encode({64, 1024}, 128, {16, 256}, {1, 1}, 9, 0, 1), 0);
     EXPECT_EQ(encode({64, 1024}, 128, {32, 256}, {1, 1}, 9, 0, 1), 1) << "more than 32 bytes";
+    EXPECT_EQ(encode({64, 1024}, 128, {56, 256}), 801) << "rows with gaps";
     EXPECT_EQ(encode({64, 1024}, 128, {65, 256}), 1) << "no multiple of 16 bytes";
     EXPECT_EQ(encode({64, 1024}, 128, {72, 256}), 1) << "more than 128 bytes";
     EXPECT_EQ(encode({64, 1024}, 128, {64, 257}), 1);
