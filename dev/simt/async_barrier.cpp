@@ -46,7 +46,7 @@ uint64_t Block::async_barrier_init(const void* address, int arrivals, At at) {
     b.fenced = false;
     b.expected = b.pending = unsigned(arrivals);
     b.bytes = 0;
-    b.phase = 0;
+    b.phase = b.seen = b.with_load = 0;
     b.waiting.clear();
     return word_tag | a.barrier_count++;
 }
@@ -108,6 +108,7 @@ Ordering& Block::async_barrier_wait(const void* address, uint64_t word, unsigned
         wait();
     }
     t->async_barrier = nullptr;
+    b.seen = b.phase;
     Ordering& order = b.order[turn][parity];
     acquire_for_proxy(&order.proxy);
     return order;
