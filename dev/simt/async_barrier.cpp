@@ -37,7 +37,8 @@ uint64_t Block::async_barrier_init(const void* address, int arrivals, At at) {
         fail(719, "mbarrier.init: " + std::to_string(arrivals) + " arrivals; " + to_string(at));
     for (size_t i = 0; i < a.barrier_count; i++)
         if (a.barriers[i].address == address)
-            fail(719, "mbarrier.init: at " + to_string(at) + " of what is a barrier since " + to_string(a.barriers[i].at));
+            fail(719,
+                 "mbarrier.init: at " + to_string(at) + " of what is a barrier since " + to_string(a.barriers[i].at));
     if (a.barriers.size() == a.barrier_count) a.barriers.emplace_back();
     AsyncBarrierState& b = a.barriers[a.barrier_count];
     b.address = address;
@@ -79,8 +80,8 @@ void Block::async_barrier_arrive(const void* address, uint64_t word, unsigned by
     if (b.bytes > most_bytes || bytes > unsigned(most_bytes))
         fail(719, std::string(name) + ": more than 2^20 - 1 bytes are announced; " + to_string(at));
     if (b.pending == 0)
-        fail(719, std::string(name) + ": more arrivals than the " + std::to_string(b.expected) +
-                      " of a phase; " + to_string(at) + "; " + describe(b));
+        fail(719, std::string(name) + ": more arrivals than the " + std::to_string(b.expected) + " of a phase; " +
+                      to_string(at) + "; " + describe(b));
     b.pending--;
     complete_if_over(b);
 }

@@ -56,9 +56,9 @@ struct AsyncBarrierState {
     unsigned thread;  // by whom,
     bool fenced;      // and whether barrier_init_fence() came after
     unsigned expected, pending;
-    int64_t bytes;   // announced but not there yet; negative: there but not announced yet
-    unsigned phase;  // how many are over,
-    unsigned seen;   // after how many somebody has waited,
+    int64_t bytes;       // announced but not there yet; negative: there but not announced yet
+    unsigned phase;      // how many are over,
+    unsigned seen;       // after how many somebody has waited,
     unsigned with_load;  // up to which one loads have come, and the last of them
     At last_load;
     std::vector<CudaThread*> waiting;
@@ -140,7 +140,7 @@ struct Asynchronous {
     bool used;  // by this block: else there is nothing to renew
     ProxyView proxy_view;
     std::map<std::pair<const void*, size_t>, Chunks> watched;  // by kernel and bytes of dynamic shared memory
-    std::deque<AsyncBarrierState> barriers;  // the first barrier_count are in use
+    std::deque<AsyncBarrierState> barriers;                    // the first barrier_count are in use
     size_t barrier_count;
     std::vector<TensorLoad> loads;         // under way
     std::vector<TensorStores> stores;      // by thread

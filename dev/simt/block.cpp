@@ -93,8 +93,7 @@ void Block::fiber_loop() {
                 block.fibers.switch_to(block.next_fiber());
             else block.start_next();
         }
-        while (!block.any_ready() && block.living && block.deliver_a_load()) {
-        }
+        while (!block.any_ready() && block.living && block.deliver_a_load()) {}
         if (!thread_sanitizer) block.fibers.park();
         block.fibers.switch_to(block.any_ready() ? block.pop_ready()->fiber : block.fibers.main());
     }

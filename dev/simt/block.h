@@ -38,14 +38,14 @@ struct CudaThread : Thread {
     void* tsan;
     const char* waits_in;  // the primitive's name, with where it was called
     At waits_at;
-    int barrier;                      // that it waits at, or -1
-    Meeting* meeting;                 // that it waits in or whose values it still reads
+    int barrier;                             // that it waits at, or -1
+    Meeting* meeting;                        // that it waits in or whose values it still reads
     const AsyncBarrierState* async_barrier;  // that it waits at, or null
     unsigned parity;                         // of the phase it waits for
     bool for_warpgroup;                      // it waits for the other warps
-    std::vector<PendingCopy> copies;  // of cp.async, oldest first
-    size_t copied;                    // of those, how many have happened
-    std::vector<size_t> groups;       // where in copies each group ends that is committed but not waited for
+    std::vector<PendingCopy> copies;         // of cp.async, oldest first
+    size_t copied;                           // of those, how many have happened
+    std::vector<size_t> groups;              // where in copies each group ends that is committed but not waited for
     const void* last_atomic;
     bool fenced;
     // For ThreadSanitizer: who does what the asynchronous proxy does for this thread; null until needed. The engine writes what
@@ -216,8 +216,7 @@ inline void Block::wait() {
     CudaThread* t = self();
     states[t->linear] = State::waiting;
     if (shuffled && !asynchronous.loads.empty() && random() % 8 == 0) deliver_a_load();
-    while (!any_ready() && started == count && deliver_a_load()) {
-    }
+    while (!any_ready() && started == count && deliver_a_load()) {}
     Fiber* next;
     if (any_ready() && !(started < count && may_start())) next = pop_ready()->fiber;
     else next = started < count ? next_fiber() : fibers.main();

@@ -53,8 +53,8 @@ Chunks Block::chunks_of_box(const char* name, const void* shared, const TensorMa
                       " bytes is not in dynamic shared memory; " + to_string(at));
     const size_t to = size_t(static_cast<const char*>(shared) - SharedMemory::dynamic());
     if (to % alignment)
-        fail(716, std::string(name) + ": the address in shared memory, byte " + std::to_string(to) + ", is not a multiple of " +
-                      std::to_string(alignment) + "; " + to_string(at));
+        fail(716, std::string(name) + ": the address in shared memory, byte " + std::to_string(to) +
+                      ", is not a multiple of " + std::to_string(alignment) + "; " + to_string(at));
     Chunks chunks;
     for (size_t i = to / 16; i < (to + map.box_bytes()) / 16; i++) chunks.set(i);
     return chunks;
@@ -81,8 +81,8 @@ void Block::check_not_in_use(const char* name, const Chunks& chunks, At at) {
         const Chunks both = chunks & used;
         if (both.any())
             fail(719, std::string(name) + " at " + to_string(at) + " writes byte " +
-                          std::to_string(both._Find_first() * 16) + " of dynamic shared memory, which " + what + " at " +
-                          to_string(by) + ", not yet waited for, " + (*what == 'a' ? "reads" : "writes, too"));
+                          std::to_string(both._Find_first() * 16) + " of dynamic shared memory, which " + what +
+                          " at " + to_string(by) + ", not yet waited for, " + (*what == 'a' ? "reads" : "writes, too"));
     };
     for (const TensorLoad& l : asynchronous.loads) check(l.chunks, "the load", l.at);
     for (const WarpProducts& w : asynchronous.warps)
@@ -177,9 +177,10 @@ void Block::store_due(TensorStores& of, size_t stores, Until until) {
         TensorStore& s = of.stores[i];
         if (!s.read) {
             s.data.resize(s.box.map.box_bytes());
-            for_each_piece(s.box.map, size_t(s.from - SharedMemory::dynamic()), [&](size_t offset, size_t place, size_t n) {
-                std::memcpy(s.data.data() + offset, SharedMemory::dynamic() + place, n);
-            });
+            for_each_piece(s.box.map, size_t(s.from - SharedMemory::dynamic()),
+                           [&](size_t offset, size_t place, size_t n) {
+                               std::memcpy(s.data.data() + offset, SharedMemory::dynamic() + place, n);
+                           });
             s.read = true;
         }
         if (until == Until::written) write_box(s.box, s.data);
@@ -203,8 +204,7 @@ void Block::tensor_store_wait(unsigned pending, Until until) {
     for (size_t i = 0; i < stores; i++) mine.stores[i].over = true;
     if (thread_sanitizer) {
         Backstage::enter();
-        for (size_t i = 0; i < due; i++)
-            __tsan_acquire(mine.order[turn][mine.committed - mine.groups.size() + i]);
+        for (size_t i = 0; i < due; i++) __tsan_acquire(mine.order[turn][mine.committed - mine.groups.size() + i]);
         __tsan_switch_to_fiber(backstage, no_sync);
     }
     if (until == Until::read) return;
