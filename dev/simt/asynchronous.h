@@ -103,7 +103,6 @@ struct Accumulator {
 struct Product {
     Factors factors;
     At at;
-    unsigned lanes;  // that have called it
     Accumulator* d;
     uint32_t a[32][4];
     Chunks chunks;

@@ -95,18 +95,19 @@ public:
     void barrier_arrive(int id, int threads, At);
     [[noreturn]] void fail(int error, const std::string& message);
 
-    // The same, Hopper's (include/simt/asynchronous.h). `from`: the place in the code, for ThreadSanitizer.
+    // The same, Hopper's (include/simt/asynchronous.h). `called_from`: the place in the code, for ThreadSanitizer.
     uint64_t async_barrier_init(const void* barrier, int arrivals, At);
     void async_barrier_init_fence();
     void async_barrier_arrive(const void* barrier, uint64_t word, unsigned bytes, At);
     Ordering& async_barrier_wait(const void* barrier, uint64_t word, unsigned parity, At);
     void proxy_fence();
     const TensorMapData& tensor_map(const char* name, const void* map, At);
-    void tensor_load(char* to, const void* map, const void* barrier, uint64_t word, const Coordinates&, At, void* from);
-    void tensor_store(const void* map, const char* from, const Coordinates&, At, void* pc);
+    void tensor_load(char* to, const void* map, const void* barrier, uint64_t word, const Coordinates&, At,
+                     void* called_from);
+    void tensor_store(const void* map, const char* from, const Coordinates&, At, void* called_from);
     void tensor_store_commit();
     void tensor_store_wait(unsigned pending, Until);
-    void multiply(float* d, const uint32_t* a, const Factors&, At, void* from);
+    void multiply(float* d, const uint32_t* a, const Factors&, At, void* called_from);
     void wgmma_fence(At);
     void wgmma_commit(At);
     void wgmma_wait(unsigned pending, At);
@@ -150,12 +151,13 @@ private:
     ProxyView& proxy_view();
     void check_fenced(const char* name, const Chunks&, At);
     template <class F>
-    void as(void* tsan_fiber, void* from, F f);
+    void as(void* tsan_fiber, void* called_from, F f);
     Chunks chunks_of_box(const char* name, const void* shared, const TensorMapData&, At);
     void check_not_in_use(const char* name, const Chunks&, At);
     void store_due(TensorStores&, size_t stores, Until);
     WarpProducts& products(const char* name, At);
     bool first_to_meet(const char* name, WarpProducts&, At);
+    void note_product(WarpProducts&, size_t number, const Factors&, At, void* called_from);
     Accumulator* accumulator(WarpProducts&, float* d, const Factors&, At);
     void hold(WarpProducts&, Accumulator&, float* d, const Factors&, At);
     void execute(WarpProducts&, unsigned warp, size_t end);
@@ -227,10 +229,10 @@ inline void Block::wait() {
 
 // Does f as another of ThreadSanitizer's threads, called from that place in the code.
 template <class F>
-void Block::as(void* tsan_fiber, void* from, F f) {
+void Block::as(void* tsan_fiber, void* called_from, F f) {
     if (!thread_sanitizer) return;
     __tsan_switch_to_fiber(tsan_fiber, no_sync);
-    __tsan_func_entry(from);
+    __tsan_func_entry(called_from);
     f();
     __tsan_func_exit();
     __tsan_switch_to_fiber(backstage, no_sync);

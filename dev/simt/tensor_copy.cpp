@@ -96,7 +96,7 @@ void Block::check_not_in_use(const char* name, const Chunks& chunks, At at) {
 // ---- Loads ----
 
 void Block::tensor_load(char* to, const void* map_address, const void* barrier, uint64_t word, const Coordinates& c,
-                        At at, void* from) {
+                        At at, void* called_from) {
     const TensorMapData& map = tensor_map(load_name, map_address, at);
     AsyncBarrierState& b = async_barrier(load_name, barrier, word, at);
     if (!b.fenced)
@@ -114,13 +114,13 @@ void Block::tensor_load(char* to, const void* map_address, const void* barrier, 
     __tsan_release(&self()->point[turn]);
     __tsan_switch_to_fiber(backstage, no_sync);
     Ordering& order = b.order[turn][b.phase & 1];
-    as(self()->engine, from, [&] {
+    as(self()->engine, called_from, [&] {
         __tsan_acquire(&self()->point[turn]);
         __tsan_write_range(to, map.box_bytes());
         __tsan_release(&order.generic);
         __tsan_release(&order.proxy);
     });
-    as(self()->proxy, from, [&] {
+    as(self()->proxy, called_from, [&] {
         asynchronous.loads.back().box.for_each_row([&](size_t, char* row, size_t, size_t n) {
             if (n) __tsan_read_range(row, n * map.element_bytes);
         });
@@ -153,7 +153,7 @@ bool Block::deliver_a_load() {
 
 // ---- Stores ----
 
-void Block::tensor_store(const void* map_address, const char* shared, const Coordinates& c, At at, void* pc) {
+void Block::tensor_store(const void* map_address, const char* shared, const Coordinates& c, At at, void* called_from) {
     const TensorMapData& map = tensor_map(store_name, map_address, at);
     if (const std::string wrong = check_box(store_name, map, c, at); !wrong.empty()) fail(719, wrong);
     const Chunks chunks = chunks_of_box(store_name, shared, map, at);
@@ -162,7 +162,7 @@ void Block::tensor_store(const void* map_address, const char* shared, const Coor
     mine.stores.push_back({box_of(map, c), shared, chunks, at, false, false, {}});
     if (!thread_sanitizer) return;
     use_proxy();
-    as(self()->proxy, pc, [&] {
+    as(self()->proxy, called_from, [&] {
         touch_chunks(chunks, __tsan_read_range);
         mine.stores.back().box.for_each_row([&](size_t, char* row, size_t, size_t n) {
             if (n) __tsan_write_range(row, n * map.element_bytes);

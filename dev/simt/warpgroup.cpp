@@ -71,46 +71,47 @@ bool Block::first_to_meet(const char* name, WarpProducts& w, At at) {
 
 // ---- Calls ----
 
-void Block::multiply(float* d, const uint32_t* a, const Factors& f, At at, void* from) {
+// As the first of its warp calls it.
+void Block::note_product(WarpProducts& w, size_t number, const Factors& f, At at, void* called_from) {
+    Warpgroup& group = asynchronous.warpgroups[running->linear / 128];
+    if (number == group.products.size()) group.products.push_back({f, at});
+    else if (!same(group.products[number].factors, f))
+        fail(719, "wgmma: another warp of this warpgroup multiplies something else, at " +
+                      to_string(group.products[number].at) + "; " + to_string(at));
+    Product p{f, at, nullptr, {}, {}, false, false};
+    std::string wrong = f.a_in_registers ? "" : wrong_descriptor(f.a, f.a_across, 64, p.chunks);
+    if (wrong.empty()) wrong = wrong_descriptor(f.b, f.b_across, unsigned(f.registers) * 2, p.chunks);
+    if (!wrong.empty()) fail(719, "wgmma: " + wrong + "; " + to_string(at));
+    for (const TensorLoad& l : asynchronous.loads)
+        if ((l.chunks & p.chunks).any())
+            fail(719,
+                 "wgmma at " + to_string(at) + " reads what the load at " + to_string(l.at) + " has not brought yet");
+    check_fenced("wgmma", p.chunks, at);
+    w.pending.push_back(p);
+    if (!thread_sanitizer) return;
+    use_proxy();
+    as(self()->proxy, called_from, [&] {
+        touch_chunks(p.chunks, __tsan_read_range);
+        __tsan_release(group.order[turn][w.committed()]);
+    });
+}
+
+void Block::multiply(float* d, const uint32_t* a, const Factors& f, At at, void* called_from) {
     WarpProducts& w = products("wgmma", at);
-    const unsigned lane = running->lane, warp = running->linear / 32;
+    const unsigned lane = running->lane;
     const size_t number = w.issued[lane]++;
-    const bool is_new = number == w.first + w.pending.size();
-    if (is_new) {
-        Warpgroup& group = asynchronous.warpgroups[warp / 4];
-        if (number == group.products.size()) group.products.push_back({f, at});
-        else if (!same(group.products[number].factors, f))
-            fail(719, "wgmma: another warp of this warpgroup multiplies something else, at " +
-                          to_string(group.products[number].at) + "; " + to_string(at));
-        Product p{f, at, 0, nullptr, {}, {}, false, false};
-        std::string wrong = f.a_in_registers ? "" : wrong_descriptor(f.a, f.a_across, 64, p.chunks);
-        if (wrong.empty()) wrong = wrong_descriptor(f.b, f.b_across, unsigned(f.registers) * 2, p.chunks);
-        if (!wrong.empty()) fail(719, "wgmma: " + wrong + "; " + to_string(at));
-        for (const TensorLoad& l : asynchronous.loads)
-            if ((l.chunks & p.chunks).any())
-                fail(719, "wgmma at " + to_string(at) + " reads what the load at " + to_string(l.at) +
-                              " has not brought yet");
-        check_fenced("wgmma", p.chunks, at);
-        w.pending.push_back(std::move(p));
-        if (thread_sanitizer) {
-            use_proxy();
-            as(self()->proxy, from, [&] {
-                touch_chunks(w.pending.back().chunks, __tsan_read_range);
-                __tsan_release(asynchronous.warpgroups[warp / 4].order[turn][w.committed()]);
-            });
-        }
-    }
+    const bool is_first = number == w.first + w.pending.size();
+    if (is_first) note_product(w, number, f, at, called_from);
     Product& p = w.pending[number - w.first];
     if (!same(p.factors, f) || p.at.line != at.line)
         fail(719, "wgmma: all lanes must execute the same one, but some are at " + to_string(p.at) +
                       " and this one is, or with other operands, at " + to_string(at));
-    p.lanes |= 1u << lane;
     for (int i = 0; a && i < 4; i++) p.a[lane][i] = a[i];
     if (a && w.fences[lane] <= w.fences_at_wait[lane])
         fail(719, "wgmma: no wgmma_fence() stands between the writing of its registers and " + to_string(at));
     Accumulator* acc = accumulator(w, d, f, at);
-    if (is_new && !acc) acc = new_accumulator(w, f.registers);
-    if (is_new) p.d = acc, acc->products++;
+    if (is_first && !acc) acc = new_accumulator(w, f.registers);
+    if (is_first) p.d = acc, acc->products++;
     if (acc && acc != p.d) fail(719, "wgmma: the lanes disagree about which d is which; " + to_string(at));
     hold(w, *p.d, d, f, at);
 }
