@@ -93,8 +93,7 @@ void Block::fiber_loop() {
                 block.fibers.switch_to(block.next_fiber());
             else block.start_next();
         }
-        while (!block.any_ready() && block.living && block.deliver_a_load()) {
-        }
+        while (!block.any_ready() && block.living && block.deliver_a_load()) {}
         if (!thread_sanitizer) block.fibers.park();
         block.fibers.switch_to(block.any_ready() ? block.pop_ready()->fiber : block.fibers.main());
     }
@@ -119,6 +118,7 @@ void Block::start_next() {
     t.barrier = -1;
     t.meeting = nullptr;
     t.async_barrier = nullptr;
+    t.for_warpgroup = false;
     t.copies.clear();
     t.copied = 0;
     t.groups.clear();

@@ -38,13 +38,14 @@ struct CudaThread : Thread {
     void* tsan;
     const char* waits_in;  // the primitive's name, with where it was called
     At waits_at;
-    int barrier;                      // that it waits at, or -1
-    Meeting* meeting;                 // that it waits in or whose values it still reads
+    int barrier;                             // that it waits at, or -1
+    Meeting* meeting;                        // that it waits in or whose values it still reads
     const AsyncBarrierState* async_barrier;  // that it waits at, or null
     unsigned parity;                         // of the phase it waits for
-    std::vector<PendingCopy> copies;  // of cp.async, oldest first
-    size_t copied;                    // of those, how many have happened
-    std::vector<size_t> groups;       // where in copies each group ends that is committed but not waited for
+    bool for_warpgroup;                      // it waits for the other warps
+    std::vector<PendingCopy> copies;         // of cp.async, oldest first
+    size_t copied;                           // of those, how many have happened
+    std::vector<size_t> groups;              // where in copies each group ends that is committed but not waited for
     const void* last_atomic;
     bool fenced;
     // For ThreadSanitizer: who does what the asynchronous proxy does for this thread; null until needed. The engine writes what
@@ -94,18 +95,19 @@ public:
     void barrier_arrive(int id, int threads, At);
     [[noreturn]] void fail(int error, const std::string& message);
 
-    // The same, Hopper's (include/simt/asynchronous.h). `from`: the place in the code, for ThreadSanitizer.
+    // The same, Hopper's (include/simt/asynchronous.h). `called_from`: the place in the code, for ThreadSanitizer.
     uint64_t async_barrier_init(const void* barrier, int arrivals, At);
     void async_barrier_init_fence();
     void async_barrier_arrive(const void* barrier, uint64_t word, unsigned bytes, At);
     Ordering& async_barrier_wait(const void* barrier, uint64_t word, unsigned parity, At);
     void proxy_fence();
     const TensorMapData& tensor_map(const char* name, const void* map, At);
-    void tensor_load(char* to, const void* map, const void* barrier, uint64_t word, const Coordinates&, At, void* from);
-    void tensor_store(const void* map, const char* from, const Coordinates&, At, void* pc);
+    void tensor_load(char* to, const void* map, const void* barrier, uint64_t word, const Coordinates&, At,
+                     void* called_from);
+    void tensor_store(const void* map, const char* from, const Coordinates&, At, void* called_from);
     void tensor_store_commit();
     void tensor_store_wait(unsigned pending, Until);
-    void multiply(float* d, const uint32_t* a, const Factors&, At, void* from);
+    void multiply(float* d, const uint32_t* a, const Factors&, At, void* called_from);
     void wgmma_fence(At);
     void wgmma_commit(At);
     void wgmma_wait(unsigned pending, At);
@@ -145,13 +147,17 @@ private:
     std::string describe(const AsyncBarrierState&) const;
     bool deliver_a_load();  // false: none is under way
     void use_proxy();
+    void see_all();
+    ProxyView& proxy_view();
+    void check_fenced(const char* name, const Chunks&, At);
     template <class F>
-    void as(void* tsan_fiber, void* from, F f);
+    void as(void* tsan_fiber, void* called_from, F f);
     Chunks chunks_of_box(const char* name, const void* shared, const TensorMapData&, At);
     void check_not_in_use(const char* name, const Chunks&, At);
     void store_due(TensorStores&, size_t stores, Until);
     WarpProducts& products(const char* name, At);
     bool first_to_meet(const char* name, WarpProducts&, At);
+    void note_product(WarpProducts&, size_t number, const Factors&, At, void* called_from);
     Accumulator* accumulator(WarpProducts&, float* d, const Factors&, At);
     void hold(WarpProducts&, Accumulator&, float* d, const Factors&, At);
     void execute(WarpProducts&, unsigned warp, size_t end);
@@ -212,8 +218,7 @@ inline void Block::wait() {
     CudaThread* t = self();
     states[t->linear] = State::waiting;
     if (shuffled && !asynchronous.loads.empty() && random() % 8 == 0) deliver_a_load();
-    while (!any_ready() && started == count && deliver_a_load()) {
-    }
+    while (!any_ready() && started == count && deliver_a_load()) {}
     Fiber* next;
     if (any_ready() && !(started < count && may_start())) next = pop_ready()->fiber;
     else next = started < count ? next_fiber() : fibers.main();
@@ -224,10 +229,10 @@ inline void Block::wait() {
 
 // Does f as another of ThreadSanitizer's threads, called from that place in the code.
 template <class F>
-void Block::as(void* tsan_fiber, void* from, F f) {
+void Block::as(void* tsan_fiber, void* called_from, F f) {
     if (!thread_sanitizer) return;
     __tsan_switch_to_fiber(tsan_fiber, no_sync);
-    __tsan_func_entry(from);
+    __tsan_func_entry(called_from);
     f();
     __tsan_func_exit();
     __tsan_switch_to_fiber(backstage, no_sync);

@@ -29,16 +29,6 @@ void write_box(const Box& box, const std::vector<char>& data) {
     });
 }
 
-// Calls f(first chunk, chunks) for each run.
-template <class F>
-void for_each_run(const Chunks& chunks, F f) {
-    for (size_t i = chunks._Find_first(); i < chunks.size(); i = chunks._Find_next(i)) {
-        const size_t first = i;
-        while (i + 1 < chunks.size() && chunks[i + 1]) i++;
-        f(first, i + 1 - first);
-    }
-}
-
 }  // namespace
 
 void touch_chunks(const Chunks& chunks, void (*touch)(void*, unsigned long)) {
@@ -63,8 +53,8 @@ Chunks Block::chunks_of_box(const char* name, const void* shared, const TensorMa
                       " bytes is not in dynamic shared memory; " + to_string(at));
     const size_t to = size_t(static_cast<const char*>(shared) - SharedMemory::dynamic());
     if (to % alignment)
-        fail(716, std::string(name) + ": the address in shared memory, byte " + std::to_string(to) + ", is not a multiple of " +
-                      std::to_string(alignment) + "; " + to_string(at));
+        fail(716, std::string(name) + ": the address in shared memory, byte " + std::to_string(to) +
+                      ", is not a multiple of " + std::to_string(alignment) + "; " + to_string(at));
     Chunks chunks;
     for (size_t i = to / 16; i < (to + map.box_bytes()) / 16; i++) chunks.set(i);
     return chunks;
@@ -91,21 +81,22 @@ void Block::check_not_in_use(const char* name, const Chunks& chunks, At at) {
         const Chunks both = chunks & used;
         if (both.any())
             fail(719, std::string(name) + " at " + to_string(at) + " writes byte " +
-                          std::to_string(both._Find_first() * 16) + " of dynamic shared memory, which " + what + " at " +
-                          to_string(by) + ", not yet waited for, " + (*what == 'a' ? "reads" : "writes, too"));
+                          std::to_string(both._Find_first() * 16) + " of dynamic shared memory, which " + what +
+                          " at " + to_string(by) + ", not yet waited for, " + (*what == 'a' ? "reads" : "writes, too"));
     };
     for (const TensorLoad& l : asynchronous.loads) check(l.chunks, "the load", l.at);
     for (const WarpProducts& w : asynchronous.warps)
-        for (const Product& p : w.pending) check(p.chunks, "a product", p.at);
+        for (const Product& p : w.pending)
+            if (!p.over) check(p.chunks, "a product", p.at);
     for (unsigned i = 0; i < count; i++)
         for (const TensorStore& s : asynchronous.stores[i].stores)
-            if (!s.read) check(s.chunks, "a store", s.at);
+            if (!s.over) check(s.chunks, "a store", s.at);
 }
 
 // ---- Loads ----
 
 void Block::tensor_load(char* to, const void* map_address, const void* barrier, uint64_t word, const Coordinates& c,
-                        At at, void* from) {
+                        At at, void* called_from) {
     const TensorMapData& map = tensor_map(load_name, map_address, at);
     AsyncBarrierState& b = async_barrier(load_name, barrier, word, at);
     if (!b.fenced)
@@ -116,19 +107,20 @@ void Block::tensor_load(char* to, const void* map_address, const void* barrier, 
     check_not_in_use(load_name, chunks, at);
     asynchronous.loads.push_back({box_of(map, c), to, &b, chunks, at});
     std::memset(to, 0xff, map.box_bytes());
+    asynchronous.proxy_view.learn(chunks);
     if (!thread_sanitizer) return;
     use_proxy();
     Backstage::enter();
     __tsan_release(&self()->point[turn]);
     __tsan_switch_to_fiber(backstage, no_sync);
     Ordering& order = b.order[turn][b.phase & 1];
-    as(self()->engine, from, [&] {
+    as(self()->engine, called_from, [&] {
         __tsan_acquire(&self()->point[turn]);
         __tsan_write_range(to, map.box_bytes());
         __tsan_release(&order.generic);
         __tsan_release(&order.proxy);
     });
-    as(self()->proxy, from, [&] {
+    as(self()->proxy, called_from, [&] {
         asynchronous.loads.back().box.for_each_row([&](size_t, char* row, size_t, size_t n) {
             if (n) __tsan_read_range(row, n * map.element_bytes);
         });
@@ -150,27 +142,32 @@ bool Block::deliver_a_load() {
     for_each_piece(load.box.map, to, [&](size_t offset, size_t place, size_t bytes) {
         std::memcpy(SharedMemory::dynamic() + place, data.data() + offset, bytes);
     });
-    load.barrier->bytes -= int64_t(data.size());
-    complete_if_over(*load.barrier);
+    asynchronous.proxy_view.learn(load.chunks);
+    AsyncBarrierState& b = *load.barrier;
+    b.bytes -= int64_t(data.size());
+    b.with_load = b.phase + 1;
+    b.last_load = load.at;
+    complete_if_over(b);
     return true;
 }
 
 // ---- Stores ----
 
-void Block::tensor_store(const void* map_address, const char* shared, const Coordinates& c, At at, void* pc) {
+void Block::tensor_store(const void* map_address, const char* shared, const Coordinates& c, At at, void* called_from) {
     const TensorMapData& map = tensor_map(store_name, map_address, at);
     if (const std::string wrong = check_box(store_name, map, c, at); !wrong.empty()) fail(719, wrong);
     const Chunks chunks = chunks_of_box(store_name, shared, map, at);
+    check_fenced(store_name, chunks, at);
     TensorStores& mine = asynchronous.stores[running->linear];
-    mine.stores.push_back({box_of(map, c), shared, chunks, at, false, {}});
+    mine.stores.push_back({box_of(map, c), shared, chunks, at, false, false, {}});
     if (!thread_sanitizer) return;
     use_proxy();
-    as(self()->proxy, pc, [&] {
+    as(self()->proxy, called_from, [&] {
         touch_chunks(chunks, __tsan_read_range);
         mine.stores.back().box.for_each_row([&](size_t, char* row, size_t, size_t n) {
             if (n) __tsan_write_range(row, n * map.element_bytes);
         });
-        __tsan_release(&mine.order[turn][mine.committed % 8]);
+        __tsan_release(mine.order[turn][mine.committed]);
     });
 }
 
@@ -180,9 +177,10 @@ void Block::store_due(TensorStores& of, size_t stores, Until until) {
         TensorStore& s = of.stores[i];
         if (!s.read) {
             s.data.resize(s.box.map.box_bytes());
-            for_each_piece(s.box.map, size_t(s.from - SharedMemory::dynamic()), [&](size_t offset, size_t place, size_t n) {
-                std::memcpy(s.data.data() + offset, SharedMemory::dynamic() + place, n);
-            });
+            for_each_piece(s.box.map, size_t(s.from - SharedMemory::dynamic()),
+                           [&](size_t offset, size_t place, size_t n) {
+                               std::memcpy(s.data.data() + offset, SharedMemory::dynamic() + place, n);
+                           });
             s.read = true;
         }
         if (until == Until::written) write_box(s.box, s.data);
@@ -203,10 +201,10 @@ void Block::tensor_store_wait(unsigned pending, Until until) {
     if (!due) return;
     const size_t stores = mine.groups[due - 1];
     store_due(mine, stores, until);
+    for (size_t i = 0; i < stores; i++) mine.stores[i].over = true;
     if (thread_sanitizer) {
         Backstage::enter();
-        for (size_t i = 0; i < due; i++)
-            __tsan_acquire(&mine.order[turn][(mine.committed - mine.groups.size() + i) % 8]);
+        for (size_t i = 0; i < due; i++) __tsan_acquire(mine.order[turn][mine.committed - mine.groups.size() + i]);
         __tsan_switch_to_fiber(backstage, no_sync);
     }
     if (until == Until::read) return;
@@ -223,7 +221,7 @@ void Block::finish_asynchronous(CudaThread* t) {
     if (!a.used) return;
     TensorStores& mine = a.stores[t->linear];
     for (TensorStore& s : mine.stores) {
-        if (!s.read || mine.groups.empty() || &s - mine.stores.data() >= ptrdiff_t(mine.groups.back()))
+        if (!s.over)
             fail(719, "this thread has ended, but the store at " + to_string(s.at) + " may still read shared memory");
         a.last_stores.push_back(std::move(s));
     }
@@ -243,9 +241,13 @@ std::string Block::left_undone() {
     Asynchronous& a = asynchronous;
     if (!a.used) return "";
     for (const TensorStore& s : a.last_stores) write_box(s.box, s.data);
-    for (const TensorLoad& l : a.loads) return "has ended, but its load at " + to_string(l.at) + " is still under way";
-    for (size_t i = 0; i < a.barrier_count; i++)
-        if (a.barriers[i].bytes) return "has ended amid a phase of " + describe(a.barriers[i]);
+    const auto nobody = [](At at) { return "has ended, but nobody has waited for its load at " + to_string(at); };
+    for (const TensorLoad& l : a.loads) return nobody(l.at);
+    for (size_t i = 0; i < a.barrier_count; i++) {
+        const AsyncBarrierState& b = a.barriers[i];
+        if (b.bytes) return "has ended amid a phase of " + describe(b);
+        if (b.seen < b.with_load) return nobody(b.last_load);
+    }
     return too_many_registers();
 }
 

@@ -43,9 +43,11 @@ struct Box {
                 offset += at * int64_t(map.strides[axis - 1]);
             }
             const int64_t first = c[0], last = first + map.box[0];
-            const int64_t from = first < 0 ? 0 : first, to = last < int64_t(map.sizes[0]) ? last : int64_t(map.sizes[0]);
+            const int64_t from = first < 0 ? 0 : first,
+                          to = last < int64_t(map.sizes[0]) ? last : int64_t(map.sizes[0]);
             if (!inside || from >= to) f(r * row_bytes, static_cast<char*>(nullptr), size_t(0), size_t(0));
-            else f(r * row_bytes, map.data + offset + from * map.element_bytes, size_t(from - first), size_t(to - from));
+            else
+                f(r * row_bytes, map.data + offset + from * map.element_bytes, size_t(from - first), size_t(to - from));
         }
     }
 };
