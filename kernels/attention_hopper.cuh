@@ -1,0 +1,421 @@
+// Attention on Hopper, forward, of bf16 heads of 64 and 128 channels without dropout: the equations and shapes of
+// attention.cuh.
+//
+// A block walks over tiles of 64 queries per warpgroup. One thread of a warpgroup of its own copies queries, keys and
+// values to shared memory, ahead of the others; these multiply scores into registers, make probabilities of them there,
+// and multiply values. While a warpgroup's probabilities of one tile of keys are being made, its products for the last
+// one run (Shah 2024).
+//
+// Softmax is the same whatever is subtracted from a row's scores, as long as nothing overflows. So a row's base is
+// about the largest score of the first keys it sees, and stays. If then a sum becomes too large, all of the block's tiles
+// are done again, with a base that follows the largest score.
+#pragma once
+#include "attention_tensor.cuh"
+#include "kernels/tools/tensor_map.cuh"
+
+constexpr int warpgroup = 128;  // threads
+
+// groups: warpgroups that multiply, each with 64 queries. stages: tiles of keys or of values in shared memory.
+// copiers: whether a warpgroup copies and blocks walk over tiles; without, the first thread copies and a block has one tile.
+template <int HS_, int groups_, int keys_, int stages_, int blocks_ = 1>
+struct AttentionHopper {
+    static constexpr int HS = HS_, groups = groups_, keys = keys_, stages = stages_, blocks = blocks_;
+    static constexpr bool copiers = blocks == 1;
+    static constexpr int group_rows = 64, rows = groups * group_rows, threads = (groups + copiers) * warpgroup;
+    static constexpr int panels = HS / 64, query_tiles = copiers ? 2 : 1, lag = 2;
+    static constexpr int query = rows * HS, pair = keys * HS;  // elements
+    static constexpr size_t barriers = 2 * (stages + query_tiles) * sizeof(AsyncBarrier);
+    static constexpr size_t bytes = (query_tiles * query + stages * pair) * sizeof(bf16) + barriers;
+    // What the copying warps leave of the registers that the kernel is launched with.
+    static constexpr int launched = 65536 / blocks / threads / 8 * 8, few = 32;
+    static constexpr int many = std::min(240, (launched * (groups + 1) - few) / groups / 8 * 8);
+    static_assert(blocks_by_shared(90, bytes) >= blocks && HS % 64 == 0);
+};
+
+// Which tile of queries comes when: those of a few heads, whose keys and values stay in the L2 cache together, longest
+// first, then those of the next heads. A block takes one of every gridDim.x, the first and the last in turns.
+struct AttentionTiles {
+    int heads, at_once, tiles;  // B*NH; heads that run together; tiles of queries in a head
+    __host__ __device__ int count() const { return heads * tiles; }
+    __device__ int of_round(int round) const {
+        return round * gridDim.x + (round % 2 ? gridDim.x - 1 - blockIdx.x : blockIdx.x);
+    }
+};
+
+// A tile of queries and the keys that these see.
+struct AttentionHopperTile {
+    int b, h, t0, s0, steps;  // the first query, the first key, tiles of keys
+
+    template <class Shape>
+    __device__ static AttentionHopperTile of(int i, const AttentionTiles& tiles, const AttentionHead& at,
+                                             const int* first) {
+        const int chunk = i / (tiles.at_once * tiles.tiles), head0 = chunk * tiles.at_once;
+        const int heads = std::min(tiles.at_once, tiles.heads - head0);
+        i -= head0 * tiles.tiles;
+        const int head = head0 + i % heads;
+        AttentionHopperTile tile;
+        tile.b = head / at.NH, tile.h = head % at.NH;
+        tile.t0 = (tiles.tiles - 1 - i / heads) * Shape::rows;
+        tile.s0 = first ? first[at.token(tile.b, tile.t0)] / Shape::keys * Shape::keys : 0;
+        tile.steps = ceil_div(std::min(tile.t0 + Shape::rows, at.T) - tile.s0, Shape::keys);
+        return tile;
+    }
+};
+
+// A place in a ring of n, and the parity of the turn.
+template <int n>
+struct RingPlace {
+    int i = 0;
+    unsigned turn = 0;
+    __device__ void next() {
+        if (++i == n) i = 0, turn ^= 1;
+    }
+};
+
+// What a block has in shared memory.
+template <class Shape>
+struct AttentionHopperShared {
+    bf16 *queries, *pairs;
+    AsyncBarrier *full, *empty, *queries_full, *queries_empty;
+    __device__ AttentionHopperShared() {
+        queries = dynamic_shared<bf16>();
+        pairs = queries + Shape::query_tiles * Shape::query;
+        full = reinterpret_cast<AsyncBarrier*>(pairs + Shape::stages * Shape::pair);
+        empty = full + Shape::stages;
+        queries_full = empty + Shape::stages;
+        queries_empty = queries_full + Shape::query_tiles;
+    }
+    __device__ void init() const {  // by one thread
+        constexpr int warps = Shape::groups * 4;
+        for (int i = 0; i < Shape::stages; i++) barrier_init(full + i, 1), barrier_init(empty + i, warps);
+        for (int i = 0; i < Shape::query_tiles; i++)
+            barrier_init(queries_full + i, 1), barrier_init(queries_empty + i, warps);
+        barrier_init_fence();
+    }
+};
+
+// The thread that copies.
+template <class Shape>
+struct AttentionHopperCopies {
+    const AttentionHopperShared<Shape>& shared;
+    const TensorMap &queries, &pairs;
+    RingPlace<Shape::query_tiles> query;
+    RingPlace<Shape::stages> place;
+
+    int key, s0, b, steps, item, values;
+
+    __device__ void begin(const AttentionHopperTile& tile, const AttentionHead& at) {
+        key = at.NH + tile.h * at.NKV / at.NH, values = at.NKV, s0 = tile.s0, b = tile.b, steps = tile.steps, item = 0;
+        barrier_wait(shared.queries_empty + query.i, query.turn ^ 1);
+        AsyncBarrier* full = shared.queries_full + query.i;
+        barrier_arrive_expect(full, Shape::query * sizeof(bf16));
+        for (int panel = 0; panel < Shape::panels; panel++)
+            tensor_load(shared.queries + query.i * Shape::query + panel * Shape::rows * 64, queries, full, panel * 64,
+                        tile.h, tile.t0, b);
+        query.next();
+    }
+    __device__ bool more() const { return item < 2 * steps; }
+    // In the order in which they are used: the next keys come before the last values.
+    __device__ void copy() {
+        const bool last = item == 2 * steps - 1;
+        const bool value = Shape::overlap ? last || (item > 0 && item % 2 == 0) : item % 2;
+        const int step = Shape::overlap ? (item + 1) / 2 - (value && !last) - last : item / 2;
+        barrier_wait(shared.empty + place.i, place.turn ^ 1);
+        AsyncBarrier* full = shared.full + place.i;
+        barrier_arrive_expect(full, Shape::pair * sizeof(bf16));
+        for (int panel = 0; panel < Shape::panels; panel++)
+            tensor_load(shared.pairs + place.i * Shape::pair + panel * Shape::keys * 64, pairs, full, panel * 64,
+                        key + (value ? values : 0), s0 + step * Shape::keys, b);
+        place.next();
+        item++;
+    }
+};
+
+// f(register, row's half, column) of what a lane has of 64 x 2 n.
+template <int n, class F>
+__device__ void of_registers(F f) {
+    UNROLL
+    for (int i = 0; i < n; i++) f(i, i / 2 % 2, 8 * (i / 4) + i % 2);
+}
+
+// 2^x for x from -126 on (below: 2^-126), relative error 2^-13, where the unit for it is busy with others.
+__device__ inline float exp2_by_polynomial(float x) {
+    constexpr float round = 12582912;  // 1.5 * 2^23: integers are in the lowest bits
+    const float integer = fmaxf(x, -126.0f) + round, f = fmaxf(x, -126.0f) - (integer - round);
+    const float power = 0.99992522f + f * (0.69583354f + f * (0.24261112f + f * 0.05549607f));
+    return __uint_as_float(__float_as_uint(power) + (__float_as_uint(integer) << 23));
+}
+
+// Softmax of a lane's two rows: exponents are score * factor - base, to the base 2.
+struct HopperSoftmax {
+    static constexpr float growth = 8, most = 1.2089258e24f;  // 2^80
+    float factor, base[2] = {-INFINITY, -INFINITY}, total[2] = {};
+
+    // The bases follow the largest scores, but for what cannot overflow.
+    template <int n, int m>
+    __device__ void follow(const float (&score)[n], float (&sum)[m]) {
+        float high[2] = {-INFINITY, -INFINITY};
+        of_registers<n>([&](int i, int half, int) { high[half] = fmaxf(high[half], score[i]); });
+        for (int half = 0; half < 2; half++) {
+            high[half] = fmaxf(high[half], __shfl_xor_sync(~0u, high[half], 1));
+            high[half] = fmaxf(high[half], __shfl_xor_sync(~0u, high[half], 2)) * factor;
+        }
+        if (!__any_sync(~0u, high[0] > base[0] + growth || high[1] > base[1] + growth)) return;
+        float shrink[2];
+        for (int half = 0; half < 2; half++) {
+            const float higher = fmaxf(base[half], high[half]);
+            shrink[half] = higher == -INFINITY ? 1 : exp2_approximate(base[half] - higher);
+            base[half] = higher, total[half] *= shrink[half];
+        }
+        of_registers<m>([&](int i, int half, int) { sum[i] *= shrink[half]; });
+    }
+
+    template <int soft, int n>
+    __device__ void exponentials(float (&score)[n]) {
+        float part[2][2] = {};
+        float minus[2];
+        for (int half = 0; half < 2; half++) minus[half] = base[half] == -INFINITY ? 0 : -base[half];  // sees nothing yet
+        of_registers<n>([&](int i, int half, int) {
+            const float x = score[i] * factor + minus[half];
+            score[i] = soft && i / 4 % soft == 0 ? exp2_by_polynomial(x) : exp2_approximate(x);
+            part[half][i % 2] += score[i];
+        });
+        for (int half = 0; half < 2; half++) total[half] += part[half][0] + part[half][1];
+    }
+
+    __device__ bool overflows() const { return !(total[0] <= most && total[1] <= most); }
+    // Of the row, for all of its lanes.
+    __device__ float whole(int half) const {
+        const float x = total[half] + __shfl_xor_sync(~0u, total[half], 1);
+        return x + __shfl_xor_sync(~0u, x, 2);
+    }
+};
+
+// Of four lanes, each with a word of four vectors: each gets a vector.
+__device__ inline void quad_transpose(uint32_t (&word)[4]) {
+    UNROLL
+    for (int step = 1; step <= 2; step *= 2) {
+        const bool high = threadIdx.x & step;
+        UNROLL
+        for (int i = 0; i < 4; i++) {
+            if (i & step) continue;
+            const uint32_t got = __shfl_xor_sync(~0u, high ? word[i] : word[i + step], step);
+            if (high) word[i] = got;
+            else word[i + step] = got;
+        }
+    }
+}
+
+// A warpgroup that multiplies.
+template <class Shape>
+struct AttentionHopperGroup {
+    static constexpr int HS = Shape::HS, keys = Shape::keys, group_rows = Shape::group_rows;
+    const AttentionHopperShared<Shape>& shared;
+    const AttentionHead& at;
+    const int* first;
+    int group;
+    AttentionHopperCopies<Shape> copies;  // without copiers
+    RingPlace<Shape::query_tiles> query;
+    RingPlace<Shape::stages> place;
+    bool overflowed = false;
+
+    // This warp is done with it.
+    __device__ void leave(AsyncBarrier* empty) {
+        if (threadIdx.x % warp_size == 0) barrier_arrive(empty);
+        if (!Shape::copiers && threadIdx.x == 0 && copies.more()) copies.copy();
+    }
+    __device__ void leave_queries() {
+        if (threadIdx.x % warp_size == 0) barrier_arrive(shared.queries_empty + query.i);
+        query.next();
+    }
+    __device__ void arrive() const { barrier_wait(shared.full + place.i, place.turn); }
+    __device__ void skip(int tiles) {
+        for (; tiles > 0; tiles--) {
+            arrive();
+            leave(shared.empty + place.i);
+            place.next();
+        }
+    }
+
+    __device__ void multiply_scores(float (&score)[keys / 2], uint64_t q) const {
+        const uint64_t k = matrix_descriptor(shared.pairs + place.i * Shape::pair, 1, 1024);
+        wgmma_fence();
+        UNROLL
+        for (int i = 0; i < HS / 16; i++)
+            wgmma(score, descriptor_at(q, i / 4 * Shape::rows * 128 + i % 4 * 32),
+                  descriptor_at(k, i / 4 * keys * 128 + i % 4 * 32), i > 0);
+        wgmma_commit();
+    }
+    __device__ void multiply_values(float (&sum)[HS / 2], const uint32_t (&prob)[keys / 16][4]) const {
+        const uint64_t v = matrix_descriptor(shared.pairs + place.i * Shape::pair, keys * 128, 1024);
+        wgmma_fence();
+        UNROLL
+        for (int i = 0; i < keys / 16; i++)
+            wgmma<Major::across>(sum, prob[i], descriptor_at(v, i * 16 * 128), true);
+        wgmma_commit();
+    }
+    __device__ static void round(uint32_t (&prob)[keys / 16][4], const float (&score)[keys / 2]) {
+        UNROLL
+        for (int i = 0; i < keys / 4; i++) prob[i / 4][i % 4] = pack_bf16(score[2 * i], score[2 * i + 1]);
+    }
+
+    __device__ void work(bf16* out, float* lse, const AttentionHopperTile& tile, float factor, bool follow) {
+        const int lane = threadIdx.x % warp_size, quad = lane % 4;
+        const int t_group = tile.t0 + group * group_rows;
+        const int row = int(threadIdx.x) % warpgroup / warp_size * 16 + lane / 4;
+        const int t[2] = {t_group + row, t_group + row + 8};
+        const auto first_key = [&](int t) { return first ? first[at.token(tile.b, std::min(t, at.T - 1))] : 0; };
+        const int from[2] = {first_key(t[0]), first_key(t[1])}, latest = first_key(t_group + group_rows - 1);
+        // Tiles of keys that this group sees.
+        const int steps = std::min(tile.steps, ceil_div(t_group + group_rows - tile.s0, keys));
+
+        HopperSoftmax softmax{factor};
+        float score[keys / 2], sum[HS / 2] = {};
+        uint32_t prob[keys / 16][4];
+        const auto probabilities = [&](int step) {
+            const int s0 = tile.s0 + step * keys;
+            if (s0 + keys > t_group + 1 || s0 < latest) {
+                const int column = s0 + 2 * quad, low[2] = {from[0] - column, from[1] - column},
+                          high[2] = {t[0] - column, t[1] - column};
+                of_registers<keys / 2>([&](int i, int half, int c) {
+                    if (c > high[half] || c < low[half]) score[i] = -INFINITY;
+                });
+            }
+            if (Shape::every || follow || s0 <= latest) {
+                wgmma_wait<0>();
+                wgmma_done(sum);
+                softmax.follow(score, sum);
+            }
+            softmax.template exponentials<Shape::soft>(score);
+        };
+
+        const uint64_t q = matrix_descriptor(
+            shared.queries + query.i * Shape::query + group * group_rows * 64, 1, 1024);
+        barrier_wait(shared.queries_full + query.i, query.turn);
+        if constexpr (Shape::overlap) {
+            arrive();
+            multiply_scores(score, q);
+            wgmma_wait<0>();
+            wgmma_done(score);
+            leave(shared.empty + place.i);
+            place.next();
+            probabilities(0);
+            round(prob, score);
+            for (int step = 1; step < steps; step++) {
+                arrive();
+                if (Shape::ping_pong) named_barrier_sync(1 + group, 2 * warpgroup);
+                multiply_scores(score, q);
+                AsyncBarrier* const keys_left = shared.empty + place.i;
+                place.next();
+                arrive();
+                multiply_values(sum, prob);
+                if (Shape::ping_pong) named_barrier_arrive(1 + (group ^ 1), 2 * warpgroup);
+                wgmma_wait<1>();
+                wgmma_done(score);
+                leave(keys_left);
+                probabilities(step);
+                wgmma_wait<0>();
+                wgmma_done(sum);
+                leave(shared.empty + place.i);
+                place.next();
+                round(prob, score);
+            }
+            leave_queries();
+            if (steps < tile.steps) skip(1);
+            arrive();
+            multiply_values(sum, prob);
+            wgmma_wait<0>();
+            wgmma_done(sum);
+            leave(shared.empty + place.i);
+            place.next();
+            skip(2 * (tile.steps - steps) - 1);
+        } else {
+            for (int step = 0; step < steps; step++) {
+                arrive();
+                multiply_scores(score, q);
+                wgmma_wait<0>();
+                wgmma_done(score);
+                leave(shared.empty + place.i);
+                place.next();
+                probabilities(step);
+                round(prob, score);
+                arrive();
+                multiply_values(sum, prob);
+                wgmma_wait<0>();
+                wgmma_done(sum);
+                leave(shared.empty + place.i);
+                place.next();
+            }
+            leave_queries();
+            skip(2 * (tile.steps - steps));
+        }
+
+        overflowed |= softmax.overflows();
+        for (int half = 0; half < 2; half++) {
+            const float total = softmax.whole(half), share = 1 / total;
+            if (quad == 0 && t[half] < at.T)
+                lse[at.lse(tile.b, tile.h, t[half])] = softmax.base[half] * 0.6931471805599453f + logf(total);
+            bf16* const to = out + at.out(tile.b, t[half], tile.h);
+            UNROLL
+            for (int j = 0; j < HS / 8; j += 4) {
+                uint32_t word[4];
+                UNROLL
+                for (int i = 0; i < 4; i++) {
+                    const int r = (j + i) * 4 + 2 * half;
+                    word[i] = pack_bf16(sum[r] * share, sum[r + 1] * share);
+                }
+                quad_transpose(word);
+                if (t[half] < at.T)
+                    *reinterpret_cast<uint4*>(to + (j + quad) * 8) = {word[0], word[1], word[2], word[3]};
+            }
+        }
+    }
+};
+
+template <class Shape>
+__global__ void __launch_bounds__(Shape::threads, Shape::blocks)
+    attention_hopper_forward_kernel(bf16* out, float* lse, const __grid_constant__ TensorMap queries,
+                                    const __grid_constant__ TensorMap pairs, const int* first, AttentionHead at,
+                                    AttentionTiles tiles, float factor) {
+#if HOPPER
+    const AttentionHopperShared<Shape> shared;
+    if (threadIdx.x == 0) shared.init();
+    __syncthreads();
+    const int group = __shfl_sync(~0u, threadIdx.x / warpgroup, 0) - Shape::copiers;
+    AttentionHopperCopies<Shape> copies{shared, queries, pairs};
+    bool again = false;  // with bases that follow
+    if constexpr (!Shape::copiers) {
+        AttentionHopperGroup<Shape> work{shared, at, first, group, copies};
+        const auto tile = AttentionHopperTile::of<Shape>(blockIdx.x, tiles, at, first);
+        do {
+            if (threadIdx.x == 0) {
+                work.copies.begin(tile, at);
+                for (int i = 0; i < Shape::stages - Shape::lag && work.copies.more(); i++) work.copies.copy();
+            }
+            work.overflowed = false;
+            work.work(out, lse, tile, factor, again);
+            again = __syncthreads_or(work.overflowed) && !again;
+        } while (again);
+    } else if (group < 0) {
+        registers_shrink<Shape::few>();
+        do {
+            if (threadIdx.x == 0)
+                for (int round = 0, i; (i = tiles.of_round(round)) < tiles.count(); round++)
+                    for (copies.begin(AttentionHopperTile::of<Shape>(i, tiles, at, first), at); copies.more();)
+                        copies.copy();
+            again = __syncthreads_or(0) && !again;
+        } while (again);
+    } else {
+        registers_grow<Shape::many>();
+        AttentionHopperGroup<Shape> work{shared, at, first, group, copies};
+        if (Shape::ping_pong && group == 1) named_barrier_arrive(1, 2 * warpgroup);
+        do {
+            work.overflowed = false;
+            for (int round = 0, i; (i = tiles.of_round(round)) < tiles.count(); round++)
+                work.work(out, lse, AttentionHopperTile::of<Shape>(i, tiles, at, first), factor, again);
+            again = __syncthreads_or(work.overflowed) && !again;
+        } while (again);
+        if (Shape::ping_pong && group == 0) named_barrier_sync(1, 2 * warpgroup);
+    }
+#endif
+}
