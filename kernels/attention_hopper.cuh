@@ -27,7 +27,7 @@ struct AttentionHopper {
     static constexpr size_t barriers = 2 * (stages + query_tiles) * sizeof(AsyncBarrier);
     static constexpr size_t bytes = (query_tiles * query + stages * pair) * sizeof(bf16) + barriers;
     // What the copying warps leave of the registers that the kernel is launched with.
-    static constexpr int launched = 65536 / blocks / threads / 8 * 8, few = 32;
+    static constexpr int launched = 65536 / blocks / threads / 8 * 8, few = groups == 2 ? 40 : 32;
     static constexpr int many = std::min(240, (launched * (groups + 1) - few) / groups / 8 * 8);
     static_assert(blocks_by_shared(90, bytes) >= blocks && HS % 64 == 0);
 };
@@ -135,7 +135,7 @@ struct AttentionHopperCopies {
 template <int n, class F>
 __device__ void of_registers(F f) {
     UNROLL
-    for (int i = 0; i < n; i++) f(i, i / 2 % 2, 8 * (i / 4) + i % 2);
+    for (int i = 0; i < n; i++) f(i, i / 2 % 2, i / 4 * 8 + i % 2);
 }
 
 // 2^x for x from -126 on (below: 2^-126), relative error 2^-13, where the unit for it is busy with others.
@@ -177,7 +177,7 @@ struct HopperSoftmax {
         for (int half = 0; half < 2; half++) minus[half] = base[half] == -INFINITY ? 0 : -base[half];  // sees nothing yet
         of_registers<n>([&](int i, int half, int) {
             const float x = score[i] * factor + minus[half];
-            score[i] = soft && i / 4 % soft == 0 ? exp2_by_polynomial(x) : exp2_approximate(x);
+            score[i] = soft && i / 4 % std::max(soft, 1) == 0 ? exp2_by_polynomial(x) : exp2_approximate(x);
             part[half][i % 2] += score[i];
         });
         for (int half = 0; half < 2; half++) total[half] += part[half][0] + part[half][1];
@@ -238,7 +238,7 @@ struct AttentionHopperGroup {
     }
 
     __device__ void multiply_scores(float (&score)[keys / 2], uint64_t q) const {
-        const uint64_t k = matrix_descriptor(shared.pairs + place.i * Shape::pair, 1, 1024);
+        const uint64_t k = matrix_descriptor(shared.pairs + place.i * Shape::pair, 0, 1024);
         wgmma_fence();
         UNROLL
         for (int i = 0; i < HS / 16; i++)
@@ -290,7 +290,7 @@ struct AttentionHopperGroup {
         };
 
         const uint64_t q = matrix_descriptor(
-            shared.queries + query.i * Shape::query + group * group_rows * 64, 1, 1024);
+            shared.queries + query.i * Shape::query + group * group_rows * 64, 0, 1024);
         barrier_wait(shared.queries_full + query.i, query.turn);
         if constexpr (Shape::overlap) {
             arrive();
@@ -372,6 +372,9 @@ struct AttentionHopperGroup {
     }
 };
 
+// Whether x is true in any thread of the block, whose warpgroups call this in different places.
+__device__ inline bool any_of_block(bool x) { return __syncthreads_or(x); }
+
 template <class Shape>
 __global__ void __launch_bounds__(Shape::threads, Shape::blocks)
     attention_hopper_forward_kernel(bf16* out, float* lse, const __grid_constant__ TensorMap queries,
@@ -394,7 +397,7 @@ __global__ void __launch_bounds__(Shape::threads, Shape::blocks)
             }
             work.overflowed = false;
             work.work(out, lse, tile, factor, again);
-            again = __syncthreads_or(work.overflowed) && !again;
+            again = any_of_block(work.overflowed) && !again;
         } while (again);
     } else if (group < 0) {
         registers_shrink<Shape::few>();
@@ -403,7 +406,7 @@ __global__ void __launch_bounds__(Shape::threads, Shape::blocks)
                 for (int round = 0, i; (i = tiles.of_round(round)) < tiles.count(); round++)
                     for (copies.begin(AttentionHopperTile::of<Shape>(i, tiles, at, first), at); copies.more();)
                         copies.copy();
-            again = __syncthreads_or(0) && !again;
+            again = any_of_block(0) && !again;
         } while (again);
     } else {
         registers_grow<Shape::many>();
@@ -413,9 +416,24 @@ __global__ void __launch_bounds__(Shape::threads, Shape::blocks)
             work.overflowed = false;
             for (int round = 0, i; (i = tiles.of_round(round)) < tiles.count(); round++)
                 work.work(out, lse, AttentionHopperTile::of<Shape>(i, tiles, at, first), factor, again);
-            again = __syncthreads_or(work.overflowed) && !again;
+            again = any_of_block(work.overflowed) && !again;
         } while (again);
         if (Shape::ping_pong && group == 0) named_barrier_sync(1, 2 * warpgroup);
     }
 #endif
+}
+
+template <class Shape>
+void attention_hopper_launch(bf16* out, float* lse, const bf16* qkv, const int* first, const AttentionHead& at,
+                             const Gpu<bf16>& on, bool walk = true) {
+    const uint64_t HS = at.HS, heads = at.NH + 2 * at.NKV, row = at.row(), T = at.T, B = at.B;
+    const auto map = [&](uint32_t rows) {
+        return tensor_map(qkv, {HS, heads, T, B}, {HS, row, row * T}, {64, 1, rows, 1});
+    };
+    AttentionTiles tiles{at.B * at.NH, 1, ceil_div(at.T, Shape::rows)};
+    const auto kernel = attention_hopper_forward_kernel<Shape>;
+    int grid = tiles.count();
+    if (Shape::copiers && walk) grid = std::min(grid, std::max(1, on.sm_count / 2));
+    launch(kernel, grid, Shape::threads, Shape::bytes, on, out, lse, qkv ? map(Shape::rows) : TensorMap{}, map(Shape::keys), first, at, tiles,
+           at.scale() * log2_of_e);
 }
