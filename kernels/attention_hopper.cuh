@@ -42,9 +42,10 @@ struct AttentionTiles {
     }
 };
 
+#if HOPPER
 // A tile of queries and the keys that these see.
 struct AttentionHopperTile {
-    int b, h, t0, s0, steps;  // the first query, the first key, tiles of keys
+    int b, h, kv, t0, s0, steps;  // the first query, the first key, tiles of keys
 
     template <class Shape>
     __device__ static AttentionHopperTile of(int i, const AttentionTiles& tiles, const AttentionHead& at,
@@ -54,7 +55,7 @@ struct AttentionHopperTile {
         i -= head0 * tiles.tiles;
         const int head = head0 + i % heads;
         AttentionHopperTile tile;
-        tile.b = head / at.NH, tile.h = head % at.NH;
+        tile.b = head / at.NH, tile.h = head % at.NH, tile.kv = tile.h * at.NKV / at.NH;
         tile.t0 = (tiles.tiles - 1 - i / heads) * Shape::rows;
         tile.s0 = first ? first[at.token(tile.b, tile.t0)] / Shape::keys * Shape::keys : 0;
         tile.steps = ceil_div(std::min(tile.t0 + Shape::rows, at.T) - tile.s0, Shape::keys);
@@ -94,40 +95,32 @@ struct AttentionHopperShared {
     }
 };
 
-// The thread that copies.
+// What one thread copies.
 template <class Shape>
 struct AttentionHopperCopies {
     const AttentionHopperShared<Shape>& shared;
     const TensorMap &queries, &pairs;
-    RingPlace<Shape::query_tiles> query;
-    RingPlace<Shape::stages> place;
+    const AttentionHead& at;
 
-    int key, s0, b, steps, item, values;
-
-    __device__ void begin(const AttentionHopperTile& tile, const AttentionHead& at) {
-        key = at.NH + tile.h * at.NKV / at.NH, values = at.NKV, s0 = tile.s0, b = tile.b, steps = tile.steps, item = 0;
-        barrier_wait(shared.queries_empty + query.i, query.turn ^ 1);
-        AsyncBarrier* full = shared.queries_full + query.i;
+    __device__ void copy_queries(const AttentionHopperTile& tile, RingPlace<Shape::query_tiles> to) const {
+        barrier_wait(shared.queries_empty + to.i, to.turn ^ 1);
+        AsyncBarrier* full = shared.queries_full + to.i;
         barrier_arrive_expect(full, Shape::query * sizeof(bf16));
         for (int panel = 0; panel < Shape::panels; panel++)
-            tensor_load(shared.queries + query.i * Shape::query + panel * Shape::rows * 64, queries, full, panel * 64,
-                        tile.h, tile.t0, b);
-        query.next();
+            tensor_load(shared.queries + to.i * Shape::query + panel * Shape::rows * 64, queries, full, panel * 64,
+                        tile.h, tile.t0, tile.b);
     }
-    __device__ bool more() const { return item < 2 * steps; }
-    // In the order in which they are used: the next keys come before the last values.
-    __device__ void copy() {
-        const bool last = item == 2 * steps - 1;
+    // Keys and values in the order in which they are used: the next keys come before the last values.
+    __device__ void copy(const AttentionHopperTile& tile, int item, RingPlace<Shape::stages> to) const {
+        const bool last = item == 2 * tile.steps - 1;
         const bool value = Shape::overlap ? last || (item > 0 && item % 2 == 0) : item % 2;
         const int step = Shape::overlap ? (item + 1) / 2 - (value && !last) - last : item / 2;
-        barrier_wait(shared.empty + place.i, place.turn ^ 1);
-        AsyncBarrier* full = shared.full + place.i;
+        barrier_wait(shared.empty + to.i, to.turn ^ 1);
+        AsyncBarrier* full = shared.full + to.i;
         barrier_arrive_expect(full, Shape::pair * sizeof(bf16));
         for (int panel = 0; panel < Shape::panels; panel++)
-            tensor_load(shared.pairs + place.i * Shape::pair + panel * Shape::keys * 64, pairs, full, panel * 64,
-                        key + (value ? values : 0), s0 + step * Shape::keys, b);
-        place.next();
-        item++;
+            tensor_load(shared.pairs + to.i * Shape::pair + panel * Shape::keys * 64, pairs, full, panel * 64,
+                        at.NH + tile.kv + (value ? at.NKV : 0), tile.s0 + step * Shape::keys, tile.b);
     }
 };
 
@@ -214,36 +207,46 @@ struct AttentionHopperGroup {
     const AttentionHead& at;
     const int* first;
     int group;
-    AttentionHopperCopies<Shape> copies;  // without copiers
+    const AttentionHopperCopies<Shape>& copies;
     RingPlace<Shape::query_tiles> query;
     RingPlace<Shape::stages> place;
-    bool overflowed = false;
+    bool overflowed;
 
-    // This warp is done with it.
-    __device__ void leave(AsyncBarrier* empty) {
-        if (threadIdx.x % warp_size == 0) barrier_arrive(empty);
-        if (!Shape::copiers && threadIdx.x == 0 && copies.more()) copies.copy();
+    // This warp is done with the item, which was here.
+    __device__ void leave(const AttentionHopperTile& tile, int item, RingPlace<Shape::stages> here) const {
+        if (threadIdx.x % warp_size == 0) barrier_arrive(shared.empty + here.i);
+        if constexpr (!Shape::copiers) {
+            constexpr int ahead = Shape::stages - Shape::lag;
+            if (threadIdx.x == 0 && item + ahead < 2 * tile.steps) {
+                const bool wraps = here.i >= Shape::lag;
+                copies.copy(tile, item + ahead,
+                            {wraps ? here.i - Shape::lag : here.i + ahead, wraps ? here.turn ^ 1 : here.turn});
+            }
+        }
     }
     __device__ void leave_queries() {
         if (threadIdx.x % warp_size == 0) barrier_arrive(shared.queries_empty + query.i);
         query.next();
     }
     __device__ void arrive() const { barrier_wait(shared.full + place.i, place.turn); }
-    __device__ void skip(int tiles) {
-        for (; tiles > 0; tiles--) {
+    __device__ void skip(const AttentionHopperTile& tile, int item, int items) {
+        for (; items > 0; items--) {
             arrive();
-            leave(shared.empty + place.i);
+            leave(tile, item++, place);
             place.next();
         }
     }
 
-    __device__ void multiply_scores(float (&score)[keys / 2], uint64_t q) const {
+    template <int n>
+    __device__ void multiply_scores(float (&score)[keys / 2], uint64_t q, const uint32_t (&kept)[n][4]) const {
         const uint64_t k = matrix_descriptor(shared.pairs + place.i * Shape::pair, 0, 1024);
         wgmma_fence();
         UNROLL
-        for (int i = 0; i < HS / 16; i++)
-            wgmma(score, descriptor_at(q, i / 4 * Shape::rows * 128 + i % 4 * 32),
-                  descriptor_at(k, i / 4 * keys * 128 + i % 4 * 32), i > 0);
+        for (int i = 0; i < HS / 16; i++) {
+            const uint64_t b = descriptor_at(k, i / 4 * keys * 128 + i % 4 * 32);
+            if constexpr (Shape::keeps_queries) wgmma(score, kept[i], b, i > 0);
+            else wgmma(score, descriptor_at(q, i / 4 * Shape::rows * 128 + i % 4 * 32), b, i > 0);
+        }
         wgmma_commit();
     }
     __device__ void multiply_values(float (&sum)[HS / 2], const uint32_t (&prob)[keys / 16][4]) const {
@@ -262,10 +265,9 @@ struct AttentionHopperGroup {
     __device__ void work(bf16* out, float* lse, const AttentionHopperTile& tile, float factor, bool follow) {
         const int lane = threadIdx.x % warp_size, quad = lane % 4;
         const int t_group = tile.t0 + group * group_rows;
-        const int row = int(threadIdx.x) % warpgroup / warp_size * 16 + lane / 4;
-        const int t[2] = {t_group + row, t_group + row + 8};
+        const auto row = [&](int half) { return t_group + int(threadIdx.x) % warpgroup / warp_size * 16 + lane / 4 + 8 * half; };
         const auto first_key = [&](int t) { return first ? first[at.token(tile.b, std::min(t, at.T - 1))] : 0; };
-        const int from[2] = {first_key(t[0]), first_key(t[1])}, latest = first_key(t_group + group_rows - 1);
+        const int latest = first_key(t_group + group_rows - 1);
         // Tiles of keys that this group sees.
         const int steps = std::min(tile.steps, ceil_div(t_group + group_rows - tile.s0, keys));
 
@@ -275,8 +277,8 @@ struct AttentionHopperGroup {
         const auto probabilities = [&](int step) {
             const int s0 = tile.s0 + step * keys;
             if (s0 + keys > t_group + 1 || s0 < latest) {
-                const int column = s0 + 2 * quad, low[2] = {from[0] - column, from[1] - column},
-                          high[2] = {t[0] - column, t[1] - column};
+                const int column = s0 + 2 * quad, high[2] = {row(0) - column, row(1) - column},
+                          low[2] = {first_key(row(0)) - column, first_key(row(1)) - column};
                 of_registers<keys / 2>([&](int i, int half, int c) {
                     if (c > high[half] || c < low[half]) score[i] = -INFINITY;
                 });
@@ -292,50 +294,58 @@ struct AttentionHopperGroup {
         const uint64_t q = matrix_descriptor(
             shared.queries + query.i * Shape::query + group * group_rows * 64, 0, 1024);
         barrier_wait(shared.queries_full + query.i, query.turn);
+        uint32_t kept[Shape::keeps_queries ? HS / 16 : 1][4];
+        if constexpr (Shape::keeps_queries) {
+            const int r = group * group_rows + int(threadIdx.x) % warpgroup / warp_size * 16 + lane % 16;
+            UNROLL
+            for (int i = 0; i < HS / 16; i++)
+                ldmatrix(kept[i], shared.queries + query.i * Shape::query + i / 4 * Shape::rows * 64 + r * 64 +
+                                      ((i % 4 * 2 + lane / 16) ^ r % 8) * 8);
+        }
         if constexpr (Shape::overlap) {
             arrive();
-            multiply_scores(score, q);
+            multiply_scores(score, q, kept);
             wgmma_wait<0>();
             wgmma_done(score);
-            leave(shared.empty + place.i);
+            leave(tile, 0, place);
             place.next();
             probabilities(0);
             round(prob, score);
             for (int step = 1; step < steps; step++) {
                 arrive();
                 if (Shape::ping_pong) named_barrier_sync(1 + group, 2 * warpgroup);
-                multiply_scores(score, q);
-                AsyncBarrier* const keys_left = shared.empty + place.i;
+                multiply_scores(score, q, kept);
+                const auto keys_here = place;
                 place.next();
                 arrive();
                 multiply_values(sum, prob);
                 if (Shape::ping_pong) named_barrier_arrive(1 + (group ^ 1), 2 * warpgroup);
                 wgmma_wait<1>();
                 wgmma_done(score);
-                leave(keys_left);
+                leave(tile, 2 * step - 1, keys_here);
                 probabilities(step);
                 wgmma_wait<0>();
                 wgmma_done(sum);
-                leave(shared.empty + place.i);
+                leave(tile, 2 * step, place);
                 place.next();
                 round(prob, score);
             }
             leave_queries();
-            if (steps < tile.steps) skip(1);
+            if (steps < tile.steps) skip(tile, 2 * steps - 1, 1);
             arrive();
             multiply_values(sum, prob);
             wgmma_wait<0>();
             wgmma_done(sum);
-            leave(shared.empty + place.i);
+            leave(tile, steps < tile.steps ? 2 * steps : 2 * steps - 1, place);
             place.next();
-            skip(2 * (tile.steps - steps) - 1);
+            skip(tile, 2 * steps + 1, 2 * (tile.steps - steps) - 1);
         } else {
             for (int step = 0; step < steps; step++) {
                 arrive();
-                multiply_scores(score, q);
+                multiply_scores(score, q, kept);
                 wgmma_wait<0>();
                 wgmma_done(score);
-                leave(shared.empty + place.i);
+                leave(tile, 2 * step, place);
                 place.next();
                 probabilities(step);
                 round(prob, score);
@@ -343,19 +353,20 @@ struct AttentionHopperGroup {
                 multiply_values(sum, prob);
                 wgmma_wait<0>();
                 wgmma_done(sum);
-                leave(shared.empty + place.i);
+                leave(tile, 2 * step + 1, place);
                 place.next();
             }
             leave_queries();
-            skip(2 * (tile.steps - steps));
+            skip(tile, 2 * steps, 2 * (tile.steps - steps));
         }
 
         overflowed |= softmax.overflows();
         for (int half = 0; half < 2; half++) {
             const float total = softmax.whole(half), share = 1 / total;
-            if (quad == 0 && t[half] < at.T)
-                lse[at.lse(tile.b, tile.h, t[half])] = softmax.base[half] * 0.6931471805599453f + logf(total);
-            bf16* const to = out + at.out(tile.b, t[half], tile.h);
+            const int t = row(half);
+            if (quad == 0 && t < at.T)
+                lse[at.lse(tile.b, tile.h, t)] = softmax.base[half] * 0.6931471805599453f + logf(total);
+            bf16* const to = out + at.out(tile.b, t, tile.h);
             UNROLL
             for (int j = 0; j < HS / 8; j += 4) {
                 uint32_t word[4];
@@ -365,7 +376,7 @@ struct AttentionHopperGroup {
                     word[i] = pack_bf16(sum[r] * share, sum[r + 1] * share);
                 }
                 quad_transpose(word);
-                if (t[half] < at.T)
+                if (t < at.T)
                     *reinterpret_cast<uint4*>(to + (j + quad) * 8) = {word[0], word[1], word[2], word[3]};
             }
         }
@@ -374,6 +385,7 @@ struct AttentionHopperGroup {
 
 // Whether x is true in any thread of the block, whose warpgroups call this in different places.
 __device__ inline bool any_of_block(bool x) { return __syncthreads_or(x); }
+#endif
 
 template <class Shape>
 __global__ void __launch_bounds__(Shape::threads, Shape::blocks)
@@ -385,15 +397,17 @@ __global__ void __launch_bounds__(Shape::threads, Shape::blocks)
     if (threadIdx.x == 0) shared.init();
     __syncthreads();
     const int group = __shfl_sync(~0u, threadIdx.x / warpgroup, 0) - Shape::copiers;
-    AttentionHopperCopies<Shape> copies{shared, queries, pairs};
+    const AttentionHopperCopies<Shape> copies{shared, queries, pairs, at};
     bool again = false;  // with bases that follow
     if constexpr (!Shape::copiers) {
-        AttentionHopperGroup<Shape> work{shared, at, first, group, copies};
+        AttentionHopperGroup<Shape> work{shared, at, first, group, copies, {}, {}, false};
         const auto tile = AttentionHopperTile::of<Shape>(blockIdx.x, tiles, at, first);
         do {
             if (threadIdx.x == 0) {
-                work.copies.begin(tile, at);
-                for (int i = 0; i < Shape::stages - Shape::lag && work.copies.more(); i++) work.copies.copy();
+                copies.copy_queries(tile, work.query);
+                auto to = work.place;
+                for (int item = 0; item < std::min(Shape::stages - Shape::lag, 2 * tile.steps); item++, to.next())
+                    copies.copy(tile, item, to);
             }
             work.overflowed = false;
             work.work(out, lse, tile, factor, again);
@@ -401,16 +415,22 @@ __global__ void __launch_bounds__(Shape::threads, Shape::blocks)
         } while (again);
     } else if (group < 0) {
         registers_shrink<Shape::few>();
+        RingPlace<Shape::query_tiles> query;
+        RingPlace<Shape::stages> place;
         do {
             if (threadIdx.x == 0)
-                for (int round = 0, i; (i = tiles.of_round(round)) < tiles.count(); round++)
-                    for (copies.begin(AttentionHopperTile::of<Shape>(i, tiles, at, first), at); copies.more();)
-                        copies.copy();
-            again = any_of_block(0) && !again;
+                for (int round = 0, i; (i = tiles.of_round(round)) < tiles.count(); round++) {
+                    const auto tile = AttentionHopperTile::of<Shape>(i, tiles, at, first);
+                    copies.copy_queries(tile, query);
+                    query.next();
+#pragma unroll 1
+                    for (int item = 0; item < 2 * tile.steps; item++, place.next()) copies.copy(tile, item, place);
+                }
+            again = any_of_block(false) && !again;
         } while (again);
     } else {
         registers_grow<Shape::many>();
-        AttentionHopperGroup<Shape> work{shared, at, first, group, copies};
+        AttentionHopperGroup<Shape> work{shared, at, first, group, copies, {}, {}, false};
         if (Shape::ping_pong && group == 1) named_barrier_arrive(1, 2 * warpgroup);
         do {
             work.overflowed = false;
