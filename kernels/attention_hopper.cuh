@@ -131,12 +131,20 @@ __device__ void of_registers(F f) {
     for (int i = 0; i < n; i++) f(i, i / 2 % 2, i / 4 * 8 + i % 2);
 }
 
-// 2^x for x from -126 on (below: 2^-126), relative error 2^-13, where the unit for it is busy with others.
+// 2^x for x from -126 on (below: 2^-126), relative error 3e-6, where the unit for it is busy with others.
 __device__ inline float exp2_by_polynomial(float x) {
     constexpr float round = 12582912;  // 1.5 * 2^23: integers are in the lowest bits
-    const float integer = fmaxf(x, -126.0f) + round, f = fmaxf(x, -126.0f) - (integer - round);
-    const float power = 0.99992522f + f * (0.69583354f + f * (0.24261112f + f * 0.05549607f));
+    const float from = fmaxf(x, -126.0f), integer = from + round, f = from - (integer - round);
+    const float power =
+        0.99999926f + f * (0.69312181f + f * (0.24024745f + f * (0.05591786f + f * 0.0095701020f)));
     return __uint_as_float(__float_as_uint(power) + (__float_as_uint(integer) << 23));
+}
+
+// The first n elements.
+template <int n, class T, int m>
+__device__ T (&first_of(T (&all)[m]))[n] {
+    static_assert(n <= m);
+    return reinterpret_cast<T(&)[n]>(all);
 }
 
 // Softmax of a lane's two rows: exponents are score * factor - base, to the base 2.
@@ -237,8 +245,8 @@ struct AttentionHopperGroup {
         }
     }
 
-    template <int n>
-    __device__ void multiply_scores(float (&score)[keys / 2], uint64_t q, const uint32_t (&kept)[n][4]) const {
+    template <int n, int m>
+    __device__ void multiply_scores(float (&score)[n], uint64_t q, const uint32_t (&kept)[m][4]) const {
         const uint64_t k = matrix_descriptor(shared.pairs + place.i * Shape::pair, 0, 1024);
         wgmma_fence();
         UNROLL
@@ -249,37 +257,40 @@ struct AttentionHopperGroup {
         }
         wgmma_commit();
     }
-    __device__ void multiply_values(float (&sum)[HS / 2], const uint32_t (&prob)[keys / 16][4]) const {
+    template <int n>
+    __device__ void multiply_values(float (&sum)[HS / 2], const uint32_t (&prob)[n][4]) const {
         const uint64_t v = matrix_descriptor(shared.pairs + place.i * Shape::pair, keys * 128, 1024);
         wgmma_fence();
         UNROLL
-        for (int i = 0; i < keys / 16; i++)
-            wgmma<Major::across>(sum, prob[i], descriptor_at(v, i * 16 * 128), true);
+        for (int i = 0; i < n; i++) wgmma<Major::across>(sum, prob[i], descriptor_at(v, i * 16 * 128), true);
         wgmma_commit();
     }
-    __device__ static void round(uint32_t (&prob)[keys / 16][4], const float (&score)[keys / 2]) {
+    template <int n, int m>
+    __device__ static void round(uint32_t (&prob)[m][4], const float (&score)[n]) {
         UNROLL
-        for (int i = 0; i < keys / 4; i++) prob[i / 4][i % 4] = pack_bf16(score[2 * i], score[2 * i + 1]);
+        for (int i = 0; i < n / 2; i++) prob[i / 4][i % 4] = pack_bf16(score[2 * i], score[2 * i + 1]);
     }
 
-    __device__ void work(bf16* out, float* lse, const AttentionHopperTile& tile, float factor, bool follow) {
+    // part: which 64 of the tile's queries.
+    __device__ void work(bf16* out, float* lse, const AttentionHopperTile& tile, int part, float factor, bool follow) {
         const int lane = threadIdx.x % warp_size, quad = lane % 4;
-        const int t_group = tile.t0 + group * group_rows;
+        const int t_group = tile.t0 + part * group_rows;
         const auto row = [&](int half) { return t_group + int(threadIdx.x) % warpgroup / warp_size * 16 + lane / 4 + 8 * half; };
         const auto first_key = [&](int t) { return first ? first[at.token(tile.b, std::min(t, at.T - 1))] : 0; };
         const int latest = first_key(t_group + group_rows - 1);
         // Tiles of keys that this group sees.
-        const int steps = std::min(tile.steps, ceil_div(t_group + group_rows - tile.s0, keys));
+        const int seen = t_group + group_rows - tile.s0, steps = std::min(tile.steps, ceil_div(seen, keys));
+        const bool half = Shape::halves && steps > 1 && seen - (steps - 1) * keys <= keys / 2;  // of the last one
 
         HopperSoftmax softmax{factor};
         float score[keys / 2], sum[HS / 2] = {};
         uint32_t prob[keys / 16][4];
-        const auto probabilities = [&](int step) {
+        const auto probabilities = [&]<int n>(float (&score)[n], int step) {
             const int s0 = tile.s0 + step * keys;
             if (s0 + keys > t_group + 1 || s0 < latest) {
                 const int column = s0 + 2 * quad, high[2] = {row(0) - column, row(1) - column},
                           low[2] = {first_key(row(0)) - column, first_key(row(1)) - column};
-                of_registers<keys / 2>([&](int i, int half, int c) {
+                of_registers<n>([&](int i, int half, int c) {
                     if (c > high[half] || c < low[half]) score[i] = -INFINITY;
                 });
             }
@@ -292,16 +303,17 @@ struct AttentionHopperGroup {
         };
 
         const uint64_t q = matrix_descriptor(
-            shared.queries + query.i * Shape::query + group * group_rows * 64, 0, 1024);
+            shared.queries + query.i * Shape::query + part * group_rows * 64, 0, 1024);
         barrier_wait(shared.queries_full + query.i, query.turn);
         uint32_t kept[Shape::keeps_queries ? HS / 16 : 1][4];
         if constexpr (Shape::keeps_queries) {
-            const int r = group * group_rows + int(threadIdx.x) % warpgroup / warp_size * 16 + lane % 16;
+            const int r = part * group_rows + int(threadIdx.x) % warpgroup / warp_size * 16 + lane % 16;
             UNROLL
             for (int i = 0; i < HS / 16; i++)
                 ldmatrix(kept[i], shared.queries + query.i * Shape::query + i / 4 * Shape::rows * 64 + r * 64 +
                                       ((i % 4 * 2 + lane / 16) ^ r % 8) * 8);
         }
+        constexpr int some = keys / 4;  // registers of half the scores
         if constexpr (Shape::overlap) {
             arrive();
             multiply_scores(score, q, kept);
@@ -309,9 +321,9 @@ struct AttentionHopperGroup {
             wgmma_done(score);
             leave(tile, 0, place);
             place.next();
-            probabilities(0);
+            probabilities(score, 0);
             round(prob, score);
-            for (int step = 1; step < steps; step++) {
+            const auto next = [&]<int n>(float (&score)[n], int step) {
                 arrive();
                 if (Shape::ping_pong) named_barrier_sync(1 + group, 2 * warpgroup);
                 multiply_scores(score, q, kept);
@@ -323,39 +335,50 @@ struct AttentionHopperGroup {
                 wgmma_wait<1>();
                 wgmma_done(score);
                 leave(tile, 2 * step - 1, keys_here);
-                probabilities(step);
+                probabilities(score, step);
                 wgmma_wait<0>();
                 wgmma_done(sum);
                 leave(tile, 2 * step, place);
                 place.next();
                 round(prob, score);
+            };
+            const auto last = [&]<int n>(const uint32_t (&prob)[n][4]) {
+                leave_queries();
+                if (steps < tile.steps) skip(tile, 2 * steps - 1, 1);
+                arrive();
+                multiply_values(sum, prob);
+                wgmma_wait<0>();
+                wgmma_done(sum);
+                leave(tile, steps < tile.steps ? 2 * steps : 2 * steps - 1, place);
+                place.next();
+            };
+            for (int step = 1; step < steps - half; step++) next(score, step);
+            if (Shape::halves && half) {
+                next(first_of<some>(score), steps - 1);
+                last(first_of<some / 8>(prob));
+            } else {
+                last(prob);
             }
-            leave_queries();
-            if (steps < tile.steps) skip(tile, 2 * steps - 1, 1);
-            arrive();
-            multiply_values(sum, prob);
-            wgmma_wait<0>();
-            wgmma_done(sum);
-            leave(tile, steps < tile.steps ? 2 * steps : 2 * steps - 1, place);
-            place.next();
             skip(tile, 2 * steps + 1, 2 * (tile.steps - steps) - 1);
         } else {
-            for (int step = 0; step < steps; step++) {
+            const auto next = [&]<int n>(float (&score)[n], int step) {
                 arrive();
                 multiply_scores(score, q, kept);
                 wgmma_wait<0>();
                 wgmma_done(score);
                 leave(tile, 2 * step, place);
                 place.next();
-                probabilities(step);
+                probabilities(score, step);
                 round(prob, score);
                 arrive();
-                multiply_values(sum, prob);
+                multiply_values(sum, first_of<n / 8>(prob));
                 wgmma_wait<0>();
                 wgmma_done(sum);
                 leave(tile, 2 * step + 1, place);
                 place.next();
-            }
+            };
+            for (int step = 0; step < steps - half; step++) next(score, step);
+            if (Shape::halves && half) next(first_of<some>(score), steps - 1);
             leave_queries();
             skip(tile, 2 * steps, 2 * (tile.steps - steps));
         }
@@ -410,7 +433,7 @@ __global__ void __launch_bounds__(Shape::threads, Shape::blocks)
                     copies.copy(tile, item, to);
             }
             work.overflowed = false;
-            work.work(out, lse, tile, factor, again);
+            work.work(out, lse, tile, group, factor, again);
             again = any_of_block(work.overflowed) && !again;
         } while (again);
     } else if (group < 0) {
@@ -435,7 +458,9 @@ __global__ void __launch_bounds__(Shape::threads, Shape::blocks)
         do {
             work.overflowed = false;
             for (int round = 0, i; (i = tiles.of_round(round)) < tiles.count(); round++)
-                work.work(out, lse, AttentionHopperTile::of<Shape>(i, tiles, at, first), factor, again);
+                // Who does less in this tile does more in the next.
+                work.work(out, lse, AttentionHopperTile::of<Shape>(i, tiles, at, first),
+                          Shape::halves ? group ^ (round & 1) : group, factor, again);
             again = any_of_block(work.overflowed) && !again;
         } while (again);
         if (Shape::ping_pong && group == 0) named_barrier_sync(1, 2 * warpgroup);
