@@ -24,7 +24,7 @@ struct AttentionHopper {
     static constexpr int group_rows = 64, rows = groups * group_rows, threads = (groups + copiers) * warpgroup;
     static constexpr int panels = HS / 64, query_tiles = copiers ? 2 : 1, lag = 2;
     static constexpr int query = rows * HS, pair = keys * HS;  // elements
-    static constexpr size_t barriers = 2 * (stages + query_tiles) * sizeof(AsyncBarrier);
+    static constexpr size_t barriers = 2 * (stages + query_tiles) * sizeof(AsyncBarrier) + threads * sizeof(int);
     static constexpr size_t bytes = (query_tiles * query + stages * pair) * sizeof(bf16) + barriers;
     // What the copying warps leave of the registers that the kernel is launched with.
     static constexpr int launched = 65536 / blocks / threads / 8 * 8, few = groups == 2 ? 40 : 32;
@@ -78,6 +78,7 @@ template <class Shape>
 struct AttentionHopperShared {
     bf16 *queries, *pairs;
     AsyncBarrier *full, *empty, *queries_full, *queries_empty;
+    int* overflow;  // a thread's own
     __device__ AttentionHopperShared() {
         queries = dynamic_shared<bf16>();
         pairs = queries + Shape::query_tiles * Shape::query;
@@ -85,6 +86,7 @@ struct AttentionHopperShared {
         empty = full + Shape::stages;
         queries_full = empty + Shape::stages;
         queries_empty = queries_full + Shape::query_tiles;
+        overflow = reinterpret_cast<int*>(queries_empty + Shape::query_tiles);
     }
     __device__ void init() const {  // by one thread
         constexpr int warps = Shape::groups * 4;
@@ -218,7 +220,6 @@ struct AttentionHopperGroup {
     const AttentionHopperCopies<Shape>& copies;
     RingPlace<Shape::query_tiles> query;
     RingPlace<Shape::stages> place;
-    bool overflowed;
 
     // This warp is done with the item, which was here.
     __device__ void leave(const AttentionHopperTile& tile, int item, RingPlace<Shape::stages> here) const {
@@ -300,6 +301,8 @@ struct AttentionHopperGroup {
                 softmax.follow(score, sum);
             }
             softmax.template exponentials<Shape::soft>(score);
+            // Memory keeps the compiler from moving all of this behind the next wait, as nothing else needs it before.
+            if (softmax.overflows()) shared.overflow[threadIdx.x] = 1;
         };
 
         const uint64_t q = matrix_descriptor(
@@ -313,7 +316,7 @@ struct AttentionHopperGroup {
                 ldmatrix(kept[i], shared.queries + query.i * Shape::query + i / 4 * Shape::rows * 64 + r * 64 +
                                       ((i % 4 * 2 + lane / 16) ^ r % 8) * 8);
         }
-        constexpr int some = keys / 4;  // registers of half the scores
+        constexpr int some = Shape::halves ? keys / 4 : keys / 2;  // registers of half the scores
         if constexpr (Shape::overlap) {
             arrive();
             multiply_scores(score, q, kept);
@@ -383,7 +386,6 @@ struct AttentionHopperGroup {
             skip(tile, 2 * steps, 2 * (tile.steps - steps));
         }
 
-        overflowed |= softmax.overflows();
         for (int half = 0; half < 2; half++) {
             const float total = softmax.whole(half), share = 1 / total;
             const int t = row(half);
@@ -407,7 +409,7 @@ struct AttentionHopperGroup {
 };
 
 // Whether x is true in any thread of the block, whose warpgroups call this in different places.
-__device__ inline bool any_of_block(bool x) { return __syncthreads_or(x); }
+__device__ inline bool any_of_block(int x) { return __syncthreads_or(x); }
 #endif
 
 template <class Shape>
@@ -423,7 +425,7 @@ __global__ void __launch_bounds__(Shape::threads, Shape::blocks)
     const AttentionHopperCopies<Shape> copies{shared, queries, pairs, at};
     bool again = false;  // with bases that follow
     if constexpr (!Shape::copiers) {
-        AttentionHopperGroup<Shape> work{shared, at, first, group, copies, {}, {}, false};
+        AttentionHopperGroup<Shape> work{shared, at, first, group, copies, {}, {}};
         const auto tile = AttentionHopperTile::of<Shape>(blockIdx.x, tiles, at, first);
         do {
             if (threadIdx.x == 0) {
@@ -432,9 +434,9 @@ __global__ void __launch_bounds__(Shape::threads, Shape::blocks)
                 for (int item = 0; item < std::min(Shape::stages - Shape::lag, 2 * tile.steps); item++, to.next())
                     copies.copy(tile, item, to);
             }
-            work.overflowed = false;
+            shared.overflow[threadIdx.x] = 0;
             work.work(out, lse, tile, group, factor, again);
-            again = any_of_block(work.overflowed) && !again;
+            again = any_of_block(shared.overflow[threadIdx.x]) && !again;
         } while (again);
     } else if (group < 0) {
         registers_shrink<Shape::few>();
@@ -453,15 +455,15 @@ __global__ void __launch_bounds__(Shape::threads, Shape::blocks)
         } while (again);
     } else {
         registers_grow<Shape::many>();
-        AttentionHopperGroup<Shape> work{shared, at, first, group, copies, {}, {}, false};
+        AttentionHopperGroup<Shape> work{shared, at, first, group, copies, {}, {}};
         if (Shape::ping_pong && group == 1) named_barrier_arrive(1, 2 * warpgroup);
         do {
-            work.overflowed = false;
+            shared.overflow[threadIdx.x] = 0;
             for (int round = 0, i; (i = tiles.of_round(round)) < tiles.count(); round++)
                 // Who does less in this tile does more in the next.
                 work.work(out, lse, AttentionHopperTile::of<Shape>(i, tiles, at, first),
                           Shape::halves ? group ^ (round & 1) : group, factor, again);
-            again = any_of_block(work.overflowed) && !again;
+            again = any_of_block(shared.overflow[threadIdx.x]) && !again;
         } while (again);
         if (Shape::ping_pong && group == 0) named_barrier_sync(1, 2 * warpgroup);
     }
