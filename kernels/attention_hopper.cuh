@@ -326,7 +326,7 @@ struct AttentionHopperGroup {
             place.next();
             probabilities(score, 0);
             round(prob, score);
-            const auto next = [&]<int n>(float (&score)[n], int step) {
+            const auto next = [&]<int n>(float (&score)[n], uint32_t (&prob_of)[n / 8][4], int step) {
                 arrive();
                 if (Shape::ping_pong) named_barrier_sync(1 + group, 2 * warpgroup);
                 multiply_scores(score, q, kept);
@@ -343,7 +343,7 @@ struct AttentionHopperGroup {
                 wgmma_done(sum);
                 leave(tile, 2 * step, place);
                 place.next();
-                round(prob, score);
+                round(prob_of, score);
             };
             const auto last = [&]<int n>(const uint32_t (&prob)[n][4]) {
                 leave_queries();
@@ -355,10 +355,12 @@ struct AttentionHopperGroup {
                 leave(tile, steps < tile.steps ? 2 * steps : 2 * steps - 1, place);
                 place.next();
             };
-            for (int step = 1; step < steps - half; step++) next(score, step);
+            for (int step = 1; step < steps - half; step++) next(score, prob, step);
             if (Shape::halves && half) {
-                next(first_of<some>(score), steps - 1);
-                last(first_of<some / 8>(prob));
+                float few[some];
+                uint32_t few_prob[some / 8][4];
+                next(few, few_prob, steps - 1);
+                last(few_prob);
             } else {
                 last(prob);
             }
@@ -372,16 +374,20 @@ struct AttentionHopperGroup {
                 leave(tile, 2 * step, place);
                 place.next();
                 probabilities(score, step);
+                uint32_t prob[n / 8][4];
                 round(prob, score);
                 arrive();
-                multiply_values(sum, first_of<n / 8>(prob));
+                multiply_values(sum, prob);
                 wgmma_wait<0>();
                 wgmma_done(sum);
                 leave(tile, 2 * step + 1, place);
                 place.next();
             };
             for (int step = 0; step < steps - half; step++) next(score, step);
-            if (Shape::halves && half) next(first_of<some>(score), steps - 1);
+            if (Shape::halves && half) {
+                float few[some];
+                next(few, steps - 1);
+            }
             leave_queries();
             skip(tile, 2 * steps, 2 * (tile.steps - steps));
         }
