@@ -31,6 +31,7 @@ __device__ void linear_hopper_multiply(float (&sum)[Shape::I][Shape::n / 2], typ
                    b0 = matrix_descriptor(shared.ring[0].b, panel_bytes, stride);
     const bool first_lane = threadIdx.x % warp_size == 0;
     int last = 0;
+#pragma unroll 1
     for (int step = 0; step < steps; step++) {
         const uint64_t a = descriptor_at(a0, turn.slot * Shape::stage_bytes),
                        b = descriptor_at(b0, turn.slot * Shape::stage_bytes);
@@ -227,7 +228,7 @@ __global__ void __launch_bounds__(Shape::threads, 1)
 #if HOPPER
     auto& shared = *dynamic_shared<typename Shape::Shared>();
     linear_hopper_barriers<Shape>(shared);
-    const int warp = threadIdx.x / warp_size, group = threadIdx.x / Shape::group;
+    const int warp = __shfl_sync(~0u, threadIdx.x / warp_size, 0), group = warp / 4;  // known to be the same in all lanes
     if (group > 0) {
         registers_grow<Shape::multiplying>();
         linear_hopper_consume<Shape, A, B>(shared, epilogue, work, order, group - 1);

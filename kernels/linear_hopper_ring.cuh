@@ -16,7 +16,7 @@ struct LinearHopper {
     static constexpr int panel = 64 * 64;  // elements: as many rows of a (columns of b) as k, in either layout
     static constexpr int writers = 3;      // warps, beside the one that copies
     // Registers of a thread that copies or writes, and of one that multiplies: what there is for all.
-    static constexpr int multiplying = !passes ? 232 : I * n / 2 > 128 ? 216 : 208, others = 504 - 2 * multiplying;
+    static constexpr int multiplying = !passes || I * n / 2 > 128 ? 232 : 208, others = 504 - 2 * multiplying;
     // The sums' rows on their way to the writers begin 4 banks apart: neither 8 vectors of a column nor those of a row
     // share a bank.
     static constexpr int pitch = columns + 8;
@@ -72,18 +72,6 @@ struct RingTurn {
     }
 };
 
-template <class Shape>
-__device__ void linear_hopper_barriers(typename Shape::Shared& shared) {
-    if (threadIdx.x == 0) {
-        constexpr int warps_of_group = 4, readers = 2 * warps_of_group;
-        for (int s = 0; s < Shape::stages; s++) barrier_init(&shared.full[s], 1), barrier_init(&shared.empty[s], readers);
-        for (int g = 0; g < 2; g++)
-            barrier_init(&shared.staged[g], warps_of_group), barrier_init(&shared.taken[g], Shape::writers);
-        barrier_init_fence();
-    }
-    __syncthreads();
-}
-
 // Rows of a (columns of b) from `first` on, as panels.
 template <class Operand>
 TensorMap linear_map(const Operand& x, int K, int rows) {
@@ -97,6 +85,18 @@ TensorMap linear_map(const Operand& x, int K, int rows) {
 }
 
 #if HOPPER
+template <class Shape>
+__device__ void linear_hopper_barriers(typename Shape::Shared& shared) {
+    if (threadIdx.x == 0) {
+        constexpr int warps_of_group = 4, readers = 2 * warps_of_group;
+        for (int s = 0; s < Shape::stages; s++) barrier_init(&shared.full[s], 1), barrier_init(&shared.empty[s], readers);
+        for (int g = 0; g < 2; g++)
+            barrier_init(&shared.staged[g], warps_of_group), barrier_init(&shared.taken[g], Shape::writers);
+        barrier_init_fence();
+    }
+    __syncthreads();
+}
+
 template <class Operand, int rows>
 __device__ void linear_copy(bf16* tile, const TensorMap& map, AsyncBarrier* full, int first, int k0) {
     if constexpr (Operand::along == Along::outer) {
