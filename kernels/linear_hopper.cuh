@@ -51,8 +51,11 @@ __device__ void linear_hopper_multiply(float (&sum)[Shape::I][Shape::n / 2], typ
     }
 }
 template <class Shape>
-__device__ void linear_hopper_done(typename Shape::Shared& shared, const RingTurn<Shape::stages>& turn) {
+__device__ void linear_hopper_done(float (&sum)[Shape::I][Shape::n / 2], typename Shape::Shared& shared,
+                                   const RingTurn<Shape::stages>& turn) {
     wgmma_wait<0>();
+    UNROLL
+    for (int i = 0; i < Shape::I; i++) wgmma_done(sum[i]);
     if (threadIdx.x % warp_size == 0) barrier_arrive(&shared.empty[(turn.slot + Shape::stages - 1) % Shape::stages]);
 }
 
@@ -186,12 +189,12 @@ __device__ void linear_hopper_consume(typename Shape::Shared& shared, const Epil
     for (LinearPieces<Shape> piece(work); piece.next();) {
         linear_hopper_multiply<Shape, of_a, of_b>(sum, shared, turn, group, piece.steps);
         if constexpr (Shape::passes == 0) {
-            linear_hopper_done<Shape>(shared, turn);
+            linear_hopper_done<Shape>(sum, shared, turn);
             linear_hopper_write<Shape>(epilogue, sum, piece, group);
         } else {
             LinearBias<Shape, decltype(B::order), Epilogue> bias;
             bias.load(epilogue, order, piece.n0, work.N);
-            linear_hopper_done<Shape>(shared, turn);
+            linear_hopper_done<Shape>(sum, shared, turn);
             UNROLL
             for (int pass = 0; pass < Shape::passes; pass++) {
                 if (pass > 0) bias.load(epilogue, order, piece.n0 + pass * Shape::columns, work.N);
