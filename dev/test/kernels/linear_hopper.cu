@@ -68,18 +68,29 @@ void check_backward(int N, int C, int OC, Into into, int parts) {
     c.expect(d_weight, N);
 }
 
+// The tiles that there are.
 using Wide = LinearHopper<1, 256, 3, 1>;
+using WideHalves = LinearHopper<1, 256, 4, 2>;
+using Narrow = LinearHopper<1, 192, 4, 1>;
 using Tall = LinearHopper<2, 128, 3, 1>;
+using Square = LinearHopper<1, 128, 5, 1>;
 using WideSums = LinearHopper<1, 256, 4, 0>;
+using NarrowSums = LinearHopper<1, 192, 5, 0>;
 using LargeSums = LinearHopper<2, 192, 4, 0>;
+using TallSums = LinearHopper<2, 128, 4, 0>;
+using SquareSums = LinearHopper<1, 128, 6, 0>;
 
 TEST(linear_hopper, forward) {
     check_forward<Wide>(17, 72, 264), check_forward<Wide>(257, 264, 8);
-    check_forward<Tall>(130, 328, 136);
+    check_forward<WideHalves>(130, 200, 264), check_forward<Narrow>(130, 392, 200);
+    check_forward<Tall>(130, 328, 136), check_forward<Square>(130, 456, 136);
 }
 TEST(linear_hopper, backward) {
-    check_backward<Wide, WideSums>(130, 264, 72, Into::add, 1), check_backward<Tall, LargeSums>(333, 136, 264, Into::add, 3);
-    check_backward<Wide, WideSums>(1000, 8, 136, Into::assign, 0);
+    check_backward<Wide, WideSums>(130, 264, 72, Into::add, 1);
+    check_backward<Tall, LargeSums>(333, 136, 264, Into::add, 3);
+    check_backward<Narrow, NarrowSums>(333, 200, 264, Into::assign, 2);
+    check_backward<Square, SquareSums>(500, 136, 264, Into::add, 1);
+    check_backward<WideHalves, TallSums>(1000, 8, 136, Into::assign, 0);
 }
 
 }  // namespace
