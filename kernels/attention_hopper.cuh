@@ -4,10 +4,10 @@
 // A block has 128 queries of a head, two warpgroups ("groups") 64 each, and walks over tiles of 128 keys. One thread
 // copies queries, keys and values to shared memory, ahead of the groups, whose products read them there.
 //
-// The tensor cores should have something to do while a group makes probabilities of its scores. With 64 channels there is
-// room for two blocks on a multiprocessor: what one does not use is the other's. With 128 there is not: one block stays,
-// goes from tile of queries to tile, and has a third warpgroup that copies; a group has its last probabilities times the
-// values under way meanwhile, and the groups take turns in giving the tensor cores work (Shah 2024).
+// The tensor cores should have something to do while a group makes probabilities of its scores. With 64 channels there
+// is room for two blocks on a multiprocessor: what one does not use is the other's. With 128 there is not: one block
+// stays, goes from tile of queries to tile, and has a third warpgroup that copies; a group has its last probabilities
+// times values under way meanwhile, and the groups take turns in giving the tensor cores work (Shah 2024).
 #pragma once
 #include "attention_hopper_group.cuh"
 #include "kernels/tools/tensor_map.cuh"
@@ -107,6 +107,7 @@ __global__ void __launch_bounds__(hopper_threads(AttentionHopper<HS>::threads), 
     if (threadIdx.x == 0) {
         ring_init(shared.queries), ring_init(shared.pairs);
         barrier_init_fence();
+        if (!Shape::walks) shared.tile = tiles.at<HS>(blockIdx.x, at, first);
     }
     __syncthreads();
     const int warpgroup = __shfl_sync(~0u, threadIdx.x / 128, 0);  // known to be the same in all lanes
@@ -120,8 +121,6 @@ __global__ void __launch_bounds__(hopper_threads(AttentionHopper<HS>::threads), 
         } while (again.asks(shared.overflows[threadIdx.x]));
     };
     if constexpr (!Shape::walks) {
-        if (threadIdx.x == 0) shared.tile = tiles.at<HS>(blockIdx.x, at, first);
-        __syncthreads();
         attention_hopper_one_tile(group, copies, shared.tile);
     } else if (warpgroup == 0) {
         registers_shrink<Shape::copying>();
@@ -150,12 +149,14 @@ void attention_hopper_forward_by(bf16* out, float* lse, const bf16* qkv, const i
            Shape::threads, Shape::bytes, on, out, lse, map, first, at, tiles, at.scale() * log2_of_e);
 }
 
+// For heads of HS channels without dropout.
+inline bool attention_has_hopper(int HS, const Gpu<bf16>& on) {
+    return (HS == 64 || HS == 128) && on.trusts(Kernels::attention_hopper_forward) && has_hopper(on);
+}
 // False where these kernels are not for the GPU, the heads or the dropout: then nothing is done.
 inline bool attention_hopper_forward(bf16* out, float* lse, const bf16* qkv, const int* first, const Dropout& drop,
                                      const AttentionHead& at, const Gpu<bf16>& on) {
-    if (!on.trusts(Kernels::attention_hopper_forward) || drop.p > 0 || !has_hopper(on)) return false;
-    if (at.HS == 64) attention_hopper_forward_by<64>(out, lse, qkv, first, at, on);
-    else if (at.HS == 128) attention_hopper_forward_by<128>(out, lse, qkv, first, at, on);
-    else return false;
-    return true;
+    if (drop.p > 0 || !attention_has_hopper(at.HS, on)) return false;
+    const auto by = at.HS == 64 ? attention_hopper_forward_by<64> : attention_hopper_forward_by<128>;
+    return by(out, lse, qkv, first, at, on), true;
 }

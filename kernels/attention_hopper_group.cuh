@@ -28,13 +28,13 @@ struct AttentionHopper {
     static constexpr bool walks = HS > 64;
     static constexpr int blocks = walks ? 1 : 2, threads = (2 + walks) * 128, group_rows = 64, rows = 128;
     static constexpr int query_tiles = walks ? 2 : 1, stages = 5;  // of keys or of values
-    static constexpr int ahead = stages - 2;       // of the group that copies: the other one may be a little behind
+    static constexpr int ahead = stages - 2;  // of the group that copies: the other one may be a little behind
     static constexpr int copying = 40, multiplying = 232;  // registers: what 168 for all threads come to
     struct Shared {
         AttentionRing<HS, query_tiles> queries;
         AttentionRing<HS, stages> pairs;
         AttentionHopperTile tile;  // of a block with one, whose threads have no registers for it
-        bool overflows[threads];  // a thread's own: whether a sum of its became too large
+        bool overflows[threads];   // a thread's own: whether a sum of its became too large
     };
     static constexpr size_t bytes = sizeof(Shared);
     static_assert(blocks_by_shared(90, bytes) >= blocks && HS % 64 == 0);
@@ -46,7 +46,8 @@ __device__ void ring_init(AttentionRing<HS, n>& ring) {  // by one thread
     for (int i = 0; i < n; i++) barrier_init(&ring.full[i], 1), barrier_init(&ring.empty[i], 2 * 4);
 }
 
-// Whether all is done once more: where any thread's sum became too large. Every thread of the block asks, at its own place.
+// Whether all is done once more: where any thread's sum became too large. Every thread of the block asks, at its own
+// place.
 struct Again {
     bool now = false;
     __device__ bool asks(bool& overflows) { return now = __syncthreads_or(std::exchange(overflows, false)) && !now; }
@@ -86,7 +87,8 @@ struct HopperSoftmax {
     template <int n>
     __device__ void exponentials(float (&score)[n]) {
         float part[2][2] = {}, minus[2];  // two sums a row: shorter chains
-        for (int half = 0; half < 2; half++) minus[half] = base[half] == -INFINITY ? 0 : -base[half];  // saw nothing yet
+        for (int half = 0; half < 2; half++)
+            minus[half] = base[half] == -INFINITY ? 0 : -base[half];  // saw nothing yet
         of_registers<n>([&](int i, int half, int) {
             score[i] = exp2_approximate(score[i] * factor + minus[half]);
             part[half][i % 2] += score[i];
@@ -120,7 +122,7 @@ template <int HS>
 struct AttentionHopperGroup {
     using Shape = AttentionHopper<HS>;
     static constexpr int keys = Shape::rows;
-    using Scores = float[keys / 2];               // and then probabilities
+    using Scores = float[keys / 2];                // and then probabilities
     using Probabilities = uint32_t[keys / 16][4];  // rounded
     using Sums = float[HS / 2];
     struct Work {  // on a tile of queries
@@ -158,7 +160,8 @@ struct AttentionHopperGroup {
 
     // ---- Products: they begin, and are done after a wait ----
     __device__ void multiply_scores(Scores& score) const {
-        const uint64_t q = matrix_descriptor(shared.queries.tiles[query.slot] + group * Shape::group_rows * 64, 0, 1024),
+        const uint64_t q = matrix_descriptor(shared.queries.tiles[query.slot] + group * Shape::group_rows * 64, 0,
+                                             1024),
                        k = matrix_descriptor(shared.pairs.tiles[pair.slot], 0, 1024);
         constexpr int panel = Shape::rows * 64 * sizeof(bf16);
         wgmma_fence();

@@ -7,7 +7,7 @@
 #include "names.h"
 
 // The fast kernels. Where one is wrong, another replaces it: our matmul replaces cuBLAS's, the plain one replaces
-// ours, two kernels replace a fused one, and the matmul of many rows that of few.
+// ours, two kernels replace a fused one, the matmul of many rows that of few, and attention for any GPU Hopper's.
 enum class Kernels {
     linear_cublas,
     linear_tensor,

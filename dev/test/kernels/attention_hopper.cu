@@ -1,7 +1,7 @@
 // Checks kernels/attention_hopper.cuh.      ./test_gpt --gtest_filter='attention_hopper*'
-#include "kernels/attention_hopper.cuh"
 #include "harness.h"
 #include "kernels/attention.cuh"
+#include "kernels/attention_hopper.cuh"
 #include "masks.h"
 
 namespace {
@@ -20,8 +20,7 @@ struct Shape {
 template <class Values>
 void check_forward(const Shape& s, int HS, Mask mask, Values values) {
     const auto [B, TT, NH, NKV] = s;
-    Case<bf16> c("attention_hopper",
-                 {{"B", B}, {"T", TT}, {"NH", NH}, {"NKV", NKV}, {"HS", HS}, {"mask", long(mask)}});
+    Case<bf16> c("attention_hopper", {{"B", B}, {"T", TT}, {"NH", NH}, {"NKV", NKV}, {"HS", HS}, {"mask", long(mask)}});
     const size_t rows = size_t(B) * TT;
     auto qkv = values(c, rows * (NH + 2 * NKV) * HS);
     auto out = c.fresh<bf16>("out", rows * NH * HS);
@@ -44,8 +43,8 @@ const auto normal = [](auto& c, size_t n) { return c.template random<bf16>("qkv"
 TEST_F(attention_hopper, forward) {
     for (const int HS : {64, 128})
         for (const Mask mask : all_masks)
-            for (const Shape& s :
-                 std::initializer_list<Shape>{{1, 1, 1, 1}, {2, 63, 2, 1}, {1, 65, 2, 2}, {1, 129, 4, 2}, {1, 300, 2, 1}})
+            for (const Shape& s : std::initializer_list<Shape>{
+                     {1, 1, 1, 1}, {2, 63, 2, 1}, {1, 65, 2, 2}, {1, 129, 4, 2}, {1, 300, 2, 1}})
                 check_forward(s, HS, mask, normal);
 }
 
