@@ -11,6 +11,7 @@
 #include "linear_epilogue.cuh"
 #include "linear_few.cuh"
 #include "linear_operand.cuh"
+#include "linear_place.cuh"
 #include "linear_time.cuh"
 
 template <int warps_m, int warps_n>
@@ -55,18 +56,6 @@ struct LinearTile {
         else ldmatrix_transposed(b, lane.at(tile, k0, first));
     }
 };
-
-// Which tile a block owns. Blocks run roughly in the order of their numbers: those that run together share 8 rows of
-// tiles and few columns, and so find most of a and b in the L2 cache.
-struct LinearPlace {
-    int m, n;
-};
-__device__ inline LinearPlace linear_place(int number, int down, int across) {
-    constexpr int high = 8;
-    const int first = number / (high * across) * high, rows = std::min(high, down - first),
-              inside = number % (high * across);
-    return {first + inside % rows, inside / rows};
-}
 
 // Where a block's tile of c begins, and in it the part of this thread's warp.
 template <class Shape>

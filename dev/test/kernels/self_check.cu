@@ -25,6 +25,7 @@ TEST(self_check, finds_nothing_wrong_with_kernels_that_are_right) {
 TEST(self_check, names_the_kernels_that_are_wrong) {
     const std::pair<const char*, Kernels> cases[] = {
         {"linear_few_kernel", Kernels::linear_few},
+        {"attention_hopper_forward_kernel", Kernels::attention_hopper_forward},
         {"attention_tensor_forward_kernel", Kernels::attention_forward},
         {"attention_tensor_key_kernel", Kernels::attention_backward},
         {"attention_tensor_query_kernel", Kernels::attention_backward},
