@@ -67,6 +67,9 @@ static std::string check_box(const char* name, const TensorMapData& map, const C
     if (!is_device(map.data, map.extent()))
         return std::string(name) + ": the tensor, " + std::to_string(map.extent()) +
                " bytes, is not wholly in device memory; " + to_string(at);
+    if (c.c[0] * map.element_bytes % 16)
+        return std::string(name) + ": it begins " + std::to_string(c.c[0]) +
+               " elements into the rows, at no multiple of 16 bytes; " + to_string(at);
     return "";
 }
 static Box box_of(const TensorMapData& map, const Coordinates& c) {
@@ -156,6 +159,10 @@ bool Block::deliver_a_load() {
 void Block::tensor_store(const void* map_address, const char* shared, const Coordinates& c, At at, void* called_from) {
     const TensorMapData& map = tensor_map(store_name, map_address, at);
     if (const std::string wrong = check_box(store_name, map, c, at); !wrong.empty()) fail(719, wrong);
+    for (int i = 0; i < c.rank; i++)  // an illegal instruction on an H100, which loads such boxes
+        if (c.c[i] < 0)
+            fail(715,
+                 std::string(store_name) + ": coordinate " + std::to_string(c.c[i]) + " is negative; " + to_string(at));
     const Chunks chunks = chunks_of_box(store_name, shared, map, at);
     check_fenced(store_name, chunks, at);
     TensorStores& mine = asynchronous.stores[running->linear];

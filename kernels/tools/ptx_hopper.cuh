@@ -97,8 +97,9 @@ __device__ inline void tensor_load(void* shared, const TensorMap& map, AsyncBarr
         : "memory");
 }
 
-// The other way; elements outside of the tensor are left out. What was written generically needs proxy_fence() by its
-// writers and a barrier before. A commit closes this thread's group of stores.
+// The other way; elements outside of the tensor are left out, and no coordinate may be negative (an illegal instruction on
+// an H100). What was written generically needs proxy_fence() by its writers and a barrier before. A commit closes this
+// thread's group of stores.
 __device__ inline void tensor_store(const TensorMap& map, const void* shared, int c0, int c1) {
     asm volatile("cp.async.bulk.tensor.2d.global.shared::cta.tile.bulk_group [%0, {%2, %3}], [%1];" ::"l"(&map),
                  "r"(shared_address(shared)), "r"(c0), "r"(c1)

@@ -150,6 +150,8 @@ enum class Misuse {
     load_misaligned,
     load_beyond,
     load_over_load,
+    load_between,
+    store_before,
     store_misaligned,
     descriptor_misaligned,
     descriptor_elsewhere,
@@ -181,6 +183,8 @@ __global__ void misuse_kernel(const __grid_constant__ TensorMap map, Misuse m) {
         if (m == Misuse::load_beyond) tensor_load(tile + 7 * 1024, map, &full, 0, 0);
         if (m == Misuse::load_over_load)
             tensor_load(tile, map, &full, 0, 0), tensor_load(tile + 1024, map, &full, 0, 0);
+        if (m == Misuse::load_between) tensor_load(tile, map, &full, 4, 0);
+        if (m == Misuse::store_before) tensor_store(map, tile, 0, -8);
         if (m == Misuse::store_misaligned) tensor_store(map, tile + 128, 0, 0);
     }
     if (m == Misuse::descriptor_misaligned) matrix_descriptor(tile + 8, 16, 1024);
@@ -287,6 +291,8 @@ TEST(simt, wrong_uses_of_hoppers_instructions_end_with_a_message) {
         says(Misuse::load_misaligned, "byte 512, is not a multiple of 1024");
         says(Misuse::load_beyond, "the box of 2048 bytes is not in dynamic shared memory");
         says(Misuse::load_over_load, "writes byte 1024 of dynamic shared memory, which the load at ");
+        says(Misuse::store_before, "coordinate -8 is negative");
+        says(Misuse::load_between, "begins 4 elements into the rows, at no multiple of 16 bytes");
         says(Misuse::store_misaligned, "byte 128, is not a multiple of 1024");
         says(Misuse::descriptor_misaligned, "a matrix descriptor: no multiples of 16 bytes, or too large");
         says(Misuse::descriptor_elsewhere, "a matrix descriptor: the address is not in dynamic shared memory");

@@ -153,6 +153,8 @@ __global__ void copy_kernel(bf16* seen, const __grid_constant__ TensorMap from, 
     }
     proxy_fence();
     __syncthreads();
+    for (int i = 0; i < rank; i++)
+        if (c[i] < 0) return;  // no store begins before its tensor
     if (threadIdx.x > 0) return;
     if constexpr (rank == 2) tensor_store(to, tile, c[0], c[1]);
     if constexpr (rank == 3) tensor_store(to, tile, c[0], c[1], c[2]);
@@ -183,6 +185,7 @@ void check_copy(const Axes& sizes, const Axes& box, const Corner& corner, const 
 
     int misplaced = 0, wrong = 0;
     std::vector<bf16> want = tensor;
+    const bool stores = std::ranges::min(corner.c) >= 0;
     for (int r = 0; r < rows; r++)
         for (int c = 0; c < box[0]; c++) {
             const int x = corner.c[0] + c, y = corner.c[1] + r % box[1], z = corner.c[2] + r / box[1] % box[2],
@@ -190,7 +193,7 @@ void check_copy(const Axes& sizes, const Axes& box, const Corner& corner, const 
             const auto inside = [](int i, int size) { return 0 <= i && i < size; };
             const bool in = inside(x, sizes[0]) && inside(y, sizes[1]) && inside(z, sizes[2]) && inside(w, sizes[3]);
             const size_t at = in ? x + y * row + z * plane + w * cube : 0;
-            if (in) want[at] = bf16(float(tensor[at]) + 1);
+            if (in && stores) want[at] = bf16(float(tensor[at]) + 1);
             const int place = r * 64 + (c / 8 ^ r % 8) * 8 + c % 8;
             misplaced += float(got[size_t(place)]) != (in ? float(tensor[at]) : 0);
         }
