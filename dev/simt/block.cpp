@@ -45,11 +45,14 @@ void Block::run(const Launch& l, dim3 at, uint64_t number) {
     }
     SharedMemory& shared = SharedMemory::mine();
     shared.renew(l);
+    renew_asynchronous();
 
     fibers.switch_to(next_fiber());  // comes back when no thread can go on
 
     running = nullptr;
     if (!failure.error && living) failure = {719, "deadlock: no thread can go on" + describe_waiting()};
+    if (!failure.error) failure.message = left_undone();
+    if (!failure.error && !failure.message.empty()) failure.error = 719;
     if (!failure.error) failure.message = shared.damage(l);
     shared.learn(l);
     if (!failure.message.empty() && !failure.error) failure.error = 700;
@@ -70,8 +73,11 @@ void Block::abandon_threads() {
     for (unsigned i = 0; thread_sanitizer && i < count; i++) {
         if (states[i] == State::unstarted || states[i] == State::done) continue;
         void* caller = __tsan_get_current_fiber();
-        __tsan_switch_to_fiber(threads[i].tsan, no_sync);
-        __tsan_release(&launch->ends);
+        for (void* who : {threads[i].tsan, threads[i].proxy, threads[i].engine}) {
+            if (!who) continue;
+            __tsan_switch_to_fiber(who, no_sync);
+            __tsan_release(&launch->ends);
+        }
         __tsan_switch_to_fiber(caller, no_sync);
         own_fibers[turn][i] = nullptr;
     }
@@ -86,6 +92,8 @@ void Block::fiber_loop() {
             if (thread_sanitizer && block.next_fiber() != block.fibers.current())
                 block.fibers.switch_to(block.next_fiber());
             else block.start_next();
+        }
+        while (!block.any_ready() && block.living && block.deliver_a_load()) {
         }
         if (!thread_sanitizer) block.fibers.park();
         block.fibers.switch_to(block.any_ready() ? block.pop_ready()->fiber : block.fibers.main());
@@ -110,13 +118,16 @@ void Block::start_next() {
     t.fiber = fibers.current();
     t.barrier = -1;
     t.meeting = nullptr;
+    t.async_barrier = nullptr;
     t.copies.clear();
     t.copied = 0;
     t.groups.clear();
     t.last_atomic = nullptr;
     t.fenced = false;
+    t.proxy = t.engine = nullptr;
     running = &t;
     threadIdx = t.index;
+    if (proxies) use_proxy();
     if (thread_sanitizer) {
         t.tsan = tsan_fibers[turn][i];
         char name[64];
@@ -129,6 +140,7 @@ void Block::start_next() {
     launch->call.run(launch->call.arguments.get());
     __tsan_release(&launch->ends);
     __tsan_switch_to_fiber(backstage, no_sync);
+    finish_asynchronous(&t);
     exit_running();
 }
 

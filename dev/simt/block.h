@@ -5,12 +5,16 @@
 // all.
 #pragma once
 #include <array>
+#include <set>
 #include <string>
 #include <vector>
+#include "asynchronous.h"
 #include "fiber.h"
 #include "grid.h"
 
 namespace simt {
+
+std::string to_string(At);  // file:line
 
 constexpr unsigned no_sync = 1;  // for ThreadSanitizer: a switch of fibers orders nothing
 
@@ -24,6 +28,7 @@ struct Meeting : Gathered {  // of a warp's lanes: those that have arrived and t
     At at;
     Form form;
     unsigned readers = 0;  // lanes that may still look at it
+    char proxy_order;      // as in Ordering
 };
 
 enum class State : uint8_t { unstarted, ready, waiting, done };
@@ -35,11 +40,17 @@ struct CudaThread : Thread {
     At waits_at;
     int barrier;                      // that it waits at, or -1
     Meeting* meeting;                 // that it waits in or whose values it still reads
+    const AsyncBarrierState* async_barrier;  // that it waits at, or null
+    unsigned parity;                         // of the phase it waits for
     std::vector<PendingCopy> copies;  // of cp.async, oldest first
     size_t copied;                    // of those, how many have happened
     std::vector<size_t> groups;       // where in copies each group ends that is committed but not waited for
     const void* last_atomic;
     bool fenced;
+    // For ThreadSanitizer: who does what the asynchronous proxy does for this thread; null until needed. The engine writes what
+    // tensor copies bring, after all that the thread has seen; the proxy does the rest, after what was fenced.
+    void *proxy, *engine;
+    char point[2];  // by turn: a moment of this thread
 };
 
 struct Barrier {
@@ -50,7 +61,7 @@ struct Barrier {
     Votes result{};
     unsigned phase = 0;
     std::vector<CudaThread*> waiting;
-    char order[2][2] = {};  // [turn of the block][phase % 2] stands for the barrier in ThreadSanitizer's books
+    Ordering order[2][2] = {};  // [turn of the block][phase % 2]
 };
 
 struct Warp {
@@ -79,9 +90,27 @@ public:
 
     // Called by CUDA threads, on their fibers, backstage.
     const Gathered& gather(const char* name, unsigned mask, const uint64_t* words, int count, At, Form, Orders);
-    Votes barrier_sync(const char* name, int id, int threads, bool predicate, Reach, At, char*& order);
+    Votes barrier_sync(const char* name, int id, int threads, bool predicate, Reach, At, Ordering*&);
     void barrier_arrive(int id, int threads, At);
     [[noreturn]] void fail(int error, const std::string& message);
+
+    // The same, Hopper's (include/simt/asynchronous.h). `from`: the place in the code, for ThreadSanitizer.
+    uint64_t async_barrier_init(const void* barrier, int arrivals, At);
+    void async_barrier_init_fence();
+    void async_barrier_arrive(const void* barrier, uint64_t word, unsigned bytes, At);
+    Ordering& async_barrier_wait(const void* barrier, uint64_t word, unsigned parity, At);
+    void proxy_fence();
+    const TensorMapData& tensor_map(const char* name, const void* map, At);
+    void tensor_load(char* to, const void* map, const void* barrier, uint64_t word, const Coordinates&, At, void* from);
+    void tensor_store(const void* map, const char* from, const Coordinates&, At, void* pc);
+    void tensor_store_commit();
+    void tensor_store_wait(unsigned pending, Until);
+    void multiply(float* d, const uint32_t* a, const Factors&, At, void* from);
+    void wgmma_fence(At);
+    void wgmma_commit(At);
+    void wgmma_wait(unsigned pending, At);
+    void set_registers(int registers, At);
+    void acquire(char* order);  // by the running thread
 
     const Launch* launch = nullptr;  // null between blocks
     bool on_guard_page(const void* address) const { return fibers.on_guard_page(address); }
@@ -96,7 +125,8 @@ private:
     void abandon_threads();
     void wait();
     bool may_start();
-    void release(void* order);
+    void release(void* order, char* proxy_order);
+    void acquire_for_proxy(char* order);
     bool any_ready() const { return ready_first != ready_end; }
     void make_ready(CudaThread*);
     CudaThread* pop_ready();
@@ -106,6 +136,28 @@ private:
     void forget_meeting(CudaThread*);
     Barrier& arrive(const char* name, int id, int threads, bool predicate, Reach, At);
     bool complete_if_all_here(Barrier&);
+
+    void renew_asynchronous();
+    std::string left_undone();  // of what is asynchronous, when all threads have exited; empty: nothing
+    void finish_asynchronous(CudaThread*);
+    AsyncBarrierState& async_barrier(const char* name, const void* barrier, uint64_t word, At);
+    void complete_if_over(AsyncBarrierState&);
+    std::string describe(const AsyncBarrierState&) const;
+    bool deliver_a_load();  // false: none is under way
+    void use_proxy();
+    template <class F>
+    void as(void* tsan_fiber, void* from, F f);
+    Chunks chunks_of_box(const char* name, const void* shared, const TensorMapData&, At);
+    void check_not_in_use(const char* name, const Chunks&, At);
+    void store_due(TensorStores&, size_t stores, Until);
+    WarpProducts& products(const char* name, At);
+    bool first_to_meet(const char* name, WarpProducts&, At);
+    Accumulator* accumulator(WarpProducts&, float* d, const Factors&, At);
+    void hold(WarpProducts&, Accumulator&, float* d, const Factors&, At);
+    void execute(WarpProducts&, unsigned warp, size_t end);
+    void deliver(WarpProducts&, Accumulator&);
+    std::string too_many_registers() const;
+
     CudaThread* self() const { return static_cast<CudaThread*>(running); }
     std::string describe_waiting() const;
     uint64_t random() { return random_state = Permutation::mix(random_state + 0x9e3779b97f4a7c15); }
@@ -131,7 +183,10 @@ private:
     // they share fibers and barriers; races are found between blocks of different turns. The order decides which those
     // are.
     unsigned turn = 0;
-    std::array<std::vector<void*>, 2> tsan_fibers;
+    std::array<std::vector<void*>, 2> tsan_fibers, tsan_proxies, tsan_engines;
+    std::set<const void*> proxy_users;  // kernels; of others, nothing is known of the proxy's past
+    bool proxies = false;               // this block's kernel is one of them
+    Asynchronous asynchronous{};
     std::array<std::vector<Fiber*>, 2> own_fibers;  // each has a stack of its own: a local variable is no shared memory
 };
 
@@ -156,10 +211,26 @@ inline CudaThread* Block::pop_ready() {
 inline void Block::wait() {
     CudaThread* t = self();
     states[t->linear] = State::waiting;
-    if (any_ready() && !(started < count && may_start())) fibers.switch_to(pop_ready()->fiber);
-    else fibers.switch_to(started < count ? next_fiber() : fibers.main());
+    if (shuffled && !asynchronous.loads.empty() && random() % 8 == 0) deliver_a_load();
+    while (!any_ready() && started == count && deliver_a_load()) {
+    }
+    Fiber* next;
+    if (any_ready() && !(started < count && may_start())) next = pop_ready()->fiber;
+    else next = started < count ? next_fiber() : fibers.main();
+    if (next != t->fiber) fibers.switch_to(next);  // a load's delivery may have been all that it waited for
     running = t;
     threadIdx = t->index;
+}
+
+// Does f as another of ThreadSanitizer's threads, called from that place in the code.
+template <class F>
+void Block::as(void* tsan_fiber, void* from, F f) {
+    if (!thread_sanitizer) return;
+    __tsan_switch_to_fiber(tsan_fiber, no_sync);
+    __tsan_func_entry(from);
+    f();
+    __tsan_func_exit();
+    __tsan_switch_to_fiber(backstage, no_sync);
 }
 
 }  // namespace simt

@@ -7,7 +7,6 @@ namespace simt {
 namespace {
 bool same_name(const char* a, const char* b) { return a == b || !std::strcmp(a, b); }
 bool same_place(At a, At b) { return a.line == b.line && same_name(a.file, b.file); }
-std::string to_string(At at) { return std::string(at.file) + ':' + std::to_string(at.line); }
 std::string hex(unsigned mask) {
     char text[16];
     std::snprintf(text, sizeof text, "%08x", mask);
@@ -15,11 +14,23 @@ std::string hex(unsigned mask) {
 }
 }  // namespace
 
+std::string to_string(At at) { return std::string(at.file) + ':' + std::to_string(at.line); }
+
 // What the running thread has written so far comes before what follows an acquire of the same address.
-void Block::release(void* order) {
+void Block::release(void* order, char* proxy_order) {
     if (!thread_sanitizer) return;
     Backstage::enter();
     __tsan_release(order);
+    if (self()->proxy) {
+        __tsan_switch_to_fiber(self()->proxy, no_sync);
+        __tsan_release(proxy_order);
+    }
+    __tsan_switch_to_fiber(backstage, no_sync);
+}
+void Block::acquire_for_proxy(char* order) {
+    if (!thread_sanitizer || !self()->proxy) return;
+    __tsan_switch_to_fiber(self()->proxy, no_sync);
+    __tsan_acquire(order);
     __tsan_switch_to_fiber(backstage, no_sync);
 }
 
@@ -36,12 +47,13 @@ const Gathered& Block::gather(const char* name, unsigned mask, const uint64_t* w
     for (int i = 0; i < count; i++) m->value[t->lane][i] = words[i];
     m->lanes |= 1u << t->lane;
     t->meeting = m;
-    if (orders == Orders::memory) release(m);
+    if (orders == Orders::memory) release(m, &m->proxy_order);
     if (!complete_if_all_here(warps[t->linear / 32], m)) {
         t->waits_in = name;
         t->waits_at = at;
         wait();
     }
+    if (orders == Orders::memory) acquire_for_proxy(&m->proxy_order);
     return *m;
 }
 
@@ -104,7 +116,8 @@ Barrier& Block::arrive(const char* name, int id, int threads_expected, bool pred
         fail(719,
              std::string("divergent barrier: this thread calls ") + name + " at " + to_string(at) + describe_waiting());
     }
-    release(&b.order[turn][b.phase & 1]);
+    Ordering& order = b.order[turn][b.phase & 1];
+    release(&order.generic, &order.proxy);
     b.arrived++;
     b.nonzero += predicate;
     open_barriers |= 1u << id;
@@ -112,7 +125,7 @@ Barrier& Block::arrive(const char* name, int id, int threads_expected, bool pred
 }
 
 Votes Block::barrier_sync(const char* name, int id, int threads_expected, bool predicate, Reach reach, At at,
-                          char*& order) {
+                          Ordering*& order) {
     CudaThread* t = self();
     Barrier& b = arrive(name, id, threads_expected, predicate, reach, at);
     order = &b.order[turn][b.phase & 1];
@@ -124,6 +137,7 @@ Votes Block::barrier_sync(const char* name, int id, int threads_expected, bool p
         wait();
         t->barrier = -1;
     }
+    acquire_for_proxy(&order->proxy);
     return b.result;
 }
 
@@ -157,6 +171,8 @@ std::string Block::describe_waiting() const {
         if (states[i] == State::done) return "have exited";
         if (states[i] != State::waiting) return states[i] == State::ready ? "could go on" : "have not started";
         const std::string place = std::string(t.waits_in) + " at " + to_string(t.waits_at);
+        if (t.async_barrier)
+            return "wait in " + place + " for parity " + std::to_string(t.parity) + " of " + describe(*t.async_barrier);
         if (t.barrier < 0) return "wait in " + place + " for lanes " + hex(t.meeting->mask & ~t.meeting->lanes);
         const Barrier& b = barriers[size_t(t.barrier)];
         const unsigned expected = b.expected == all_threads ? living : unsigned(b.expected);
@@ -190,13 +206,13 @@ __attribute__((flatten)) const Gathered& gather(const char* name, unsigned mask,
 }
 __attribute__((flatten)) Votes barrier_sync(const char* name, int id, int threads, bool predicate, Reach reach, At at) {
     Votes votes;
-    char* order;
+    Ordering* order;
     {
         Block& block = Block::mine();
         const Block::Backstage backstage(block);
         votes = block.barrier_sync(name, id, threads, predicate, reach, at, order);
     }
-    __tsan_acquire(order);
+    __tsan_acquire(&order->generic);
     return votes;
 }
 void barrier_arrive(int id, int threads, At at) {

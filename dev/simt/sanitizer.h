@@ -38,6 +38,10 @@ inline void* __asan_region_is_poisoned(void*, size_t) { return nullptr; }
 #include <sanitizer/tsan_interface.h>
 extern "C" {
 void __tsan_ignore_thread_begin();
+void __tsan_read_range(void*, unsigned long bytes);
+void __tsan_write_range(void*, unsigned long bytes);
+void __tsan_func_entry(void* called_from);
+void __tsan_func_exit();
 void __tsan_java_init(unsigned long begin, unsigned long bytes);   // memory whose owner says when it becomes new ...
 void __tsan_java_alloc(unsigned long begin, unsigned long bytes);  // ... namely now: what was done to it is forgotten
 }
@@ -49,6 +53,10 @@ inline void __tsan_set_fiber_name(void*, const char*) {}
 inline void __tsan_acquire(void*) {}
 inline void __tsan_release(void*) {}
 inline void __tsan_ignore_thread_begin() {}
+inline void __tsan_read_range(void*, unsigned long) {}
+inline void __tsan_write_range(void*, unsigned long) {}
+inline void __tsan_func_entry(void*) {}
+inline void __tsan_func_exit() {}
 inline void __tsan_java_init(unsigned long, unsigned long) {}
 inline void __tsan_java_alloc(unsigned long, unsigned long) {}
 #endif

@@ -99,15 +99,19 @@ void SharedMemory::renew(const Launch& l) {
     if (l.shared_bytes) __tsan_java_alloc(reinterpret_cast<uintptr_t>(dynamic), (l.shared_bytes + 7) / 8 * 8);
 }
 
-bool SharedMemory::contains(const void* address, size_t bytes) const {
-    const auto inside = [&](const void* begin, size_t size) {
-        const size_t at = size_t(static_cast<const char*>(address) - static_cast<const char*>(begin));
-        return at < size && bytes <= size - at;
-    };
-    if (inside(dynamic_shared_memory, sizeof dynamic_shared_memory))
-        return inside(dynamic_shared_memory, dynamic_bytes);
-    return inside(variables.begin, variables.bytes);
+static bool inside(const void* address, size_t bytes, const void* begin, size_t size) {
+    const size_t at = size_t(static_cast<const char*>(address) - static_cast<const char*>(begin));
+    return at < size && bytes <= size - at;
 }
+bool SharedMemory::contains_dynamic(const void* address, size_t bytes) const {
+    return inside(address, bytes, dynamic_shared_memory, dynamic_bytes);
+}
+bool SharedMemory::contains(const void* address, size_t bytes) const {
+    if (inside(address, bytes, dynamic_shared_memory, sizeof dynamic_shared_memory))
+        return contains_dynamic(address, bytes);
+    return inside(address, bytes, variables.begin, variables.bytes);
+}
+char* SharedMemory::dynamic() { return reinterpret_cast<char*>(dynamic_shared_memory); }
 
 std::string SharedMemory::damage(const Launch& l) {
     if (address_sanitizer) return "";

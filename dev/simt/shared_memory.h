@@ -21,6 +21,8 @@ public:
     void learn(const Launch&);          // which variables of functions its block has written
 
     bool contains(const void*, size_t bytes) const;
+    bool contains_dynamic(const void*, size_t bytes) const;
+    static char* dynamic();  // where its dynamic part begins
 
 private:
     struct Range {

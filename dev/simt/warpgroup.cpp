@@ -1,0 +1,335 @@
+// Products of warpgroups. They are noted when they are called, and multiplied when their group is waited for, or, in some orders,
+// when it is committed: at once for a warp, whose last lane to arrive does it for all.
+#include <algorithm>
+#include "block.h"
+
+namespace simt {
+namespace {
+
+constexpr unsigned poison = 0xffbfffff;  // a signalling NaN: arithmetic on it leaves another
+constexpr int panel_bytes = 128;
+
+unsigned bits_of(float x) { return __builtin_bit_cast(unsigned, x); }
+bool same(const Factors& x, const Factors& y) {
+    return x.a_in_registers == y.a_in_registers && x.a_across == y.a_across && x.b_across == y.b_across && x.add == y.add &&
+           x.registers == y.registers && x.a == y.a && x.b == y.b;
+}
+
+// Element i of a lane's share of 16 x N.
+unsigned row_of(unsigned lane, int i) { return lane / 4 + 8 * (unsigned(i) / 2 % 2); }
+unsigned column_of(unsigned lane, int i) { return 8 * (unsigned(i) / 4) + 2 * (lane % 4) + unsigned(i) % 2; }
+
+struct Descriptor {
+    size_t start, leading, stride;
+    explicit Descriptor(uint64_t word)
+        : start((word & 0x3fff) << 4), leading((word >> 16 & 0x3fff) << 4), stride((word >> 32 & 0x3fff) << 4) {}
+};
+
+// Calls f(row, k, place in dynamic shared memory) for each 16 bytes: of 8 elements along k, or `across`, of 8 rows.
+template <class F>
+void for_each_vector(const Descriptor& d, bool across, unsigned first_row, unsigned rows, F f) {
+    if (across)
+        for (unsigned r = first_row; r < first_row + rows; r += 8)
+            for (unsigned k = 0; k < 16; k++)
+                f(r, k, swizzled(d.start + r % 64 * 2 + r / 64 * d.leading + k % 8 * panel_bytes + k / 8 * d.stride, 3));
+    else
+        for (unsigned r = first_row; r < first_row + rows; r++)
+            for (unsigned k = 0; k < 16; k += 8)
+                f(r, k, swizzled(d.start + r % 8 * panel_bytes + r / 8 * d.stride + k * 2, 3));
+}
+
+void read_matrix(uint64_t descriptor, bool across, unsigned first_row, unsigned rows, float* out, unsigned pitch) {
+    for_each_vector(Descriptor(descriptor), across, first_row, rows, [&](unsigned r, unsigned k, size_t place) {
+        uint16_t bits[8];
+        __builtin_memcpy(bits, SharedMemory::dynamic() + place, sizeof bits);
+        for (unsigned i = 0; i < 8; i++) {
+            const unsigned row = r - first_row + (across ? i : 0), column = k + (across ? 0 : i);
+            out[column * pitch + row] = __builtin_bit_cast(float, uint32_t(bits[i]) << 16);
+        }
+    });
+}
+
+}  // namespace
+
+void touch_chunks(const Chunks&, void (*touch)(void*, unsigned long));
+
+void WarpProducts::renew() {
+    pending.clear();
+    groups.clear();
+    accumulators.clear();
+    first = groups_over = meetings = 0;
+    for (unsigned lane = 0; lane < 32; lane++) issued[lane] = met[lane] = fences[lane] = fences_at_wait[lane] = 0;
+}
+
+static Accumulator* new_accumulator(WarpProducts& w, int registers) {
+    constexpr size_t remembered = 16;
+    Accumulator* acc = nullptr;
+    for (Accumulator& old : w.accumulators)
+        if (w.accumulators.size() >= remembered && !old.products) acc = &old;
+    if (!acc) acc = &w.accumulators.emplace_back();
+    acc->registers = registers;
+    acc->known = acc->held = acc->products = 0;
+    return acc;
+}
+
+WarpProducts& Block::products(const char* name, At at) {
+    if (running->linear / 128 * 128 + 128 > count)
+        fail(719, std::string(name) + ": the block's last warpgroup has no 4 warps; " + to_string(at));
+    asynchronous.used = true;
+    return asynchronous.warps[running->linear / 32];
+}
+
+// All lanes of a warp come; true for one of them, the first that goes on.
+bool Block::first_to_meet(const char* name, WarpProducts& w, At at) {
+    const uint64_t word = w.issued[running->lane];
+    const Gathered& all = gather(name, ~0u, &word, 1, at, Form::aligned, Orders::nothing);
+    if (all.lanes != ~0u) fail(719, std::string(name) + ": some lanes have exited; " + to_string(at));
+    if (++w.met[running->lane] <= w.meetings) return false;
+    w.meetings++;
+    for (unsigned lane = 0; lane < 32; lane++)
+        if (all.value[lane][0] != word)
+            fail(719, std::string(name) + ": lane " + std::to_string(lane) + " has called " +
+                          std::to_string(all.value[lane][0]) + " products, lane " + std::to_string(running->lane) + ' ' +
+                          std::to_string(word) + "; " + to_string(at));
+    return true;
+}
+
+// ---- Calls ----
+
+static std::string wrong_descriptor(uint64_t word, bool across, unsigned rows, Chunks& chunks) {
+    const Descriptor d(word);
+    if ((word & ~(uint64_t(0x3fff) | uint64_t(0x3fff) << 16 | uint64_t(0x3fff) << 32)) != uint64_t(1) << 62)
+        return "a descriptor has bits that no descriptor of 128-byte swizzle has";
+    if (d.start & 0x380) return "a matrix begins at byte " + std::to_string(d.start) + ", within the 8 rows of a swizzle";
+    if (d.stride % 1024 || (across && rows > 64 && d.leading % 1024))
+        return "a descriptor's distances are no multiples of 1024";
+    std::string wrong;
+    for_each_vector(d, across, 0, rows, [&](unsigned, unsigned, size_t place) {
+        if (SharedMemory::mine().contains_dynamic(SharedMemory::dynamic() + place, 16)) chunks.set(place / 16);
+        else if (wrong.empty()) wrong = "a matrix reaches byte " + std::to_string(place) + ", beyond dynamic shared memory";
+    });
+    return wrong;
+}
+
+void Block::multiply(float* d, const uint32_t* a, const Factors& f, At at, void* from) {
+    WarpProducts& w = products("wgmma", at);
+    const unsigned lane = running->lane, warp = running->linear / 32;
+    const size_t number = w.issued[lane]++;
+    const bool is_new = number == w.first + w.pending.size();
+    if (is_new) {
+        std::vector<WarpgroupRecord>& records = asynchronous.warpgroups[warp / 4];
+        if (number == records.size()) records.push_back({f, at});
+        else if (!same(records[number].factors, f))
+            fail(719, "wgmma: another warp of this warpgroup multiplies something else, at " + to_string(records[number].at) +
+                          "; " + to_string(at));
+        Product p{f, at, 0, nullptr, {}, {}, false};
+        std::string wrong = f.a_in_registers ? "" : wrong_descriptor(f.a, f.a_across, 64, p.chunks);
+        if (wrong.empty()) wrong = wrong_descriptor(f.b, f.b_across, unsigned(f.registers) * 2, p.chunks);
+        if (!wrong.empty()) fail(719, "wgmma: " + wrong + "; " + to_string(at));
+        for (const TensorLoad& l : asynchronous.loads)
+            if ((l.chunks & p.chunks).any())
+                fail(719, "wgmma at " + to_string(at) + " reads what the load at " + to_string(l.at) + " has not brought yet");
+        w.pending.push_back(std::move(p));
+        if (thread_sanitizer) {
+            use_proxy();
+            as(self()->proxy, from, [&] {
+                touch_chunks(w.pending.back().chunks, __tsan_read_range);
+                __tsan_release(&w.order[turn][(w.groups_over + w.groups.size()) % 8]);
+            });
+        }
+    }
+    Product& p = w.pending[number - w.first];
+    if (!same(p.factors, f) || p.at.line != at.line)
+        fail(719, "wgmma: all lanes must execute the same one, but some are at " + to_string(p.at) +
+                      " and this one is, or with other operands, at " + to_string(at));
+    p.lanes |= 1u << lane;
+    for (int i = 0; a && i < 4; i++) p.a[lane][i] = a[i];
+    if (a && w.fences[lane] <= w.fences_at_wait[lane])
+        fail(719, "wgmma: no wgmma_fence() stands between the writing of its registers and " + to_string(at));
+    Accumulator* acc = accumulator(w, d, f, at);
+    if (is_new && !acc) acc = new_accumulator(w, f.registers);
+    if (is_new) p.d = acc, acc->products++;
+    if (acc && acc != p.d) fail(719, "wgmma: the lanes disagree about which d is which; " + to_string(at));
+    hold(w, *p.d, d, f, at);
+}
+
+// The one of these registers of the running lane.
+Accumulator* Block::accumulator(WarpProducts& w, float* d, const Factors& f, At at) {
+    const unsigned lane = running->lane;
+    for (Accumulator& acc : w.accumulators) {
+        if (!(acc.known >> lane & 1)) continue;
+        if (acc.d[lane] == d && acc.registers == f.registers) return &acc;
+        if ((acc.held >> lane & 1) && d < acc.d[lane] + acc.registers && acc.d[lane] < d + f.registers)
+            fail(719, "wgmma at " + to_string(at) + " has part of the accumulator of another shape, at " +
+                          to_string(acc.at) + ", not yet waited for");
+    }
+    return nullptr;
+}
+
+// Takes the values of a lane's registers, and leaves NaNs there.
+void Block::hold(WarpProducts& w, Accumulator& acc, float* d, const Factors& f, At at) {
+    const unsigned lane = running->lane, bit = 1u << lane;
+    bool changed = false;
+    if (acc.held & bit) {
+        for (int i = 0; i < f.registers; i++) changed = changed || bits_of(d[i]) != poison;
+        if (changed)
+            fail(719, "the accumulator of the product at " + to_string(acc.at) +
+                          " was written before the product was waited for; " + to_string(at));
+        acc.at = at;
+        return;
+    }
+    for (int i = 0; i < f.registers && (acc.known & bit); i++)
+        changed = changed || bits_of(d[i]) != bits_of(acc.values[row_of(lane, i)][column_of(lane, i)]);
+    if (w.fences[lane] <= acc.delivered_at[lane] && (!(acc.known & bit) || changed || !f.add))
+        fail(719, "wgmma: no wgmma_fence() stands between the last use of its accumulator and " + to_string(at));
+    for (int i = 0; i < f.registers; i++) {
+        acc.values[row_of(lane, i)][column_of(lane, i)] = d[i];
+        d[i] = __builtin_bit_cast(float, poison);
+    }
+    acc.d[lane] = d;
+    acc.held |= bit;
+    acc.known |= bit;
+    acc.at = at;
+}
+
+void Block::wgmma_fence(At at) {
+    WarpProducts& w = products("wgmma.fence", at);
+    first_to_meet("wgmma.fence", w, at);
+    w.fences[running->lane]++;
+}
+
+void Block::wgmma_commit(At at) {
+    WarpProducts& w = products("wgmma.commit_group", at);
+    if (!first_to_meet("wgmma.commit_group", w, at)) return;
+    w.groups.push_back(w.first + w.pending.size());
+    const bool early = launch->order.kind == Order::Kind::reverse || (shuffled && random() % 2);
+    if (early) execute(w, running->linear / 32, w.groups.back());
+}
+
+void Block::wgmma_wait(unsigned pending, At at) {
+    WarpProducts& w = products("wgmma.wait_group", at);
+    const bool first = first_to_meet("wgmma.wait_group", w, at);
+    if (first && w.groups.size() > pending) {
+        const size_t due = w.groups.size() - pending, end = w.groups[due - 1];
+        execute(w, running->linear / 32, end);
+        for (; w.first < end; w.first++) {
+            Accumulator* acc = w.pending.front().d;
+            w.pending.pop_front();
+            if (--acc->products == 0) deliver(w, *acc);
+        }
+        w.groups.erase(w.groups.begin(), w.groups.begin() + ptrdiff_t(due));
+        w.groups_over += unsigned(due);
+        for (unsigned lane = 0; lane < 32; lane++) w.fences_at_wait[lane] = w.fences[lane];
+    }
+    if (!thread_sanitizer) return;
+    Backstage::enter();
+    for (unsigned i = 1; i <= 8 - w.groups.size() && i <= w.groups_over; i++)
+        __tsan_acquire(&w.order[turn][(w.groups_over - i) % 8]);
+    __tsan_switch_to_fiber(backstage, no_sync);
+}
+
+// ---- Arithmetic ----
+
+// A warp's share of the products up to this number.
+void Block::execute(WarpProducts& w, unsigned warp, size_t end) {
+    static thread_local float a[16][16], b[16 * 256];  // by k and row
+    for (size_t i = w.first; i < end; i++) {
+        Product& p = w.pending[i - w.first];
+        if (p.done) continue;
+        p.done = true;
+        const Factors& f = p.factors;
+        const unsigned n = unsigned(f.registers) * 2;
+        if (!f.a_in_registers) read_matrix(f.a, f.a_across, warp % 4 * 16, 16, a[0], 16);
+        for (unsigned lane = 0; f.a_in_registers && lane < 32; lane++)
+            for (unsigned r = 0; r < 4; r++)
+                for (unsigned half = 0; half < 2; half++)
+                    a[2 * (lane % 4) + half + 8 * (r / 2)][lane / 4 + 8 * (r % 2)] =
+                        __builtin_bit_cast(float, p.a[lane][r] >> 16 * half << 16);
+        read_matrix(f.b, f.b_across, 0, n, b, n);
+        for (unsigned row = 0; row < 16; row++) {
+            float* d = p.d->values[row];
+            for (unsigned column = 0; column < n && !f.add; column++) d[column] = 0;
+            for (unsigned k = 0; k < 16; k++)
+                for (unsigned column = 0; column < n; column++) d[column] += a[k][row] * b[k * n + column];
+        }
+    }
+}
+
+// All products of it are done.
+void Block::deliver(WarpProducts& w, Accumulator& acc) {
+    for (unsigned lane = 0; lane < 32; lane++) {
+        for (int i = 0; i < acc.registers; i++) {
+            if (bits_of(acc.d[lane][i]) != poison)
+                fail(719, "the accumulator of the product at " + to_string(acc.at) +
+                              " was written before the product was waited for, by lane " + std::to_string(lane));
+            acc.d[lane][i] = acc.values[row_of(lane, i)][column_of(lane, i)];
+        }
+        acc.delivered_at[lane] = w.fences[lane];
+    }
+    acc.held = 0;
+}
+
+// ---- Registers ----
+
+void Block::set_registers(int registers, At at) {
+    WarpProducts& w = products("setmaxnreg", at);
+    if (!first_to_meet("setmaxnreg", w, at)) return;
+    asynchronous.registers[running->linear / 128] = registers;
+}
+
+// A warpgroup that grows waits for registers that others gave back: more than the block has would never come.
+std::string Block::too_many_registers() const {
+    const int limit = std::min(256, int(65536 / count / 8 * 8)), groups = int(count + 127) / 128;
+    int sum = 0;
+    bool any = false;
+    for (int g = 0; g < groups; g++) {
+        const int r = asynchronous.registers[size_t(g)];
+        sum += r ? r : limit, any = any || r;
+    }
+    if (!any || sum <= limit * groups) return "";
+    return "has warpgroups of " + std::to_string(sum) + " registers, all together, but at most " +
+           std::to_string(limit * groups);
+}
+
+// ---- What the headers declare ----
+
+void multiply(float* d, const uint32_t* a, const Factors& factors, At at) {
+    Block& block = Block::mine();
+    const Block::Backstage backstage(block);
+    block.multiply(d, a, factors, at, __builtin_return_address(0));
+}
+void wgmma_fence(At at) {
+    Block& block = Block::mine();
+    const Block::Backstage backstage(block);
+    block.wgmma_fence(at);
+}
+void wgmma_commit(At at) {
+    Block& block = Block::mine();
+    const Block::Backstage backstage(block);
+    block.wgmma_commit(at);
+}
+void wgmma_wait(unsigned pending, At at) {
+    Block& block = Block::mine();
+    const Block::Backstage backstage(block);
+    block.wgmma_wait(pending, at);
+}
+void set_registers(int registers, At at) {
+    Block& block = Block::mine();
+    const Block::Backstage backstage(block);
+    block.set_registers(registers, at);
+}
+
+uint64_t matrix_descriptor(const void* shared, unsigned leading, unsigned stride, At at) {
+    if (!SharedMemory::mine().contains_dynamic(shared, 16))
+        fail(700, "a matrix descriptor: the address is not in dynamic shared memory; %s:%d", at.file, at.line);
+    const size_t start = size_t(static_cast<const char*>(shared) - SharedMemory::dynamic());
+    if (start % 16 || leading % 16 || stride % 16 || leading > 0x3fff0 || stride > 0x3fff0)
+        fail(716, "a matrix descriptor: no multiples of 16 bytes, or too large; %s:%d", at.file, at.line);
+    return start >> 4 | uint64_t(leading >> 4) << 16 | uint64_t(stride >> 4) << 32 | uint64_t(1) << 62;
+}
+uint64_t descriptor_at(uint64_t descriptor, unsigned bytes, At at) {
+    if (bytes % 16) fail(716, "a matrix descriptor: %u bytes are no multiple of 16; %s:%d", bytes, at.file, at.line);
+    return descriptor + (bytes >> 4);
+}
+
+}  // namespace simt
