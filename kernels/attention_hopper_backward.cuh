@@ -14,6 +14,7 @@
 #include "attention_hopper_deliveries.cuh"
 #include "kernels/tools/tensor_map.cuh"
 
+#if HOPPER
 // ---- What a warpgroup computes: x[i] of a lane is row 8 (i / 2 % 2) + g of its warp, column 8 (i / 4) + 2 quad + i % 2 ----
 
 // This warp's 16 rows of a matrix in shared memory as left operands. `rows` of it are in a panel.
@@ -187,6 +188,7 @@ __device__ void attention_hopper_queries(const TensorMap& d_qkv, float* delta, c
             wgmma_commit();
             turn.pass();
             wgmma_wait<1>();  // the scores are there
+            wgmma_done(score);
             if (s0 + columns > t_group + 1 || s0 < latest) {
                 UNROLL
                 for (int i = 0; i < columns / 2; i++) {
@@ -197,6 +199,7 @@ __device__ void attention_hopper_queries(const TensorMap& d_qkv, float* delta, c
             UNROLL
             for (int i = 0; i < columns / 2; i++) score[i] = exp2_approximate(score[i] * factor - log_sum[i / 2 % 2]);
             wgmma_wait<0>();
+            wgmma_done(d_score);
             UNROLL
             for (int i = 0; i < columns / 2; i++) score[i] *= d_score[i] - dot[i / 2 % 2];
             hopper_operand(operand, score);
@@ -207,6 +210,7 @@ __device__ void attention_hopper_queries(const TensorMap& d_qkv, float* delta, c
             ring.next();
         } while (!last);
         wgmma_wait<0>();
+        wgmma_done(sum);
         if (previous >= 0) ring.release(previous);
         hopper_store<HS>(d_qkv, shared.staging[row / 16], sum, scale, h, t_warp, b);
     });
@@ -272,6 +276,7 @@ __device__ void attention_hopper_keys(const TensorMap& d_qkv, const AttentionHea
             wgmma_commit();
             turn.pass();
             wgmma_wait<1>();  // the scores are there
+            wgmma_done(score);
             if (t0 < s_group + 63 || note.first[columns - 1] > s_group) {
                 UNROLL
                 for (int i = 0; i < columns / 2; i++) {
@@ -290,6 +295,7 @@ __device__ void attention_hopper_keys(const TensorMap& d_qkv, const AttentionHea
             hopper_sum<HS, columns>(d_value, prob, ring.matrix(1));
             wgmma_commit();
             wgmma_wait<1>();  // d_prob is there
+            wgmma_done(d_score);
             UNROLL
             for (int j = 0; j < columns / 8; j++) {
                 const float2 dot = *reinterpret_cast<const float2*>(note.delta + 8 * j + 2 * quad);
@@ -303,6 +309,7 @@ __device__ void attention_hopper_keys(const TensorMap& d_qkv, const AttentionHea
             ring.next();
         } while (!last);
         wgmma_wait<0>();
+        wgmma_done(d_key), wgmma_done(d_value);
         if (previous >= 0) ring.release(previous);
         if constexpr (!Shape::keeps) {
             __syncwarp();
@@ -315,6 +322,8 @@ __device__ void attention_hopper_keys(const TensorMap& d_qkv, const AttentionHea
     turn.end();
     if (lane == 0) tensor_store_wait<0>();
 }
+
+#endif
 
 // d_qkv: boxes of 16 tokens; the others: of Shape::columns.
 template <class Shape>

@@ -18,7 +18,7 @@ template <int HS_, Owns owns, int columns_, bool keeps_ = owns == Owns::queries 
 struct AttentionHopperBackward {
     static constexpr bool of_keys = owns == Owns::keys, keeps = keeps_;  // own rows in registers
     static constexpr int HS = HS_, rows = 128, columns = columns_, warps = 8, threads = 384;
-    static constexpr int few_registers = FEW, many_registers = MANY;
+    static constexpr int few_registers = 40, many_registers = 232;
     static constexpr int own_slots = keeps ? rows / columns : 0, slot_bytes = 2 * columns * HS * sizeof(bf16);
     static constexpr int own_bytes = keeps ? 1024 : 2 * rows * HS * sizeof(bf16);
     static constexpr int slots = std::min(8, (200 * 1024 - own_bytes) / slot_bytes);
@@ -32,6 +32,7 @@ struct AttentionHopperBackward {
     static_assert(sizeof(Shared) <= 227 * 1024);
 };
 
+#if HOPPER
 // Blocks of rows that this thread block does: f(batch, head, first row). They come in pairs of a long and a short one.
 template <class Shape, class F>
 __device__ void attention_hopper_blocks(const AttentionHead& at, F f) {
@@ -131,8 +132,8 @@ __device__ void attention_hopper_note(const float* lse, const float* delta, cons
     unsigned phase = 1;
     attention_hopper_deliveries<Shape>(first, at, [&](Delivery what, int b, int head, int start, bool last) {
         if (!Shape::keeps && what == Delivery::own) return;
+        barrier_wait(&shared.empty[slot], phase);  // of every slot: who misses a phase takes the next for it
         if (turn == mine) {
-            barrier_wait(&shared.empty[slot], phase);
             auto& note = shared.notes[slot];
             if (what == (Shape::of_keys ? Delivery::tile : Delivery::own))
 #pragma unroll 1
@@ -151,3 +152,4 @@ __device__ void attention_hopper_note(const float* lse, const float* delta, cons
         if (++slot == Shape::slots) slot = 0, phase ^= 1;
     });
 }
+#endif

@@ -132,6 +132,13 @@ __device__ void wgmma_wait() {
     asm volatile("wgmma.wait_group.sync.aligned %0;" ::"n"(pending) : "memory");
 }
 
+// After the wait, before d is read: the compiler must not move its reading up.
+template <int registers>
+__device__ void wgmma_done(float (&d)[registers]) {
+#pragma unroll
+    for (int i = 0; i < registers; i++) asm volatile("" : "+f"(d[i])::"memory");
+}
+
 // Registers of more or fewer than the kernel was launched with, for all warps of a warpgroup: a multiple of 8, 24 to 256.
 template <int registers>
 __device__ void registers_shrink() {
