@@ -90,6 +90,8 @@ struct AttentionHopperRing {
     __device__ void wait() const { barrier_wait(&shared.full[slot], phase); }
     __device__ const AttentionHopperNote<Shape::columns>& note() const { return shared.notes[slot]; }
     __device__ const bf16* matrix(int i) const { return shared.ring[slot][i]; }
+    __device__ void release() const { release(slot); }
+    __device__ void release_previous() const { release(slot ? slot - 1 : Shape::slots - 1); }
     __device__ void release(int which) const {
         __syncwarp();
         if (threadIdx.x % warp_size == 0) barrier_arrive(&shared.empty[which]);
@@ -100,15 +102,20 @@ struct AttentionHopperRing {
 };
 
 // The computing warpgroups begin their tiles in turn: while one waits for its products, the other makes probabilities.
+template <bool turns>
 struct AttentionHopperTurn {
     int group;  // 0 or 1
     __device__ void begin() const {
-        if (group == 1) named_barrier_arrive(1, 256);
+        if (turns && group == 1) named_barrier_arrive(1, 256);
     }
-    __device__ void wait() const { named_barrier_sync(1 + group, 256); }
-    __device__ void pass() const { named_barrier_arrive(2 - group, 256); }
+    __device__ void wait() const {
+        if (turns) named_barrier_sync(1 + group, 256);
+    }
+    __device__ void pass() const {
+        if (turns) named_barrier_arrive(2 - group, 256);
+    }
     __device__ void end() const {
-        if (group == 0) named_barrier_sync(1, 256);
+        if (turns && group == 0) named_barrier_sync(1, 256);
     }
 };
 
@@ -118,12 +125,13 @@ __device__ void attention_hopper_queries(const TensorMap& d_qkv, float* delta, c
     constexpr int HS = Shape::HS, columns = Shape::columns;
     auto& shared = *dynamic_shared<typename Shape::Shared>();
     AttentionHopperRing<Shape> ring{shared};
-    const AttentionHopperTurn turn{group};
+    const AttentionHopperTurn<Shape::turns> turn{group};
     const int warp = threadIdx.x / warp_size % 4, lane = threadIdx.x % warp_size, g = lane / 4, quad = lane % 4;
     const int row = 64 * group + 16 * warp;  // the warp's first, in the block
     const float factor = scale * log2_of_e;
     turn.begin();
-    attention_hopper_blocks<Shape>(at, [&](int b, int h, int block_t) {
+    attention_hopper_blocks<Shape>(at, [&](unsigned block) {
+        const int block_t = AttentionHopperPlace<Shape>(at, block).start;
         const int t_group = block_t + 64 * group, t_warp = block_t + row;
         uint32_t query[HS / 16][4], d_out[HS / 16][4];
         float log_sum[2], dot[2] = {};
@@ -141,7 +149,7 @@ __device__ void attention_hopper_queries(const TensorMap& d_qkv, float* delta, c
                 }
                 earliest = ring.note().first[r / 64 * 64], latest = ring.note().first[r / 64 * 64 + 63];
             }
-            ring.release(ring.slot);
+            ring.release();
             ring.next();
         }
         ring.wait();
@@ -155,18 +163,20 @@ __device__ void attention_hopper_queries(const TensorMap& d_qkv, float* delta, c
                               __uint_as_float(x & 0xffff0000u) * __uint_as_float(y & 0xffff0000u);
             }
         }
-        ring.release(ring.slot);
+        ring.release();
         ring.next();
         for (int half = 0; half < 2; half++) {
             dot[half] += __shfl_xor_sync(~0u, dot[half], 1);
             dot[half] += __shfl_xor_sync(~0u, dot[half], 2);
             const int t = t_warp + 8 * half + g;
-            if (quad == 0 && t < at.T) delta[at.lse(b, h, t)] = dot[half];
+            const AttentionHopperPlace<Shape> place(at, block);
+            if (quad == 0 && t < at.T) delta[at.lse(place.b, place.head, t)] = dot[half];
         }
 
         float sum[HS / 2] = {}, score[columns / 2], d_score[columns / 2];
         uint32_t operand[columns / 16][4];
-        int previous = -1, last;
+        bool holds = false;  // the slot before this one
+        int last;
         do {
             ring.wait();
             last = ring.note().last;
@@ -174,7 +184,9 @@ __device__ void attention_hopper_queries(const TensorMap& d_qkv, float* delta, c
             turn.wait();
             if (s0 > t_group + 63 || s0 + columns <= earliest || t_group >= at.T) {  // none of the group sees these keys
                 turn.pass();
-                ring.release(ring.slot);
+                wgmma_wait<0>();
+                if (holds) ring.release_previous(), holds = false;
+                ring.release();
                 ring.next();
                 continue;
             }
@@ -182,7 +194,7 @@ __device__ void attention_hopper_queries(const TensorMap& d_qkv, float* delta, c
             hopper_dots<HS, columns>(score, query, ring.matrix(0));
             wgmma_commit();
             wgmma_wait<1>();  // what came before them is done, and its registers free
-            if (previous >= 0) ring.release(previous);
+            if (holds) ring.release_previous();
             wgmma_fence();
             hopper_dots<HS, columns>(d_score, d_out, ring.matrix(1));
             wgmma_commit();
@@ -193,7 +205,7 @@ __device__ void attention_hopper_queries(const TensorMap& d_qkv, float* delta, c
                 UNROLL
                 for (int i = 0; i < columns / 2; i++) {
                     const int s = s0 + i / 4 * 8 + 2 * quad + i % 2, half = i / 2 % 2;
-                    if (s > t_warp + 8 * half + g || s < from[half]) score[i] = -INFINITY;
+                    if ((s > t_warp + 8 * half + g) | (s < from[half])) score[i] = -INFINITY;
                 }
             }
             UNROLL
@@ -206,13 +218,14 @@ __device__ void attention_hopper_queries(const TensorMap& d_qkv, float* delta, c
             wgmma_fence();
             hopper_sum<HS, columns>(sum, operand, ring.matrix(0));
             wgmma_commit();
-            previous = ring.slot;
+            holds = true;
             ring.next();
         } while (!last);
         wgmma_wait<0>();
         wgmma_done(sum);
-        if (previous >= 0) ring.release(previous);
-        hopper_store<HS>(d_qkv, shared.staging[row / 16], sum, scale, h, t_warp, b);
+        if (holds) ring.release_previous();
+        const AttentionHopperPlace<Shape> place(at, opaque(block));
+        hopper_store<HS>(d_qkv, shared.staging[row / 16], sum, scale, place.head, place.start + row, place.b);
     });
     turn.end();
     if (lane == 0) tensor_store_wait<0>();
@@ -223,13 +236,14 @@ __device__ void attention_hopper_keys(const TensorMap& d_qkv, const AttentionHea
     constexpr int HS = Shape::HS, columns = Shape::columns;
     auto& shared = *dynamic_shared<typename Shape::Shared>();
     AttentionHopperRing<Shape> ring{shared};
-    const AttentionHopperTurn turn{group};
+    const AttentionHopperTurn<Shape::turns> turn{group};
     const int warp = threadIdx.x / warp_size % 4, lane = threadIdx.x % warp_size, g = lane / 4, quad = lane % 4;
     const int row = 64 * group + 16 * warp;  // the warp's first, in the block
     const float factor = scale * log2_of_e;
     [[maybe_unused]] unsigned own_phase = 0;
     turn.begin();
-    attention_hopper_blocks<Shape>(at, [&](int b, int kv, int block_s) {
+    attention_hopper_blocks<Shape>(at, [&](unsigned block) {
+        const int block_s = AttentionHopperPlace<Shape>(at, block).start;
         const int s_group = block_s + 64 * group, s_warp = block_s + row;
         [[maybe_unused]] uint32_t key[HS / 16][4], value[HS / 16][4];
         if constexpr (Shape::keeps) {
@@ -240,7 +254,7 @@ __device__ void attention_hopper_keys(const TensorMap& d_qkv, const AttentionHea
                     hopper_load<HS>(key, ring.matrix(0), columns, row % columns);
                     hopper_load<HS>(value, ring.matrix(1), columns, row % columns);
                 }
-                ring.release(ring.slot);
+                ring.release();
                 ring.next();
             }
         } else {
@@ -251,7 +265,8 @@ __device__ void attention_hopper_keys(const TensorMap& d_qkv, const AttentionHea
 
         float d_key[HS / 2] = {}, d_value[HS / 2] = {}, score[columns / 2], d_score[columns / 2];
         uint32_t prob[columns / 16][4], operand[columns / 16][4];
-        int previous = -1, last;
+        bool holds = false;  // the slot before this one
+        int last;
         do {
             ring.wait();
             const auto& note = ring.note();
@@ -260,7 +275,9 @@ __device__ void attention_hopper_keys(const TensorMap& d_qkv, const AttentionHea
             turn.wait();
             if (t0 + columns <= s_group || s_group >= at.T) {  // none of these queries sees a key of the group
                 turn.pass();
-                ring.release(ring.slot);
+                wgmma_wait<0>();
+                if (holds) ring.release_previous(), holds = false;
+                ring.release();
                 ring.next();
                 continue;
             }
@@ -269,7 +286,7 @@ __device__ void attention_hopper_keys(const TensorMap& d_qkv, const AttentionHea
             else hopper_dots<HS, columns>(score, shared.own[0] + own_place, ring.matrix(0));
             wgmma_commit();
             wgmma_wait<1>();  // what came before them is done, and its registers free
-            if (previous >= 0) ring.release(previous);
+            if (holds) ring.release_previous();
             wgmma_fence();
             if constexpr (Shape::keeps) hopper_dots<HS, columns>(d_score, value, ring.matrix(1));
             else hopper_dots<HS, columns>(d_score, shared.own[1] + own_place, ring.matrix(1));
@@ -279,9 +296,13 @@ __device__ void attention_hopper_keys(const TensorMap& d_qkv, const AttentionHea
             wgmma_done(score);
             if (t0 < s_group + 63 || note.first[columns - 1] > s_group) {
                 UNROLL
-                for (int i = 0; i < columns / 2; i++) {
-                    const int column = i / 4 * 8 + 2 * quad + i % 2, s = s_warp + i / 2 % 2 * 8 + g;
-                    if (s > t0 + column || s < note.first[column]) score[i] = -INFINITY;
+                for (int j = 0; j < columns / 8; j++) {
+                    const int2 from = *reinterpret_cast<const int2*>(note.first + 8 * j + 2 * quad);
+                    const int last_key = t0 + 8 * j + 2 * quad - s_warp - g;  // of the first column, from the lane's row on
+                    for (int c = 0; c < 4; c++) {
+                        const int beyond = 8 * (c / 2) - c % 2, from_c = (c % 2 ? from.y : from.x) - s_warp - g;
+                        if ((beyond > last_key) | (8 * (c / 2) < from_c)) score[4 * j + c] = -INFINITY;
+                    }
                 }
             }
             UNROLL
@@ -305,19 +326,20 @@ __device__ void attention_hopper_keys(const TensorMap& d_qkv, const AttentionHea
             wgmma_fence();
             hopper_sum<HS, columns>(d_key, operand, ring.matrix(0));
             wgmma_commit();
-            previous = ring.slot;
+            holds = true;
             ring.next();
         } while (!last);
         wgmma_wait<0>();
         wgmma_done(d_key), wgmma_done(d_value);
-        if (previous >= 0) ring.release(previous);
+        if (holds) ring.release_previous();
         if constexpr (!Shape::keeps) {
             __syncwarp();
             if (lane == 0) barrier_arrive(&shared.own_empty);
         }
         bf16* const staging = shared.staging[row / 16];
-        hopper_store<HS>(d_qkv, staging, d_key, scale, at.NH + kv, s_warp, b);
-        hopper_store<HS>(d_qkv, staging, d_value, 1, at.NH + at.NKV + kv, s_warp, b);
+        const AttentionHopperPlace<Shape> place(at, opaque(block));
+        hopper_store<HS>(d_qkv, staging, d_key, scale, at.NH + place.head, place.start + row, place.b);
+        hopper_store<HS>(d_qkv, staging, d_value, 1, at.NH + at.NKV + place.head, place.start + row, place.b);
     });
     turn.end();
     if (lane == 0) tensor_store_wait<0>();
@@ -340,7 +362,7 @@ __global__ void __launch_bounds__(Shape::threads, 1)
         barrier_init_fence();
     }
     __syncthreads();
-    const int group = threadIdx.x / 128, warp = threadIdx.x / warp_size;
+    const int group = __shfl_sync(~0u, threadIdx.x / 128, 0), warp = threadIdx.x / warp_size;
     if (group == 0) {
         registers_shrink<Shape::few_registers>();
         if (warp == 0) attention_hopper_copy<Shape>(qkv, d_out, out, first, at);

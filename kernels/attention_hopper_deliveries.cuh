@@ -14,11 +14,12 @@ struct AttentionHopperNote {
     int first[columns];
 };
 
-template <int HS_, Owns owns, int columns_, bool keeps_ = owns == Owns::queries || (HS_ == 64 && columns_ == 64)>
+template <int HS_, Owns owns, int columns_, bool turns_ = true,
+          bool keeps_ = owns == Owns::queries || (HS_ == 64 && columns_ == 64)>
 struct AttentionHopperBackward {
-    static constexpr bool of_keys = owns == Owns::keys, keeps = keeps_;  // own rows in registers
+    static constexpr bool of_keys = owns == Owns::keys, keeps = keeps_, turns = turns_;  // own rows in registers
     static constexpr int HS = HS_, rows = 128, columns = columns_, warps = 8, threads = 384;
-    static constexpr int few_registers = 40, many_registers = 232;
+    static constexpr int few_registers = keeps ? 40 : 24, many_registers = keeps ? 232 : 240;
     static constexpr int own_slots = keeps ? rows / columns : 0, slot_bytes = 2 * columns * HS * sizeof(bf16);
     static constexpr int own_bytes = keeps ? 1024 : 2 * rows * HS * sizeof(bf16);
     static constexpr int slots = std::min(8, (200 * 1024 - own_bytes) / slot_bytes);
@@ -33,17 +34,27 @@ struct AttentionHopperBackward {
 };
 
 #if HOPPER
-// Blocks of rows that this thread block does: f(batch, head, first row). They come in pairs of a long and a short one.
+// Blocks of rows that this thread block does, in pairs of a long and a short one: f(block). A block is a number from which
+// its place follows, so that one register keeps it.
+template <class Shape>
+struct AttentionHopperPlace {
+    int b, head, start;
+    __device__ AttentionHopperPlace(const AttentionHead& at, unsigned block) {
+        const int blocks = ceil_div(at.T, Shape::rows), heads = Shape::of_keys ? at.NKV : at.NH;
+        const int number = block % blocks, row = block / blocks;
+        b = row / heads, head = row % heads, start = number * Shape::rows;
+    }
+};
 template <class Shape, class F>
 __device__ void attention_hopper_blocks(const AttentionHead& at, F f) {
     const int blocks = ceil_div(at.T, Shape::rows), pairs = ceil_div(blocks, 2), heads = Shape::of_keys ? at.NKV : at.NH;
 #pragma unroll 1
     for (int i = blockIdx.x; i < at.B * heads * pairs; i += gridDim.x) {
-        const int pair = i % pairs, head = i / pairs % heads, b = i / pairs / heads;
+        const int low = i / pairs * blocks + i % pairs, high = (i / pairs + 1) * blocks - 1 - i % pairs;
 #pragma unroll 1
-        for (int block = pair;; block = blocks - 1 - pair) {
-            f(b, head, block * Shape::rows);
-            if (block >= blocks - 1 - pair) break;
+        for (int block = low;; block = high) {
+            f(unsigned(block));
+            if (block >= high) break;
         }
     }
 }
@@ -55,7 +66,9 @@ template <class Shape, class F>
 __device__ void attention_hopper_deliveries(const int* first, const AttentionHead& at, F f) {
     constexpr int columns = Shape::columns;
     const int group = at.NH / at.NKV;
-    attention_hopper_blocks<Shape>(at, [&](int b, int head, int start) {
+    attention_hopper_blocks<Shape>(at, [&](unsigned block) {
+        const AttentionHopperPlace<Shape> place(at, block);
+        const int b = place.b, head = place.head, start = place.start;
         if constexpr (Shape::keeps)
             _Pragma("unroll 1") for (int i = 0; i < Shape::own_slots; i++) f(Delivery::own, b, head, start + i * columns, false);
         else f(Delivery::own, b, head, start, false);

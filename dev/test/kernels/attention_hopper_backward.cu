@@ -27,7 +27,7 @@ void check(const AttentionHead& at, Mask mask) {
     auto qkv = c.random<bf16>("qkv", rows * at.row()), out = c.fresh<bf16>("out", rows * at.out_row());
     auto lse = c.fresh<float>("lse", rows * at.NH), delta = c.fresh<float>("delta", rows * at.NH);
     auto first = c.values("first", first_keys(mask, at.B, at.T));
-    const auto keys = [&](auto on) { return mask == Mask::causal ? nullptr : first(on); };
+    const auto keys = [&](const auto& on) { return mask == Mask::causal ? nullptr : first(on); };
     attention_forward(out(c.cpu), lse(c.cpu), qkv(c.cpu), keys(c.cpu), {}, at.B, at.T, at.NH, at.NKV, at.HS, c.cpu);
     c.share(out), c.share(lse);
     auto d_out = c.random<bf16>("d_out", rows * at.out_row()), d_qkv = c.fresh<bf16>("d_qkv", rows * at.row());
@@ -43,20 +43,20 @@ void check(const AttentionHead& at, Mask mask) {
 }
 
 using Q64a = AttentionHopperBackward<64, Owns::queries, 128>;
-using Q64b = AttentionHopperBackward<64, Owns::queries, 64>;
+using Q64b = AttentionHopperBackward<64, Owns::queries, 64, false>;
 using K64a = AttentionHopperBackward<64, Owns::keys, 64>;
-using K64b = AttentionHopperBackward<64, Owns::keys, 128, false>;
+using K64b = AttentionHopperBackward<64, Owns::keys, 64, false>;
 using Q128a = AttentionHopperBackward<128, Owns::queries, 64>;
 using K128a = AttentionHopperBackward<128, Owns::keys, 64>;
 
 TEST(attention_hopper_backward, causal64) {
-    for (int T : {1, 64, 65, 127, 129, 200, 300}) check<Q64a, K64a>({1, T, 2, 2, 64}, Mask::causal);
+    for (int T : {1, 64, 65, 126, 129, 200, 300}) check<Q64a, K64a>({1, T, 2, 2, 64}, Mask::causal);
 }
 TEST(attention_hopper_backward, causal64b) {
-    for (int T : {1, 64, 65, 127, 129, 200, 300}) check<Q64b, K64b>({1, T, 2, 2, 64}, Mask::causal);
+    for (int T : {1, 64, 65, 126, 129, 200, 300}) check<Q64b, K64b>({1, T, 2, 2, 64}, Mask::causal);
 }
 TEST(attention_hopper_backward, causal128) {
-    for (int T : {1, 64, 65, 127, 129, 200, 300}) check<Q128a, K128a>({1, T, 2, 2, 128}, Mask::causal);
+    for (int T : {1, 64, 65, 126, 129, 200, 300}) check<Q128a, K128a>({1, T, 2, 2, 128}, Mask::causal);
 }
 TEST(attention_hopper_backward, first) {
     for (Mask mask : {Mask::documents, Mask::window, Mask::alone}) {
