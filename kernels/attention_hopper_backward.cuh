@@ -345,6 +345,246 @@ __device__ void attention_hopper_keys(const TensorMap& d_qkv, const AttentionHea
     if (lane == 0) tensor_store_wait<0>();
 }
 
+
+// The next tile that the group sees; false after the last. Those it does not see are passed over.
+template <class Shape>
+struct AttentionHopperTiles {
+    AttentionHopperRing<Shape>& ring;
+    bool ended = false;
+    template <class Sees>
+    __device__ bool next(Sees sees) {
+        while (!ended) {
+            ring.wait();
+            ended = ring.note().last;
+            if (sees(ring.note().start)) return true;
+            ring.release();
+            ring.next();
+        }
+        return false;
+    }
+};
+
+template <class Shape>
+__device__ void attention_hopper_queries_ahead(const TensorMap& d_qkv, float* delta, const AttentionHead& at, float scale,
+                                               int group) {
+    constexpr int HS = Shape::HS, columns = Shape::columns;
+    auto& shared = *dynamic_shared<typename Shape::Shared>();
+    AttentionHopperRing<Shape> ring{shared};
+    const int warp = threadIdx.x / warp_size % 4, lane = threadIdx.x % warp_size, g = lane / 4, quad = lane % 4;
+    const int row = 64 * group + 16 * warp;  // the warp's first, in the block
+    const float factor = scale * log2_of_e;
+    attention_hopper_blocks<Shape>(at, [&](unsigned block) {
+        const int block_t = AttentionHopperPlace<Shape>(at, block).start;
+        const int t_group = block_t + 64 * group, t_warp = block_t + row;
+        uint32_t query[HS / 16][4], d_out[HS / 16][4];
+        float log_sum[2], dot[2] = {};
+        int from[2], earliest = 0, latest = 0;
+        UNROLL
+        for (int i = 0; i < Shape::own_slots; i++) {
+            ring.wait();
+            if (i == 64 * group / columns) {
+                const int r = row % columns;
+                hopper_load<HS>(query, ring.matrix(0), columns, r);
+                hopper_load<HS>(d_out, ring.matrix(1), columns, r);
+                for (int half = 0; half < 2; half++) {
+                    log_sum[half] = ring.note().log_sum[r + 8 * half + g];
+                    from[half] = ring.note().first[r + 8 * half + g];
+                }
+                earliest = ring.note().first[r / 64 * 64], latest = ring.note().first[r / 64 * 64 + 63];
+            }
+            ring.release();
+            ring.next();
+        }
+        ring.wait();
+        {
+            uint32_t out[HS / 16][4];
+            hopper_load<HS>(out, ring.matrix(row / columns), columns, row % columns);
+            UNROLL
+            for (int i = 0; i < HS / 4; i++) {
+                const uint32_t x = out[i / 4][i % 4], y = d_out[i / 4][i % 4];
+                dot[i % 2] += __uint_as_float(x << 16) * __uint_as_float(y << 16) +
+                              __uint_as_float(x & 0xffff0000u) * __uint_as_float(y & 0xffff0000u);
+            }
+        }
+        ring.release();
+        ring.next();
+        for (int half = 0; half < 2; half++) {
+            dot[half] += __shfl_xor_sync(~0u, dot[half], 1);
+            dot[half] += __shfl_xor_sync(~0u, dot[half], 2);
+            const int t = t_warp + 8 * half + g;
+            const AttentionHopperPlace<Shape> place(at, block);
+            if (quad == 0 && t < at.T) delta[at.lse(place.b, place.head, t)] = dot[half];
+        }
+
+        float sum[HS / 2] = {}, score[columns / 2], d_score[columns / 2], x[columns / 2], y[columns / 2];
+        uint32_t operand[columns / 16][4];
+        wgmma_done(sum);  // is zero before the first product begins
+        AttentionHopperTiles<Shape> tiles{ring};
+        const auto sees = [&](int s0) { return s0 <= t_group + 63 && s0 + columns > earliest && t_group < at.T; };
+        int held = -1, slot = 0, s0 = 0;  // slots of the tile before this one, and of this one
+        const auto begin = [&] {
+            wgmma_fence();
+            hopper_dots<HS, columns>(score, query, ring.matrix(0));
+            hopper_dots<HS, columns>(d_score, d_out, ring.matrix(1));
+            wgmma_commit();
+        };
+        // The tile's products, so that the next may take their place.
+        const auto take = [&](int sums) {
+            if (sums) wgmma_wait<1>();  // but for d_q's last sum
+            else wgmma_wait<0>();
+            wgmma_done(score), wgmma_done(d_score);
+            UNROLL
+            for (int i = 0; i < columns / 2; i++) {
+                x[i] = score[i] * factor - log_sum[i / 2 % 2];
+                y[i] = d_score[i] - dot[i / 2 % 2];
+            }
+            wgmma_done(x), wgmma_done(y);
+            slot = ring.slot, s0 = ring.note().start;
+            ring.next();
+        };
+        const auto add = [&](bool more) {
+            if (s0 + columns > t_group + 1 || s0 < latest) {
+                UNROLL
+                for (int i = 0; i < columns / 2; i++) {
+                    const int s = s0 + i / 4 * 8 + 2 * quad + i % 2, half = i / 2 % 2;
+                    if ((s > t_warp + 8 * half + g) | (s < from[half])) x[i] = -INFINITY;
+                }
+            }
+            UNROLL
+            for (int i = 0; i < columns / 2; i++) x[i] = exp2_approximate(x[i]) * y[i];
+            if (more) wgmma_wait<1>();  // d_q's last sum is done
+            else wgmma_wait<0>();
+            if (held >= 0) ring.release(held);
+            hopper_operand(operand, x);
+            wgmma_fence();
+            hopper_sum<HS, columns>(sum, operand, shared.ring[slot][0]);
+            wgmma_commit();
+            held = slot;
+        };
+        if (tiles.next(sees)) {
+            begin();
+            take(0);
+            while (tiles.next(sees)) {
+                begin();
+                add(true);
+                take(1);
+            }
+            add(false);
+        }
+        wgmma_wait<0>();
+        wgmma_done(sum);
+        if (held >= 0) ring.release(held);
+        const AttentionHopperPlace<Shape> place(at, opaque(block));
+        hopper_store<HS>(d_qkv, shared.staging[row / 16], sum, scale, place.head, place.start + row, place.b);
+    });
+    if (lane == 0) tensor_store_wait<0>();
+}
+
+template <class Shape>
+__device__ void attention_hopper_keys_ahead(const TensorMap& d_qkv, const AttentionHead& at, float scale, int group) {
+    constexpr int HS = Shape::HS, columns = Shape::columns;
+    auto& shared = *dynamic_shared<typename Shape::Shared>();
+    AttentionHopperRing<Shape> ring{shared};
+    const int warp = threadIdx.x / warp_size % 4, lane = threadIdx.x % warp_size, g = lane / 4, quad = lane % 4;
+    const int row = 64 * group + 16 * warp;  // the warp's first, in the block
+    const float factor = scale * log2_of_e;
+    attention_hopper_blocks<Shape>(at, [&](unsigned block) {
+        const int s_group = AttentionHopperPlace<Shape>(at, block).start + 64 * group;
+        uint32_t key[HS / 16][4], value[HS / 16][4];
+        UNROLL
+        for (int i = 0; i < Shape::own_slots; i++) {
+            ring.wait();
+            if (i == 64 * group / columns) {
+                hopper_load<HS>(key, ring.matrix(0), columns, row % columns);
+                hopper_load<HS>(value, ring.matrix(1), columns, row % columns);
+            }
+            ring.release();
+            ring.next();
+        }
+        float d_key[HS / 2] = {}, d_value[HS / 2] = {}, score[columns / 2], d_score[columns / 2], x[columns / 2];
+        uint32_t prob[columns / 16][4], operand[columns / 16][4];
+        wgmma_done(d_key), wgmma_done(d_value);  // are zero before the first product begins
+        AttentionHopperTiles<Shape> tiles{ring};
+        const auto sees = [&](int t0) { return t0 + columns > s_group && s_group < at.T; };
+        int slot = 0, held = -1;
+        const auto begin = [&] {
+            wgmma_fence();
+            hopper_dots<HS, columns>(score, key, ring.matrix(0));
+            wgmma_commit();
+        };
+        // d_prob begins; the scores' place becomes free.
+        const auto take = [&](int sums) {
+            slot = ring.slot;
+            ring.next();
+            const auto& note = shared.notes[slot];
+            wgmma_fence();
+            hopper_dots<HS, columns>(d_score, value, shared.ring[slot][1]);
+            wgmma_commit();
+            if (sums) wgmma_wait<2>();  // d_k's last sum and d_prob may not be there
+            else wgmma_wait<1>();
+            wgmma_done(score);
+            UNROLL
+            for (int j = 0; j < columns / 8; j++) {
+                const float2 log_sum = *reinterpret_cast<const float2*>(note.log_sum + 8 * j + 2 * quad);
+                for (int c = 0; c < 4; c++) x[4 * j + c] = score[4 * j + c] * factor - (c % 2 ? log_sum.y : log_sum.x);
+            }
+            wgmma_done(x);
+        };
+        const auto add = [&](bool more) {
+            const auto& note = shared.notes[slot];
+            const int t0 = note.start;
+            if (t0 < s_group + 63 || note.first[columns - 1] > s_group) {
+                UNROLL
+                for (int j = 0; j < columns / 8; j++) {
+                    const int2 from = *reinterpret_cast<const int2*>(note.first + 8 * j + 2 * quad);
+                    const int s = s_group + 16 * warp + g, last_key = t0 + 8 * j + 2 * quad - s;
+                    for (int c = 0; c < 4; c++) {
+                        const int beyond = 8 * (c / 2) - c % 2, from_c = (c % 2 ? from.y : from.x) - s;
+                        if ((beyond > last_key) | (8 * (c / 2) < from_c)) x[4 * j + c] = -INFINITY;
+                    }
+                }
+            }
+            UNROLL
+            for (int i = 0; i < columns / 2; i++) x[i] = exp2_approximate(x[i]);
+            hopper_operand(prob, x);
+            wgmma_fence();
+            hopper_sum<HS, columns>(d_value, prob, shared.ring[slot][1]);
+            wgmma_commit();
+            if (more) wgmma_wait<2>();  // d_k's last sum and d_prob are there
+            else wgmma_wait<1>();
+            wgmma_done(d_score);
+            if (held >= 0) ring.release(held);
+            UNROLL
+            for (int j = 0; j < columns / 8; j++) {
+                const float2 dot = *reinterpret_cast<const float2*>(note.delta + 8 * j + 2 * quad);
+                for (int c = 0; c < 4; c++) x[4 * j + c] *= d_score[4 * j + c] - (c % 2 ? dot.y : dot.x);
+            }
+            hopper_operand(operand, x);
+            wgmma_fence();
+            hopper_sum<HS, columns>(d_key, operand, shared.ring[slot][0]);
+            wgmma_commit();
+            held = slot;
+        };
+        if (tiles.next(sees)) {
+            begin();
+            take(0);
+            while (tiles.next(sees)) {
+                begin();
+                add(true);
+                take(1);
+            }
+            add(false);
+        }
+        wgmma_wait<0>();
+        wgmma_done(d_key), wgmma_done(d_value);
+        if (held >= 0) ring.release(held);
+        bf16* const staging = shared.staging[row / 16];
+        const AttentionHopperPlace<Shape> place(at, opaque(block));
+        hopper_store<HS>(d_qkv, staging, d_key, scale, at.NH + place.head, place.start + row, place.b);
+        hopper_store<HS>(d_qkv, staging, d_value, 1, at.NH + at.NKV + place.head, place.start + row, place.b);
+    });
+    if (lane == 0) tensor_store_wait<0>();
+}
 #endif
 
 // d_qkv: boxes of 16 tokens; the others: of Shape::columns.
@@ -369,7 +609,9 @@ __global__ void __launch_bounds__(Shape::threads, 1)
         else attention_hopper_note<Shape>(lse, delta, first, at, warp - 1);
     } else {
         registers_grow<Shape::many_registers>();
-        if constexpr (Shape::of_keys) attention_hopper_keys<Shape>(d_qkv, at, scale, group - 1);
+        if constexpr (Shape::ahead && Shape::of_keys) attention_hopper_keys_ahead<Shape>(d_qkv, at, scale, group - 1);
+        else if constexpr (Shape::ahead) attention_hopper_queries_ahead<Shape>(d_qkv, delta, at, scale, group - 1);
+        else if constexpr (Shape::of_keys) attention_hopper_keys<Shape>(d_qkv, at, scale, group - 1);
         else attention_hopper_queries<Shape>(d_qkv, delta, at, scale, group - 1);
     }
 #endif

@@ -14,12 +14,12 @@ struct AttentionHopperNote {
     int first[columns];
 };
 
-template <int HS_, Owns owns, int columns_, bool turns_ = true,
+template <int HS_, Owns owns, int columns_, bool turns_ = true, bool ahead_ = false,
           bool keeps_ = owns == Owns::queries || (HS_ == 64 && columns_ == 64)>
 struct AttentionHopperBackward {
-    static constexpr bool of_keys = owns == Owns::keys, keeps = keeps_, turns = turns_;  // own rows in registers
+    static constexpr bool of_keys = owns == Owns::keys, keeps = keeps_, turns = turns_, ahead = ahead_;  // own rows in registers
     static constexpr int HS = HS_, rows = 128, columns = columns_, warps = 8, threads = 384;
-    static constexpr int few_registers = keeps ? 40 : 24, many_registers = keeps ? 232 : 240;
+    static constexpr int few_registers = keeps && !ahead ? 40 : 24, many_registers = keeps && !ahead ? 232 : 240;
     static constexpr int own_slots = keeps ? rows / columns : 0, slot_bytes = 2 * columns * HS * sizeof(bf16);
     static constexpr int own_bytes = keeps ? 1024 : 2 * rows * HS * sizeof(bf16);
     static constexpr int slots = std::min(8, (200 * 1024 - own_bytes) / slot_bytes);

@@ -43,7 +43,7 @@ void check(const AttentionHead& at, Mask mask) {
 }
 
 using Q64a = AttentionHopperBackward<64, Owns::queries, 128>;
-using Q64b = AttentionHopperBackward<64, Owns::queries, 64, false>;
+using Q64b = AttentionHopperBackward<64, Owns::queries, 64, false, true>;
 using K64a = AttentionHopperBackward<64, Owns::keys, 64>;
 using K64b = AttentionHopperBackward<64, Owns::keys, 64, false>;
 using Q128a = AttentionHopperBackward<128, Owns::queries, 64>;
