@@ -15,6 +15,10 @@ struct Bf16Vector {
     __device__ Vec<8> floats() const { return load<8>(reinterpret_cast<const bf16*>(&bits)); }
 };
 struct NoOperand {};
+// In a column's place, where the sums have their bias already.
+struct NoMoreBias {
+    NoOperand gate, up;
+};
 __device__ inline Vec<8> rounded(Vec<8> x) {
     for (int i = 0; i < 8; i++) x[i] = float(bf16(x[i]));
     return x;
@@ -23,6 +27,9 @@ __device__ inline Vec<8> plus(Vec<8> x, const Vec<8>& y) {
     for (int i = 0; i < 8; i++) x[i] += y[i];
     return x;
 }
+__device__ inline Vec<8> plus(const Vec<8>& x, const Bf16Vector& y) { return plus(x, y.floats()); }
+__device__ inline Vec<8> plus(const Vec<8>& x, NoOperand) { return x; }
+__device__ inline Vec<8> plus(const Vec<8>& x, NoMoreBias) { return x; }
 
 // out = x + bias; bias may be null, as in the next two.
 struct LinearOut {
@@ -31,8 +38,9 @@ struct LinearOut {
     const bf16* bias;
     int N;
     __device__ Bf16Vector column(int n, bool inside) const { return Bf16Vector::of(bias + n, inside && bias); }
-    __device__ void write(const Vec<8>& x, const Bf16Vector& add, NoOperand, int m, int n) const {
-        store<8>(out + size_t(m) * N + n, plus(x, add.floats()));
+    template <class Bias>
+    __device__ void write(const Vec<8>& x, const Bias& add, NoOperand, int m, int n) const {
+        store<8>(out + size_t(m) * N + n, plus(x, add));
     }
 };
 
@@ -43,9 +51,10 @@ struct LinearGelu {
     const bf16* bias;
     int N;
     __device__ Bf16Vector column(int n, bool inside) const { return Bf16Vector::of(bias + n, inside && bias); }
-    __device__ void write(Vec<8> x, const Bf16Vector& add, NoOperand, int m, int n) const {
+    template <class Bias>
+    __device__ void write(Vec<8> x, const Bias& add, NoOperand, int m, int n) const {
         const size_t at = size_t(m) * N + n;
-        x = rounded(plus(x, add.floats()));
+        x = rounded(plus(x, add));
         store<8>(before + at, x);
         for (int i = 0; i < 8; i++) x[i] = gelu_of(x[i]);
         store<8>(out + at, x);
@@ -65,12 +74,13 @@ struct LinearSwiglu {
         const bf16* p = bias + n / 2;
         return {Bf16Vector::of(p, inside && bias), Bf16Vector::of(p + F, inside && bias)};
     }
-    __device__ void write(const Vec<16>& x, const Column& add, NoOperand, int m, int n) const {
+    template <class Bias>
+    __device__ void write(const Vec<16>& x, const Bias& add, NoOperand, int m, int n) const {
         const int f = n / 2;
         bf16* to = gate_up + size_t(m) * 2 * F + f;
         Vec<8> gate, up;
         for (int i = 0; i < 8; i++) gate[i] = x[i], up[i] = x[8 + i];
-        gate = rounded(plus(gate, add.gate.floats())), up = rounded(plus(up, add.up.floats()));
+        gate = rounded(plus(gate, add.gate)), up = rounded(plus(up, add.up));
         store<8>(to, gate);
         store<8>(to + F, up);
         for (int i = 0; i < 8; i++) up[i] = swiglu_of(gate[i], up[i]);

@@ -9,8 +9,8 @@
 #include <map>
 #include <tuple>
 #include "linear_epilogue.cuh"
-#include "linear_few.cuh"
 #include "linear_operand.cuh"
+#include "linear_place.cuh"
 #include "linear_time.cuh"
 
 template <int warps_m, int warps_n>
@@ -55,18 +55,6 @@ struct LinearTile {
         else ldmatrix_transposed(b, lane.at(tile, k0, first));
     }
 };
-
-// Which tile a block owns. Blocks run roughly in the order of their numbers: those that run together share 8 rows of
-// tiles and few columns, and so find most of a and b in the L2 cache.
-struct LinearPlace {
-    int m, n;
-};
-__device__ inline LinearPlace linear_place(int number, int down, int across) {
-    constexpr int high = 8;
-    const int first = number / (high * across) * high, rows = std::min(high, down - first),
-              inside = number % (high * across);
-    return {first + inside % rows, inside / rows};
-}
 
 // Where a block's tile of c begins, and in it the part of this thread's warp.
 template <class Shape>
@@ -299,8 +287,6 @@ void linear_tensor_by(const Epilogue& epilogue, const A& a, const B& b, int K, c
 template <class A, class B, class Epilogue>
 void linear_tensor(const Epilogue& epilogue, const A& a, const B& b, int K, const Gpu<bf16>& on) {
     const int M = a.outers, N = b.outers;
-    if constexpr (A::along == Along::k && B::along == Along::k)
-        if (M <= linear_few && on.trusts(Kernels::linear_few)) return linear_few_product(epilogue, a.data, b, M, K, on);
     const auto run = [&](auto shape) { linear_tensor_by<decltype(shape)>(epilogue, a, b, K, on); };
     with_linear_tile(linear_worth_timing(M, N, K, on)
                          ? linear_faster(typeid(linear_tensor<A, B, Epilogue>), M, N, K, run, on)

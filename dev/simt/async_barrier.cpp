@@ -1,4 +1,4 @@
-// Asynchronous barriers, and the proxy that ThreadSanitizer takes for a thread of its own.
+// Asynchronous barriers.
 #include <algorithm>
 #include "block.h"
 
@@ -13,7 +13,9 @@ constexpr int most_arrivals = (1 << 20) - 1, most_bytes = (1 << 20) - 1;
 void Block::renew_asynchronous() {
     Asynchronous& a = asynchronous;
     proxies = thread_sanitizer && proxy_users.contains(launch->function);
+    a.proxy_view.watched = nullptr;
     if (!a.used && a.stores.size() >= count) return;
+    if (a.used) a.proxy_view.forget();
     a.used = false;
     a.barrier_count = 0;
     a.loads.clear();
@@ -22,8 +24,8 @@ void Block::renew_asynchronous() {
     for (TensorStores& s : a.stores) s.stores.clear(), s.groups.clear(), s.committed = 0;
     a.warps.resize((a.stores.size() + 31) / 32);
     for (WarpProducts& w : a.warps) w.renew();
-    a.warpgroups.assign((a.warps.size() + 3) / 4, {});
-    a.registers.assign(a.warpgroups.size(), 0);
+    a.warpgroups.resize((a.warps.size() + 3) / 4);
+    for (Warpgroup& g : a.warpgroups) g.renew();
 }
 
 // ---- Barriers ----
@@ -44,7 +46,7 @@ uint64_t Block::async_barrier_init(const void* address, int arrivals, At at) {
     b.fenced = false;
     b.expected = b.pending = unsigned(arrivals);
     b.bytes = 0;
-    b.phase = 0;
+    b.phase = b.seen = b.with_load = 0;
     b.waiting.clear();
     return word_tag | a.barrier_count++;
 }
@@ -106,6 +108,7 @@ Ordering& Block::async_barrier_wait(const void* address, uint64_t word, unsigned
         wait();
     }
     t->async_barrier = nullptr;
+    b.seen = b.phase;
     Ordering& order = b.order[turn][parity];
     acquire_for_proxy(&order.proxy);
     return order;
@@ -121,45 +124,6 @@ std::string Block::describe(const AsyncBarrierState& b) const {
     if (b.bytes > 0) text += ", " + std::to_string(b.bytes) + " bytes to come";
     if (b.bytes < 0) text += ", " + std::to_string(-b.bytes) + " bytes that were not announced";
     return text + ")";
-}
-
-// ---- The proxy ----
-// In ThreadSanitizer's books each thread has a proxy that reads shared memory for products and copies. It comes after what the
-// thread has fenced, and after what others had fenced when they came to a barrier where this one waited: so a write without a
-// fence races with it.
-
-void Block::use_proxy() {
-    CudaThread* t = self();
-    if (!thread_sanitizer) return;
-    if (!t->proxy) {
-        proxy_users.insert(launch->function);
-        for (auto* fibers_of : {&tsan_proxies, &tsan_engines})
-            while ((*fibers_of)[turn].size() <= t->linear) (*fibers_of)[turn].push_back(__tsan_create_fiber(0));
-        t->proxy = tsan_proxies[turn][t->linear];
-        t->engine = tsan_engines[turn][t->linear];
-        for (void* who : {t->proxy, t->engine}) {
-            const std::string name = "asynchronous proxy of block " + std::to_string(index.x) + ',' +
-                                     std::to_string(index.y) + ',' + std::to_string(index.z) + " thread " +
-                                     std::to_string(t->index.x) + ',' + std::to_string(t->index.y) + ',' +
-                                     std::to_string(t->index.z) + ' ' + launch->kernel;
-            __tsan_set_fiber_name(who, name.substr(0, 63).c_str());
-            __tsan_switch_to_fiber(who, no_sync);
-            __tsan_acquire(&launch->begins);
-        }
-        __tsan_switch_to_fiber(backstage, no_sync);
-    }
-    if (!proxies) proxy_fence();  // what came before its first use is not known
-}
-
-void Block::proxy_fence() {
-    CudaThread* t = self();
-    if (!thread_sanitizer) return;
-    if (!t->proxy) return use_proxy();
-    Backstage::enter();
-    __tsan_release(&t->point[turn]);
-    __tsan_switch_to_fiber(t->proxy, no_sync);
-    __tsan_acquire(&t->point[turn]);
-    __tsan_switch_to_fiber(backstage, no_sync);
 }
 
 // ---- What the headers declare ----
@@ -187,11 +151,6 @@ void async_barrier_wait(const void* barrier, uint64_t word, unsigned parity, At 
         order = &block.async_barrier_wait(barrier, word, parity, at);
     }
     __tsan_acquire(&order->generic);
-}
-void proxy_fence() {
-    Block& block = Block::mine();
-    const Block::Backstage backstage(block);
-    block.proxy_fence();
 }
 
 }  // namespace simt

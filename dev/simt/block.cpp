@@ -119,6 +119,7 @@ void Block::start_next() {
     t.barrier = -1;
     t.meeting = nullptr;
     t.async_barrier = nullptr;
+    t.for_warpgroup = false;
     t.copies.clear();
     t.copied = 0;
     t.groups.clear();

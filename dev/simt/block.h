@@ -42,6 +42,7 @@ struct CudaThread : Thread {
     Meeting* meeting;                 // that it waits in or whose values it still reads
     const AsyncBarrierState* async_barrier;  // that it waits at, or null
     unsigned parity;                         // of the phase it waits for
+    bool for_warpgroup;                      // it waits for the other warps
     std::vector<PendingCopy> copies;  // of cp.async, oldest first
     size_t copied;                    // of those, how many have happened
     std::vector<size_t> groups;       // where in copies each group ends that is committed but not waited for
@@ -145,6 +146,9 @@ private:
     std::string describe(const AsyncBarrierState&) const;
     bool deliver_a_load();  // false: none is under way
     void use_proxy();
+    void see_all();
+    ProxyView& proxy_view();
+    void check_fenced(const char* name, const Chunks&, At);
     template <class F>
     void as(void* tsan_fiber, void* from, F f);
     Chunks chunks_of_box(const char* name, const void* shared, const TensorMapData&, At);

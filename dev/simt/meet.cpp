@@ -171,6 +171,7 @@ std::string Block::describe_waiting() const {
         if (states[i] == State::done) return "have exited";
         if (states[i] != State::waiting) return states[i] == State::ready ? "could go on" : "have not started";
         const std::string place = std::string(t.waits_in) + " at " + to_string(t.waits_at);
+        if (t.for_warpgroup) return "wait in " + place + " for the other warps of the warpgroup";
         if (t.async_barrier)
             return "wait in " + place + " for parity " + std::to_string(t.parity) + " of " + describe(*t.async_barrier);
         if (t.barrier < 0) return "wait in " + place + " for lanes " + hex(t.meeting->mask & ~t.meeting->lanes);

@@ -29,16 +29,6 @@ void write_box(const Box& box, const std::vector<char>& data) {
     });
 }
 
-// Calls f(first chunk, chunks) for each run.
-template <class F>
-void for_each_run(const Chunks& chunks, F f) {
-    for (size_t i = chunks._Find_first(); i < chunks.size(); i = chunks._Find_next(i)) {
-        const size_t first = i;
-        while (i + 1 < chunks.size() && chunks[i + 1]) i++;
-        f(first, i + 1 - first);
-    }
-}
-
 }  // namespace
 
 void touch_chunks(const Chunks& chunks, void (*touch)(void*, unsigned long)) {
@@ -96,10 +86,11 @@ void Block::check_not_in_use(const char* name, const Chunks& chunks, At at) {
     };
     for (const TensorLoad& l : asynchronous.loads) check(l.chunks, "the load", l.at);
     for (const WarpProducts& w : asynchronous.warps)
-        for (const Product& p : w.pending) check(p.chunks, "a product", p.at);
+        for (const Product& p : w.pending)
+            if (!p.over) check(p.chunks, "a product", p.at);
     for (unsigned i = 0; i < count; i++)
         for (const TensorStore& s : asynchronous.stores[i].stores)
-            if (!s.read) check(s.chunks, "a store", s.at);
+            if (!s.over) check(s.chunks, "a store", s.at);
 }
 
 // ---- Loads ----
@@ -116,6 +107,7 @@ void Block::tensor_load(char* to, const void* map_address, const void* barrier, 
     check_not_in_use(load_name, chunks, at);
     asynchronous.loads.push_back({box_of(map, c), to, &b, chunks, at});
     std::memset(to, 0xff, map.box_bytes());
+    asynchronous.proxy_view.learn(chunks);
     if (!thread_sanitizer) return;
     use_proxy();
     Backstage::enter();
@@ -150,8 +142,12 @@ bool Block::deliver_a_load() {
     for_each_piece(load.box.map, to, [&](size_t offset, size_t place, size_t bytes) {
         std::memcpy(SharedMemory::dynamic() + place, data.data() + offset, bytes);
     });
-    load.barrier->bytes -= int64_t(data.size());
-    complete_if_over(*load.barrier);
+    asynchronous.proxy_view.learn(load.chunks);
+    AsyncBarrierState& b = *load.barrier;
+    b.bytes -= int64_t(data.size());
+    b.with_load = b.phase + 1;
+    b.last_load = load.at;
+    complete_if_over(b);
     return true;
 }
 
@@ -161,8 +157,9 @@ void Block::tensor_store(const void* map_address, const char* shared, const Coor
     const TensorMapData& map = tensor_map(store_name, map_address, at);
     if (const std::string wrong = check_box(store_name, map, c, at); !wrong.empty()) fail(719, wrong);
     const Chunks chunks = chunks_of_box(store_name, shared, map, at);
+    check_fenced(store_name, chunks, at);
     TensorStores& mine = asynchronous.stores[running->linear];
-    mine.stores.push_back({box_of(map, c), shared, chunks, at, false, {}});
+    mine.stores.push_back({box_of(map, c), shared, chunks, at, false, false, {}});
     if (!thread_sanitizer) return;
     use_proxy();
     as(self()->proxy, pc, [&] {
@@ -170,7 +167,7 @@ void Block::tensor_store(const void* map_address, const char* shared, const Coor
         mine.stores.back().box.for_each_row([&](size_t, char* row, size_t, size_t n) {
             if (n) __tsan_write_range(row, n * map.element_bytes);
         });
-        __tsan_release(&mine.order[turn][mine.committed % 8]);
+        __tsan_release(mine.order[turn][mine.committed]);
     });
 }
 
@@ -203,10 +200,11 @@ void Block::tensor_store_wait(unsigned pending, Until until) {
     if (!due) return;
     const size_t stores = mine.groups[due - 1];
     store_due(mine, stores, until);
+    for (size_t i = 0; i < stores; i++) mine.stores[i].over = true;
     if (thread_sanitizer) {
         Backstage::enter();
         for (size_t i = 0; i < due; i++)
-            __tsan_acquire(&mine.order[turn][(mine.committed - mine.groups.size() + i) % 8]);
+            __tsan_acquire(mine.order[turn][mine.committed - mine.groups.size() + i]);
         __tsan_switch_to_fiber(backstage, no_sync);
     }
     if (until == Until::read) return;
@@ -223,7 +221,7 @@ void Block::finish_asynchronous(CudaThread* t) {
     if (!a.used) return;
     TensorStores& mine = a.stores[t->linear];
     for (TensorStore& s : mine.stores) {
-        if (!s.read || mine.groups.empty() || &s - mine.stores.data() >= ptrdiff_t(mine.groups.back()))
+        if (!s.over)
             fail(719, "this thread has ended, but the store at " + to_string(s.at) + " may still read shared memory");
         a.last_stores.push_back(std::move(s));
     }
@@ -243,9 +241,13 @@ std::string Block::left_undone() {
     Asynchronous& a = asynchronous;
     if (!a.used) return "";
     for (const TensorStore& s : a.last_stores) write_box(s.box, s.data);
-    for (const TensorLoad& l : a.loads) return "has ended, but its load at " + to_string(l.at) + " is still under way";
-    for (size_t i = 0; i < a.barrier_count; i++)
-        if (a.barriers[i].bytes) return "has ended amid a phase of " + describe(a.barriers[i]);
+    const auto nobody = [](At at) { return "has ended, but nobody has waited for its load at " + to_string(at); };
+    for (const TensorLoad& l : a.loads) return nobody(l.at);
+    for (size_t i = 0; i < a.barrier_count; i++) {
+        const AsyncBarrierState& b = a.barriers[i];
+        if (b.bytes) return "has ended amid a phase of " + describe(b);
+        if (b.seen < b.with_load) return nobody(b.last_load);
+    }
     return too_many_registers();
 }
 

@@ -6,7 +6,6 @@
 namespace simt {
 namespace {
 
-constexpr unsigned poison = 0xffbfffff;  // a signalling NaN: arithmetic on it leaves another
 constexpr int panel_bytes = 128;
 
 unsigned bits_of(float x) { return __builtin_bit_cast(unsigned, x); }
@@ -72,6 +71,13 @@ static Accumulator* new_accumulator(WarpProducts& w, int registers) {
     return acc;
 }
 
+void Warpgroup::renew() {
+    products.clear();
+    groups.clear();
+    waiting.clear();
+    registers = 0;
+}
+
 WarpProducts& Block::products(const char* name, At at) {
     if (running->linear / 128 * 128 + 128 > count)
         fail(719, std::string(name) + ": the block's last warpgroup has no 4 warps; " + to_string(at));
@@ -117,24 +123,25 @@ void Block::multiply(float* d, const uint32_t* a, const Factors& f, At at, void*
     const size_t number = w.issued[lane]++;
     const bool is_new = number == w.first + w.pending.size();
     if (is_new) {
-        std::vector<WarpgroupRecord>& records = asynchronous.warpgroups[warp / 4];
-        if (number == records.size()) records.push_back({f, at});
-        else if (!same(records[number].factors, f))
-            fail(719, "wgmma: another warp of this warpgroup multiplies something else, at " + to_string(records[number].at) +
-                          "; " + to_string(at));
-        Product p{f, at, 0, nullptr, {}, {}, false};
+        Warpgroup& group = asynchronous.warpgroups[warp / 4];
+        if (number == group.products.size()) group.products.push_back({f, at});
+        else if (!same(group.products[number].factors, f))
+            fail(719, "wgmma: another warp of this warpgroup multiplies something else, at " +
+                          to_string(group.products[number].at) + "; " + to_string(at));
+        Product p{f, at, 0, nullptr, {}, {}, false, false};
         std::string wrong = f.a_in_registers ? "" : wrong_descriptor(f.a, f.a_across, 64, p.chunks);
         if (wrong.empty()) wrong = wrong_descriptor(f.b, f.b_across, unsigned(f.registers) * 2, p.chunks);
         if (!wrong.empty()) fail(719, "wgmma: " + wrong + "; " + to_string(at));
         for (const TensorLoad& l : asynchronous.loads)
             if ((l.chunks & p.chunks).any())
                 fail(719, "wgmma at " + to_string(at) + " reads what the load at " + to_string(l.at) + " has not brought yet");
+        check_fenced("wgmma", p.chunks, at);
         w.pending.push_back(std::move(p));
         if (thread_sanitizer) {
             use_proxy();
             as(self()->proxy, from, [&] {
                 touch_chunks(w.pending.back().chunks, __tsan_read_range);
-                __tsan_release(&w.order[turn][(w.groups_over + w.groups.size()) % 8]);
+                __tsan_release(asynchronous.warpgroups[warp / 4].order[turn][w.committed()]);
             });
         }
     }
@@ -171,7 +178,7 @@ void Block::hold(WarpProducts& w, Accumulator& acc, float* d, const Factors& f, 
     const unsigned lane = running->lane, bit = 1u << lane;
     bool changed = false;
     if (acc.held & bit) {
-        for (int i = 0; i < f.registers; i++) changed = changed || bits_of(d[i]) != poison;
+        for (int i = 0; i < f.registers; i++) changed = changed || !in_flight(d[i]);
         if (changed)
             fail(719, "the accumulator of the product at " + to_string(acc.at) +
                           " was written before the product was waited for; " + to_string(at));
@@ -184,7 +191,7 @@ void Block::hold(WarpProducts& w, Accumulator& acc, float* d, const Factors& f, 
         fail(719, "wgmma: no wgmma_fence() stands between the last use of its accumulator and " + to_string(at));
     for (int i = 0; i < f.registers; i++) {
         acc.values[row_of(lane, i)][column_of(lane, i)] = d[i];
-        d[i] = __builtin_bit_cast(float, poison);
+        d[i] = __builtin_bit_cast(float, in_flight_bits);
     }
     acc.d[lane] = d;
     acc.held |= bit;
@@ -201,30 +208,54 @@ void Block::wgmma_fence(At at) {
 void Block::wgmma_commit(At at) {
     WarpProducts& w = products("wgmma.commit_group", at);
     if (!first_to_meet("wgmma.commit_group", w, at)) return;
-    w.groups.push_back(w.first + w.pending.size());
+    Warpgroup& group = asynchronous.warpgroups[running->linear / 128];
+    const size_t end = w.first + w.pending.size(), number = w.committed();
+    w.groups.push_back(end);
+    if (number == group.groups.size()) group.groups.push_back(end);
+    else if (group.groups[number] != end)
+        fail(719, "wgmma.commit_group: other warps have other products in this group; " + to_string(at));
+    for (CudaThread* t : group.waiting) make_ready(t);
+    group.waiting.clear();
     const bool early = launch->order.kind == Order::Kind::reverse || (shuffled && random() % 2);
-    if (early) execute(w, running->linear / 32, w.groups.back());
+    if (early) execute(w, running->linear / 32, end);
 }
 
+// A group is over for all 4 warps at once: one of them may tell others that its operands are free.
 void Block::wgmma_wait(unsigned pending, At at) {
     WarpProducts& w = products("wgmma.wait_group", at);
-    const bool first = first_to_meet("wgmma.wait_group", w, at);
-    if (first && w.groups.size() > pending) {
-        const size_t due = w.groups.size() - pending, end = w.groups[due - 1];
-        execute(w, running->linear / 32, end);
+    first_to_meet("wgmma.wait_group", w, at);
+    Warpgroup& group = asynchronous.warpgroups[running->linear / 128];
+    const size_t due = w.committed() - std::min<size_t>(pending, w.committed()), first_warp = running->linear / 128 * 4;
+    const auto all_here = [&] {
+        for (size_t i = first_warp; i < first_warp + 4; i++)
+            if (asynchronous.warps[i].committed() < due) return false;
+        return true;
+    };
+    while (!all_here()) {
+        group.waiting.push_back(self());
+        self()->waits_in = "wgmma_wait";
+        self()->waits_at = at;
+        self()->for_warpgroup = true;
+        wait();
+        self()->for_warpgroup = false;
+    }
+    if (w.groups_over < due) {
+        const size_t end = w.groups[due - w.groups_over - 1];
+        for (size_t i = first_warp; i < first_warp + 4; i++) execute(asynchronous.warps[i], unsigned(i), end);
         for (; w.first < end; w.first++) {
             Accumulator* acc = w.pending.front().d;
             w.pending.pop_front();
             if (--acc->products == 0) deliver(w, *acc);
         }
-        w.groups.erase(w.groups.begin(), w.groups.begin() + ptrdiff_t(due));
-        w.groups_over += unsigned(due);
+        while (w.groups_over < due) w.groups.pop_front(), w.groups_over++;
+        for (size_t i = first_warp; i < first_warp + 4; i++)
+            for (size_t k = asynchronous.warps[i].first; k < end; k++)
+                asynchronous.warps[i].pending[k - asynchronous.warps[i].first].over = true;
         for (unsigned lane = 0; lane < 32; lane++) w.fences_at_wait[lane] = w.fences[lane];
     }
     if (!thread_sanitizer) return;
     Backstage::enter();
-    for (unsigned i = 1; i <= 8 - w.groups.size() && i <= w.groups_over; i++)
-        __tsan_acquire(&w.order[turn][(w.groups_over - i) % 8]);
+    for (size_t i = due; i > 0 && i + 8 > w.committed(); i--) __tsan_acquire(group.order[turn][i - 1]);
     __tsan_switch_to_fiber(backstage, no_sync);
 }
 
@@ -259,7 +290,7 @@ void Block::execute(WarpProducts& w, unsigned warp, size_t end) {
 void Block::deliver(WarpProducts& w, Accumulator& acc) {
     for (unsigned lane = 0; lane < 32; lane++) {
         for (int i = 0; i < acc.registers; i++) {
-            if (bits_of(acc.d[lane][i]) != poison)
+            if (!in_flight(acc.d[lane][i]))
                 fail(719, "the accumulator of the product at " + to_string(acc.at) +
                               " was written before the product was waited for, by lane " + std::to_string(lane));
             acc.d[lane][i] = acc.values[row_of(lane, i)][column_of(lane, i)];
@@ -274,7 +305,7 @@ void Block::deliver(WarpProducts& w, Accumulator& acc) {
 void Block::set_registers(int registers, At at) {
     WarpProducts& w = products("setmaxnreg", at);
     if (!first_to_meet("setmaxnreg", w, at)) return;
-    asynchronous.registers[running->linear / 128] = registers;
+    asynchronous.warpgroups[running->linear / 128].registers = registers;
 }
 
 // A warpgroup that grows waits for registers that others gave back: more than the block has would never come.
@@ -283,7 +314,7 @@ std::string Block::too_many_registers() const {
     int sum = 0;
     bool any = false;
     for (int g = 0; g < groups; g++) {
-        const int r = asynchronous.registers[size_t(g)];
+        const int r = asynchronous.warpgroups[size_t(g)].registers;
         sum += r ? r : limit, any = any || r;
     }
     if (!any || sum <= limit * groups) return "";

@@ -1,0 +1,265 @@
+// The matmuls of linear.cuh on Hopper's tensor cores (compute capability 9.0), for bf16 and rows of whole vectors of 8:
+// c (M,N) = a . b over k, in fp32.
+//
+// As many blocks as multiprocessors walk over the tiles of c. In a block one thread fills a ring of tiles along k by
+// tensor copies, across the ends of tiles of c; two warpgroups multiply straight from the ring, each its own rows of the
+// tile (either matrix may lie along k or across it); and a fourth warpgroup does what follows (linear_epilogue.cuh) while
+// the next tile is multiplied: it gets the sums with their bias, rounded, through shared memory. Gradients of weights
+// stay fp32 and are written by those who multiplied; where c has too few tiles for the GPU, k is cut into parts, whose
+// sums are added in order.
+#pragma once
+#include "kernels/tools/tensor_map.cuh"
+#include "linear_epilogue.cuh"
+#include "linear_hopper_ring.cuh"
+#include "linear_tensor.cuh"
+
+#if HOPPER
+// Of a warpgroup's thread: its warp, and where in 16 x 8 sums its four stand.
+struct LinearLane {
+    int group, warp, lane, g, t;
+    __device__ LinearLane()
+        : group(threadIdx.x / 128), warp(threadIdx.x / warp_size % 4), lane(threadIdx.x % warp_size), g(lane / 4), t(lane % 4) {}
+};
+
+// sum = a . b over the next steps of the ring. The last product may still be running.
+template <class Shape, Major of_a, Major of_b>
+__device__ void linear_hopper_multiply(float (&sum)[Shape::I][Shape::n / 2], typename Shape::Shared& shared,
+                                       RingTurn<Shape::stages>& turn, int group, int steps) {
+    constexpr unsigned panel_bytes = 2 * Shape::panel, stride = 1024;  // 8 rows of 128 bytes
+    constexpr unsigned a_16 = of_a == Major::k ? 32 : 2 * stride, b_16 = of_b == Major::k ? 32 : 2 * stride;
+    const uint64_t a0 = matrix_descriptor(shared.ring[0].a + group * Shape::rows * Shape::k, panel_bytes, stride),
+                   b0 = matrix_descriptor(shared.ring[0].b, panel_bytes, stride);
+    const bool first_lane = threadIdx.x % warp_size == 0;
+    int last = 0;
+#pragma unroll 1
+    for (int step = 0; step < steps; step++) {
+        const uint64_t a = descriptor_at(a0, turn.slot * Shape::stage_bytes),
+                       b = descriptor_at(b0, turn.slot * Shape::stage_bytes);
+        barrier_wait(&shared.full[turn.slot], turn.parity);
+        wgmma_fence();
+        UNROLL
+        for (int k = 0; k < Shape::k / 16; k++)
+            UNROLL
+            for (int i = 0; i < Shape::I; i++)
+                wgmma<of_a, of_b>(sum[i], descriptor_at(a, i * panel_bytes + k * a_16), descriptor_at(b, k * b_16),
+                                  step > 0 || k > 0);
+        wgmma_commit();
+        wgmma_wait<1>();  // the last step's are done
+        if (step > 0 && first_lane) barrier_arrive(&shared.empty[last]);
+        last = turn.slot;
+        turn.next();
+    }
+}
+template <class Shape>
+__device__ void linear_hopper_done(float (&sum)[Shape::I][Shape::n / 2], typename Shape::Shared& shared,
+                                   const RingTurn<Shape::stages>& turn) {
+    wgmma_wait<0>();
+    UNROLL
+    for (int i = 0; i < Shape::I; i++) wgmma_done(sum[i]);
+    if (threadIdx.x % warp_size == 0) barrier_arrive(&shared.empty[(turn.slot + Shape::stages - 1) % Shape::stages]);
+}
+
+// The bias of a pass's columns, where there is one: of those that the thread holds sums of.
+template <class Epilogue>
+constexpr bool linear_has_bias = requires(Epilogue e) { e.bias; };
+template <class Shape, class Order, class Epilogue>
+struct LinearBias {
+    static constexpr int J = Shape::columns / 8;
+    static constexpr bool any = linear_has_bias<Epilogue>;
+    uint32_t pairs[any ? J : 1];
+    __device__ void load(const Epilogue& epilogue, const Order& order, int n0, int N) {
+        if constexpr (any) {
+            UNROLL
+            for (int j = 0; j < J; j++) {
+                const bool inside = epilogue.bias && n0 + 8 * j < N;
+                const bf16* from = epilogue.bias + order.of(n0 + 8 * j) + threadIdx.x % 4 * 2;
+                pairs[j] = inside ? *reinterpret_cast<const uint32_t*>(from) : 0;
+            }
+        }
+    }
+    __device__ uint32_t rounded(int j, float left, float right) const {
+        if constexpr (any)
+            return pack_bf16(left + __uint_as_float(pairs[j] << 16), right + __uint_as_float(pairs[j] & 0xffff0000));
+        else return pack_bf16(left, right);
+    }
+};
+
+// A pass's sums of a warpgroup, on their way to the writers.
+template <class Shape, class Bias>
+__device__ void linear_hopper_stage(bf16* staging, const float (&sum)[Shape::I][Shape::n / 2], const Bias& bias, int pass) {
+    const int lane = threadIdx.x % warp_size, warp = threadIdx.x / warp_size % 4;
+    bf16* const place = staging + (16 * warp + lane % 16) * Shape::pitch + lane / 16 * 8;
+    UNROLL
+    for (int i = 0; i < Shape::I; i++)
+        UNROLL
+        for (int j = 0; j < Shape::columns / 8; j += 2) {
+            const float* x = &sum[i][pass * Shape::columns / 2 + 4 * j];
+            const uint32_t piece[4] = {bias.rounded(j, x[0], x[1]), bias.rounded(j, x[2], x[3]),
+                                       bias.rounded(j + 1, x[4], x[5]), bias.rounded(j + 1, x[6], x[7])};
+            stmatrix(place + 64 * i * Shape::pitch + 8 * j, piece);
+        }
+}
+
+// Sums that stay fp32. What is added to is read 8 vectors ahead of the writing.
+template <class Shape, class Pieces_>
+__device__ void linear_hopper_write(const LinearSum& epilogue, const float (&sum)[Shape::I][Shape::n / 2], const Pieces_& piece,
+                                    int group) {
+    const LinearLane at;
+    const bool adds = !epilogue.part && epilogue.into == Into::add;
+    const int n = piece.n0 + 2 * at.t;
+    UNROLL
+    for (int i = 0; i < Shape::I; i++)
+        UNROLL
+        for (int half = 0; half < 2; half++) {
+            const int m = piece.m0 + group * Shape::rows + 64 * i + 16 * at.warp + 8 * half + at.g;
+            float2* const row =
+                reinterpret_cast<float2*>(epilogue.c + piece.part * epilogue.part + size_t(m) * epilogue.N + n);
+            if (m >= piece.work.M) continue;
+            UNROLL
+            for (int j0 = 0; j0 < Shape::n / 8; j0 += 8) {
+                float2 old[8];
+                UNROLL
+                for (int j = 0; j < 8; j++)
+                    old[j] = adds && piece.n0 + 8 * (j0 + j) < epilogue.N ? row[4 * (j0 + j)] : float2{};
+                UNROLL
+                for (int j = 0; j < 8; j++) {
+                    const float* x = &sum[i][4 * (j0 + j) + 2 * half];
+                    if (piece.n0 + 8 * (j0 + j) < epilogue.N) row[4 * (j0 + j)] = {x[0] + old[j].x, x[1] + old[j].y};
+                }
+            }
+        }
+}
+
+// What the writers do with a pass's sums of a warpgroup: a thread keeps to its columns and does every so many rows. What
+// the epilogue reads is on its way some rows ahead.
+template <class Shape, class Epilogue>
+class LinearWriters {
+    static constexpr int vectors = Epilogue::vectors, per_row = Shape::columns / 8 / vectors;
+    static constexpr int down = Shape::writers * warp_size / per_row, ahead = 4;
+    const Epilogue& epilogue;
+    std::conditional_t<linear_has_bias<Epilogue>, NoMoreBias, NoOperand> no_bias;
+    int row0, m0, M, column, n;
+    bool inside;
+    decltype(linear_row(epilogue, 0, 0, true)) operands[ahead];
+
+    __device__ void load_operand(int u, int row) {
+        operands[u] = linear_row(epilogue, m0 + row, n, inside && row < Shape::rows && m0 + row < M);
+    }
+    __device__ Vec<8 * vectors> take(const bf16* staging, int row) const {
+        Vec<8 * vectors> x;
+        UNROLL
+        for (int v = 0; v < vectors; v++) {
+            const Vec<8> part = load<8>(staging + row * Shape::pitch + column + 8 * v);
+            for (int i = 0; i < 8; i++) x[8 * v + i] = part[i];
+        }
+        return x;
+    }
+
+public:
+    __device__ LinearWriters(const Epilogue& epilogue, int m0, int n0, int M, int N) : epilogue(epilogue), m0(m0), M(M) {
+        const int thread = threadIdx.x - warp_size;
+        row0 = thread / per_row, column = thread % per_row * 8 * vectors, n = n0 + column;
+        inside = row0 < down && n < N;
+        UNROLL
+        for (int u = 0; u < ahead; u++) load_operand(u, row0 + u * down);
+    }
+    __device__ void write(const bf16* staging) {
+        for (int row = row0; row < Shape::rows; row += ahead * down) {
+            UNROLL
+            for (int u = 0; u < ahead; u++) {
+                const int r = row + u * down;
+                const auto operand = operands[u];
+                load_operand(u, r + ahead * down);
+                if (inside && r < Shape::rows && m0 + r < M)
+                    epilogue.write(take(staging, r), no_bias, operand, m0 + r, n);
+            }
+        }
+    }
+};
+
+// A multiplying warpgroup: number `group` of them.
+template <class Shape, class A, class B, class Epilogue>
+__device__ void linear_hopper_consume(typename Shape::Shared& shared, const Epilogue& epilogue, const LinearWork& work,
+                                      const decltype(B::order)& order, int group) {
+    constexpr Major of_a = A::along == Along::k ? Major::k : Major::across,
+                    of_b = B::along == Along::k ? Major::k : Major::across;
+    RingTurn<Shape::stages> turn;
+    unsigned parity = 1;  // of the staging, which is free at first
+    float sum[Shape::I][Shape::n / 2];
+    for (LinearPieces<Shape> piece(work); piece.next();) {
+        linear_hopper_multiply<Shape, of_a, of_b>(sum, shared, turn, group, piece.steps);
+        if constexpr (Shape::passes == 0) {
+            linear_hopper_done<Shape>(sum, shared, turn);
+            linear_hopper_write<Shape>(epilogue, sum, piece, group);
+        } else {
+            LinearBias<Shape, decltype(B::order), Epilogue> bias;
+            bias.load(epilogue, order, piece.n0, work.N);
+            linear_hopper_done<Shape>(sum, shared, turn);
+            UNROLL
+            for (int pass = 0; pass < Shape::passes; pass++) {
+                if (pass > 0) bias.load(epilogue, order, piece.n0 + pass * Shape::columns, work.N);
+                barrier_wait(&shared.taken[group], parity);
+                linear_hopper_stage<Shape>(shared.staging[group], sum, bias, pass);
+                __syncwarp();
+                if (threadIdx.x % warp_size == 0) barrier_arrive(&shared.staged[group]);
+                parity ^= 1;
+            }
+        }
+    }
+}
+
+template <class Shape, class Epilogue>
+__device__ void linear_hopper_finish(typename Shape::Shared& shared, const Epilogue& epilogue, const LinearWork& work) {
+    unsigned parity = 0;
+    for (LinearPieces<Shape> piece(work); piece.next();)
+        for (int pass = 0; pass < Shape::passes; pass++, parity ^= 1)
+            for (int group = 0; group < 2; group++) {
+                LinearWriters<Shape, Epilogue> writers(epilogue, piece.m0 + group * Shape::rows,
+                                                       piece.n0 + pass * Shape::columns, work.M, work.N);
+                barrier_wait(&shared.staged[group], parity);
+                writers.write(shared.staging[group]);
+                __syncwarp();
+                if (threadIdx.x % warp_size == 0) barrier_arrive(&shared.taken[group]);
+            }
+}
+#endif
+
+template <class Shape, class A, class B, class Epilogue>
+__global__ void __launch_bounds__(hopper_threads(Shape::threads), 1)
+    linear_hopper_kernel(const __grid_constant__ TensorMap a, const __grid_constant__ TensorMap b, Epilogue epilogue,
+                         LinearWork work, decltype(B::order) order) {
+#if HOPPER
+    auto& shared = *dynamic_shared<typename Shape::Shared>();
+    linear_hopper_barriers<Shape>(shared);
+    const int warp = __shfl_sync(~0u, threadIdx.x / warp_size, 0), group = warp / 4;  // known to be the same in all lanes
+    if (group > 0) {
+        registers_grow<Shape::multiplying>();
+        linear_hopper_consume<Shape, A, B>(shared, epilogue, work, order, group - 1);
+    } else {
+        registers_shrink<Shape::others>();
+        if (threadIdx.x == 0) linear_hopper_copy<Shape, A, B>(shared, a, b, work);
+        if constexpr (Shape::passes > 0)
+            if (warp > 0) linear_hopper_finish<Shape>(shared, epilogue, work);
+    }
+#endif
+}
+
+template <class Shape, class A, class B, class Epilogue>
+void linear_hopper_by(const Epilogue& epilogue, const A& a, const B& b, int K, int k_of_part, const Gpu<bf16>& on) {
+    const LinearWork work{a.outers, b.outers, K, k_of_part, ceil_div(K, k_of_part)};
+    const int pieces = linear_tiles<Shape>(work.M, work.N) * work.parts;
+    launch(linear_hopper_kernel<Shape, A, B, Epilogue>, std::min(pieces, on.sm_count), Shape::threads, Shape::bytes, on,
+           linear_map(a, K, Shape::m), linear_map(b, K, Shape::n), epilogue, work, b.order);
+}
+
+// c += a . b, or =, with k cut into so many parts, or fewer.
+template <class Shape, class A, class B>
+void linear_hopper_sum(float* c, const A& a, const B& b, int K, int parts, const Gpu<bf16>& on) {
+    const int M = a.outers, N = b.outers;
+    const size_t n = size_t(M) * N;
+    const int k_of_part = round_up(ceil_div(K, parts), Shape::k);
+    parts = ceil_div(K, k_of_part);
+    float* partial = parts > 1 ? on.template scratch<float>(parts * n) : nullptr;
+    linear_hopper_by<Shape>(LinearSum{partial ? partial : c, partial ? n : 0, on.into, N}, a, b, K, k_of_part, on);
+    if (partial) launch(linear_partials_kernel<8>, flat_grid<8>(n), flat_block, 0, on, c, partial, on.into, n, parts);
+}
