@@ -10,8 +10,10 @@
 //
 // Probabilities live in tiles of R x R, never in memory (Dao 2023). A block owns R queries of a head (or, for d_k and
 // d_v, R keys of a key/value head and walks over its query heads); four neighbouring threads own a row, and split its
-// columns. bf16 heads of most sizes go to the tensor cores instead (attention_tensor.cuh).
+// columns. bf16 heads of most sizes go to the tensor cores instead (attention_tensor.cuh), on Hopper some to its own
+// (attention_hopper_backward.cuh).
 #pragma once
+#include "attention_hopper_backward.cuh"
 #include "attention_tensor_backward.cuh"
 #include "host/reference/attention.h"
 
@@ -312,8 +314,9 @@ void attention_backward(T* d_qkv, const T* d_out, const T* out, const float* lse
     const AttentionHead at{B, TT, NH, NKV, HS};
     float* delta = on.template scratch<float>(size_t(B) * NH * TT);
     if constexpr (std::is_same_v<T, bf16>)
-        if (on.trusts(Kernels::attention_backward) &&
-            attention_tensor_backward(d_qkv, delta, d_out, out, lse, qkv, first, drop, at, on))
+        if (attention_hopper_backward(d_qkv, delta, d_out, out, lse, qkv, first, drop, at, on) ||
+            (on.trusts(Kernels::attention_backward) &&
+             attention_tensor_backward(d_qkv, delta, d_out, out, lse, qkv, first, drop, at, on)))
             return;
     by_head_size(HS, [&](auto M) {
         using Tile = AttentionTile<M>;

@@ -2,6 +2,7 @@
 // tiles along k that tensor copies fill.
 #pragma once
 #include "kernels/tools/ptx_hopper.cuh"
+#include "kernels/tools/ring_turn.cuh"
 #include "linear_operand.cuh"
 #include "linear_place.cuh"
 
@@ -59,16 +60,6 @@ struct LinearPieces {
         steps = ceil_div(std::min(work.K - k0, work.k_of_part), Shape::k);
         number += gridDim.x;
         return true;
-    }
-};
-
-// Whose turn it is in a ring: the slot, and the parity of its phase.
-template <int slots>
-struct RingTurn {
-    int slot = 0;
-    unsigned parity = 0;
-    __device__ void next() {
-        if (++slot == slots) slot = 0, parity ^= 1;
     }
 };
 
