@@ -37,6 +37,10 @@ public:
             check(Kernels::linear_tensor, [&] { product(144, 264, 136), product(tall, 40, 8); });
             check(Kernels::linear_fused, [&] { fused(144, 136, 72); });
             check(Kernels::linear_few, [&] { product(3, 264, 40), product(linear_few, 776, 24), fused(9, 264, 40); });
+            if (has_hopper(fast)) {
+                check(Kernels::attention_hopper_backward, [&] { backward(64, dropout(0)), backward(128, dropout(0)); });
+                fast.distrust(Kernels::attention_hopper_backward);  // from here on, what would take its place
+            }
             for (const float p : {0.0f, 0.25f})  // dropout has kernels of its own
                 for (const int HS : head_sizes) {
                     check(Kernels::attention_forward, [&] { forward(HS, dropout(p)); });

@@ -27,6 +27,7 @@ TEST(self_check, names_the_kernels_that_are_wrong) {
     const std::pair<const char*, std::vector<Kernels>> cases[] = {
         {"linear_few_kernel", {linear_few}},
         {"attention_tensor_forward_kernel", {attention_forward}},
+        {"attention_hopper_backward_kernel", {attention_hopper_backward}},
         {"attention_tensor_key_kernel", {attention_backward}},
         {"attention_tensor_query_kernel", {attention_backward}},
         {"attention_decode_kernel", {attention_decode}},
