@@ -216,6 +216,11 @@ TEST(linear, plans) {
         EXPECT_TRUE(plan.wide == s.wide && plan.parts == s.parts) << s.M << " " << s.N << ": " << plan.parts;
     }
     EXPECT_EQ(hopper_sum_plan(8, 8, 300, 132).parts, 1);  // too short
+    Gpu<bf16> other;
+    for (const int capability : {80, 100, 120}) {
+        other.capability = capability;
+        EXPECT_FALSE(linear_has_hopper(other)) << capability;
+    }
 }
 
 }  // namespace
