@@ -208,8 +208,8 @@ TEST(linear, plans) {
         bool wide;
         int parts;
     };
-    const Sum sums[] = {{2304, 768, true, 7},   {768, 768, true, 7},   {3072, 768, false, 4},
-                        {768, 3072, false, 4},  {50304, 768, true, 1}, {4096, 1024, true, 1},
+    const Sum sums[] = {{2304, 768, true, 7},  {768, 768, true, 7},   {3072, 768, false, 4},
+                        {768, 3072, false, 4}, {50304, 768, true, 1}, {4096, 1024, true, 1},
                         {1024, 2048, true, 2}, {6144, 1024, true, 2}, {1024, 3072, false, 1}};
     for (const Sum& s : sums) {
         const HopperSumPlan plan = hopper_sum_plan(s.M, s.N, 65536, 132);
