@@ -31,7 +31,8 @@ HopperSumPlan hopper_sum_plan(int M, int N, int K, int sm_count) {
     const int tiles = linear_tiles<Shape>(M, N);
     HopperSumPlan best{wide, 1, 1e30};
     for (int parts = 1; parts <= std::max(1, std::min(32, K / 400)); parts++) {
-        const double multiplied = double(ceil_div(tiles * parts, sm_count)) * sm_count * Shape::m * Shape::n / parts / rate;
+        const double multiplied =
+            double(ceil_div(tiles * parts, sm_count)) * sm_count * Shape::m * Shape::n / parts / rate;
         const double time = multiplied / (double(M) * N) + (parts > 1 ? part * parts / K : 0);
         if (time < best.time) best = {wide, parts, time};
     }

@@ -214,7 +214,8 @@ TEST(bench_test, a_step_has_the_rows_kernels) {
         for (const StepShare& s : profile.shares) launched[s.name] = s.count;
         for (const BenchRow& row : BenchRows(c, toy_batch).rows)
             for (const auto& [kernel, times] : launches_of(row, c)) wanted[kernel] += row.per_step * times;
-        if (installed_cublas().table) wanted.erase("linear_tensor"), wanted.erase("linear_hopper");  // which does some of them
+        if (installed_cublas().table)
+            wanted.erase("linear_tensor"), wanted.erase("linear_hopper");  // which does some of them
         for (const auto& [kernel, count] : wanted) EXPECT_EQ(launched[kernel], count) << kernel;
     }
 }

@@ -34,8 +34,7 @@ void check_forward(const Shape& s, Bias has, Products by) {
 template <class T>
 void check_backward(const Shape& s, Bias has, Products by) {
     const int N = s.N, C = s.C, OC = s.OC;
-    Case<T> c("linear_fused backward",
-              {{"N", N}, {"C", C}, {"OC", OC}, {"bias", has == Bias::yes}, {"by", long(by)}});
+    Case<T> c("linear_fused backward", {{"N", N}, {"C", C}, {"OC", OC}, {"bias", has == Bias::yes}, {"by", long(by)}});
     c.multiply_by(by);
     const size_t n = size_t(N) * C;
     auto inp = c.template random<T>("inp", n), weight = c.template random<T>("weight", size_t(OC) * C);
