@@ -10,9 +10,9 @@
 //
 // Probabilities live in tiles of R x R, never in memory (Dao 2023). A block owns R queries of a head (or, for d_k and
 // d_v, R keys of a key/value head and walks over its query heads); four neighbouring threads own a row, and split its
-// columns. bf16 heads of most sizes go to the tensor cores instead (attention_tensor.cuh), on Hopper some to its own
-// (attention_hopper_backward.cuh).
+// columns. bf16 heads of most sizes go to the tensor cores instead (attention_tensor.cuh, attention_hopper.cuh).
 #pragma once
+#include "attention_hopper.cuh"
 #include "attention_hopper_backward.cuh"
 #include "attention_tensor_backward.cuh"
 #include "host/reference/attention.h"
@@ -297,9 +297,11 @@ void attention_forward(T* out, float* lse, const T* qkv, const int* first, const
                        int NKV, int HS, Gpu<T> on) {
     REQUIRE(aligned(out) && aligned(qkv) && NH % NKV == 0);
     const AttentionHead at{B, TT, NH, NKV, HS};
-    if constexpr (std::is_same_v<T, bf16>)
+    if constexpr (std::is_same_v<T, bf16>) {
+        if (attention_hopper_forward(out, lse, qkv, first, drop, at, on)) return;
         if (on.trusts(Kernels::attention_forward) && attention_tensor_forward(out, lse, qkv, first, drop, at, on))
             return;
+    }
     by_head_size(HS, [&](auto M) {
         using Tile = AttentionTile<M>;
         launch(attention_forward_kernel<M, T>, dim3(ceil_div(TT, Tile::R), NH, B), Tile::threads, Tile::bytes(3, 1), on,

@@ -38,8 +38,10 @@ public:
             check(Kernels::linear_fused, [&] { fused(144, 136, 72); });
             check(Kernels::linear_few, [&] { product(3, 264, 40), product(linear_few, 776, 24), fused(9, 264, 40); });
             if (has_hopper(fast)) {
+                check(Kernels::attention_hopper_forward, [&] { forward(64, dropout(0)), forward(128, dropout(0)); });
                 check(Kernels::attention_hopper_backward, [&] { backward(64, dropout(0)), backward(128, dropout(0)); });
-                fast.distrust(Kernels::attention_hopper_backward);  // from here on, what would take its place
+                for (const Kernels k : {Kernels::attention_hopper_forward, Kernels::attention_hopper_backward})
+                    fast.distrust(k);  // from here on, what would take its place
             }
             for (const float p : {0.0f, 0.25f})  // dropout has kernels of its own
                 for (const int HS : head_sizes) {

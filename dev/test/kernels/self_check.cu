@@ -26,6 +26,7 @@ TEST(self_check, names_the_kernels_that_are_wrong) {
     using enum Kernels;
     const std::pair<const char*, std::vector<Kernels>> cases[] = {
         {"linear_few_kernel", {linear_few}},
+        {"attention_hopper_forward_kernel", {attention_hopper_forward}},
         {"attention_tensor_forward_kernel", {attention_forward}},
         {"attention_hopper_backward_kernel", {attention_hopper_backward}},
         {"attention_tensor_key_kernel", {attention_backward}},
