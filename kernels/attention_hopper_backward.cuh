@@ -13,7 +13,7 @@
 #pragma once
 #include "attention_hopper_backward_key.cuh"
 #include "attention_hopper_backward_query.cuh"
-#include "kernels/tools/tensor_map.cuh"
+#include "attention_hopper_map.cuh"
 
 // d_qkv: boxes of 16 tokens; the others: of Shape::columns.
 template <int HS, Owns owns>
@@ -37,7 +37,7 @@ __global__ void __launch_bounds__(hopper_threads(AttentionHopperBackward<HS, own
     if (group == 0) {
         registers_shrink<Shape::few_registers>();
         const int warp = threadIdx.x / warp_size;
-        if (warp == 0) AttentionHopperCopies<Shape>{qkv, d_out, out, first, work, shared}.run();
+        if (warp == 0) AttentionHopperDeliveries<Shape>{qkv, d_out, out, first, work, shared}.run();
         else AttentionHopperNotes<Shape>{lse, delta, first, work.at, shared}.run(warp - 1);
     } else {
         registers_grow<Shape::many_registers>();
@@ -52,29 +52,28 @@ template <int HS, Owns owns>
 void attention_hopper_backward_side(bf16* d_qkv, float* delta, const bf16* d_out, const bf16* out, const float* lse,
                                     const bf16* qkv, const int* first, const AttentionHead& at, const Gpu<bf16>& on) {
     using Shape = AttentionHopperBackward<HS, owns>;
-    const auto map = [&](const bf16* data, int heads, uint32_t tokens) {
-        const uint64_t row = heads * HS;
-        return tensor_map(data, {HS, uint64_t(heads), uint64_t(at.T), uint64_t(at.B)}, {HS, row, row * at.T},
-                          {64, 1, tokens, 1});
-    };
     const auto work = AttentionHopperWork::of(at, Shape::rows, owns, on.sm_count);
     const int packed = at.NH + 2 * at.NKV;
-    launch(attention_hopper_backward_kernel<HS, owns>, work.stride / 2, Shape::threads,
-           sizeof(typename Shape::Shared), on, map(d_qkv, packed, 16), map(qkv, packed, Shape::columns),
-           map(d_out, at.NH, Shape::columns), map(out, at.NH, Shape::columns), delta, lse, first, work, at.scale());
+    const auto map = [&](const bf16* x, int heads, int tokens) { return attention_map(x, heads, tokens, at); };
+    launch(attention_hopper_backward_kernel<HS, owns>, work.stride / 2, Shape::threads, sizeof(typename Shape::Shared), on,
+           map(d_qkv, packed, 16), map(qkv, packed, Shape::columns), map(d_out, at.NH, Shape::columns),
+           map(out, at.NH, Shape::columns), delta, lse, first, work, at.scale());
 }
 
+// For heads of HS channels without dropout.
+inline bool attention_backward_has_hopper(int HS, const Gpu<bf16>& on) {
+    return (HS == 64 || HS == 128) && on.trusts(Kernels::attention_hopper_backward) && has_hopper(on);
+}
 // False where these kernels are not for the GPU, the heads or the dropout: then nothing is done.
 inline bool attention_hopper_backward(bf16* d_qkv, float* delta, const bf16* d_out, const bf16* out, const float* lse,
                                       const bf16* qkv, const int* first, const Dropout& drop, const AttentionHead& at,
                                       const Gpu<bf16>& on) {
-    if (!on.trusts(Kernels::attention_hopper_backward) || drop.p > 0 || !has_hopper(on)) return false;
+    if (drop.p > 0 || !attention_backward_has_hopper(at.HS, on)) return false;
     const auto run = [&](auto HS) {
         attention_hopper_backward_side<HS, Owns::queries>(d_qkv, delta, d_out, out, lse, qkv, first, at, on);
         attention_hopper_backward_side<HS, Owns::keys>(d_qkv, delta, d_out, out, lse, qkv, first, at, on);
-        return true;
     };
-    if (at.HS == 64) return run(std::integral_constant<int, 64>{});
-    if (at.HS == 128) return run(std::integral_constant<int, 128>{});
-    return false;
+    if (at.HS == 64) run(std::integral_constant<int, 64>{});
+    else run(std::integral_constant<int, 128>{});
+    return true;
 }

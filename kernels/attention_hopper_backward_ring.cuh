@@ -79,7 +79,7 @@ __device__ void attention_hopper_blocks(const AttentionHopperWork& work, F f) {
 // One warp goes through all that the block needs, and starts the copies: its first lane does, but all look for the last
 // reader. What comes is told to the warps that write notes.
 template <class Shape>
-struct AttentionHopperCopies {
+struct AttentionHopperDeliveries {
     static constexpr int HS = Shape::HS, rows = Shape::rows, columns = Shape::columns;
     const TensorMap &qkv, &d_out, &out;
     const int* first;

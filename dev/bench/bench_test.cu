@@ -197,7 +197,10 @@ std::vector<std::pair<std::string, int>> launches_of(const BenchRow& row, const 
     if (name == "embedding_backward") return {{"embedding_chunk", c.position == Position::learned ? 2 : 1}};
     if (name == "attention_forward")
         return {{attention_has_hopper(c.HS, on) ? "attention_hopper_forward" : "attention_tensor_forward", 1}};
-    if (name == "attention_backward") return {{"attention_tensor_query", 1}, {"attention_tensor_key", 1}};
+    if (name == "attention_backward") {
+        if (attention_backward_has_hopper(c.HS, on)) return {{"attention_hopper_backward", 2}};
+        return {{"attention_tensor_query", 1}, {"attention_tensor_key", 1}};
+    }
     if (name.starts_with("linear") && name.ends_with("forward")) return {{"linear_few", 1}};
     if (name == "swiglu_linear_backward" && !linear_fuses_swiglu(2 * c.C, on)) return {{"swiglu_backward", 1}};
     if (name == "gelu_linear_backward" && uses_cublas(on) && !cublas_fuses_gelu(on)) return {{"gelu_backward", 1}};

@@ -1,22 +1,9 @@
-// Checks kernels/attention_hopper_backward.cuh.      ./test_gpt --gtest_filter='attention_hopper_backward*'
+// Checks kernels/attention_hopper_backward.cuh.      ./test_gpt --gtest_filter='hopper_backward*'
 #include "harness.h"
 #include "kernels/attention.cuh"
+#include "masks.h"
 
 namespace {
-
-enum class Mask { causal, documents, window, alone };
-
-std::vector<int> first_keys(Mask mask, int B, int TT) {
-    std::vector<int> first(size_t(B) * TT);
-    std::mt19937 random(3);
-    for (int b = 0; b < B; b++)
-        for (int t = 0, start = 0; t < TT; t++) {
-            if (random() % 23 == 0) start = t;
-            const int visible = mask == Mask::window ? 34 : 1;
-            first[size_t(b) * TT + t] = mask == Mask::documents ? start : std::max(0, t + 1 - visible);
-        }
-    return first;
-}
 
 // From out and lse as the reference has them.
 void check(const AttentionHead& at, Mask mask) {
@@ -41,30 +28,30 @@ void check(const AttentionHead& at, Mask mask) {
     c.expect(d_qkv, at.T * (at.NH / at.NKV) + at.HS, {1, size_t(at.HS)});
 }
 
-class attention_hopper_backward_test : public testing::Test {
+class hopper_backward : public testing::Test {
 protected:
     void SetUp() override {
-        if (!has_hopper(Gpu<bf16>())) GTEST_SKIP() << "skipped: for Hopper, in programs compiled for it";
+        if (!has_hopper(Gpu<bf16>())) GTEST_SKIP() << "not on this GPU";
     }
 };
 
 // Around the edges of a warp's rows, a group's, a block's and a pair of blocks.
-TEST_F(attention_hopper_backward_test, causal) {
+TEST_F(hopper_backward, causal) {
     for (const int HS : {64, 128})
         for (const int T : {1, 15, 63, 64, 65, 126, 127, 128, 129, 200, 257, 300}) check({1, T, 2, 2, HS}, Mask::causal);
 }
 
 // Queries that do not see all before them; two query heads to a key's, or all.
-TEST_F(attention_hopper_backward_test, first) {
+TEST_F(hopper_backward, first) {
     for (const int HS : {64, 128})
-        for (const Mask mask : {Mask::causal, Mask::documents, Mask::window, Mask::alone}) {
+        for (const Mask mask : all_masks) {
             check({2, 200, 4, 2, HS}, mask);
             check({1, 129, 3, 1, HS}, mask);
         }
 }
 
 // A block of threads that has many blocks of rows: more than a GPU's multiprocessors.
-TEST_F(attention_hopper_backward_test, many_blocks) {
+TEST_F(hopper_backward, many_blocks) {
     for (const int HS : {64, 128}) {
         const int sm_count = Gpu<bf16>().sm_count;
         check({sm_count + 1, 260, 2, 1, HS}, Mask::causal);
@@ -73,7 +60,7 @@ TEST_F(attention_hopper_backward_test, many_blocks) {
 }
 
 // What these kernels do not do, they leave to others.
-TEST_F(attention_hopper_backward_test, leaves) {
+TEST_F(hopper_backward, leaves) {
     const auto done = [](const Dropout& drop, int HS, const Gpu<bf16>& on) {
         return attention_hopper_backward(nullptr, nullptr, nullptr, nullptr, nullptr, nullptr, nullptr, drop,
                                          {1, 1, 1, 1, HS}, on);
