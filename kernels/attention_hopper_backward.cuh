@@ -1,8 +1,8 @@
 // Attention backward on Hopper's warpgroup products: bf16 heads of 64 or 128 channels without dropout. The equations of
 // attention.cuh.
 //
-// Two kernels, as in attention_tensor_backward.cuh: blocks own 128 queries and leave d_q and delta, or 128 keys and leave
-// d_k and d_v. Both make tiles of scores whose rows are their own and whose columns are the other side's:
+// Two kernels, as in attention_tensor_backward.cuh: blocks own 128 queries and leave d_q and delta, or 128 keys and
+// leave d_k and d_v. Both make tiles of scores whose rows are their own and whose columns are the other side's:
 //
 //   own queries:  score = q k^T   d_prob = d_out v^T   d_q += d_score k
 //   own keys:     score = k q^T   d_prob = v d_out^T   d_v += prob d_out   d_k += d_score q
@@ -20,7 +20,8 @@ template <int HS, Owns owns>
 __global__ void __launch_bounds__(hopper_threads(AttentionHopperBackward<HS, owns>::threads), 1)
     attention_hopper_backward_kernel(const __grid_constant__ TensorMap d_qkv, const __grid_constant__ TensorMap qkv,
                                      const __grid_constant__ TensorMap d_out, const __grid_constant__ TensorMap out,
-                                     float* delta, const float* lse, const int* first, AttentionHopperWork work, float scale) {
+                                     float* delta, const float* lse, const int* first, AttentionHopperWork work,
+                                     float scale) {
 #if HOPPER
     using Shape = AttentionHopperBackward<HS, owns>;
     auto& shared = *dynamic_shared<typename Shape::Shared>();
@@ -55,8 +56,8 @@ void attention_hopper_backward_side(bf16* d_qkv, float* delta, const bf16* d_out
     const auto work = AttentionHopperWork::of(at, Shape::rows, owns, on.sm_count);
     const int packed = at.NH + 2 * at.NKV;
     const auto map = [&](const bf16* x, int heads, int tokens) { return attention_map(x, heads, tokens, at); };
-    launch(attention_hopper_backward_kernel<HS, owns>, work.stride / 2, Shape::threads, sizeof(typename Shape::Shared), on,
-           map(d_qkv, packed, 16), map(qkv, packed, Shape::columns), map(d_out, at.NH, Shape::columns),
+    launch(attention_hopper_backward_kernel<HS, owns>, work.stride / 2, Shape::threads, sizeof(typename Shape::Shared),
+           on, map(d_qkv, packed, 16), map(qkv, packed, Shape::columns), map(d_out, at.NH, Shape::columns),
            map(out, at.NH, Shape::columns), delta, lse, first, work, at.scale());
 }
 

@@ -1,5 +1,5 @@
-// Attention backward on Hopper, what both sides' computing warpgroups use: products, their part of the ring, whose turn it
-// is, and how sums leave. See attention_hopper_backward.cuh.
+// Attention backward on Hopper, what both sides' computing warpgroups use: products, their part of the ring, whose turn
+// it is, and how sums leave. See attention_hopper_backward.cuh.
 #pragma once
 #include "attention_hopper_backward_ring.cuh"
 
@@ -93,8 +93,8 @@ struct AttentionHopperTurns {
 
 // Of a warp's 16 rows of d_q, d_k or d_v, one panel at a time. Rows beyond T are left out by the tensor copy.
 template <int HS>
-__device__ void hopper_store(const TensorMap& map, bf16* staging, const float (&x)[HS / 2], float factor, int head, int t,
-                             int b) {
+__device__ void hopper_store(const TensorMap& map, bf16* staging, const float (&x)[HS / 2], float factor, int head,
+                             int t, int b) {
     const int lane = threadIdx.x % warp_size, r = lane % 16;
     UNROLL
     for (int panel = 0; panel < HS / 64; panel++) {

@@ -28,7 +28,8 @@ struct AttentionHopperKeys {
     const AttentionHopperTurns turns{group};
     unsigned own_parity = 0;
 
-    __device__ int row() const { return 64 * group + threadIdx.x / warp_size % 4 * 16; }  // the warp's first, in the block
+    // The warp's first row in the block.
+    __device__ int row() const { return 64 * group + threadIdx.x / warp_size % 4 * 16; }
 
     __device__ void load_own(Own& own) {
         if constexpr (Shape::keeps) {
@@ -55,11 +56,12 @@ struct AttentionHopperKeys {
     // d = k q^T, or v d_out^T: matrix 0 or 1.
     template <int matrix>
     __device__ void dots(Tile& d, const Own& own) const {
-        if constexpr (!Shape::keeps) hopper_dots<HS, columns>(d, shared.own[matrix] + group * 64 * HS, ring.matrix(matrix));
+        if constexpr (!Shape::keeps)
+            hopper_dots<HS, columns>(d, shared.own[matrix] + group * 64 * HS, ring.matrix(matrix));
         else hopper_dots<HS, columns>(d, matrix ? own.value : own.key, ring.matrix(matrix));
     }
 
-    // f(register of a lane's tile, its column's first row in the two of note's array that the lane has).
+    // f(register, what an array of the note says of its column): two columns in a load.
     template <class Pair, class U, class F>
     __device__ static void of_columns(const U* of_note, F f) {
         const int quad = threadIdx.x % 4;
@@ -70,7 +72,7 @@ struct AttentionHopperKeys {
         }
     }
     __device__ void mask(Tile& score, const Note& note, int s_lane) const {
-        const int before = note.start + threadIdx.x % 4 * 2 - s_lane;  // how far the lane's first query is behind its first key
+        const int before = note.start + threadIdx.x % 4 * 2 - s_lane;  // from the lane's first key to its first query
         of_columns<int2>(note.first, [&](int i, int from) {
             const int further = 8 * (i / 2 % 2) - i % 2;
             if ((further > before + i / 4 * 8) | (8 * (i / 2 % 2) < from - s_lane)) score[i] = -INFINITY;
@@ -80,9 +82,8 @@ struct AttentionHopperKeys {
         const int s_lane = own.s_group + row() % 64 + threadIdx.x % warp_size / 4;
         if (note.start < own.s_group + 63 || note.first[columns - 1] > own.s_group) mask(score, note, s_lane);
         const float factor = scale * log2_of_e;
-        of_columns<float2>(note.log_sum, [&](int i, float log_sum) {
-            score[i] = exp2_approximate(score[i] * factor - log_sum);
-        });
+        of_columns<float2>(note.log_sum,
+                           [&](int i, float log_sum) { score[i] = exp2_approximate(score[i] * factor - log_sum); });
     }
 
     // In this tile's place in the ring: d_v += prob d_out, d_k += d_score q. The sums may not be done.
@@ -134,7 +135,8 @@ struct AttentionHopperKeys {
         const AttentionHopperPlace place(work, opaque(number), Shape::rows);  // not kept in registers all the while
         bf16* const staging = shared.staging[row() / 16];
         hopper_store<HS>(d_qkv, staging, sums.d_key, scale, work.at.NH + place.head, place.start + row(), place.b);
-        hopper_store<HS>(d_qkv, staging, sums.d_value, 1, work.at.NH + work.at.NKV + place.head, place.start + row(), place.b);
+        hopper_store<HS>(d_qkv, staging, sums.d_value, 1, work.at.NH + work.at.NKV + place.head, place.start + row(),
+                         place.b);
     }
     __device__ void run() {
         turns.begin();

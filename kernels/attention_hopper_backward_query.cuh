@@ -83,8 +83,7 @@ struct AttentionHopperQueries {
         }
         const float factor = scale * log2_of_e;
         UNROLL
-        for (int i = 0; i < columns / 2; i++)
-            score[i] = exp2_approximate(score[i] * factor - own.log_sum[i / 2 % 2]);
+        for (int i = 0; i < columns / 2; i++) score[i] = exp2_approximate(score[i] * factor - own.log_sum[i / 2 % 2]);
     }
 
     // In this tile's place in the ring: d_q += d_score k. The sum may not be done.

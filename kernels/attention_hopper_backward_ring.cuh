@@ -1,5 +1,5 @@
-// Attention backward on Hopper, what the first warpgroup does: it brings the others their own rows and then, tile by tile,
-// the other side's, in the slots of a ring. See attention_hopper_backward.cuh.
+// Attention backward on Hopper, what the first warpgroup does: it brings the others their own rows and then, tile by
+// tile, the other side's, in the slots of a ring. See attention_hopper_backward.cuh.
 #pragma once
 #include "attention_tensor_backward_key.cuh"
 #include "kernels/tools/ptx_hopper.cuh"
@@ -14,8 +14,8 @@ enum class Delivery { own, out, tile, end };
 template <int columns>
 struct AttentionHopperNote {
     Delivery what;
-    int b, head, start;  // of its rows, the first
-    bool last;           // of the block's
+    int b, head, start;                                 // of its rows, the first
+    bool last;                                          // of what the block needs
     alignas(8) float log_sum[columns], delta[columns];  // of queries, on whichever side they are
     alignas(8) int first[columns];
 };
@@ -26,12 +26,12 @@ struct AttentionHopperBackward {
     static constexpr bool of_keys = owns == Owns::keys;
     static constexpr int HS = HS_, rows = 128, columns = of_keys || HS == 128 ? 64 : 128;
     static constexpr int threads = 384, warps = 8, noters = 3;  // warps that compute, and that write notes
-    // Whether they keep their own rows in registers. Of 128 keys and values of 128 channels and two sums there is no room
-    // for both.
+    // Whether own rows stay in registers. Two sums of 128 channels leave no room for them: they stay in shared memory.
     static constexpr bool keeps = !of_keys || HS == 64;
     static constexpr int few_registers = keeps ? 40 : 24, many_registers = keeps ? 232 : 240;  // 168 for all
     static constexpr int own_slots = keeps ? rows / columns : 0;  // that the own rows take, on their way to registers
-    static constexpr int slot_bytes = 2 * columns * HS * sizeof(bf16), own_bytes = keeps ? 1024 : 2 * rows * HS * sizeof(bf16);
+    static constexpr int slot_bytes = 2 * columns * HS * sizeof(bf16),
+                         own_bytes = keeps ? 1024 : 2 * rows * HS * sizeof(bf16);  // 1024: of no use
     static constexpr int slots = std::min(8, (200 * 1024 - own_bytes) / slot_bytes);
     struct Shared {
         bf16 ring[slots][2][columns * HS];  // swizzled panels of 64 channels, `columns` rows each
@@ -43,13 +43,14 @@ struct AttentionHopperBackward {
     static_assert(sizeof(Shared) <= 227 * 1024 && slots >= noters);
 };
 
-// The blocks of rows, in pairs of a long and a short one: numbers 2 i and 2 i + 1, of which an odd number of blocks lacks
-// the last. Reckoned once: the first warpgroup has 24 registers, and takes these from constant memory.
+// The blocks of rows, in pairs of a long and a short one: numbers 2 i and 2 i + 1. Where a head has an odd number of
+// blocks, its last pair lacks one. Reckoned once, as a thread that copies has 24 registers: these are in constant
+// memory.
 struct AttentionHopperWork {
     AttentionHead at;
-    unsigned heads, group;    // of the block's own side; query heads to a key's
-    unsigned blocks, pairs;   // of a head
-    unsigned count, stride;   // of numbers, and from a thread block's pair to its next
+    unsigned heads, group;   // of the block's own side; query heads to a key's
+    unsigned blocks, pairs;  // of a head
+    unsigned count, stride;  // of numbers, and from a thread block's pair to its next
     static AttentionHopperWork of(const AttentionHead& at, int rows, Owns owns, int sm_count) {
         const unsigned heads = owns == Owns::keys ? at.NKV : at.NH, blocks = ceil_div(at.T, rows);
         const unsigned pairs = ceil_div(blocks, 2u), all = at.B * heads * pairs;
@@ -76,8 +77,8 @@ __device__ void attention_hopper_blocks(const AttentionHopperWork& work, F f) {
     }
 }
 
-// One warp goes through all that the block needs, and starts the copies: its first lane does, but all look for the last
-// reader. What comes is told to the warps that write notes.
+// One warp goes through all that the block needs, starts the copies, and tells the warps that write notes. Its first
+// lane does, but all look for the last reader.
 template <class Shape>
 struct AttentionHopperDeliveries {
     static constexpr int HS = Shape::HS, rows = Shape::rows, columns = Shape::columns;
@@ -188,7 +189,7 @@ struct AttentionHopperNotes {
         for (unsigned i = warp;; i += Shape::noters) {
             const unsigned slot = i % Shape::slots;
             auto& note = shared.notes[slot];
-            // The slot's turn before this one has been told: the copies come in order, and three slots ago they were told.
+            // What came before in this slot has been told, as it came no later than what this warp last wrote about.
             barrier_wait(&shared.told[slot], i / Shape::slots % 2);
             if (note.what == Delivery::end) return;
             if (note.what == (Shape::of_keys ? Delivery::tile : Delivery::own)) write_queries(note);

@@ -21,9 +21,10 @@ enum class Kernels {
     attention_decode
 };
 template <>
-inline constexpr auto names_of<Kernels> = std::to_array(
-    {"linear_cublas", "linear_hopper", "linear_tensor", "linear_fused", "linear_few", "attention_hopper_forward",
-     "attention_hopper_backward", "attention_forward", "attention_backward", "attention_decode"});
+inline constexpr auto names_of<Kernels> = std::to_array({"linear_cublas", "linear_hopper", "linear_tensor",
+                                                         "linear_fused", "linear_few", "attention_hopper_forward",
+                                                         "attention_hopper_backward", "attention_forward",
+                                                         "attention_backward", "attention_decode"});
 
 struct KernelFault {
     Kernels kernels;

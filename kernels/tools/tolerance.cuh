@@ -10,8 +10,8 @@ inline double tolerance<bf16>(double terms) {
 }
 
 // Results that are sums of products whose `factors` factors were rounded to bf16 on the way, as tensor cores need
-// them, which adds to the tolerance: a factor is off by up to 2^-8 of itself if its digits are 1.00.., by half of that if
-// they are 1.99..; evenly, and over all digits with a mean square of 0.54 2^-16 / 3. `row` neighbours share their
+// them, which adds to the tolerance: a factor is off by up to 2^-8 of itself if its digits are 1.00.., by half of that
+// if they are 1.99..; evenly, and over all digits with a mean square of 0.54 2^-16 / 3. `row` neighbours share their
 // factors.
 struct Rounded {
     int factors = 0;
