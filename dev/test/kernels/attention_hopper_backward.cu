@@ -41,6 +41,11 @@ TEST_F(hopper_backward, causal) {
         for (const int T : {1, 15, 64, 65, 126, 127, 129, 200, 257, 300}) check({1, T, 2, 2, HS}, Mask::causal);
 }
 
+// A little of all, for ThreadSanitizer (dev/mutants).
+TEST_F(hopper_backward, small) {
+    for (const int HS : {64, 128}) check({3, 140, 1, 1, HS}, Mask::causal);
+}
+
 // Queries that do not see all before them; two query heads to a key's.
 TEST_F(hopper_backward, first) {
     for (const int HS : {64, 128})
