@@ -13,6 +13,7 @@
 // columns. bf16 heads of most sizes go to the tensor cores instead (attention_tensor.cuh, attention_hopper.cuh).
 #pragma once
 #include "attention_hopper.cuh"
+#include "attention_hopper_backward.cuh"
 #include "attention_tensor_backward.cuh"
 #include "host/reference/attention.h"
 
@@ -315,8 +316,9 @@ void attention_backward(T* d_qkv, const T* d_out, const T* out, const float* lse
     const AttentionHead at{B, TT, NH, NKV, HS};
     float* delta = on.template scratch<float>(size_t(B) * NH * TT);
     if constexpr (std::is_same_v<T, bf16>)
-        if (on.trusts(Kernels::attention_backward) &&
-            attention_tensor_backward(d_qkv, delta, d_out, out, lse, qkv, first, drop, at, on))
+        if (attention_hopper_backward(d_qkv, delta, d_out, out, lse, qkv, first, drop, at, on) ||
+            (on.trusts(Kernels::attention_backward) &&
+             attention_tensor_backward(d_qkv, delta, d_out, out, lse, qkv, first, drop, at, on)))
             return;
     by_head_size(HS, [&](auto M) {
         using Tile = AttentionTile<M>;

@@ -10,7 +10,7 @@
 // times values under way meanwhile, and the groups take turns in giving the tensor cores work (Shah 2024).
 #pragma once
 #include "attention_hopper_group.cuh"
-#include "kernels/tools/tensor_map.cuh"
+#include "attention_hopper_map.cuh"
 
 // Which tile of queries is when: those of a few heads, whose keys and values stay in the L2 cache together, longest
 // first, then those of the next heads.
@@ -140,8 +140,7 @@ template <int HS>
 void attention_hopper_forward_by(bf16* out, float* lse, const bf16* qkv, const int* first, const AttentionHead& at,
                                  const Gpu<bf16>& on) {
     using Shape = AttentionHopper<HS>;
-    const uint64_t heads = at.NH + 2 * at.NKV, row = at.row(), T = at.T, B = at.B;
-    const TensorMap map = tensor_map(qkv, {HS, heads, T, B}, {HS, row, row * T}, {64, 1, Shape::rows, 1});
+    const TensorMap map = attention_map(qkv, at.NH + 2 * at.NKV, Shape::rows, at);
     // Heads whose keys and values take 16 MB of the 50 of L2, and all queries' heads that share some.
     const int shared_by = at.NH / at.NKV, at_once = int(16e6 / (4.0 * at.T * HS / shared_by)) / shared_by * shared_by;
     const AttentionTiles tiles{at.B * at.NH, std::clamp(at_once, shared_by, at.B * at.NH), ceil_div(at.T, Shape::rows)};
