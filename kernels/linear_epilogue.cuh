@@ -17,7 +17,7 @@ struct Bf16Vector {
 struct NoOperand {};
 // In a column's place, where the sums have their bias already.
 struct NoMoreBias {
-    NoOperand gate, up;
+    const NoMoreBias &gate = *this, &up = *this;
 };
 __device__ inline Vec<8> rounded(Vec<8> x) {
     for (int i = 0; i < 8; i++) x[i] = float(bf16(x[i]));
@@ -30,6 +30,12 @@ __device__ inline Vec<8> plus(Vec<8> x, const Vec<8>& y) {
 __device__ inline Vec<8> plus(const Vec<8>& x, const Bf16Vector& y) { return plus(x, y.floats()); }
 __device__ inline Vec<8> plus(const Vec<8>& x, NoOperand) { return x; }
 __device__ inline Vec<8> plus(const Vec<8>& x, NoMoreBias) { return x; }
+// As they are kept. With their bias, sums have been rounded, too.
+template <class Bias>
+__device__ Vec<8> rounded_plus(const Vec<8>& x, const Bias& y) {
+    return rounded(plus(x, y));
+}
+__device__ inline Vec<8> rounded_plus(const Vec<8>& x, NoMoreBias) { return x; }
 
 // out = x + bias; bias may be null, as in the next two.
 struct LinearOut {
@@ -54,7 +60,7 @@ struct LinearGelu {
     template <class Bias>
     __device__ void write(Vec<8> x, const Bias& add, NoOperand, int m, int n) const {
         const size_t at = size_t(m) * N + n;
-        x = rounded(plus(x, add));
+        x = rounded_plus(x, add);
         store<8>(before + at, x);
         for (int i = 0; i < 8; i++) x[i] = gelu_of(x[i]);
         store<8>(out + at, x);
@@ -80,7 +86,7 @@ struct LinearSwiglu {
         bf16* to = gate_up + size_t(m) * 2 * F + f;
         Vec<8> gate, up;
         for (int i = 0; i < 8; i++) gate[i] = x[i], up[i] = x[8 + i];
-        gate = rounded(plus(gate, add.gate)), up = rounded(plus(up, add.up));
+        gate = rounded_plus(gate, add.gate), up = rounded_plus(up, add.up);
         store<8>(to, gate);
         store<8>(to + F, up);
         for (int i = 0; i < 8; i++) up[i] = swiglu_of(gate[i], up[i]);
@@ -107,10 +113,12 @@ struct LinearGeluGradient {
     __device__ Bf16Vector row(int m, int n, bool inside) const {
         return Bf16Vector::of(before + size_t(m) * N + n, inside);
     }
-    __device__ void write(Vec<8> x, NoOperand, const Bf16Vector& of, int m, int n) const {
+    __device__ void prefetch(int m, int n) const { prefetch_l2(before + size_t(m) * N + n); }
+    __device__ Vec<8> write(Vec<8> x, NoOperand, const Bf16Vector& of, int m, int n) const {
         const Vec<8> y = of.floats();
         for (int i = 0; i < 8; i++) x[i] *= gelu_slope(y[i]);
         store<8>(d_before + size_t(m) * N + n, x);
+        return x;
     }
 };
 
@@ -126,6 +134,10 @@ struct LinearSwigluGradient {
     __device__ Row row(int m, int n, bool inside) const {
         const bf16* p = gate_up + size_t(m) * 2 * F + n;
         return {Bf16Vector::of(p, inside), Bf16Vector::of(p + F, inside)};
+    }
+    __device__ void prefetch(int m, int n) const {
+        const bf16* p = gate_up + size_t(m) * 2 * F + n;
+        prefetch_l2(p), prefetch_l2(p + F);
     }
     __device__ void write(const Vec<8>& x, NoOperand, const Row& of, int m, int n) const {
         Vec<8> gate = of.gate.floats(), up = of.up.floats();

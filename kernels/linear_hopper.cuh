@@ -157,7 +157,7 @@ class LinearWriters {
 
 public:
     __device__ LinearWriters(const Epilogue& epilogue, int m0, int n0, int M, int N) : epilogue(epilogue), m0(m0), M(M) {
-        const int thread = threadIdx.x - warp_size;
+        const int thread = threadIdx.x < Shape::group ? threadIdx.x - warp_size : threadIdx.x - 2 * Shape::group - warp_size;
         row0 = thread / per_row, column = thread % per_row * 8 * vectors, n = n0 + column;
         inside = row0 < down && n < N;
         UNROLL
@@ -232,7 +232,7 @@ __global__ void __launch_bounds__(Shape::threads, 1)
     auto& shared = *dynamic_shared<typename Shape::Shared>();
     linear_hopper_barriers<Shape>(shared);
     const int warp = __shfl_sync(~0u, threadIdx.x / warp_size, 0), group = warp / 4;  // known to be the same in all lanes
-    if (group > 0) {
+    if (group == 1 || group == 2) {
         registers_grow<Shape::multiplying>();
         linear_hopper_consume<Shape, A, B>(shared, epilogue, work, order, group - 1);
     } else {
