@@ -13,7 +13,7 @@ constexpr int most_arrivals = (1 << 20) - 1, most_bytes = (1 << 20) - 1;
 void Block::renew_asynchronous() {
     Asynchronous& a = asynchronous;
     proxies = thread_sanitizer && proxy_users.contains(launch->function);
-    if (a.watched_for != launch->function) a.proxy_view.watched = &a.watched[a.watched_for = launch->function];
+    a.proxy_view.watched = nullptr;
     if (!a.used && a.stores.size() >= count) return;
     if (a.used) a.proxy_view.forget();
     a.used = false;
@@ -46,7 +46,7 @@ uint64_t Block::async_barrier_init(const void* address, int arrivals, At at) {
     b.fenced = false;
     b.expected = b.pending = unsigned(arrivals);
     b.bytes = 0;
-    b.phase = 0;
+    b.phase = b.seen = b.with_load = 0;
     b.waiting.clear();
     return word_tag | a.barrier_count++;
 }
@@ -108,6 +108,7 @@ Ordering& Block::async_barrier_wait(const void* address, uint64_t word, unsigned
         wait();
     }
     t->async_barrier = nullptr;
+    b.seen = b.phase;
     Ordering& order = b.order[turn][parity];
     acquire_for_proxy(&order.proxy);
     return order;

@@ -57,7 +57,10 @@ struct AsyncBarrierState {
     bool fenced;      // and whether barrier_init_fence() came after
     unsigned expected, pending;
     int64_t bytes;   // announced but not there yet; negative: there but not announced yet
-    unsigned phase;  // how many are over
+    unsigned phase;  // how many are over,
+    unsigned seen;   // after how many somebody has waited,
+    unsigned with_load;  // up to which one loads have come, and the last of them
+    At last_load;
     std::vector<CudaThread*> waiting;
     Ordering order[2][2];  // [turn of the block][parity of the phase]
 };
@@ -75,7 +78,7 @@ struct TensorStore {
     const char* from;
     Chunks chunks;
     At at;
-    bool read;
+    bool read, over;         // it may be read before anybody waits for that
     std::vector<char> data;  // when read
 };
 struct TensorStores {  // of a thread
@@ -136,8 +139,7 @@ struct Warpgroup {
 struct Asynchronous {
     bool used;  // by this block: else there is nothing to renew
     ProxyView proxy_view;
-    std::map<const void*, Chunks> watched;  // by kernel
-    const void* watched_for;
+    std::map<std::pair<const void*, size_t>, Chunks> watched;  // by kernel and bytes of dynamic shared memory
     std::deque<AsyncBarrierState> barriers;  // the first barrier_count are in use
     size_t barrier_count;
     std::vector<TensorLoad> loads;         // under way

@@ -147,6 +147,7 @@ private:
     bool deliver_a_load();  // false: none is under way
     void use_proxy();
     void see_all();
+    ProxyView& proxy_view();
     void check_fenced(const char* name, const Chunks&, At);
     template <class F>
     void as(void* tsan_fiber, void* from, F f);

@@ -36,9 +36,15 @@ size_t ProxyView::first_unfenced(const Chunks& chunks) {
     return chunks.size();
 }
 
+ProxyView& Block::proxy_view() {
+    Asynchronous& a = asynchronous;
+    if (!a.proxy_view.watched) a.proxy_view.watched = &a.watched[{launch->function, launch->shared_bytes}];
+    return a.proxy_view;
+}
+
 void Block::check_fenced(const char* name, const Chunks& chunks, At at) {
     if (thread_sanitizer) return;
-    const size_t i = asynchronous.proxy_view.first_unfenced(chunks);
+    const size_t i = proxy_view().first_unfenced(chunks);
     if (i == chunks.size()) return;
     fail(719, std::string(name) + ": no proxy_fence() has followed the writing of byte " + std::to_string(i * 16) +
                   " of dynamic shared memory, which is read at " + to_string(at));
@@ -74,7 +80,7 @@ void Block::use_proxy() {
 void Block::proxy_fence() {
     CudaThread* t = self();
     asynchronous.used = true;
-    if (!thread_sanitizer) return asynchronous.proxy_view.fence();
+    if (!thread_sanitizer) return proxy_view().fence();
     if (!t->proxy) return use_proxy();
     see_all();
 }

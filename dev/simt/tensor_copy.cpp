@@ -90,7 +90,7 @@ void Block::check_not_in_use(const char* name, const Chunks& chunks, At at) {
             if (!p.over) check(p.chunks, "a product", p.at);
     for (unsigned i = 0; i < count; i++)
         for (const TensorStore& s : asynchronous.stores[i].stores)
-            if (!s.read) check(s.chunks, "a store", s.at);
+            if (!s.over) check(s.chunks, "a store", s.at);
 }
 
 // ---- Loads ----
@@ -143,8 +143,11 @@ bool Block::deliver_a_load() {
         std::memcpy(SharedMemory::dynamic() + place, data.data() + offset, bytes);
     });
     asynchronous.proxy_view.learn(load.chunks);
-    load.barrier->bytes -= int64_t(data.size());
-    complete_if_over(*load.barrier);
+    AsyncBarrierState& b = *load.barrier;
+    b.bytes -= int64_t(data.size());
+    b.with_load = b.phase + 1;
+    b.last_load = load.at;
+    complete_if_over(b);
     return true;
 }
 
@@ -156,7 +159,7 @@ void Block::tensor_store(const void* map_address, const char* shared, const Coor
     const Chunks chunks = chunks_of_box(store_name, shared, map, at);
     check_fenced(store_name, chunks, at);
     TensorStores& mine = asynchronous.stores[running->linear];
-    mine.stores.push_back({box_of(map, c), shared, chunks, at, false, {}});
+    mine.stores.push_back({box_of(map, c), shared, chunks, at, false, false, {}});
     if (!thread_sanitizer) return;
     use_proxy();
     as(self()->proxy, pc, [&] {
@@ -197,6 +200,7 @@ void Block::tensor_store_wait(unsigned pending, Until until) {
     if (!due) return;
     const size_t stores = mine.groups[due - 1];
     store_due(mine, stores, until);
+    for (size_t i = 0; i < stores; i++) mine.stores[i].over = true;
     if (thread_sanitizer) {
         Backstage::enter();
         for (size_t i = 0; i < due; i++)
@@ -217,7 +221,7 @@ void Block::finish_asynchronous(CudaThread* t) {
     if (!a.used) return;
     TensorStores& mine = a.stores[t->linear];
     for (TensorStore& s : mine.stores) {
-        if (!s.read || mine.groups.empty() || &s - mine.stores.data() >= ptrdiff_t(mine.groups.back()))
+        if (!s.over)
             fail(719, "this thread has ended, but the store at " + to_string(s.at) + " may still read shared memory");
         a.last_stores.push_back(std::move(s));
     }
@@ -237,9 +241,13 @@ std::string Block::left_undone() {
     Asynchronous& a = asynchronous;
     if (!a.used) return "";
     for (const TensorStore& s : a.last_stores) write_box(s.box, s.data);
-    for (const TensorLoad& l : a.loads) return "has ended, but its load at " + to_string(l.at) + " is still under way";
-    for (size_t i = 0; i < a.barrier_count; i++)
-        if (a.barriers[i].bytes) return "has ended amid a phase of " + describe(a.barriers[i]);
+    const auto nobody = [](At at) { return "has ended, but nobody has waited for its load at " + to_string(at); };
+    for (const TensorLoad& l : a.loads) return nobody(l.at);
+    for (size_t i = 0; i < a.barrier_count; i++) {
+        const AsyncBarrierState& b = a.barriers[i];
+        if (b.bytes) return "has ended amid a phase of " + describe(b);
+        if (b.seen < b.with_load) return nobody(b.last_load);
+    }
     return too_many_registers();
 }
 

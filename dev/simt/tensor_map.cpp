@@ -40,8 +40,9 @@ int encode_tiled(void* map, int type, uint32_t rank, void* data, const uint64_t*
         if (!strides || !strides[i - 1] || strides[i - 1] % 16 || strides[i - 1] >= uint64_t(1) << 40) return invalid;
         m.strides[i - 1] = strides[i - 1];
     }
-    const size_t row = size_t(box[0]) * m.element_bytes;
-    if (row % 16 || (swizzle && row > size_t(16) << swizzle)) return invalid;
+    const size_t row = size_t(box[0]) * m.element_bytes, span = size_t(16) << swizzle;
+    if (row % 16 || (swizzle && row > span)) return invalid;
+    if (swizzle && row < span) return not_supported;  // there would be gaps behind the rows in shared memory
     std::memset(map, 0, 128);
     std::memcpy(map, &m, sizeof m);
     return 0;

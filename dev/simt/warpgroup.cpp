@@ -6,7 +6,6 @@
 namespace simt {
 namespace {
 
-constexpr unsigned poison = 0xffbfffff;  // a signalling NaN: arithmetic on it leaves another
 constexpr int panel_bytes = 128;
 
 unsigned bits_of(float x) { return __builtin_bit_cast(unsigned, x); }
@@ -179,7 +178,7 @@ void Block::hold(WarpProducts& w, Accumulator& acc, float* d, const Factors& f, 
     const unsigned lane = running->lane, bit = 1u << lane;
     bool changed = false;
     if (acc.held & bit) {
-        for (int i = 0; i < f.registers; i++) changed = changed || bits_of(d[i]) != poison;
+        for (int i = 0; i < f.registers; i++) changed = changed || !in_flight(d[i]);
         if (changed)
             fail(719, "the accumulator of the product at " + to_string(acc.at) +
                           " was written before the product was waited for; " + to_string(at));
@@ -192,7 +191,7 @@ void Block::hold(WarpProducts& w, Accumulator& acc, float* d, const Factors& f, 
         fail(719, "wgmma: no wgmma_fence() stands between the last use of its accumulator and " + to_string(at));
     for (int i = 0; i < f.registers; i++) {
         acc.values[row_of(lane, i)][column_of(lane, i)] = d[i];
-        d[i] = __builtin_bit_cast(float, poison);
+        d[i] = __builtin_bit_cast(float, in_flight_bits);
     }
     acc.d[lane] = d;
     acc.held |= bit;
@@ -291,7 +290,7 @@ void Block::execute(WarpProducts& w, unsigned warp, size_t end) {
 void Block::deliver(WarpProducts& w, Accumulator& acc) {
     for (unsigned lane = 0; lane < 32; lane++) {
         for (int i = 0; i < acc.registers; i++) {
-            if (bits_of(acc.d[lane][i]) != poison)
+            if (!in_flight(acc.d[lane][i]))
                 fail(719, "the accumulator of the product at " + to_string(acc.at) +
                               " was written before the product was waited for, by lane " + std::to_string(lane));
             acc.d[lane][i] = acc.values[row_of(lane, i)][column_of(lane, i)];

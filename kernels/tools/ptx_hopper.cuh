@@ -73,19 +73,26 @@ __device__ inline void prefetch_tensor_map(const TensorMap& map) {
 // The box of `map` that begins at these coordinates (the innermost first, elements) to shared memory, 128-byte aligned
 // (1024, if the map swizzles). Elements outside of the tensor become zeros. The whole box's bytes count at the barrier.
 __device__ inline void tensor_load(void* shared, const TensorMap& map, AsyncBarrier* b, int c0, int c1) {
-    asm volatile("cp.async.bulk.tensor.2d.shared::cluster.global.tile.mbarrier::complete_tx::bytes [%0], [%1, {%3, %4}], [%2];" ::"r"(shared_address(shared)),
-                 "l"(&map), "r"(shared_address(b)), "r"(c0), "r"(c1)
-                 : "memory");
+    asm volatile(
+        "cp.async.bulk.tensor.2d.shared::cluster.global.tile.mbarrier::complete_tx::bytes [%0], [%1, {%3, %4}], "
+        "[%2];" ::"r"(shared_address(shared)),
+        "l"(&map), "r"(shared_address(b)), "r"(c0), "r"(c1)
+        : "memory");
 }
 __device__ inline void tensor_load(void* shared, const TensorMap& map, AsyncBarrier* b, int c0, int c1, int c2) {
-    asm volatile("cp.async.bulk.tensor.3d.shared::cluster.global.tile.mbarrier::complete_tx::bytes [%0], [%1, {%3, %4, %5}], [%2];" ::"r"(shared_address(shared)),
-                 "l"(&map), "r"(shared_address(b)), "r"(c0), "r"(c1), "r"(c2)
-                 : "memory");
+    asm volatile(
+        "cp.async.bulk.tensor.3d.shared::cluster.global.tile.mbarrier::complete_tx::bytes [%0], [%1, {%3, %4, %5}], "
+        "[%2];" ::"r"(shared_address(shared)),
+        "l"(&map), "r"(shared_address(b)), "r"(c0), "r"(c1), "r"(c2)
+        : "memory");
 }
-__device__ inline void tensor_load(void* shared, const TensorMap& map, AsyncBarrier* b, int c0, int c1, int c2, int c3) {
-    asm volatile("cp.async.bulk.tensor.4d.shared::cluster.global.tile.mbarrier::complete_tx::bytes [%0], [%1, {%3, %4, %5, %6}], [%2];" ::"r"(shared_address(shared)),
-                 "l"(&map), "r"(shared_address(b)), "r"(c0), "r"(c1), "r"(c2), "r"(c3)
-                 : "memory");
+__device__ inline void tensor_load(void* shared, const TensorMap& map, AsyncBarrier* b, int c0, int c1, int c2,
+                                   int c3) {
+    asm volatile(
+        "cp.async.bulk.tensor.4d.shared::cluster.global.tile.mbarrier::complete_tx::bytes [%0], [%1, {%3, %4, %5, "
+        "%6}], [%2];" ::"r"(shared_address(shared)),
+        "l"(&map), "r"(shared_address(b)), "r"(c0), "r"(c1), "r"(c2), "r"(c3)
+        : "memory");
 }
 
 // The other way; elements outside of the tensor are left out. What was written generically needs proxy_fence() by its
@@ -203,8 +210,10 @@ __device__ void wgmma(float (&d)[registers], const uint32_t (&a)[4], uint64_t b,
     else if constexpr (registers == 32) WGMMA_REGISTERS(64, D32, O32, "%32", "%33", "%34", "%35", "%36", "%37", "%38");
     else if constexpr (registers == 48) WGMMA_REGISTERS(96, D48, O48, "%48", "%49", "%50", "%51", "%52", "%53", "%54");
     else if constexpr (registers == 64) WGMMA_REGISTERS(128, D64, O64, "%64", "%65", "%66", "%67", "%68", "%69", "%70");
-    else if constexpr (registers == 96) WGMMA_REGISTERS(192, D96, O96, "%96", "%97", "%98", "%99", "%100", "%101", "%102");
-    else if constexpr (registers == 128) WGMMA_REGISTERS(256, D128, O128, "%128", "%129", "%130", "%131", "%132", "%133", "%134");
+    else if constexpr (registers == 96)
+        WGMMA_REGISTERS(192, D96, O96, "%96", "%97", "%98", "%99", "%100", "%101", "%102");
+    else if constexpr (registers == 128)
+        WGMMA_REGISTERS(256, D128, O128, "%128", "%129", "%130", "%131", "%132", "%133", "%134");
     else static_assert(registers == 0, "no such shape here");
 }
 #undef D16

@@ -8,8 +8,9 @@
 #include "ptx_hopper.cuh"
 
 // cuTensorMapEncodeTiled and what of cuda.h it needs. The driver's library is not linked: the runtime hands the function over.
-using EncodeTensorMap = int(TensorMap*, int type, uint32_t rank, void* data, const uint64_t* sizes, const uint64_t* strides,
-                            const uint32_t* box, const uint32_t* steps, int interleave, int swizzle, int l2, int fill);
+using EncodeTensorMap = int(TensorMap*, int type, uint32_t rank, void* data, const uint64_t* sizes,
+                            const uint64_t* strides, const uint32_t* box, const uint32_t* steps, int interleave,
+                            int swizzle, int l2, int fill);
 
 inline EncodeTensorMap* tensor_map_encoder() {
     static EncodeTensorMap* const encoder = [] {
@@ -25,12 +26,13 @@ inline EncodeTensorMap* tensor_map_encoder() {
     return encoder;
 }
 
-// Of bf16 at `data` (16-byte aligned), with `sizes` elements along each axis, innermost first. Axes from the second on lie
-// `strides` elements apart, multiples of 8. A copy moves `box` elements, at most 64 of the innermost and 256 of the others, with
-// 128-byte swizzle: the vector of 8 elements v of row r (counted over all outer axes) lies at v ^ r % 8.
-// Throws Error{device} where the driver refuses.
+// Of bf16 at `data` (16-byte aligned), with `sizes` elements along each axis, innermost first. Axes from the second on
+// lie `strides` elements apart, multiples of 8. A copy moves `box` elements: 64 of the innermost axis, at most 256 of the
+// others, with 128-byte swizzle: vector v (8 elements) of row r, counted over all outer axes, lies at v ^ r % 8. (A
+// narrower box would have gaps behind its rows.) Throws Error{device} where the driver refuses.
 inline TensorMap tensor_map(const bf16* data, std::initializer_list<uint64_t> sizes,
                             std::initializer_list<uint64_t> strides, std::initializer_list<uint32_t> box) {
+    REQUIRE(*box.begin() == 64);
     constexpr int bfloat16 = 9, not_interleaved = 0, swizzle_128 = 3, l2_128 = 2, zeros = 0;
     const uint32_t rank = uint32_t(sizes.size()), steps[5] = {1, 1, 1, 1, 1};
     uint64_t bytes[5] = {};

@@ -35,6 +35,9 @@ struct Factors {
     uint64_t a, b;  // descriptors
 };
 void multiply(float* d, const uint32_t* a_registers, const Factors&, At);
+// What d holds until its product is waited for: a signalling NaN, as arithmetic on it leaves another.
+constexpr unsigned in_flight_bits = 0xffbfffff;
+constexpr bool in_flight(const float& x) { return __builtin_bit_cast(unsigned, x) == in_flight_bits; }
 void wgmma_fence(At);
 void wgmma_commit(At);
 void wgmma_wait(unsigned pending, At);

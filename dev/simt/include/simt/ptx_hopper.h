@@ -79,7 +79,10 @@ void wgmma_wait(SIMT_HERE) {
     simt::wgmma_wait(pending, at);
 }
 template <int registers>
-void wgmma_done(float (&)[registers]) {}  // a compiler's matter
+void wgmma_done(float (&d)[registers], SIMT_HERE) {
+    for (float x : d)
+        if (simt::in_flight(x)) simt::fail(719, "wgmma_done: the product is not waited for; %s:%d", at.file, at.line);
+}
 template <int registers>
 void registers_shrink(SIMT_HERE) {
     static_assert(registers % 8 == 0 && registers >= 24 && registers <= 256);
