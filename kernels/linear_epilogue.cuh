@@ -17,7 +17,7 @@ struct Bf16Vector {
 struct NoOperand {};
 // In a column's place, where the sums have their bias already.
 struct NoMoreBias {
-    const NoMoreBias &gate = *this, &up = *this;
+    NoOperand gate, up;
 };
 __device__ inline Vec<8> rounded(Vec<8> x) {
     for (int i = 0; i < 8; i++) x[i] = float(bf16(x[i]));
@@ -30,11 +30,9 @@ __device__ inline Vec<8> plus(Vec<8> x, const Vec<8>& y) {
 __device__ inline Vec<8> plus(const Vec<8>& x, const Bf16Vector& y) { return plus(x, y.floats()); }
 __device__ inline Vec<8> plus(const Vec<8>& x, NoOperand) { return x; }
 __device__ inline Vec<8> plus(const Vec<8>& x, NoMoreBias) { return x; }
-// As they are kept. With their bias, sums have been rounded, too.
-template <class Bias>
-__device__ Vec<8> rounded_plus(const Vec<8>& x, const Bias& y) {
-    return rounded(plus(x, y));
-}
+// As they are kept. Sums that have their bias already are rounded already.
+__device__ inline Vec<8> rounded_plus(const Vec<8>& x, const Bf16Vector& y) { return rounded(plus(x, y)); }
+__device__ inline Vec<8> rounded_plus(const Vec<8>& x, NoOperand) { return x; }
 __device__ inline Vec<8> rounded_plus(const Vec<8>& x, NoMoreBias) { return x; }
 
 // out = x + bias; bias may be null, as in the next two.

@@ -15,6 +15,7 @@ struct LinearPingpong {
     static constexpr int group = 128, threads = 3 * group;
     static constexpr int panel = 64 * 64;
     static constexpr int multiplying = 240, others = 504 - 2 * multiplying;
+    static constexpr bool prefetches = true;
     static constexpr int pitch = n + 8;  // as in LinearHopper
     static_assert(pitch % 64 == 8);
     struct Shared {
@@ -92,7 +93,7 @@ struct PingpongWriter {
     }
     // Lines of a warp's rows, which the epilogue will read.
     __device__ void prefetch() const {
-        if constexpr (requires { epilogue.prefetch(0, 0); }) {
+        if constexpr (requires { epilogue.prefetch(0, 0); } && Shape::prefetches) {
             const int lane = threadIdx.x % warp_size, row = m0 + lane / 16 * 64 + 16 * warp + lane % 16;
             if (lane >= 16 * Shape::I || row >= M) return;
             for (int c = 0; c < Shape::n && n0 + c < N; c += 64) epilogue.prefetch(row, n0 + c);

@@ -1,7 +1,7 @@
 // Checks kernels/linear_hopper.cuh.      ./test_gpt --gtest_filter='linear_hopper*'
 #include "harness.h"
 #include "kernels/linear_fused.cuh"
-#include "kernels/linear_hopper.cuh"
+#include "kernels/linear_hopper_pingpong.cuh"
 
 namespace {
 
@@ -91,6 +91,55 @@ TEST(linear_hopper, backward) {
     check_backward<Narrow, NarrowSums>(333, 200, 264, Into::assign, 2);
     check_backward<Square, SquareSums>(500, 136, 264, Into::add, 1);
     check_backward<WideHalves, TallSums>(1000, 8, 136, Into::assign, 0);
+}
+
+// The same with two warpgroups in turn.
+template <class Shape>
+void check_pingpong(int N, int C, int OC) {
+    Case<bf16> c("linear_hopper pingpong", {{"N", N}, {"C", C}, {"OC", OC}, {"m", Shape::m}, {"n", Shape::n}});
+    const size_t n = size_t(N) * OC;
+    auto inp = c.random<bf16>("inp", size_t(N) * C), weight = c.random<bf16>("weight", size_t(2) * OC * C);
+    auto bias = c.random<bf16>("bias", size_t(2) * OC), of = c.random<bf16>("of", 2 * n);
+    auto out = c.fresh<bf16>("out", n), before = c.fresh<bf16>("before", n), gelu = c.fresh<bf16>("gelu", n),
+         gate_up = c.fresh<bf16>("gate_up", 2 * n), swiglu = c.fresh<bf16>("swiglu", n), d_inp = c.fresh<bf16>("d_inp", n),
+         d_before = c.fresh<bf16>("d_before", n), d_gate_up = c.fresh<bf16>("d_gate_up", 2 * n);
+    auto d_bias = c.fresh<float>("d_bias", OC);
+    c.gpu.into = c.cpu.into = Into::assign;
+    c.run([&](auto on) {
+        if constexpr (on_gpu<decltype(on)>) {
+            const AlongK<bf16> a{inp(on), C, N}, b{weight(on), C, OC};
+            const Across<bf16> across{weight(on), OC, OC};
+            const LinearOperand<bf16, Along::k, RowsInTurns> turns{weight(on), C, 2 * OC, {OC}};
+            linear_pingpong_by<Shape>(LinearOut{out(on), bias(on), OC}, a, b, C, on);
+            linear_pingpong_by<Shape>(LinearGelu{gelu(on), before(on), bias(on), OC}, a, b, C, on);
+            linear_pingpong_by<Shape>(LinearSwiglu{swiglu(on), gate_up(on), bias(on), OC}, a, turns, C, on);
+            linear_pingpong_by<Shape>(LinearGradient{d_inp(on), OC}, a, across, C, on);
+            linear_pingpong_by<Shape>(LinearSwigluGradient{d_gate_up(on), of(on), OC}, a, across, C, on);
+            const int rows = ceil_div(N, Shape::m);
+            float* sums = on.template scratch<float>(size_t(rows) * OC);
+            linear_pingpong_by<Shape, ColumnSums::yes>(LinearGeluGradient{d_before(on), of(on), OC}, a, across, C, on, sums);
+            column_sum(d_bias(on), sums, rows, OC, on);
+        } else {
+            double* none = nullptr;
+            linear_forward(out(on), inp(on), weight(on), bias(on), N, C, OC, on);
+            linear_gelu_forward(gelu(on), before(on), inp(on), weight(on), bias(on), N, C, OC, on);
+            linear_swiglu_forward(swiglu(on), gate_up(on), inp(on), weight(on), bias(on), N, C, OC, on);
+            std::vector<double> d_weight(size_t(C) * OC);
+            linear_backward(d_inp(on), d_weight.data(), none, inp(on), of(on), weight(on), N, OC, C, on);
+            gelu_backward(d_before(on), d_inp(on), of(on), n, on);
+            swiglu_backward(d_gate_up(on), d_inp(on), of(on), N, OC, on);
+            for (int o = 0; o < OC; o++) {
+                d_bias(on)[o] = 0;
+                for (int r = 0; r < N; r++) d_bias(on)[o] += d_before(on)[size_t(r) * OC + o];
+            }
+        }
+    });
+    c.expect(out, C), c.expect(before, C), c.expect(gelu, C, {1}), c.expect(gate_up, C), c.expect(swiglu, C, {2});
+    c.expect(d_inp, C), c.expect(d_before, C, {1}), c.expect(d_gate_up, C, {1}), c.expect(d_bias, N, {1});
+}
+TEST(linear_hopper, pingpong) {
+    check_pingpong<LinearPingpong<2, 192, 4>>(1200, 72, 264);
+    check_pingpong<LinearPingpong<2, 128, 5>>(1500, 328, 136);
 }
 
 }  // namespace
