@@ -42,6 +42,7 @@ template <class Shape, class Epilogue, ColumnSums keeps>
 struct PingpongWriter {
     static constexpr int vectors = Epilogue::vectors, W = 8 * vectors, across = 8 / vectors, down = warp_size / across;
     static constexpr int steps = 16 * Shape::I / down;
+    enum class Tile { whole, ragged };
     const Epilogue& epilogue;
     const int m0, n0, M, N, warp, row0, column;
 
@@ -54,8 +55,19 @@ struct PingpongWriter {
         return r / 16 * 64 + 16 * warp + r % 16;
     }
     __device__ bool inside(int u, int c) const { return m0 + row_of(u) < M && n0 + c + column < N; }
+    template <Tile tile>
     __device__ auto operand(int u, int c) const {
-        return linear_row(epilogue, m0 + row_of(u), n0 + c + column, c < Shape::n && inside(u, c));
+        return linear_row(epilogue, m0 + row_of(u), n0 + c + column,
+                          c < Shape::n && (tile == Tile::whole || inside(u, c)));
+    }
+    __device__ Vec<W> take(const bf16* staging, int u, int c) const {
+        Vec<W> x;
+        UNROLL
+        for (int v = 0; v < vectors; v++) {
+            const Vec<8> part = load<8>(staging + row_of(u) * Shape::pitch + c + column + 8 * v);
+            for (int i = 0; i < 8; i++) x[8 * v + i] = part[i];
+        }
+        return x;
     }
     // The sums over the warp's rows.
     __device__ static void keep(float* sums, Vec<W> sum) {
@@ -65,31 +77,31 @@ struct PingpongWriter {
             for (int i = 0; i < W; i++) sum[i] += __shfl_xor_sync(~0u, sum[i], offset);
         if (threadIdx.x % warp_size < across) store<W>(sums, sum);
     }
-    __device__ void write(const bf16* staging, float* sums) const {
-        decltype(operand(0, 0)) operands[steps];
+    // Without a branch for every vector, where the tile is whole: so they overlap.
+    template <Tile tile>
+    __device__ void write_tile(const bf16* staging, float* sums) const {
+        std::conditional_t<linear_has_bias<Epilogue>, NoMoreBias, NoOperand> no_bias;
+        decltype(linear_row(epilogue, 0, 0, true)) operands[steps];
         UNROLL
-        for (int u = 0; u < steps; u++) operands[u] = operand(u, 0);
+        for (int u = 0; u < steps; u++) operands[u] = operand<tile>(u, 0);
 #pragma unroll 1
         for (int c = 0; c < Shape::n; c += Shape::columns) {
             Vec<W> sum = {};
             UNROLL
             for (int u = 0; u < steps; u++) {
                 const auto of = operands[u];
-                operands[u] = operand(u, c + Shape::columns);
-                if (!inside(u, c)) continue;
-                Vec<W> x;
-                UNROLL
-                for (int v = 0; v < vectors; v++) {
-                    const Vec<8> part = load<8>(staging + row_of(u) * Shape::pitch + c + column + 8 * v);
-                    for (int i = 0; i < 8; i++) x[8 * v + i] = part[i];
-                }
-                std::conditional_t<linear_has_bias<Epilogue>, NoMoreBias, NoOperand> no_bias;
-                if constexpr (keeps == ColumnSums::yes)
-                    sum = plus(sum, epilogue.write(x, no_bias, of, m0 + row_of(u), n0 + c + column));
-                else epilogue.write(x, no_bias, of, m0 + row_of(u), n0 + c + column);
+                operands[u] = operand<tile>(u, c + Shape::columns);
+                if (tile == Tile::ragged && !inside(u, c)) continue;
+                const int m = m0 + row_of(u), n = n0 + c + column;
+                if constexpr (keeps == ColumnSums::no) epilogue.write(take(staging, u, c), no_bias, of, m, n);
+                else sum = plus(sum, epilogue.write(take(staging, u, c), no_bias, of, m, n));
             }
             if constexpr (keeps == ColumnSums::yes) keep(sums + c + column, sum);
         }
+    }
+    __device__ void write(const bf16* staging, float* sums) const {
+        if (m0 + Shape::m <= M && n0 + Shape::n <= N) write_tile<Tile::whole>(staging, sums);
+        else write_tile<Tile::ragged>(staging, sums);
     }
     // Lines of a warp's rows, which the epilogue will read.
     __device__ void prefetch() const {
