@@ -47,8 +47,14 @@ struct PingpongWriter {
     const int m0, n0, M, N, warp, row0, column;
 
     __device__ PingpongWriter(const Epilogue& epilogue, int m0, int n0, int M, int N)
-        : epilogue(epilogue), m0(m0), n0(n0), M(M), N(N), warp(threadIdx.x / warp_size % 4),
-          row0(threadIdx.x % warp_size / across), column(threadIdx.x % across * W) {}
+        : epilogue(epilogue),
+          m0(m0),
+          n0(n0),
+          M(M),
+          N(N),
+          warp(threadIdx.x / warp_size % 4),
+          row0(threadIdx.x % warp_size / across),
+          column(threadIdx.x % across * W) {}
 
     __device__ int row_of(int u) const {
         const int r = row0 + u * down;
@@ -72,9 +78,8 @@ struct PingpongWriter {
     // The sums over the warp's rows.
     __device__ static void keep(float* sums, Vec<W> sum) {
         UNROLL
-        for (int offset = across; offset < warp_size; offset *= 2)
-            UNROLL
-            for (int i = 0; i < W; i++) sum[i] += __shfl_xor_sync(~0u, sum[i], offset);
+        for (int offset = across; offset < warp_size; offset *= 2) UNROLL
+        for (int i = 0; i < W; i++) sum[i] += __shfl_xor_sync(~0u, sum[i], offset);
         if (threadIdx.x % warp_size < across) store<W>(sums, sum);
     }
     // Without a branch for every vector, where the tile is whole: so they overlap.
@@ -203,7 +208,7 @@ template <class Shape, ColumnSums keeps = ColumnSums::no, class A, class B, clas
 void linear_pingpong_by(const Epilogue& epilogue, const A& a, const B& b, int K, const Gpu<bf16>& on,
                         float* column_sums = nullptr) {
     const LinearWork work{a.outers, b.outers, K, round_up(K, Shape::k), 1};
-    launch(linear_pingpong_kernel<Shape, A, B, Epilogue, keeps>, std::min(linear_tiles<Shape>(work.M, work.N), on.sm_count),
-           Shape::threads, Shape::bytes, on, linear_map(a, K, Shape::m), linear_map(b, K, Shape::n), epilogue, column_sums,
-           work, b.order);
+    launch(linear_pingpong_kernel<Shape, A, B, Epilogue, keeps>,
+           std::min(linear_tiles<Shape>(work.M, work.N), on.sm_count), Shape::threads, Shape::bytes, on,
+           linear_map(a, K, Shape::m), linear_map(b, K, Shape::n), epilogue, column_sums, work, b.order);
 }
