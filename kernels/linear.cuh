@@ -6,14 +6,13 @@
 //
 //   inp (N,C)   weight (OC,C)   bias (OC) or null   out (N,OC)
 //
-// All three are c (M,N) = a . b over k. bf16 goes to the tensor cores (linear_tensor.cuh), a forward matmul of few rows
-// to linear_few.cuh. The plain kernel here, for fp32 and ragged rows: a block owns 64 x 64 of c and walks over k, 32 at
-// a time, through two tiles in shared memory; a thread owns 4 rows x 8 columns in registers. Tiles are stored
-// k by k, whichever way their matrix is.
+// All three are c (M,N) = a . b over k. bf16 goes to the tensor cores (linear_bf16.cuh). The plain kernel here, for fp32
+// and ragged rows: a block owns 64 x 64 of c and walks over k, 32 at a time, through two tiles in shared memory; a
+// thread owns 4 rows x 8 columns in registers. Tiles are stored k by k, whichever way their matrix is.
 #pragma once
 #include "host/reference/linear.h"
+#include "linear_bf16.cuh"
 #include "linear_cublas.cuh"
-#include "linear_tensor.cuh"
 
 constexpr int linear_tile = 64, linear_k = 32, linear_rows = 4, linear_columns = 8;
 constexpr int linear_block = linear_tile / linear_rows * (linear_tile / linear_columns);
@@ -135,7 +134,7 @@ void linear_forward(T* out, const T* inp, const T* weight, const T* bias, int N,
     if (linear_fits(C, OC, {out, inp, weight, bias})) {
         if (linear_cublas(out, a, b, C, LinearThen<T>{.bias = bias}, on)) return;
         if constexpr (std::is_same_v<T, bf16>)
-            if (on.trusts(Kernels::linear_tensor)) return linear_tensor(LinearOut{out, bias, OC}, a, b, C, on);
+            if (linear_bf16(LinearOut{out, bias, OC}, a, b, C, on)) return;
     }
     if (N <= linear_few) return linear_dots(out, inp, weight, bias, N, C, OC, on);
     by_width(std::gcd(C, OC), {out, inp, weight, bias},
@@ -149,7 +148,7 @@ void linear_backward_input(T* d_inp, const T* d_out, const T* weight, int N, int
     if (linear_fits(C, OC, {d_inp, d_out, weight})) {
         if (linear_cublas(d_inp, a, b, OC, LinearThen<T>{}, on)) return;
         if constexpr (std::is_same_v<T, bf16>)
-            if (on.trusts(Kernels::linear_tensor)) return linear_tensor(LinearGradient{d_inp, C}, a, b, OC, on);
+            if (linear_bf16(LinearGradient{d_inp, C}, a, b, OC, on)) return;
     }
     by_width(std::gcd(C, OC), {d_inp, d_out, weight},
              [&](auto W) { linear_product<W>(d_inp, a, b, static_cast<const T*>(nullptr), Into::assign, OC, on); });
@@ -164,7 +163,7 @@ void linear_backward_weight(float* d_weight, float* d_bias, const T* d_out, cons
         if (linear_fits(C, OC, {d_weight, d_out, inp})) {
             if (linear_cublas(d_weight, a, b, N, LinearThen<T>{.into = on.into}, on)) return;
             if constexpr (std::is_same_v<T, bf16>)
-                if (on.trusts(Kernels::linear_tensor)) return linear_tensor_sum(d_weight, a, b, N, on);
+                if (linear_bf16_sum(d_weight, a, b, N, on)) return;
         }
         by_width(std::gcd(C, OC), {d_weight, d_out, inp},
                  [&](auto W) { linear_product<W>(d_weight, a, b, static_cast<const T*>(nullptr), on.into, N, on); });

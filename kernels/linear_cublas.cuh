@@ -229,7 +229,7 @@ bool uses_cublas(const Gpu<T>& on) {
     return cublas_of(on);
 }
 
-// On 9.0 to 10.x cuBLAS has tensor-core instructions that our matmuls do not use. Which is faster is a fixed rule,
+// On 9.0 to 10.x cuBLAS has tensor-core instructions that linear_tensor.cuh does not use. Which is faster is a fixed rule,
 // never measured while the program runs, as they give different bits.
 template <class T>
 bool cublas_is_ahead(const Gpu<T>& on) {
@@ -240,14 +240,6 @@ bool cublas_is_ahead(const Gpu<T>& on) {
 template <class T>
 bool cublas_fuses_gelu(const Gpu<T>& on) {
     return uses_cublas(on) && cublas_is_ahead(on);
-}
-
-// cuBLAS has no SwiGLU. Is our fused matmul faster than cuBLAS's and a kernel after it, which costs 4 more bytes of
-// memory traffic? Per operation ours takes longer, by the time of so many bytes (on 9.0 to 10.x as an H100 measured it,
-// see dev/doc/gemm.md; elsewhere a guess).
-template <class T>
-bool linear_fuses_swiglu(int flops, const Gpu<T>& on) {
-    return !uses_cublas(on) || flops * (cublas_is_ahead(on) ? 3.5e-3 : 1e-3) < 4;
 }
 
 // n elements of scratch memory that a matmul leaves alone: cuBLAS's workspace lies before them.

@@ -12,6 +12,15 @@
 #include "linear.cuh"
 #include "swiglu.cuh"
 
+// cuBLAS has no SwiGLU. Is our fused matmul faster than cuBLAS's and a kernel after it, which costs 4 more bytes of
+// memory traffic? Per operation ours takes longer, by the time of so many bytes (on 9.0 to 10.x as an H100 measured it,
+// see dev/doc/gemm.md; elsewhere a guess).
+template <class T>
+bool linear_fuses_swiglu(int flops, const Gpu<T>& on) {
+    const double longer = linear_has_hopper(on) ? 2e-4 : cublas_is_ahead(on) ? 3.5e-3 : 1e-3;
+    return !uses_cublas(on) || flops * longer < 4;
+}
+
 template <class T>
 void linear_gelu_forward(T* out, T* before, const T* inp, const T* weight, const T* bias, int N, int C, int OC,
                          Gpu<T> on) {
@@ -20,8 +29,9 @@ void linear_gelu_forward(T* out, T* before, const T* inp, const T* weight, const
         if (linear_fits(C, OC, {out, before, inp, weight, bias})) {
             const LinearThen<T> then{.bias = bias, .before = before};
             if (cublas_fuses_gelu(on) && linear_cublas(out, a, b, C, then, on)) return;
-            if ((N <= linear_few || !uses_cublas(on)) && on.trusts(Kernels::linear_fused))
-                return linear_tensor(LinearGelu{out, before, bias, OC}, a, b, C, on);
+            if ((N <= linear_few || !uses_cublas(on)) && on.trusts(Kernels::linear_fused) &&
+                linear_bf16(LinearGelu{out, before, bias, OC}, a, b, C, on))
+                return;
         }
     linear_forward(before, inp, weight, bias, N, C, OC, on);
     gelu_forward(out, before, size_t(N) * OC, on);
@@ -34,7 +44,7 @@ void linear_swiglu_forward(T* out, T* gate_up, const T* inp, const T* weight, co
         if (on.trusts(Kernels::linear_fused) && linear_fits(C, F, {out, gate_up, inp, weight, bias}) &&
             (N <= linear_few || linear_fuses_swiglu(4 * C, on))) {
             const LinearOperand<T, Along::k, RowsInTurns> turns{weight, C, 2 * F, {F}};
-            return linear_tensor(LinearSwiglu{out, gate_up, bias, F}, AlongK<T>{inp, C, N}, turns, C, on);
+            if (linear_bf16(LinearSwiglu{out, gate_up, bias, F}, AlongK<T>{inp, C, N}, turns, C, on)) return;
         }
     linear_forward(gate_up, inp, weight, bias, N, C, 2 * F, on);
     swiglu_forward(out, gate_up, N, F, on);
@@ -50,8 +60,9 @@ void gelu_linear_backward(T* d_before, float* d_weight, float* d_bias, const T* 
         if (linear_fits(C, OC, {d_before, d_out, before, weight})) {
             if (cublas_fuses_gelu(on) && linear_cublas(d_before, a, b, OC, LinearThen<T>{.slope_of = before}, on))
                 return;
-            if (!uses_cublas(on) && on.trusts(Kernels::linear_fused))
-                return linear_tensor(LinearGeluGradient{d_before, before, C}, a, b, OC, on);
+            if (!uses_cublas(on) && on.trusts(Kernels::linear_fused) &&
+                linear_bf16(LinearGeluGradient{d_before, before, C}, a, b, OC, on))
+                return;
         }
     linear_backward_input(d_before, d_out, weight, N, C, OC, on);
     gelu_backward(d_before, d_before, before, size_t(N) * C, on);
@@ -63,9 +74,10 @@ void swiglu_linear_backward(T* d_gate_up, float* d_weight, float* d_bias, const 
     linear_backward_weight(d_weight, d_bias, d_out, inp, N, C, OC, on);
     if constexpr (std::is_same_v<T, bf16>)
         if (on.trusts(Kernels::linear_fused) && linear_fits(C, OC, {d_gate_up, d_out, gate_up, weight}) &&
-            linear_fuses_swiglu(2 * OC, on))
-            return linear_tensor(LinearSwigluGradient{d_gate_up, gate_up, C}, AlongK<T>{d_out, OC, N},
-                                 Across<T>{weight, C, C}, OC, on);
+            linear_fuses_swiglu(2 * OC, on) &&
+            linear_bf16(LinearSwigluGradient{d_gate_up, gate_up, C}, AlongK<T>{d_out, OC, N}, Across<T>{weight, C, C},
+                        OC, on))
+            return;
     T* d_inp = linear_scratch(size_t(N) * C, on);
     linear_backward_input(d_inp, d_out, weight, N, C, OC, on);
     swiglu_backward(d_gate_up, d_inp, gate_up, N, C, on);

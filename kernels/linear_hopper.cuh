@@ -225,7 +225,7 @@ __device__ void linear_hopper_finish(typename Shape::Shared& shared, const Epilo
 #endif
 
 template <class Shape, class A, class B, class Epilogue>
-__global__ void __launch_bounds__(Shape::threads, 1)
+__global__ void __launch_bounds__(hopper_threads(Shape::threads), 1)
     linear_hopper_kernel(const __grid_constant__ TensorMap a, const __grid_constant__ TensorMap b, Epilogue epilogue,
                          LinearWork work, decltype(B::order) order) {
 #if HOPPER
@@ -252,12 +252,11 @@ void linear_hopper_by(const Epilogue& epilogue, const A& a, const B& b, int K, i
            linear_map(a, K, Shape::m), linear_map(b, K, Shape::n), epilogue, work, b.order);
 }
 
-// c += a . b, or =.
+// c += a . b, or =, with k cut into so many parts, or fewer.
 template <class Shape, class A, class B>
-void linear_hopper_sum(float* c, const A& a, const B& b, int K, const Gpu<bf16>& on, int parts = 0) {
+void linear_hopper_sum(float* c, const A& a, const B& b, int K, int parts, const Gpu<bf16>& on) {
     const int M = a.outers, N = b.outers;
     const size_t n = size_t(M) * N;
-    if (parts == 0) parts = linear_parts(linear_tiles<Shape>(M, N), on.sm_count, K);
     const int k_of_part = round_up(ceil_div(K, parts), Shape::k);
     parts = ceil_div(K, k_of_part);
     float* partial = parts > 1 ? on.template scratch<float>(parts * n) : nullptr;

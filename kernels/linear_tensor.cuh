@@ -9,7 +9,6 @@
 #include <map>
 #include <tuple>
 #include "linear_epilogue.cuh"
-#include "linear_few.cuh"
 #include "linear_operand.cuh"
 #include "linear_place.cuh"
 #include "linear_time.cuh"
@@ -288,8 +287,6 @@ void linear_tensor_by(const Epilogue& epilogue, const A& a, const B& b, int K, c
 template <class A, class B, class Epilogue>
 void linear_tensor(const Epilogue& epilogue, const A& a, const B& b, int K, const Gpu<bf16>& on) {
     const int M = a.outers, N = b.outers;
-    if constexpr (A::along == Along::k && B::along == Along::k)
-        if (M <= linear_few && on.trusts(Kernels::linear_few)) return linear_few_product(epilogue, a.data, b, M, K, on);
     const auto run = [&](auto shape) { linear_tensor_by<decltype(shape)>(epilogue, a, b, K, on); };
     with_linear_tile(linear_worth_timing(M, N, K, on)
                          ? linear_faster(typeid(linear_tensor<A, B, Epilogue>), M, N, K, run, on)

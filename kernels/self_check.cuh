@@ -24,10 +24,16 @@ public:
     // Of the kernels that a run with --gemm as given may use. Throws Error{device} where a kernel broke down, after
     // which the GPU does nothing more for this process.
     std::vector<KernelFault> run() {
+        const int tall = 128 * (fast.sm_count + 1);  // enough for the square tile, and blocks of several tiles
+        if (linear_has_hopper(fast)) {
+            const Gemm asked = std::exchange(fast.gemm, Gemm::native);
+            check(Kernels::linear_hopper, [&] { product(144, 264, 136), product(tall, 40, 8), fused(tall, 136, 72); });
+            fast.gemm = asked;
+            fast.distrust(Kernels::linear_hopper);  // from here on, what would take its place
+        }
         if (uses_cublas(fast)) check(Kernels::linear_cublas, [&] { product(144, 264, 136), fused(144, 136, 72); });
         fast.gemm = Gemm::native;
         if constexpr (std::is_same_v<T, bf16>) {
-            const int tall = 128 * (fast.sm_count + 1);  // enough for the square tile
             check(Kernels::linear_tensor, [&] { product(144, 264, 136), product(tall, 40, 8); });
             check(Kernels::linear_fused, [&] { fused(144, 136, 72); });
             check(Kernels::linear_few, [&] { product(3, 264, 40), product(linear_few, 776, 24), fused(9, 264, 40); });

@@ -6,10 +6,11 @@
 #include <vector>
 #include "names.h"
 
-// The fast kernels. Where one is wrong, another replaces it: our matmul replaces cuBLAS's, the plain one replaces
-// ours, two kernels replace a fused one, and the matmul of many rows that of few.
+// The fast kernels. Where one is wrong, another replaces it: our matmul replaces cuBLAS's, that for any GPU Hopper's, the
+// plain one replaces ours, two kernels replace a fused one, and the matmul of many rows that of few.
 enum class Kernels {
     linear_cublas,
+    linear_hopper,
     linear_tensor,
     linear_fused,
     linear_few,
@@ -18,9 +19,9 @@ enum class Kernels {
     attention_decode
 };
 template <>
-inline constexpr auto names_of<Kernels> = std::to_array({"linear_cublas", "linear_tensor", "linear_fused", "linear_few",
-                                                         "attention_forward", "attention_backward",
-                                                         "attention_decode"});
+inline constexpr auto names_of<Kernels> = std::to_array({"linear_cublas", "linear_hopper", "linear_tensor",
+                                                         "linear_fused", "linear_few", "attention_forward",
+                                                         "attention_backward", "attention_decode"});
 
 struct KernelFault {
     Kernels kernels;

@@ -157,17 +157,22 @@ public:
         return *static_cast<U*>(it.get());
     }
 
-    // Bytes of shared memory that a kernel and the functions it calls declare. When first asked, it also lets the kernel
-    // have all that a block can: if nobody did, it would get 48 KiB, and these bytes are among them.
+    // Of a kernel's machine code for this GPU: bytes of shared memory that it and the functions it calls declare, and
+    // threads that a block may have. When first asked, it also lets the kernel have all the shared memory that a block
+    // can: if nobody did, it would get 48 KiB, and these bytes are among them.
+    struct Code {
+        size_t own_shared;
+        int threads;
+    };
     template <class... P>
-    size_t own_shared(void (*kernel)(P...)) const {
+    Code code_of(void (*kernel)(P...)) const {
         const void* const address = reinterpret_cast<const void*>(kernel);
-        if (const auto known = state->own_shared.find(address); known != state->own_shared.end()) return known->second;
+        if (const auto known = state->codes.find(address); known != state->codes.end()) return known->second;
         cudaFuncAttributes attributes = {};
         CUDA(cudaFuncGetAttributes(&attributes, kernel));
         const size_t own = attributes.sharedSizeBytes;
         CUDA(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, shared_limit - int(own)));
-        return state->own_shared[address] = own;
+        return state->codes[address] = {own, attributes.maxThreadsPerBlock};
     }
 
 private:
@@ -196,7 +201,7 @@ private:
         cudaStream_t stream = nullptr;
         std::vector<void*> blocks, host_blocks;
         std::map<std::type_index, std::shared_ptr<void>> kept;
-        std::unordered_map<const void*, size_t> own_shared;
+        std::unordered_map<const void*, Code> codes;
         void* workspace = nullptr;
         size_t workspace_bytes = 0;
         Timeline* timeline = nullptr;
@@ -222,7 +227,7 @@ void launch(void (*kernel)(P...), dim3 grid, dim3 block, size_t shared_bytes, co
     static_assert(sizeof...(P) == sizeof...(A), "one argument for every parameter of the kernel");
     if (size_t(grid.x) * grid.y * grid.z == 0) return;
     const void* const address = reinterpret_cast<const void*>(kernel);
-    check_launch(address, grid, block, on.own_shared(kernel) + shared_bytes, on.shared_limit);
+    check_launch(address, grid, block, on.code_of(kernel).own_shared + shared_bytes, on.shared_limit);
     cudaLaunchConfig_t config = {};
     config.gridDim = grid;
     config.blockDim = block;
@@ -239,7 +244,7 @@ void launch(void (*kernel)(P...), dim3 grid, dim3 block, size_t shared_bytes, co
 // more would begin when most of the others are done.
 template <class T, class... P>
 int resident_blocks(void (*kernel)(P...), dim3 block, size_t shared_bytes, const Gpu<T>& on) {
-    on.own_shared(kernel);  // may have shared_bytes now
+    on.code_of(kernel);  // may have shared_bytes now
     int of_one = 0;
     const int threads = int(block.x * block.y * block.z);
     CUDA(cudaOccupancyMaxActiveBlocksPerMultiprocessor(&of_one, kernel, threads, shared_bytes));

@@ -29,6 +29,8 @@ enum class Major { k, across };
 #else
 #define HOPPER 0
 #endif
+// __launch_bounds__ of such kernels: without a body none may have so many threads, so that they are not launched in vain.
+constexpr int hopper_threads(int threads) { return HOPPER ? threads : 32; }
 
 #ifndef __CUDACC__
 #include <simt/ptx_hopper.h>

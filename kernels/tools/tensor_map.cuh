@@ -44,3 +44,13 @@ inline TensorMap tensor_map(const bf16* data, std::initializer_list<uint64_t> si
         throw Error(Exit::device, "GPU", "the driver refuses a tensor map", "");
     return map;
 }
+
+// Whether Hopper's kernels can run: the GPU and its driver can, and the program, which may have been compiled for others
+// only, has code with their bodies. As all of its kernels are compiled for the same, this one speaks for the others.
+template <int threads>
+__global__ void __launch_bounds__(hopper_threads(threads)) hopper_probe_kernel() {}
+template <class T>
+bool has_hopper(const Gpu<T>& on) {
+    constexpr int threads = 128;
+    return on.capability == 90 && on.code_of(hopper_probe_kernel<threads>).threads >= threads && tensor_map_encoder();
+}

@@ -15,6 +15,7 @@
 #include <string>
 #include <vector>
 #include "kernels/tools/cublaslt.cuh"
+#include "kernels/tools/tensor_map.cuh"
 #include "kernels/tools/tolerance.cuh"
 #if __has_include(<simt/simt.h>)
 #include "dev/simt/order.h"
@@ -53,10 +54,13 @@ struct Size {
     long value;
 };
 
-// The ways of doing matrix products that there are here.
-inline std::vector<Gemm> gemms() {
-    if (installed_cublas().table) return {Gemm::native, Gemm::cublas};
-    return {Gemm::native};
+// The ways of doing matrix products that there are here: what any GPU can, Hopper's tensor cores, cuBLAS.
+enum class Products { native, hopper, cublas };
+inline std::vector<Products> products() {
+    std::vector<Products> all{Products::native};
+    if (has_hopper(Gpu<bf16>())) all.push_back(Products::hopper);
+    if (installed_cublas().table) all.push_back(Products::cublas);
+    return all;
 }
 
 template <class T>
@@ -64,6 +68,11 @@ class Case {
 public:
     Gpu<T> gpu;
     Cpu<double> cpu;
+
+    void multiply_by(Products products) {
+        gpu.gemm = products == Products::cublas ? Gemm::cublas : Gemm::native;
+        if (products != Products::hopper) gpu.distrust(Kernels::linear_hopper);
+    }
 
     Case(const std::string& layer, const std::vector<Size>& sizes) : title(layer) {
         for (const Size& s : sizes) title += std::string(" ") + s.name + "=" + std::to_string(s.value);

@@ -101,6 +101,8 @@ TEST_F(linear_cublas, gelu) {
 TEST_F(linear_cublas, swiglu) {
     Gpu<bf16> on;
     on.cublas = &fake_cublas;
+    Gpu<bf16> without_hopper = on;
+    without_hopper.distrust(Kernels::linear_hopper);
     struct Row {
         int capability, flops;
         bool fused;
@@ -108,9 +110,10 @@ TEST_F(linear_cublas, swiglu) {
     const Row rows[] = {{90, 1024, true}, {90, 1280, false}, {100, 4096, false},
                         {80, 3072, true}, {80, 8192, false}, {120, 3072, true}};
     for (auto [capability, flops, fused] : rows) {
-        on.capability = capability;
-        EXPECT_EQ(linear_fuses_swiglu(flops, on), fused) << capability << " " << flops;
+        without_hopper.capability = capability;
+        EXPECT_EQ(linear_fuses_swiglu(flops, without_hopper), fused) << capability << " " << flops;
     }
+    if (has_hopper(on)) EXPECT_TRUE(linear_fuses_swiglu(16384, on) && !linear_fuses_swiglu(32768, on));
     on.gemm = Gemm::native;
     EXPECT_TRUE(linear_fuses_swiglu(1 << 20, on));
 }

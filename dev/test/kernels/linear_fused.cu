@@ -11,10 +11,10 @@ enum class Bias { yes, no };
 const Shape shapes[] = {{1, 8, 8}, {7, 33, 20}, {130, 40, 72}, {65, 64, 264}, {3, 520, 24}, {16, 64, 40}};
 
 template <class T>
-void check_forward(const Shape& s, Bias has, Gemm gemm) {
+void check_forward(const Shape& s, Bias has, Products by) {
     const int N = s.N, C = s.C, OC = s.OC;
-    Case<T> c("linear_fused", {{"N", N}, {"C", C}, {"OC", OC}, {"bias", has == Bias::yes}, {"gemm", long(gemm)}});
-    c.gpu.gemm = gemm;
+    Case<T> c("linear_fused", {{"N", N}, {"C", C}, {"OC", OC}, {"bias", has == Bias::yes}, {"by", long(by)}});
+    c.multiply_by(by);
     const size_t n = size_t(N) * OC;
     auto inp = c.template random<T>("inp", size_t(N) * C), weight = c.template random<T>("weight", size_t(2) * OC * C);
     auto bias = c.template random<T>("bias", size_t(2) * OC);
@@ -32,11 +32,11 @@ void check_forward(const Shape& s, Bias has, Gemm gemm) {
 }
 
 template <class T>
-void check_backward(const Shape& s, Bias has, Gemm gemm) {
+void check_backward(const Shape& s, Bias has, Products by) {
     const int N = s.N, C = s.C, OC = s.OC;
     Case<T> c("linear_fused backward",
-              {{"N", N}, {"C", C}, {"OC", OC}, {"bias", has == Bias::yes}, {"gemm", long(gemm)}});
-    c.gpu.gemm = gemm;
+              {{"N", N}, {"C", C}, {"OC", OC}, {"bias", has == Bias::yes}, {"by", long(by)}});
+    c.multiply_by(by);
     const size_t n = size_t(N) * C;
     auto inp = c.template random<T>("inp", n), weight = c.template random<T>("weight", size_t(OC) * C);
     auto before = c.template random<T>("before", 2 * n), d_out = c.template random<T>("d_out", size_t(N) * OC);
@@ -57,12 +57,12 @@ void check_backward(const Shape& s, Bias has, Gemm gemm) {
 
 TEST(linear_fused, kernels) {
     for (const Shape& s : shapes)
-        for (const Gemm gemm : gemms())
+        for (const Products by : products())
             for (const Bias bias : {Bias::yes, Bias::no}) {
-                check_forward<float>(s, bias, gemm);
-                check_forward<bf16>(s, bias, gemm);
-                check_backward<float>(s, bias, gemm);
-                check_backward<bf16>(s, bias, gemm);
+                check_forward<float>(s, bias, by);
+                check_forward<bf16>(s, bias, by);
+                check_backward<float>(s, bias, by);
+                check_backward<bf16>(s, bias, by);
             }
 }
 
