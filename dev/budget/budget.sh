@@ -20,6 +20,8 @@ for arch in ${*:-sm_80 sm_90a}; do
     # name, registers
     awk '/Function properties for/ { name = $NF } /Used [0-9]+ registers/ { for (i = 1; i < NF; i++) if ($i == "Used") print name, $(i + 1) }' \
         "$work/log" | sort >"$work/registers"
+    # Products of a warpgroup that wait for one another, or registers that do not move: the compiler only mentions it.
+    if grep -E '\(C75[0-9]+\)' "$work/log"; then bad=1; fi
     # name, instructions, local, double, atomics, accesses, wide ones
     "$work/sass" "$work/$arch.cubin" | sort >"$work/counts"
     # name, 128-bit loads per round trip to memory in the worst of its loops
@@ -50,21 +52,23 @@ for arch in ${*:-sm_80 sm_90a}; do
             if ($4) complain($4 " local memory accesses")
             if ($5) complain($5 " double instructions")
             if ($6) complain($6 " atomics on global memory")
-            if (reuse[r] == "direct") { if (!$9) complain("no tensor cores") }
+            if (reuse[r] == "wgmma") {
+                if (arch ~ /sm_90a/ && !($12 && $13)) complain("no tensor cores: " $12 " HGMMA, " $13 " UTMALDG")
+            } else if (reuse[r] == "direct") { if (!$9) complain("no tensor cores") }
             else {
                 if (reuse[r] && !($9 && $10 && $11)) complain("no tensor cores: " $9 " HMMA, " $10 " LDSM, " $11 " LDGSTS")
                 if (reuse[r] && $9 < reuse[r] * $10) complain("only " $9 " HMMA for " $10 " LDSM, which is below " reuse[r] " each")
             }
             if (busy[r] && arch ~ /sm_90/) {
-                if ($13 + 0 < busy[r]) complain("the tensor cores work " $13 + 0 "% of the time in its loop, budget " busy[r])
-                if (!lowest[r] || $13 < lowest[r]) lowest[r] = $13
-                if ($13 > highest[r]) highest[r] = $13
+                if ($15 + 0 < busy[r]) complain("the tensor cores work " $15 + 0 "% of the time in its loop, budget " busy[r])
+                if (!lowest[r] || $15 < lowest[r]) lowest[r] = $15
+                if ($15 > highest[r]) highest[r] = $15
             }
-            if (together[r] && $12 != "-") {
+            if (together[r] && $14 != "-") {
                 measured[r] = 1
-                if ($12 < together[r]) complain("only " $12 " loads of 128 bits on the way at a time in a loop, budget " together[r])
+                if ($14 < together[r]) complain("only " $14 " loads of 128 bits on the way at a time in a loop, budget " together[r])
             }
-            if (!reuse[r] && $9) complain($9 " HMMA, but its row in budget.txt has no last number")
+            if ((!reuse[r] || reuse[r] == "wgmma") && $9) complain($9 " HMMA, but its row in budget.txt has no last number")
             # The instances for ragged shapes, of width 1, are exempt.
             streams = narrow[r] != "-" && name !~ /<1[,>]/
             if (streams && $8 < 0.9 * ($7 - narrow[r])) complain("only " $8 " of " $7 " global accesses are of 128 bits, " narrow[r] " need not be")

@@ -2,14 +2,15 @@
 //
 //   sass FILE.cubin   prints, one line a kernel: mangled name, instructions, local memory accesses, double arithmetic,
 //                     float atomics and reductions, global loads and stores, those of 128 bits, products of tensor
-//                     cores (HMMA), ldmatrix (LDSM), cp.async (LDGSTS)
+//                     cores (HMMA), ldmatrix (LDSM), cp.async (LDGSTS), Hopper's products of a warpgroup (HGMMA) and
+//                     tensor copies (UTMALDG)
 #include <array>
 #include <iostream>
 #include "cubin.h"
 
 namespace {
 
-enum Kind { local, doubles, atomics, global, wide, products, matrices, copies, kinds };
+enum Kind { local, doubles, atomics, global, wide, products, matrices, copies, warpgroups, tensors, kinds };
 struct Opcode {
     unsigned code;
     Kind kind;
@@ -35,6 +36,9 @@ constexpr Opcode opcodes[] = {
     {0x23c, products},
     {0x83b, matrices},
     {0xfae, copies},  // HMMA, LDSM, LDGSTS
+    {0x9f0, warpgroups},
+    {0xdf0, warpgroups},
+    {0x5b4, tensors},  // HGMMA of shared memory and of registers, UTMALDG
 };
 
 void print_counts(const KernelCode& kernel) {
