@@ -124,7 +124,7 @@ TEST(bench_test, bytes_of_gpt2) {
     const double N = 64 * 1024, C = 768, F = 3072, V = 50257, P = 50304, n = N * C;
     auto work = expect_bytes(bench_models().at(0), {{"embedding_forward", 2 * n + 8 * N + 2 * V * C + 2 * 1024 * C},
                                                     {"layernorm_forward", 4 * n + 8 * N + 4 * C},
-                                                    {"layernorm_backward", 8 * n + 8 * N + 2 * C + 16 * C},
+                                                    {"layernorm_backward", 8 * n + 8 * N + 2 * C + 24 * C},
                                                     {"residual_layernorm_forward", 8 * n + 8 * N + 4 * C},
                                                     {"residual_forward", 6 * n},
                                                     {"gelu_forward", 4 * N * F},
