@@ -17,8 +17,8 @@
     declare template void linear_backward(T*, float*, float*, const T*, const T*, const T*, int, int, int, Gpu<T>);   \
     declare template void linear_gelu_forward(T*, T*, const T*, const T*, const T*, int, int, int, Gpu<T>);           \
     declare template void linear_swiglu_forward(T*, T*, const T*, const T*, const T*, int, int, int, Gpu<T>);         \
-    declare template void gelu_linear_backward(T*, float*, float*, const T*, const T*, const T*, const T*, int,       \
-        int, int, Gpu<T>);                                                                                            \
+    declare template void gelu_linear_backward(T*, float*, float*, float*, const T*, const T*, const T*, const T*,    \
+        int, int, int, Gpu<T>);                                                                                       \
     declare template void swiglu_linear_backward(T*, float*, float*, const T*, const T*, const T*, const T*, int,     \
         int, int, Gpu<T>);
 

@@ -102,9 +102,11 @@ struct LinearGradient {
     }
 };
 
-// The gradient of GELU's input, where the matmul's input was GELU's output: d_before = x gelu'(before).
+// The gradient of GELU's input, where the matmul's input was GELU's output: d_before = x gelu'(before). Its sums over the
+// rows are the gradient of the bias that before has.
 struct LinearGeluGradient {
     static constexpr int vectors = 1;
+    static constexpr bool sums_columns = true;
     bf16* d_before;
     const bf16* before;
     int N;
@@ -132,10 +134,6 @@ struct LinearSwigluGradient {
     __device__ Row row(int m, int n, bool inside) const {
         const bf16* p = gate_up + size_t(m) * 2 * F + n;
         return {Bf16Vector::of(p, inside), Bf16Vector::of(p + F, inside)};
-    }
-    __device__ void prefetch(int m, int n) const {
-        const bf16* p = gate_up + size_t(m) * 2 * F + n;
-        prefetch_l2(p), prefetch_l2(p + F);
     }
     __device__ void write(const Vec<8>& x, NoOperand, const Row& of, int m, int n) const {
         Vec<8> gate = of.gate.floats(), up = of.up.floats();

@@ -8,14 +8,12 @@
 #include "linear_hopper.cuh"
 
 // A tile is 64 I x n, of one warpgroup.
-template <int I_, int n_, int stages_>
 struct LinearPingpong {
-    static constexpr int I = I_, n = n_, stages = stages_, passes = n / 64;
+    static constexpr int I = 2, n = 192, stages = 4, passes = n / 64;
     static constexpr int rows = 64 * I, m = rows, k = 64, columns = 64;  // columns: of a pass
     static constexpr int group = 128, threads = 3 * group;
     static constexpr int panel = 64 * 64;
     static constexpr int multiplying = 240, others = 504 - 2 * multiplying;
-    static constexpr bool prefetches = true;
     static constexpr int pitch = n + 8;  // as in LinearHopper
     static_assert(pitch % 64 == 8);
     struct Shared {
@@ -32,13 +30,16 @@ struct LinearPingpong {
     static_assert(bytes <= 227 << 10 && stage_bytes % 1024 == 0);
 };
 
-// Whether the sums of an epilogue's results over each tile's rows are kept, too: (rows of tiles, N) floats.
-enum class ColumnSums { no, yes };
+// Whether the sums over each tile's rows of what the epilogue writes are kept, too.
+template <class Epilogue>
+constexpr bool linear_sums_columns = requires {
+    Epilogue::sums_columns;
+};
 
 #if HOPPER
 // What follows of a warp's 16 I rows, 64 columns at a time. A lane keeps to its columns of each 64 and does every so many
 // rows; what the epilogue reads is on its way 64 columns ahead.
-template <class Shape, class Epilogue, ColumnSums keeps>
+template <class Shape, class Epilogue>
 struct PingpongWriter {
     static constexpr int vectors = Epilogue::vectors, W = 8 * vectors, across = 8 / vectors, down = warp_size / across;
     static constexpr int steps = 16 * Shape::I / down;
@@ -98,10 +99,11 @@ struct PingpongWriter {
                 operands[u] = operand<tile>(u, c + Shape::columns);
                 if (tile == Tile::ragged && !inside(u, c)) continue;
                 const int m = m0 + row_of(u), n = n0 + c + column;
-                if constexpr (keeps == ColumnSums::no) epilogue.write(take(staging, u, c), no_bias, of, m, n);
-                else sum = plus(sum, epilogue.write(take(staging, u, c), no_bias, of, m, n));
+                if constexpr (linear_sums_columns<Epilogue>)
+                    sum = plus(sum, epilogue.write(take(staging, u, c), no_bias, of, m, n));
+                else epilogue.write(take(staging, u, c), no_bias, of, m, n);
             }
-            if constexpr (keeps == ColumnSums::yes) keep(sums + c + column, sum);
+            if constexpr (linear_sums_columns<Epilogue>) keep(sums + c + column, sum);
         }
     }
     __device__ void write(const bf16* staging, float* sums) const {
@@ -110,7 +112,7 @@ struct PingpongWriter {
     }
     // Lines of a warp's rows, which the epilogue will read.
     __device__ void prefetch() const {
-        if constexpr (requires { epilogue.prefetch(0, 0); } && Shape::prefetches) {
+        if constexpr (requires { epilogue.prefetch(0, 0); }) {
             const int lane = threadIdx.x % warp_size, row = m0 + lane / 16 * 64 + 16 * warp + lane % 16;
             if (lane >= 16 * Shape::I || row >= M) return;
             for (int c = 0; c < Shape::n && n0 + c < N; c += 64) epilogue.prefetch(row, n0 + c);
@@ -127,7 +129,7 @@ __device__ void pingpong_column_sums(float* to, const float (&sums)[4][Shape::n]
 
 // Warpgroup `group`, 0 or 1: every second tile. Of a barrier passed on from tile to tile, it waits for the phase before
 // its own, whose parity is always the same.
-template <class Shape, class A, class B, class Epilogue, ColumnSums keeps>
+template <class Shape, class A, class B, class Epilogue>
 __device__ void linear_pingpong_consume(typename Shape::Shared& shared, const Epilogue& epilogue, float* column_sums,
                                         const LinearWork& work, const decltype(B::order)& order, int group) {
     constexpr Major of_a = A::along == Along::k ? Major::k : Major::across,
@@ -142,7 +144,7 @@ __device__ void linear_pingpong_consume(typename Shape::Shared& shared, const Ep
             for (int step = 0; step < piece.steps; step++) turn.next();
             continue;
         }
-        const PingpongWriter<Shape, Epilogue, keeps> writer(epilogue, piece.m0, piece.n0, work.M, work.N);
+        const PingpongWriter<Shape, Epilogue> writer(epilogue, piece.m0, piece.n0, work.M, work.N);
         writer.prefetch();
         float sum[Shape::I][Shape::n / 2] = {};  // assigned: so its registers are free in what follows the last tile
         UNROLL
@@ -163,7 +165,7 @@ __device__ void linear_pingpong_consume(typename Shape::Shared& shared, const Ep
         writer.write(shared.staging, shared.column_sums[group][warp]);
         __syncwarp();
         if (first_lane) barrier_arrive(&shared.drained[warp]);
-        if constexpr (keeps == ColumnSums::yes) {
+        if constexpr (linear_sums_columns<Epilogue>) {
             named_barrier_sync(1 + group, Shape::group);
             pingpong_column_sums<Shape>(column_sums + size_t(piece.m0 / Shape::m) * work.N, shared.column_sums[group],
                                         piece.n0, work.N);
@@ -185,8 +187,8 @@ __device__ void linear_pingpong_barriers(typename Shape::Shared& shared) {
 }
 #endif
 
-template <class Shape, class A, class B, class Epilogue, ColumnSums keeps>
-__global__ void __launch_bounds__(Shape::threads, 1)
+template <class Shape, class A, class B, class Epilogue>
+__global__ void __launch_bounds__(hopper_threads(Shape::threads), 1)
     linear_pingpong_kernel(const __grid_constant__ TensorMap a, const __grid_constant__ TensorMap b, Epilogue epilogue,
                            float* column_sums, LinearWork work, decltype(B::order) order) {
 #if HOPPER
@@ -195,7 +197,7 @@ __global__ void __launch_bounds__(Shape::threads, 1)
     const int group = __shfl_sync(~0u, threadIdx.x / Shape::group, 0);  // known to be the same in all lanes
     if (group > 0) {
         registers_grow<Shape::multiplying>();
-        linear_pingpong_consume<Shape, A, B, Epilogue, keeps>(shared, epilogue, column_sums, work, order, group - 1);
+        linear_pingpong_consume<Shape, A, B, Epilogue>(shared, epilogue, column_sums, work, order, group - 1);
     } else {
         registers_shrink<Shape::others>();
         if (threadIdx.x == 0) linear_hopper_copy<Shape, A, B>(shared, a, b, work);
@@ -203,12 +205,16 @@ __global__ void __launch_bounds__(Shape::threads, 1)
 #endif
 }
 
-// column_sums: (rows of tiles, N).
-template <class Shape, ColumnSums keeps = ColumnSums::no, class A, class B, class Epilogue>
-void linear_pingpong_by(const Epilogue& epilogue, const A& a, const B& b, int K, const Gpu<bf16>& on,
-                        float* column_sums = nullptr) {
+// d_bias, which may be null, += the sums over the rows of what the epilogue writes, or =.
+template <class A, class B, class Epilogue>
+void linear_pingpong(const Epilogue& epilogue, const A& a, const B& b, int K, const Gpu<bf16>& on,
+                     float* d_bias = nullptr) {
+    using Shape = LinearPingpong;
     const LinearWork work{a.outers, b.outers, K, round_up(K, Shape::k), 1};
-    launch(linear_pingpong_kernel<Shape, A, B, Epilogue, keeps>,
-           std::min(linear_tiles<Shape>(work.M, work.N), on.sm_count), Shape::threads, Shape::bytes, on,
-           linear_map(a, K, Shape::m), linear_map(b, K, Shape::n), epilogue, column_sums, work, b.order);
+    const int down = ceil_div(work.M, Shape::m);
+    float* sums = linear_sums_columns<Epilogue> ? on.template scratch<float>(size_t(down) * work.N) : nullptr;
+    launch(linear_pingpong_kernel<Shape, A, B, Epilogue>, std::min(linear_tiles<Shape>(work.M, work.N), on.sm_count),
+           Shape::threads, Shape::bytes, on, linear_map(a, K, Shape::m), linear_map(b, K, Shape::n), epilogue, sums,
+           work, b.order);
+    if (d_bias) column_sum(d_bias, sums, down, work.N, on);
 }

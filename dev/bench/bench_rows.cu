@@ -248,13 +248,14 @@ void BenchRows::linear_with_activation() {
     add(name + "_linear_backward down", {{"N", N}, {"C", c.F}, {"OC", c.C}}, c.L, [=, this](M& m) -> BenchLaunch {
         bf16* d_before = m.out<bf16>(wide);
         float *d_w = m.update<float>(size_t(c.C) * c.F),
-              *d_b = c.ffn_bias && !norm_sums ? m.update<float>(c.C) : nullptr;
+              *d_b = c.ffn_bias && !norm_sums ? m.update<float>(c.C) : nullptr,
+              *d_before_b = c.ffn_bias && gelu_sums ? m.update<float>(c.F) : nullptr;
         bf16 *d_out = m.in<bf16>(n), *act = m.in<bf16>(act_size), *before = m.in<bf16>(wide),
              *w = m.in<bf16>(size_t(c.C) * c.F);
         m.products(4.0 * N * c.F * c.C);
         return [=, this](On on) {
             if (gate) swiglu_linear_backward(d_before, d_w, d_b, d_out, act, before, w, N, c.F, c.C, on);
-            else gelu_linear_backward(d_before, d_w, d_b, d_out, act, before, w, N, c.F, c.C, on);
+            else gelu_linear_backward(d_before, d_w, d_b, d_before_b, d_out, act, before, w, N, c.F, c.C, on);
         };
     });
 }

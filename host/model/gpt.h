@@ -168,7 +168,7 @@ struct Gpt : GptTables {
         }
     }
 
-    // d_wide, the gradient of `up`, from that of the branch.
+    // d_wide, the gradient of `up`, from that of the branch. GELU's pass adds up what it writes: the gradient of `up`'s bias.
     void backward_mlp_inputs(int l, Slot d_out, const LinearWeights& down, int N, Into into) {
         const BlockActs& a = ab[l];
         Real* d = x[d_wide];
@@ -176,7 +176,8 @@ struct Gpt : GptTables {
         const Real *weight = w[down.weight], *act = x[a.act], *up = x[a.up];
         switch (c.activation) {
             case Activation::gelu:
-                return gelu_linear_backward(d, d_weight, d_bias, x[d_out], act, up, weight, N, F, C, on.writing(into));
+                return gelu_linear_backward(d, d_weight, d_bias, dw[wb[l].up.bias], x[d_out], act, up, weight, N, F, C,
+                                            on.writing(into));
             case Activation::swiglu:
                 return swiglu_linear_backward(d, d_weight, d_bias, x[d_out], act, up, weight, N, F, C,
                                               on.writing(into));
@@ -206,9 +207,10 @@ struct Gpt : GptTables {
         const int N = b.B * b.T;
         forward_again(l, b, dropout);
 
-        const LinearWeights down = sum_by_linear(p.down, dropout), proj = sum_by_linear(p.proj, dropout);
+        const LinearWeights down = sum_by_linear(p.down, dropout), proj = sum_by_linear(p.proj, dropout),
+                            up = c.activation == Activation::gelu ? without_bias(p.up) : p.up;
         backward_mlp_inputs(l, drop_backward(branch, d_x, site(l, 2), dropout, N), down, N, into);
-        project_backward(d_c, d_wide, a.norm2.out, p.up, N, into);
+        project_backward(d_c, d_wide, a.norm2.out, up, N, into);
         norm_backward(p.norm2, a.norm2, a.mid, sum_by_norm(p.proj.bias, dropout), N, into);
 
         project_backward(d_att, drop_backward(branch, d_x, site(l, 1), dropout, N), a.att, proj, N, into);
@@ -248,8 +250,11 @@ private:
     // as LayerNorm's backward pass leaves it, which then sums it on the way. Else the branch's last linear layer does.
     bool norm_sums(float dropout) const { return c.norm == Norm::layernorm && dropout == 0; }
     Slot sum_by_norm(Slot bias, float dropout) const { return norm_sums(dropout) ? bias : Slot{}; }
-    LinearWeights sum_by_linear(LinearWeights p, float dropout) const {
-        if (norm_sums(dropout)) p.bias = {};
+    LinearWeights sum_by_linear(const LinearWeights& p, float dropout) const {
+        return norm_sums(dropout) ? without_bias(p) : p;
+    }
+    static LinearWeights without_bias(LinearWeights p) {
+        p.bias = {};
         return p;
     }
     // qkv from qkv_raw, and back in d_wide.
