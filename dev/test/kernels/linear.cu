@@ -224,6 +224,11 @@ TEST(linear, plans) {
                                 {4096, 1024, true}, {2048, 1024, true}, {1024, 2048, false}, {1024, 6144, false}};
     for (const Product& p : products) EXPECT_EQ(hopper_takes_turns(65536, p.N, p.K, 132), p.turns) << p.N << " " << p.K;
     EXPECT_TRUE(hopper_fills(99, 132) && !hopper_fills(98, 132));
+    Gpu<bf16> other;
+    for (const int capability : {80, 100, 120}) {
+        other.capability = capability;
+        EXPECT_FALSE(linear_has_hopper(other)) << capability;
+    }
 }
 
 }  // namespace
