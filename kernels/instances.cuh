@@ -17,8 +17,8 @@
     declare template void linear_backward(T*, float*, float*, const T*, const T*, const T*, int, int, int, Gpu<T>);   \
     declare template void linear_gelu_forward(T*, T*, const T*, const T*, const T*, int, int, int, Gpu<T>);           \
     declare template void linear_swiglu_forward(T*, T*, const T*, const T*, const T*, int, int, int, Gpu<T>);         \
-    declare template void gelu_linear_backward(T*, float*, float*, const T*, const T*, const T*, const T*, int,       \
-        int, int, Gpu<T>);                                                                                            \
+    declare template void gelu_linear_backward(T*, float*, float*, float*, const T*, const T*, const T*, const T*,    \
+        int, int, int, Gpu<T>);                                                                                       \
     declare template void swiglu_linear_backward(T*, float*, float*, const T*, const T*, const T*, const T*, int,     \
         int, int, Gpu<T>);
 
@@ -39,7 +39,7 @@
     declare template void global_norm(float*, const float*, size_t, Gpu<T>);                                          \
     declare template void layernorm_forward(T*, float*, float*, const T*, const T*, const T*, float, int, int,        \
         Gpu<T>);                                                                                                      \
-    declare template void layernorm_backward(T*, float*, float*, const T*, const T*, const T*, const float*,          \
+    declare template void layernorm_backward(T*, float*, float*, float*, const T*, const T*, const T*, const float*,  \
         const float*, int, int, Gpu<T>);                                                                              \
     declare template void qk_norm_forward(T*, float*, const T*, const T*, const T*, float, int, int, int, int,        \
         Gpu<T>);                                                                                                      \

@@ -5,6 +5,7 @@
 //
 //   d_weight[c] += sum_n d_out[n,c] * norm[n,c]           d_bias[c] += sum_n d_out[n,c]
 //   d_inp[n,c]  += rstd[n] * (g - mean_c(g) - norm * mean_c(g * norm)),   g = d_out * weight
+//   d_inp_bias[c] += sum_n d_inp[n,c] as it then is: for a bias that was added to inp before
 //
 //   inp, out (N,C)   weight (C)   bias (C) or null   mean, rstd (N)
 //
@@ -49,13 +50,15 @@ __global__ void __launch_bounds__(row_threads)
     layernorm_row(out + size_t(n) * C, mean + n, rstd + n, x, w, b, eps, C);
 }
 
-// A team walks over rows and keeps its share of d_weight and d_bias in registers; a block leaves its own in
-// partial (2, gridDim.x, C). No atomics: same inputs, same GPU, same bits.
+// A team walks over rows and keeps its share of d_weight and d_bias in registers, and that of d_inp_bias in shared memory:
+// the registers are full. A block leaves its own in partial (3, gridDim.x, C). No atomics: same inputs, same GPU, same
+// bits.
 template <int W, int K, class T>
 __global__ void __launch_bounds__(row_threads)
     layernorm_backward_kernel(T* d_inp, float* partial, const T* d_out, const T* inp, const T* weight,
                               const float* mean, const float* rstd, int N, int C) {
     Vec<W> d_weight[K] = {}, d_bias[K] = {};
+    store_row(dynamic_shared<float>() + threadIdx.y * C, d_bias, C);  // zeros
     for (int n = blockIdx.x * blockDim.y + threadIdx.y; n < N; n += gridDim.x * blockDim.y) {
         const size_t row = size_t(n) * C;
         const float centre = mean[n], scale = rstd[n];
@@ -84,11 +87,13 @@ __global__ void __launch_bounds__(row_threads)
         });
         sums = row_sum(sums);
         const float mean_g = sums[0] / C, mean_g_norm = sums[1] / C;
-        before.each([&](int k, Vec<W> d) {
-            for (int i = 0; i < W; i++) d[i] += scale * (g[k][i] - mean_g - norm[k][i] * mean_g_norm);
-            if (const int c = row_channel<W>(k); c < C) store<W>(d_inp + row + c, d);
+        before.each([&](int k, const Vec<W>& d) {
+            for (int i = 0; i < W; i++) g[k][i] = d[i] + scale * (g[k][i] - mean_g - norm[k][i] * mean_g_norm);
         });
+        store_row(d_inp + row, g, C);
+        add_row(dynamic_shared<float>() + threadIdx.y * C, g, C);
     }
+    store_shared_sum(partial + size_t(2 * gridDim.x + blockIdx.x) * C, dynamic_shared<float>(), C);
     store_row_sum(partial + size_t(blockIdx.x) * C, d_weight, C);
     store_row_sum(partial + size_t(gridDim.x + blockIdx.x) * C, d_bias, C);
 }
@@ -103,18 +108,19 @@ void layernorm_forward(T* out, float* mean, float* rstd, const T* inp, const T* 
     });
 }
 
-// d_bias may be null.
+// d_bias and d_inp_bias may be null.
 template <class T>
-void layernorm_backward(T* d_inp, float* d_weight, float* d_bias, const T* d_out, const T* inp, const T* weight,
-                        const float* mean, const float* rstd, int N, int C, Gpu<T> on) {
+void layernorm_backward(T* d_inp, float* d_weight, float* d_bias, float* d_inp_bias, const T* d_out, const T* inp,
+                        const T* weight, const float* mean, const float* rstd, int N, int C, Gpu<T> on) {
     by_parameter("layernorm", C, {d_inp, d_out, inp, weight}, [&](auto W, auto K) {
         const dim3 block = row_block<W, K>(C);
         const auto kernel = layernorm_backward_kernel<W, K, T>;
-        const size_t shared = row_shared(block, C);
+        const size_t shared = block.y * size_t(C) * sizeof(float);
         const int blocks = row_blocks(kernel, N, block, shared, on);
-        float* partial = on.template scratch<float>(2 * size_t(blocks) * C);
+        float* partial = on.template scratch<float>(3 * size_t(blocks) * C);
         launch(kernel, blocks, block, shared, on, d_inp, partial, d_out, inp, weight, mean, rstd, N, C);
         column_sum(d_weight, partial, blocks, C, on);
         if (d_bias) column_sum(d_bias, partial + size_t(blocks) * C, blocks, C, on);
+        if (d_inp_bias) column_sum(d_inp_bias, partial + 2 * size_t(blocks) * C, blocks, C, on);
     });
 }

@@ -6,7 +6,7 @@
 //
 //   inp (N,C)   weight (OC,C)   bias (OC) or null   out (N,OC)
 //
-// All three are c (M,N) = a . b over k. bf16 goes to the tensor cores (linear_bf16.cuh). The plain kernel here, for fp32
+// All three are c (M,N) = a . b over k. bf16 goes to the tensor cores (linear_bf16.cuh) or to cuBLASLt. The plain kernel here, for fp32
 // and ragged rows: a block owns 64 x 64 of c and walks over k, 32 at a time, through two tiles in shared memory; a
 // thread owns 4 rows x 8 columns in registers. Tiles are stored k by k, whichever way their matrix is.
 #pragma once
@@ -107,7 +107,7 @@ __global__ void linear_bias_kernel(float* partial, const T* d_out, int N, int OC
 }
 
 template <int W, class T>
-void linear_bias(float* d_bias, const T* d_out, int N, int OC, const Gpu<T>& on) {
+void linear_bias_by(float* d_bias, const T* d_out, int N, int OC, const Gpu<T>& on) {
     const auto kernel = linear_bias_kernel<W, T>;
     const dim3 block(warp_size, linear_bias_rows);
     const int across = ceil_div(OC, warp_size * W),
@@ -116,6 +116,12 @@ void linear_bias(float* d_bias, const T* d_out, int N, int OC, const Gpu<T>& on)
     float* partial = on.template scratch<float>(size_t(down) * OC);
     launch(kernel, dim3(across, down), block, 0, on, partial, d_out, N, OC);
     column_sum(d_bias, partial, down, OC, on);
+}
+
+// d_bias may be null.
+template <class T>
+void linear_bias(float* d_bias, const T* d_out, int N, int OC, const Gpu<T>& on) {
+    if (d_bias) by_width(OC, {d_out}, [&](auto W) { linear_bias_by<W>(d_bias, d_out, N, OC, on); });
 }
 
 // Rows of whole vectors, which cuBLAS's and the tensor cores' matmuls need.
@@ -132,6 +138,8 @@ template <class T>
 void linear_forward(T* out, const T* inp, const T* weight, const T* bias, int N, int C, int OC, Gpu<T> on) {
     const AlongK<T> a{inp, C, N}, b{weight, C, OC};
     if (linear_fits(C, OC, {out, inp, weight, bias})) {
+        if constexpr (std::is_same_v<T, bf16>)
+            if (linear_hopper(LinearOut{out, bias, OC}, a, b, C, on)) return;
         if (linear_cublas(out, a, b, C, LinearThen<T>{.bias = bias}, on)) return;
         if constexpr (std::is_same_v<T, bf16>)
             if (linear_bf16(LinearOut{out, bias, OC}, a, b, C, on)) return;
@@ -146,6 +154,8 @@ void linear_backward_input(T* d_inp, const T* d_out, const T* weight, int N, int
     const AlongK<T> a{d_out, OC, N};
     const Across<T> b{weight, C, C};
     if (linear_fits(C, OC, {d_inp, d_out, weight})) {
+        if constexpr (std::is_same_v<T, bf16>)
+            if (linear_hopper(LinearGradient{d_inp, C}, a, b, OC, on)) return;
         if (linear_cublas(d_inp, a, b, OC, LinearThen<T>{}, on)) return;
         if constexpr (std::is_same_v<T, bf16>)
             if (linear_bf16(LinearGradient{d_inp, C}, a, b, OC, on)) return;
@@ -161,6 +171,8 @@ void linear_backward_weight(float* d_weight, float* d_bias, const T* d_out, cons
     const Across<T> a{d_out, OC, OC}, b{inp, C, C};
     const auto product = [&] {
         if (linear_fits(C, OC, {d_weight, d_out, inp})) {
+            if constexpr (std::is_same_v<T, bf16>)
+                if (linear_hopper_sum(d_weight, a, b, N, on)) return;
             if (linear_cublas(d_weight, a, b, N, LinearThen<T>{.into = on.into}, on)) return;
             if constexpr (std::is_same_v<T, bf16>)
                 if (linear_bf16_sum(d_weight, a, b, N, on)) return;
@@ -169,7 +181,7 @@ void linear_backward_weight(float* d_weight, float* d_bias, const T* d_out, cons
                  [&](auto W) { linear_product<W>(d_weight, a, b, static_cast<const T*>(nullptr), on.into, N, on); });
     };
     product();
-    if (d_bias) by_width(OC, {d_out}, [&](auto W) { linear_bias<W>(d_bias, d_out, N, OC, on); });
+    linear_bias(d_bias, d_out, N, OC, on);
 }
 
 // d_bias may be null.

@@ -1,27 +1,35 @@
-// Our own matmuls for bf16 and rows of whole vectors of 8: of few rows (linear_few.cuh), on Hopper's tensor cores
-// (linear_hopper.cuh), on all others' (linear_tensor.cuh). Which, with which tile and in how many parts, depends on the
-// GPU and the shape alone: they give different bits.
+// Our own matmuls for bf16 and rows of whole vectors of 8: on Hopper's tensor cores (linear_hopper.cuh,
+// linear_hopper_pingpong.cuh), of few rows (linear_few.cuh), and on any tensor cores (linear_tensor.cuh). Which, with which
+// tile and in how many parts, depends on the GPU and the shape alone, by arithmetic: they give different bits. Its figures
+// are an H100's (dev/doc/gemm.md).
 #pragma once
 #include "linear_few.cuh"
-#include "linear_hopper.cuh"
+#include "linear_hopper_pingpong.cuh"
 #include "linear_tensor.cuh"
 
 template <class T>
 bool linear_has_hopper(const Gpu<T>& on) {
-    return std::is_same_v<T, bf16> && on.trusts(Kernels::linear_hopper) && has_hopper(on);
+    return std::is_same_v<T, bf16> && on.gemm != Gemm::cublas && on.trusts(Kernels::linear_hopper) && has_hopper(on);
 }
 
-// Of the tiles for sums that become bf16, an H100 was fastest with this one at nearly every shape. Of those for sums that
-// stay fp32 the wide one needs less of a and b, the narrow one leaves less of the GPU idle.
-using HopperTile = LinearHopper<1, 256, 3, 1>;
-using HopperWideSum = LinearHopper<1, 256, 4, 0>;
-using HopperNarrowSum = LinearHopper<1, 192, 5, 0>;
+// Sums that become bf16. Warpgroups in turn hide all that follows the products; the wide tile's, which work together, hand
+// over their sums first, for as long as about 80 of k take. But of 192 columns more may lie beyond the matrix, or idle
+// in the last round of tiles.
+using HopperWide = LinearHopper<256, 3, 1>;
+inline bool hopper_takes_turns(int M, int N, int K, int sm_count) {
+    const auto time = [=]<class Shape>(Shape, double k) {
+        return k * ceil_div(linear_tiles<Shape>(M, N), sm_count) * Shape::m * Shape::n;
+    };
+    return time(LinearPingpong(), K) <= time(HopperWide(), K + 80.0);
+}
 
-// How an fp32 sum is done, and the time that it takes beside one without idle places, as an H100's figures have it
-// (dev/doc/gemm.md).
+// Sums that stay fp32: the wide tile needs less of a and b, the narrow one leaves less of the GPU idle. How they are done,
+// and the time that this takes beside one without idle places.
+using HopperWideSum = LinearHopper<256, 4, 0>;
+using HopperNarrowSum = LinearHopper<192, 5, 0>;
 struct HopperSumPlan {
     bool wide;
-    int parts;
+    int tiles, parts;
     double time;
 };
 template <class Shape>
@@ -29,12 +37,12 @@ HopperSumPlan hopper_sum_plan(int M, int N, int K, int sm_count) {
     constexpr bool wide = std::is_same_v<Shape, HopperWideSum>;
     constexpr double part = 1000, rate = wide ? 1 : 0.98;  // of k: writing and reading a part takes as long
     const int tiles = linear_tiles<Shape>(M, N);
-    HopperSumPlan best{wide, 1, 1e30};
+    HopperSumPlan best{wide, tiles, 1, 1e30};
     for (int parts = 1; parts <= std::max(1, std::min(32, K / 400)); parts++) {
         const double multiplied =
             double(ceil_div(tiles * parts, sm_count)) * sm_count * Shape::m * Shape::n / parts / rate;
         const double time = multiplied / (double(M) * N) + (parts > 1 ? part * parts / K : 0);
-        if (time < best.time) best = {wide, parts, time};
+        if (time < best.time) best = {wide, tiles, parts, time};
     }
     return best;
 }
@@ -44,26 +52,57 @@ inline HopperSumPlan hopper_sum_plan(int M, int N, int K, int sm_count) {
     return narrow.time < wide.time ? narrow : wide;
 }
 
-// Both return false, and nothing is done, where none of ours is to be trusted.
+// Too few tiles, or parts of them, for the GPU are left to others, whose tiles are smaller.
+inline bool hopper_fills(int tiles, int sm_count) { return 4 * tiles >= 3 * sm_count; }
+
+// True if it is done; false, and nothing is done, where Hopper's tensor cores are not there or not to be used. d_bias as in
+// linear_pingpong.
+template <class A, class B, class Epilogue>
+bool linear_hopper(const Epilogue& epilogue, const A& a, const B& b, int K, const Gpu<bf16>& on,
+                   float* d_bias = nullptr) {
+    if constexpr (A::along == Along::k && B::along == Along::k)
+        if (a.outers <= linear_few) return false;
+    if (!linear_has_hopper(on)) return false;
+    const int M = a.outers, N = b.outers;
+    const auto fills = [&]<class Shape>(Shape) { return hopper_fills(linear_tiles<Shape>(M, N), on.sm_count); };
+    // Where an activation follows, there is far more to hide.
+    if constexpr (std::is_same_v<Epilogue, LinearOut> || std::is_same_v<Epilogue, LinearGradient>)
+        if (!hopper_takes_turns(M, N, K, on.sm_count)) {
+            if (!fills(HopperWide())) return false;
+            linear_hopper_by<HopperWide>(epilogue, a, b, K, round_up(K, HopperWide::k), on);
+            return true;
+        }
+    if (!fills(LinearPingpong())) return false;
+    linear_pingpong(epilogue, a, b, K, on, d_bias);
+    return true;
+}
+
+// c += a . b, or =.
+template <class A, class B>
+bool linear_hopper_sum(float* c, const A& a, const B& b, int K, const Gpu<bf16>& on) {
+    if (!linear_has_hopper(on)) return false;
+    const HopperSumPlan plan = hopper_sum_plan(a.outers, b.outers, K, on.sm_count);
+    if (!hopper_fills(plan.tiles * plan.parts, on.sm_count)) return false;
+    if (plan.wide) linear_hopper_sum_by<HopperWideSum>(c, a, b, K, plan.parts, on);
+    else linear_hopper_sum_by<HopperNarrowSum>(c, a, b, K, plan.parts, on);
+    return true;
+}
+
+// On any GPU. Both return false, and nothing is done, where none of ours is to be trusted.
 template <class A, class B, class Epilogue>
 bool linear_bf16(const Epilogue& epilogue, const A& a, const B& b, int K, const Gpu<bf16>& on) {
     if constexpr (A::along == Along::k && B::along == Along::k)
         if (a.outers <= linear_few && on.trusts(Kernels::linear_few))
             return linear_few_product(epilogue, a.data, b, a.outers, K, on), true;
-    if (linear_has_hopper(on)) linear_hopper_by<HopperTile>(epilogue, a, b, K, round_up(K, HopperTile::k), on);
-    else if (on.trusts(Kernels::linear_tensor)) linear_tensor(epilogue, a, b, K, on);
-    else return false;
+    if (!on.trusts(Kernels::linear_tensor)) return false;
+    linear_tensor(epilogue, a, b, K, on);
     return true;
 }
 
 // c += a . b, or =.
 template <class A, class B>
 bool linear_bf16_sum(float* c, const A& a, const B& b, int K, const Gpu<bf16>& on) {
-    if (linear_has_hopper(on)) {
-        const HopperSumPlan plan = hopper_sum_plan(a.outers, b.outers, K, on.sm_count);
-        if (plan.wide) linear_hopper_sum<HopperWideSum>(c, a, b, K, plan.parts, on);
-        else linear_hopper_sum<HopperNarrowSum>(c, a, b, K, plan.parts, on);
-    } else if (on.trusts(Kernels::linear_tensor)) linear_tensor_sum(c, a, b, K, on);
-    else return false;
+    if (!on.trusts(Kernels::linear_tensor)) return false;
+    linear_tensor_sum(c, a, b, K, on);
     return true;
 }

@@ -30,6 +30,10 @@ __device__ inline Vec<8> plus(Vec<8> x, const Vec<8>& y) {
 __device__ inline Vec<8> plus(const Vec<8>& x, const Bf16Vector& y) { return plus(x, y.floats()); }
 __device__ inline Vec<8> plus(const Vec<8>& x, NoOperand) { return x; }
 __device__ inline Vec<8> plus(const Vec<8>& x, NoMoreBias) { return x; }
+// As they are kept. Sums that have their bias already are rounded already.
+__device__ inline Vec<8> rounded_plus(const Vec<8>& x, const Bf16Vector& y) { return rounded(plus(x, y)); }
+__device__ inline Vec<8> rounded_plus(const Vec<8>& x, NoOperand) { return x; }
+__device__ inline Vec<8> rounded_plus(const Vec<8>& x, NoMoreBias) { return x; }
 
 // out = x + bias; bias may be null, as in the next two.
 struct LinearOut {
@@ -54,7 +58,7 @@ struct LinearGelu {
     template <class Bias>
     __device__ void write(Vec<8> x, const Bias& add, NoOperand, int m, int n) const {
         const size_t at = size_t(m) * N + n;
-        x = rounded(plus(x, add));
+        x = rounded_plus(x, add);
         store<8>(before + at, x);
         for (int i = 0; i < 8; i++) x[i] = gelu_of(x[i]);
         store<8>(out + at, x);
@@ -80,7 +84,7 @@ struct LinearSwiglu {
         bf16* to = gate_up + size_t(m) * 2 * F + f;
         Vec<8> gate, up;
         for (int i = 0; i < 8; i++) gate[i] = x[i], up[i] = x[8 + i];
-        gate = rounded(plus(gate, add.gate)), up = rounded(plus(up, add.up));
+        gate = rounded_plus(gate, add.gate), up = rounded_plus(up, add.up);
         store<8>(to, gate);
         store<8>(to + F, up);
         for (int i = 0; i < 8; i++) up[i] = swiglu_of(gate[i], up[i]);
@@ -98,19 +102,23 @@ struct LinearGradient {
     }
 };
 
-// The gradient of GELU's input, where the matmul's input was GELU's output: d_before = x gelu'(before).
+// The gradient of GELU's input, where the matmul's input was GELU's output: d_before = x gelu'(before). Its sums over the
+// rows are the gradient of the bias that before has.
 struct LinearGeluGradient {
     static constexpr int vectors = 1;
+    static constexpr bool sums_columns = true;
     bf16* d_before;
     const bf16* before;
     int N;
     __device__ Bf16Vector row(int m, int n, bool inside) const {
         return Bf16Vector::of(before + size_t(m) * N + n, inside);
     }
-    __device__ void write(Vec<8> x, NoOperand, const Bf16Vector& of, int m, int n) const {
+    __device__ void prefetch(int m, int n) const { prefetch_l2(before + size_t(m) * N + n); }
+    __device__ Vec<8> write(Vec<8> x, NoOperand, const Bf16Vector& of, int m, int n) const {
         const Vec<8> y = of.floats();
         for (int i = 0; i < 8; i++) x[i] *= gelu_slope(y[i]);
         store<8>(d_before + size_t(m) * N + n, x);
+        return x;
     }
 };
 

@@ -18,7 +18,11 @@
 struct LinearLane {
     int group, warp, lane, g, t;
     __device__ LinearLane()
-        : group(threadIdx.x / 128), warp(threadIdx.x / warp_size % 4), lane(threadIdx.x % warp_size), g(lane / 4), t(lane % 4) {}
+        : group(threadIdx.x / 128),
+          warp(threadIdx.x / warp_size % 4),
+          lane(threadIdx.x % warp_size),
+          g(lane / 4),
+          t(lane % 4) {}
 };
 
 // sum = a . b over the next steps of the ring. The last product may still be running.
@@ -38,11 +42,10 @@ __device__ void linear_hopper_multiply(float (&sum)[Shape::I][Shape::n / 2], typ
         barrier_wait(&shared.full[turn.slot], turn.parity);
         wgmma_fence();
         UNROLL
-        for (int k = 0; k < Shape::k / 16; k++)
-            UNROLL
-            for (int i = 0; i < Shape::I; i++)
-                wgmma<of_a, of_b>(sum[i], descriptor_at(a, i * panel_bytes + k * a_16), descriptor_at(b, k * b_16),
-                                  step > 0 || k > 0);
+        for (int k = 0; k < Shape::k / 16; k++) UNROLL
+        for (int i = 0; i < Shape::I; i++)
+            wgmma<of_a, of_b>(sum[i], descriptor_at(a, i * panel_bytes + k * a_16), descriptor_at(b, k * b_16),
+                              step > 0 || k > 0);
         wgmma_commit();
         wgmma_wait<1>();  // the last step's are done
         if (step > 0 && first_lane) barrier_arrive(&shared.empty[last]);
@@ -61,7 +64,9 @@ __device__ void linear_hopper_done(float (&sum)[Shape::I][Shape::n / 2], typenam
 
 // The bias of a pass's columns, where there is one: of those that the thread holds sums of.
 template <class Epilogue>
-constexpr bool linear_has_bias = requires(Epilogue e) { e.bias; };
+constexpr bool linear_has_bias = requires(Epilogue e) {
+    e.bias;
+};
 template <class Shape, class Order, class Epilogue>
 struct LinearBias {
     static constexpr int J = Shape::columns / 8;
@@ -86,96 +91,63 @@ struct LinearBias {
 
 // A pass's sums of a warpgroup, on their way to the writers.
 template <class Shape, class Bias>
-__device__ void linear_hopper_stage(bf16* staging, const float (&sum)[Shape::I][Shape::n / 2], const Bias& bias, int pass) {
+__device__ void linear_hopper_stage(bf16* staging, const float (&sum)[Shape::I][Shape::n / 2], const Bias& bias,
+                                    int pass) {
     const int lane = threadIdx.x % warp_size, warp = threadIdx.x / warp_size % 4;
     bf16* const place = staging + (16 * warp + lane % 16) * Shape::pitch + lane / 16 * 8;
     UNROLL
-    for (int i = 0; i < Shape::I; i++)
-        UNROLL
-        for (int j = 0; j < Shape::columns / 8; j += 2) {
-            const float* x = &sum[i][pass * Shape::columns / 2 + 4 * j];
-            const uint32_t piece[4] = {bias.rounded(j, x[0], x[1]), bias.rounded(j, x[2], x[3]),
-                                       bias.rounded(j + 1, x[4], x[5]), bias.rounded(j + 1, x[6], x[7])};
-            stmatrix(place + 64 * i * Shape::pitch + 8 * j, piece);
-        }
+    for (int i = 0; i < Shape::I; i++) UNROLL
+    for (int j = 0; j < Shape::columns / 8; j += 2) {
+        const float* x = &sum[i][pass * Shape::columns / 2 + 4 * j];
+        const uint32_t piece[4] = {bias.rounded(j, x[0], x[1]), bias.rounded(j, x[2], x[3]),
+                                   bias.rounded(j + 1, x[4], x[5]), bias.rounded(j + 1, x[6], x[7])};
+        stmatrix(place + 64 * i * Shape::pitch + 8 * j, piece);
+    }
 }
 
 // Sums that stay fp32. What is added to is read 8 vectors ahead of the writing.
 template <class Shape, class Pieces_>
-__device__ void linear_hopper_write(const LinearSum& epilogue, const float (&sum)[Shape::I][Shape::n / 2], const Pieces_& piece,
-                                    int group) {
+__device__ void linear_hopper_write(const LinearSum& epilogue, const float (&sum)[Shape::I][Shape::n / 2],
+                                    const Pieces_& piece, int group) {
     const LinearLane at;
     const bool adds = !epilogue.part && epilogue.into == Into::add;
     const int n = piece.n0 + 2 * at.t;
     UNROLL
-    for (int i = 0; i < Shape::I; i++)
+    for (int i = 0; i < Shape::I; i++) UNROLL
+    for (int half = 0; half < 2; half++) {
+        const int m = piece.m0 + group * Shape::rows + 64 * i + 16 * at.warp + 8 * half + at.g;
+        float2* const row =
+            reinterpret_cast<float2*>(epilogue.c + piece.part * epilogue.part + size_t(m) * epilogue.N + n);
+        if (m >= piece.work.M) continue;
         UNROLL
-        for (int half = 0; half < 2; half++) {
-            const int m = piece.m0 + group * Shape::rows + 64 * i + 16 * at.warp + 8 * half + at.g;
-            float2* const row =
-                reinterpret_cast<float2*>(epilogue.c + piece.part * epilogue.part + size_t(m) * epilogue.N + n);
-            if (m >= piece.work.M) continue;
+        for (int j0 = 0; j0 < Shape::n / 8; j0 += 8) {
+            float2 old[8];
             UNROLL
-            for (int j0 = 0; j0 < Shape::n / 8; j0 += 8) {
-                float2 old[8];
-                UNROLL
-                for (int j = 0; j < 8; j++)
-                    old[j] = adds && piece.n0 + 8 * (j0 + j) < epilogue.N ? row[4 * (j0 + j)] : float2{};
-                UNROLL
-                for (int j = 0; j < 8; j++) {
-                    const float* x = &sum[i][4 * (j0 + j) + 2 * half];
-                    if (piece.n0 + 8 * (j0 + j) < epilogue.N) row[4 * (j0 + j)] = {x[0] + old[j].x, x[1] + old[j].y};
-                }
+            for (int j = 0; j < 8; j++)
+                old[j] = adds && piece.n0 + 8 * (j0 + j) < epilogue.N ? row[4 * (j0 + j)] : float2{};
+            UNROLL
+            for (int j = 0; j < 8; j++) {
+                const float* x = &sum[i][4 * (j0 + j) + 2 * half];
+                if (piece.n0 + 8 * (j0 + j) < epilogue.N) row[4 * (j0 + j)] = {x[0] + old[j].x, x[1] + old[j].y};
             }
         }
+    }
 }
 
-// What the writers do with a pass's sums of a warpgroup: a thread keeps to its columns and does every so many rows. What
-// the epilogue reads is on its way some rows ahead.
+// What the writers do with a warpgroup's sums: a thread keeps to its columns and does every so many rows.
 template <class Shape, class Epilogue>
-class LinearWriters {
-    static constexpr int vectors = Epilogue::vectors, per_row = Shape::columns / 8 / vectors;
-    static constexpr int down = Shape::writers * warp_size / per_row, ahead = 4;
-    const Epilogue& epilogue;
-    std::conditional_t<linear_has_bias<Epilogue>, NoMoreBias, NoOperand> no_bias;
-    int row0, m0, M, column, n;
-    bool inside;
-    decltype(linear_row(epilogue, 0, 0, true)) operands[ahead];
-
-    __device__ void load_operand(int u, int row) {
-        operands[u] = linear_row(epilogue, m0 + row, n, inside && row < Shape::rows && m0 + row < M);
+__device__ void linear_hopper_rows(const Epilogue& epilogue, const bf16* staging, int m0, int n0, int M, int N) {
+    constexpr int per_row = Shape::n / 8, down = Shape::writers * warp_size / per_row, together = 4;
+    static_assert(Epilogue::vectors == 1 && Shape::writers * warp_size % per_row == 0);
+    const std::conditional_t<linear_has_bias<Epilogue>, NoMoreBias, NoOperand> no_bias;
+    const int thread = threadIdx.x - warp_size, column = thread % per_row * 8, n = n0 + column;
+    for (int row = thread / per_row; row < Shape::rows; row += together * down) UNROLL
+    for (int u = 0; u < together; u++) {
+        const int r = row + u * down;
+        if (n < N && r < Shape::rows && m0 + r < M)
+            epilogue.write(load<8>(staging + r * Shape::pitch + column), no_bias, NoOperand(), m0 + r, n);
     }
-    __device__ Vec<8 * vectors> take(const bf16* staging, int row) const {
-        Vec<8 * vectors> x;
-        UNROLL
-        for (int v = 0; v < vectors; v++) {
-            const Vec<8> part = load<8>(staging + row * Shape::pitch + column + 8 * v);
-            for (int i = 0; i < 8; i++) x[8 * v + i] = part[i];
-        }
-        return x;
-    }
-
-public:
-    __device__ LinearWriters(const Epilogue& epilogue, int m0, int n0, int M, int N) : epilogue(epilogue), m0(m0), M(M) {
-        const int thread = threadIdx.x - warp_size;
-        row0 = thread / per_row, column = thread % per_row * 8 * vectors, n = n0 + column;
-        inside = row0 < down && n < N;
-        UNROLL
-        for (int u = 0; u < ahead; u++) load_operand(u, row0 + u * down);
-    }
-    __device__ void write(const bf16* staging) {
-        for (int row = row0; row < Shape::rows; row += ahead * down) {
-            UNROLL
-            for (int u = 0; u < ahead; u++) {
-                const int r = row + u * down;
-                const auto operand = operands[u];
-                load_operand(u, r + ahead * down);
-                if (inside && r < Shape::rows && m0 + r < M)
-                    epilogue.write(take(staging, r), no_bias, operand, m0 + r, n);
-            }
-        }
-    }
-};
+}
 
 // A multiplying warpgroup: number `group` of them.
 template <class Shape, class A, class B, class Epilogue>
@@ -195,15 +167,11 @@ __device__ void linear_hopper_consume(typename Shape::Shared& shared, const Epil
             LinearBias<Shape, decltype(B::order), Epilogue> bias;
             bias.load(epilogue, order, piece.n0, work.N);
             linear_hopper_done<Shape>(sum, shared, turn);
-            UNROLL
-            for (int pass = 0; pass < Shape::passes; pass++) {
-                if (pass > 0) bias.load(epilogue, order, piece.n0 + pass * Shape::columns, work.N);
-                barrier_wait(&shared.taken[group], parity);
-                linear_hopper_stage<Shape>(shared.staging[group], sum, bias, pass);
-                __syncwarp();
-                if (threadIdx.x % warp_size == 0) barrier_arrive(&shared.staged[group]);
-                parity ^= 1;
-            }
+            barrier_wait(&shared.taken[group], parity);
+            linear_hopper_stage<Shape>(shared.staging[group], sum, bias, 0);
+            __syncwarp();
+            if (threadIdx.x % warp_size == 0) barrier_arrive(&shared.staged[group]);
+            parity ^= 1;
         }
     }
 }
@@ -211,16 +179,14 @@ __device__ void linear_hopper_consume(typename Shape::Shared& shared, const Epil
 template <class Shape, class Epilogue>
 __device__ void linear_hopper_finish(typename Shape::Shared& shared, const Epilogue& epilogue, const LinearWork& work) {
     unsigned parity = 0;
-    for (LinearPieces<Shape> piece(work); piece.next();)
-        for (int pass = 0; pass < Shape::passes; pass++, parity ^= 1)
-            for (int group = 0; group < 2; group++) {
-                LinearWriters<Shape, Epilogue> writers(epilogue, piece.m0 + group * Shape::rows,
-                                                       piece.n0 + pass * Shape::columns, work.M, work.N);
-                barrier_wait(&shared.staged[group], parity);
-                writers.write(shared.staging[group]);
-                __syncwarp();
-                if (threadIdx.x % warp_size == 0) barrier_arrive(&shared.taken[group]);
-            }
+    for (LinearPieces<Shape> piece(work); piece.next(); parity ^= 1)
+        for (int group = 0; group < 2; group++) {
+            barrier_wait(&shared.staged[group], parity);
+            linear_hopper_rows<Shape>(epilogue, shared.staging[group], piece.m0 + group * Shape::rows, piece.n0, work.M,
+                                      work.N);
+            __syncwarp();
+            if (threadIdx.x % warp_size == 0) barrier_arrive(&shared.taken[group]);
+        }
 }
 #endif
 
@@ -231,8 +197,9 @@ __global__ void __launch_bounds__(hopper_threads(Shape::threads), 1)
 #if HOPPER
     auto& shared = *dynamic_shared<typename Shape::Shared>();
     linear_hopper_barriers<Shape>(shared);
-    const int warp = __shfl_sync(~0u, threadIdx.x / warp_size, 0), group = warp / 4;  // known to be the same in all lanes
-    if (group > 0) {
+    const int warp = __shfl_sync(~0u, threadIdx.x / warp_size, 0),
+              group = warp / 4;  // known to be the same in all lanes
+    if (group == 1 || group == 2) {
         registers_grow<Shape::multiplying>();
         linear_hopper_consume<Shape, A, B>(shared, epilogue, work, order, group - 1);
     } else {
@@ -254,7 +221,7 @@ void linear_hopper_by(const Epilogue& epilogue, const A& a, const B& b, int K, i
 
 // c += a . b, or =, with k cut into so many parts, or fewer.
 template <class Shape, class A, class B>
-void linear_hopper_sum(float* c, const A& a, const B& b, int K, int parts, const Gpu<bf16>& on) {
+void linear_hopper_sum_by(float* c, const A& a, const B& b, int K, int parts, const Gpu<bf16>& on) {
     const int M = a.outers, N = b.outers;
     const size_t n = size_t(M) * N;
     const int k_of_part = round_up(ceil_div(K, parts), Shape::k);

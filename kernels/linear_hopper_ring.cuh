@@ -6,18 +6,17 @@
 #include "linear_operand.cuh"
 #include "linear_place.cuh"
 
-// A block owns m x n of c at a time: two warpgroups multiply, each I times 64 rows of it. Sums that become bf16 leave
-// for the writers in `passes` parts of the columns; those that stay fp32 (0 passes) are written at once.
-template <int I_, int n_, int stages_, int passes_>
+// A block owns m x n of c at a time: two warpgroups multiply, each 64 rows of it. Sums that become bf16 leave for the
+// writers in `passes` parts of the columns; those that stay fp32 (0 passes) are written at once.
+template <int n_, int stages_, int passes_>
 struct LinearHopper {
-    static constexpr int I = I_, n = n_, stages = stages_, passes = passes_;
-    static constexpr int rows = 64 * I, m = 2 * rows, k = 64;  // rows: a warpgroup's
-    static constexpr int columns = passes ? n / passes : 8;    // of a pass
-    static constexpr int group = 128, threads = 3 * group;
+    static constexpr int I = 1, n = n_, stages = stages_, passes = passes_;
+    static constexpr int rows = 64 * I, m = 2 * rows, k = 64;            // rows: a warpgroup's
+    static constexpr int columns = passes ? n / passes : 8;              // of a pass
+    static constexpr int group = 128, threads = 3 * group, writers = 3;  // warps, beside the one that copies
     static constexpr int panel = 64 * 64;  // elements: as many rows of a (columns of b) as k, in either layout
-    static constexpr int writers = 3;      // warps, beside the one that copies
     // Registers of a thread that copies or writes, and of one that multiplies: what there is for all.
-    static constexpr int multiplying = !passes || I * n / 2 > 128 ? 232 : 208, others = 504 - 2 * multiplying;
+    static constexpr int multiplying = passes ? 208 : 232, others = 504 - 2 * multiplying;
     // The sums' rows on their way to the writers begin 4 banks apart: neither 8 vectors of a column nor those of a row
     // share a bank.
     static constexpr int pitch = columns + 8;
@@ -80,7 +79,8 @@ template <class Shape>
 __device__ void linear_hopper_barriers(typename Shape::Shared& shared) {
     if (threadIdx.x == 0) {
         constexpr int warps_of_group = 4, readers = 2 * warps_of_group;
-        for (int s = 0; s < Shape::stages; s++) barrier_init(&shared.full[s], 1), barrier_init(&shared.empty[s], readers);
+        for (int s = 0; s < Shape::stages; s++)
+            barrier_init(&shared.full[s], 1), barrier_init(&shared.empty[s], readers);
         for (int g = 0; g < 2; g++)
             barrier_init(&shared.staged[g], warps_of_group), barrier_init(&shared.taken[g], Shape::writers);
         barrier_init_fence();

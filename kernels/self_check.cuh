@@ -27,7 +27,9 @@ public:
         const int tall = 128 * (fast.sm_count + 1);  // enough for the square tile, and blocks of several tiles
         if (linear_has_hopper(fast)) {
             const Gemm asked = std::exchange(fast.gemm, Gemm::native);
-            check(Kernels::linear_hopper, [&] { product(144, 264, 136), product(tall, 40, 8), fused(tall, 136, 72); });
+            const int rows = 128 * fast.sm_count;  // a tile's for every block
+            check(Kernels::linear_hopper,
+                  [&] { product(2 * rows, 256, 392), product(rows, 264, 200), fused(rows, 200, 168); });
             fast.gemm = asked;
             fast.distrust(Kernels::linear_hopper);  // from here on, what would take its place
         }
@@ -161,15 +163,17 @@ private:
 
         const auto activated = random<T>(2 * size_t(N) * C), d_out = random<T>(n);
         const auto d_before = fresh<T>(size_t(N) * C), d_gate_up = fresh<T>(2 * size_t(N) * C);
-        const auto d_weight = random<float>(size_t(OC) * C), d_bias = random<float>(OC);
+        const auto d_weight = random<float>(size_t(OC) * C), d_bias = random<float>(OC),
+                   d_before_bias = random<float>(C);
         both([&](auto of) {
-            gelu_linear_backward(of(d_before), of(d_weight), of(d_bias), of(d_out), of(inp), of(activated), of(weight),
-                                 N, C, OC, of.on);
+            gelu_linear_backward(of(d_before), of(d_weight), of(d_bias), of(d_before_bias), of(d_out), of(inp),
+                                 of(activated), of(weight), N, C, OC, of.on);
             swiglu_linear_backward(of(d_gate_up), of(d_weight), of(d_bias), of(d_out), of(inp), of(activated),
                                    of(weight), N, C, OC, of.on);
         });
         expect("d_before", d_before, OC, {1}), expect("d_gate_up", d_gate_up, OC, {1});
         expect("d_weight", d_weight, 2 * N), expect("d_bias", d_bias, 2 * N);
+        expect("d_before_bias", d_before_bias, N, {4});
     }
 
     static constexpr int tokens = 136, heads = 2,

@@ -58,9 +58,11 @@ void measure_ours(KernelTime& time, const BenchRow& row) {
     const GpuClock::Reading chosen = GpuClock(on).median([&] { work(on); });
     time.seconds = chosen.seconds, time.state = chosen.gpu;
     if (!uses_cublas(on) || !row.has_products()) return;
-    on.gemm = Gemm::native;
-    time.ours = GpuClock(on).median([&] { work(on); }).seconds;
-    time.rival = "cuBLAS", time.theirs = time.seconds;
+    const auto seconds_by = [&](Gemm gemm) {
+        on.gemm = gemm;
+        return GpuClock(on).median([&] { work(on); }).seconds;
+    };
+    time.rival = "cuBLAS", time.ours = seconds_by(Gemm::native), time.theirs = seconds_by(Gemm::cublas);
 }
 
 void measure_cudnn(KernelTime& time, const BenchRow& row) {

@@ -43,7 +43,7 @@ private:
     struct Linear {
         std::string name;
         int in, out;
-        bool bias;
+        bool bias, d_bias;
         int forward, backward;
     };  // times in a step
 
@@ -66,13 +66,15 @@ private:
         for (int i = 0; i < N; i++) host[i] = i % c.T;
         return m.constants(host);
     }
-    const bool fused = c.activation != Activation::relu;  // the feed-forward's products with their activation
+    const bool fused = c.activation != Activation::relu;      // the feed-forward's products with their activation
+    const bool norm_sums = c.norm == Norm::layernorm;         // d_bias of each branch's last linear layer
+    const bool gelu_sums = c.activation == Activation::gelu;  // and that of `up`
     std::vector<Linear> linears() const {
-        return {{"qkv", c.C, qkv, c.qkv_bias, c.L, c.L},
-                {"proj", c.NH * c.HS, c.C, c.proj_bias, c.L, c.L},
-                {"up", c.C, up, c.ffn_bias, fused ? 0 : c.L, c.L},
-                {"down", c.F, c.C, c.ffn_bias, c.L, fused ? 0 : c.L},
-                {"head", c.C, P, false, 1, 1}};
+        return {{"qkv", c.C, qkv, c.qkv_bias, c.qkv_bias, c.L, c.L},
+                {"proj", c.NH * c.HS, c.C, c.proj_bias, c.proj_bias && !norm_sums, c.L, c.L},
+                {"up", c.C, up, c.ffn_bias, c.ffn_bias && !gelu_sums, fused ? 0 : c.L, c.L},
+                {"down", c.F, c.C, c.ffn_bias, c.ffn_bias && !norm_sums, c.L, fused ? 0 : c.L},
+                {"head", c.C, P, false, false, 1, 1}};
     }
 
     void embedding();

@@ -30,11 +30,13 @@ void BenchRows::layernorm() {
     });
     add("layernorm_backward", {{"N", N}, {"C", c.C}}, norms, [=, this](M& m) -> BenchLaunch {
         bf16* d_inp = m.update<bf16>(n);
-        float *d_gain = m.update<float>(c.C), *d_bias = bias_size ? m.update<float>(c.C) : nullptr;
+        float *d_gain = m.update<float>(c.C), *d_bias = bias_size ? m.update<float>(c.C) : nullptr,
+              *d_inp_bias = c.proj_bias ? m.update<float>(c.C) : nullptr;
         bf16 *d_out = m.in<bf16>(n), *inp = m.in<bf16>(n), *gain = m.in<bf16>(c.C);
         float *mean = m.in<float>(N), *rstd = m.in<float>(N, positive);
-        return
-            [=, this](On on) { layernorm_backward(d_inp, d_gain, d_bias, d_out, inp, gain, mean, rstd, N, c.C, on); };
+        return [=, this](On on) {
+            layernorm_backward(d_inp, d_gain, d_bias, d_inp_bias, d_out, inp, gain, mean, rstd, N, c.C, on);
+        };
     });
     add("residual_layernorm_forward", {{"N", N}, {"C", c.C}}, 2 * c.L, [=, this](M& m) -> BenchLaunch {
         bf16 *sum = m.out<bf16>(n), *out = m.out<bf16>(n);
@@ -222,7 +224,7 @@ void BenchRows::linear(const Linear& l) {
     });
     add("linear_backward " + l.name, sizes, l.backward, [=, this](M& m) -> BenchLaunch {
         bf16* d_x = m.out<bf16>(x_size);
-        float *d_w = m.update<float>(w_size), *d_b = l.bias ? m.update<float>(l.out) : nullptr;
+        float *d_w = m.update<float>(w_size), *d_b = l.d_bias ? m.update<float>(l.out) : nullptr;
         bf16 *d_y = m.in<bf16>(y_size), *x = m.in<bf16>(x_size), *w = m.in<bf16>(w_size);
         m.products(2 * product);
         return [=, this](On on) { linear_backward(d_x, d_w, d_b, d_y, x, w, N, l.in, l.out, on); };
@@ -245,13 +247,15 @@ void BenchRows::linear_with_activation() {
     });
     add(name + "_linear_backward down", {{"N", N}, {"C", c.F}, {"OC", c.C}}, c.L, [=, this](M& m) -> BenchLaunch {
         bf16* d_before = m.out<bf16>(wide);
-        float *d_w = m.update<float>(size_t(c.C) * c.F), *d_b = c.ffn_bias ? m.update<float>(c.C) : nullptr;
+        float *d_w = m.update<float>(size_t(c.C) * c.F),
+              *d_b = c.ffn_bias && !norm_sums ? m.update<float>(c.C) : nullptr,
+              *d_before_b = c.ffn_bias && gelu_sums ? m.update<float>(c.F) : nullptr;
         bf16 *d_out = m.in<bf16>(n), *act = m.in<bf16>(act_size), *before = m.in<bf16>(wide),
              *w = m.in<bf16>(size_t(c.C) * c.F);
         m.products(4.0 * N * c.F * c.C);
         return [=, this](On on) {
             if (gate) swiglu_linear_backward(d_before, d_w, d_b, d_out, act, before, w, N, c.F, c.C, on);
-            else gelu_linear_backward(d_before, d_w, d_b, d_out, act, before, w, N, c.F, c.C, on);
+            else gelu_linear_backward(d_before, d_w, d_b, d_before_b, d_out, act, before, w, N, c.F, c.C, on);
         };
     });
 }

@@ -104,7 +104,7 @@ struct Gpt : GptTables {
         const auto range = on.range("backward");
         const int N = b.B * b.T;
         on.zero(x[d_x], size_t(N) * C);
-        norm_backward(norm_f, norm_out, out, N, into);
+        norm_backward(norm_f, norm_out, out, sum_by_norm(block_in_bias(c.L), dropout), N, into);
         for (int l = c.L - 1; l >= 0; l--) backward_block(l, b, dropout, into);
         drop_backward(d_x, d_x, site(c.L, 0), dropout, N);
         if (into == Into::assign) {  // the embedding only adds; a tied head was here before it
@@ -168,16 +168,16 @@ struct Gpt : GptTables {
         }
     }
 
-    // d_wide, the gradient of `up`, from that of the branch.
-    void backward_mlp_inputs(int l, Slot d_out, int N, Into into) {
+    // d_wide, the gradient of `up`, from that of the branch. GELU's pass adds up what it writes: the gradient of `up`'s bias.
+    void backward_mlp_inputs(int l, Slot d_out, const LinearWeights& down, int N, Into into) {
         const BlockActs& a = ab[l];
-        const LinearWeights& down = wb[l].down;
         Real* d = x[d_wide];
         Stat *d_weight = dw[down.weight], *d_bias = dw[down.bias];
         const Real *weight = w[down.weight], *act = x[a.act], *up = x[a.up];
         switch (c.activation) {
             case Activation::gelu:
-                return gelu_linear_backward(d, d_weight, d_bias, x[d_out], act, up, weight, N, F, C, on.writing(into));
+                return gelu_linear_backward(d, d_weight, d_bias, dw[wb[l].up.bias], x[d_out], act, up, weight, N, F, C,
+                                            on.writing(into));
             case Activation::swiglu:
                 return swiglu_linear_backward(d, d_weight, d_bias, x[d_out], act, up, weight, N, F, C,
                                               on.writing(into));
@@ -207,16 +207,18 @@ struct Gpt : GptTables {
         const int N = b.B * b.T;
         forward_again(l, b, dropout);
 
-        backward_mlp_inputs(l, drop_backward(branch, d_x, site(l, 2), dropout, N), N, into);
-        project_backward(d_c, d_wide, a.norm2.out, p.up, N, into);
-        norm_backward(p.norm2, a.norm2, a.mid, N, into);
+        const LinearWeights down = sum_by_linear(p.down, dropout), proj = sum_by_linear(p.proj, dropout),
+                            up = c.activation == Activation::gelu ? without_bias(p.up) : p.up;
+        backward_mlp_inputs(l, drop_backward(branch, d_x, site(l, 2), dropout, N), down, N, into);
+        project_backward(d_c, d_wide, a.norm2.out, up, N, into);
+        norm_backward(p.norm2, a.norm2, a.mid, sum_by_norm(p.proj.bias, dropout), N, into);
 
-        project_backward(d_att, drop_backward(branch, d_x, site(l, 1), dropout, N), a.att, p.proj, N, into);
+        project_backward(d_att, drop_backward(branch, d_x, site(l, 1), dropout, N), a.att, proj, N, into);
         attention_backward(x[d_wide], x[d_att], x[a.att], stat[a.lse], x[a.qkv], b.first, drop(site(l, 0), dropout),
                            b.B, b.T, NH, NKV, HS, on);
         heads_backward(a, p, b, into);
         project_backward(d_c, d_wide, a.norm1.out, p.qkv, N, into);
-        norm_backward(p.norm1, a.norm1, a.in, N, into);
+        norm_backward(p.norm1, a.norm1, a.in, sum_by_norm(block_in_bias(l), dropout), N, into);
     }
 
 private:
@@ -236,12 +238,24 @@ private:
             residual_layernorm_forward(x[sum], x[a.out], stat[a.mean], stat[a.rstd], x[inp], x[branch], w[p.weight],
                                        w[p.bias], c.norm_eps, N, C, on);
     }
-    void norm_backward(const NormWeights& p, const NormActs& a, Slot inp, int N, Into into) {  // d_x += from d_c
+    // d_x += from d_c
+    void norm_backward(const NormWeights& p, const NormActs& a, Slot inp, Slot inp_bias, int N, Into into) {
         if (c.norm == Norm::rmsnorm)
             rmsnorm_backward(x[d_x], dw[p.weight], x[d_c], x[inp], w[p.weight], stat[a.rstd], N, C, on.writing(into));
         else
-            layernorm_backward(x[d_x], dw[p.weight], dw[p.bias], x[d_c], x[inp], w[p.weight], stat[a.mean],
-                               stat[a.rstd], N, C, on.writing(into));
+            layernorm_backward(x[d_x], dw[p.weight], dw[p.bias], dw[inp_bias], x[d_c], x[inp], w[p.weight],
+                               stat[a.mean], stat[a.rstd], N, C, on.writing(into));
+    }
+    // The gradient of a branch's last bias is the branch's gradient, summed over the tokens. Without dropout that is d_x,
+    // as LayerNorm's backward pass leaves it, which then sums it on the way. Else the branch's last linear layer does.
+    bool norm_sums(float dropout) const { return c.norm == Norm::layernorm && dropout == 0; }
+    Slot sum_by_norm(Slot bias, float dropout) const { return norm_sums(dropout) ? bias : Slot{}; }
+    LinearWeights sum_by_linear(const LinearWeights& p, float dropout) const {
+        return norm_sums(dropout) ? without_bias(p) : p;
+    }
+    static LinearWeights without_bias(LinearWeights p) {
+        p.bias = {};
+        return p;
     }
     // qkv from qkv_raw, and back in d_wide.
     void heads_forward(const BlockActs& a, const BlockWeights& p, const Batch& b) {

@@ -67,8 +67,9 @@ struct GptTables {
 
     size_t parameters() const;
 
-    // What flows into block l, and its norm; those of "block" L go to the head.
+    // What flows into block l, the bias that was added to it last, and its norm; those of "block" L go to the head.
     Slot block_in(int l) const { return l < c.L ? ab[l].in : out; }
+    Slot block_in_bias(int l) const { return l > 0 ? wb[l - 1].down.bias : Slot{}; }
     const NormActs& block_norm(int l) const { return l < c.L ? ab[l].norm1 : norm_out; }
     const NormWeights& block_norm_weights(int l) const { return l < c.L ? wb[l].norm1 : norm_f; }
 

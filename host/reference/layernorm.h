@@ -5,6 +5,7 @@
 //
 //   d_weight[c] += sum_n d_out[n,c] * norm[n,c]           d_bias[c] += sum_n d_out[n,c]
 //   d_inp[n,c]  += rstd[n] * (g - mean_c(g) - norm * mean_c(g * norm)),   g = d_out * weight
+//   d_inp_bias[c] += sum_n d_inp[n,c] as it then is: for a bias that was added to inp before
 //
 //   inp, out (N,C)   weight (C)   bias (C) or null   mean, rstd (N)
 #pragma once
@@ -38,11 +39,11 @@ void layernorm_forward(T* out, T* mean, T* rstd, const T* inp, const T* weight, 
     });
 }
 
-// d_bias may be null.
+// d_bias and d_inp_bias may be null.
 template <class T>
-void layernorm_backward(T* d_inp, T* d_weight, T* d_bias, const T* d_out, const T* inp, const T* weight, const T* mean,
-                        const T* rstd, int N, int C, Cpu<T> on) {
-    const T* sums = sum_over_rows(N, 2 * C, on, [=](int first, int last, T* sum) {
+void layernorm_backward(T* d_inp, T* d_weight, T* d_bias, T* d_inp_bias, const T* d_out, const T* inp, const T* weight,
+                        const T* mean, const T* rstd, int N, int C, Cpu<T> on) {
+    const T* sums = sum_over_rows(N, 3 * C, on, [=](int first, int last, T* sum) {
         for (int n = first; n < last; n++) {
             const T *x = inp + size_t(n) * C, *d = d_out + size_t(n) * C, scale = rstd[n], centre = mean[n];
             T *d_x = d_inp + size_t(n) * C, sum_g = 0, dot = 0;
@@ -58,9 +59,11 @@ void layernorm_backward(T* d_inp, T* d_weight, T* d_bias, const T* d_out, const 
                 d_x[c] += scale * (d[c] * weight[c] - mean_g - norm * mean_g_norm);
                 sum[c] += d[c] * norm;
                 sum[C + c] += d[c];
+                sum[2 * C + c] += d_x[c];
             }
         }
     });
     put_sums(d_weight, sums, C, on);
     if (d_bias) put_sums(d_bias, sums + C, C, on);
+    if (d_inp_bias) put_sums(d_inp_bias, sums + 2 * C, C, on);
 }

@@ -19,11 +19,13 @@ void linear_swiglu_forward(T* out, T* gate_up, const T* inp, const T* weight, co
     swiglu_forward(out, gate_up, N, F, on);
 }
 
+// d_bias and d_before_bias may be null.
 template <class T>
-void gelu_linear_backward(T* d_before, T* d_weight, T* d_bias, const T* d_out, const T* inp, const T* before,
-                          const T* weight, int N, int C, int OC, Cpu<T> on) {
+void gelu_linear_backward(T* d_before, T* d_weight, T* d_bias, T* d_before_bias, const T* d_out, const T* inp,
+                          const T* before, const T* weight, int N, int C, int OC, Cpu<T> on) {
     linear_backward(d_before, d_weight, d_bias, d_out, inp, weight, N, C, OC, on,
                     [=](size_t i, size_t n) { gelu_backward_part(d_before, d_before, before, i, i + n); });
+    parallel_together(BiasGradient<T>{d_before_bias, d_before, N, C, on.into});
 }
 
 template <class T>

@@ -89,6 +89,18 @@ __device__ void store_row(T* row, const Vec<W> (&x)[K], int C) {
         if (row_channel<W>(k) < C) store<W>(row + row_channel<W>(k), x[k]);
 }
 
+// Adds x to a row that no other team uses.
+template <int W, int K>
+__device__ void add_row(float* row, const Vec<W> (&x)[K], int C) {
+    UNROLL
+    for (int k = 0; k < K; k++) {
+        if (row_channel<W>(k) >= C) continue;
+        Vec<W> sum = load<W>(row + row_channel<W>(k));
+        for (int i = 0; i < W; i++) sum[i] += x[k][i];
+        store<W>(row + row_channel<W>(k), sum);
+    }
+}
+
 // Prefetches a row into the L2 cache.
 template <int W, int K, class T>
 __device__ void prefetch_row(const T* row, int C) {
@@ -108,19 +120,23 @@ __device__ Vec<M> row_sum(Vec<M> x) {
 }
 __device__ inline float row_sum(float x) { return row_sum(Vec<1>{{x}})[0]; }
 
-// out[c] = the sum of the block's rows, in their order. All threads of the block must call, with row_shared() bytes.
-template <int W, int K>
-__device__ void store_row_sum(float* out, const Vec<W> (&x)[K], int C) {
-    if (blockDim.y == 1) return store_row(out, x, C);
-    float* rows = dynamic_shared<float>();  // (blockDim.y, C)
-    __syncthreads();                        // the last call's readers are done
-    store_row(rows + threadIdx.y * C, x, C);
+// out[c] = the sum of the block's rows, in their order: of rows (blockDim.y,C) in shared memory, or of x in registers, with
+// row_shared() bytes. All threads of the block must call.
+__device__ inline void store_shared_sum(float* out, const float* rows, int C) {
     __syncthreads();
     for (int c = thread_index(); c < C; c += block_threads()) {
         float sum = rows[c];
         for (int y = 1; y < int(blockDim.y); y++) sum += rows[y * C + c];
         out[c] = sum;
     }
+}
+template <int W, int K>
+__device__ void store_row_sum(float* out, const Vec<W> (&x)[K], int C) {
+    if (blockDim.y == 1) return store_row(out, x, C);
+    float* rows = dynamic_shared<float>();
+    __syncthreads();  // the last call's readers are done
+    store_row(rows + threadIdx.y * C, x, C);
+    store_shared_sum(out, rows, C);
 }
 inline size_t row_shared(dim3 block, int C) { return block.y == 1 ? 0 : block.y * size_t(C) * sizeof(float); }
 

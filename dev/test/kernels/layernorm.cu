@@ -7,8 +7,9 @@ namespace {
 enum class Bias { yes, no };
 
 template <class T>
-void check_layernorm(int N, int C, Bias has) {
-    Case<T> c("layernorm", {{"N", N}, {"C", C}, {"bias", has == Bias::yes}});
+void check_layernorm(int N, int C, Bias has, Into into = Into::add) {
+    Case<T> c("layernorm", {{"N", N}, {"C", C}, {"bias", has == Bias::yes}, {"into", long(into)}});
+    c.gpu.into = c.cpu.into = into;
     const size_t n = size_t(N) * C;
     auto inp = c.template random<T>("inp", n), weight = c.template random<T>("weight", C),
          bias = c.template random<T>("bias", C);
@@ -24,16 +25,19 @@ void check_layernorm(int N, int C, Bias has) {
 
     c.share(mean);
     c.share(rstd);
-    // Backward adds to all three.
+    // Backward adds to all four, or but for d_inp assigns.
     auto d_out = c.template random<T>("d_out", n), d_inp = c.template random<T>("d_inp", n);
-    auto d_weight = c.template random<float>("d_weight", C), d_bias = c.template random<float>("d_bias", C);
+    auto d_weight = c.template random<float>("d_weight", C), d_bias = c.template random<float>("d_bias", C),
+         d_inp_bias = c.template random<float>("d_inp_bias", C);
     c.run([&](auto on) {
-        layernorm_backward(d_inp(on), d_weight(on), has == Bias::yes ? d_bias(on) : nullptr, d_out(on), inp(on),
-                           weight(on), mean(on), rstd(on), N, C, on);
+        const auto of = [=](auto bias) { return has == Bias::yes ? bias : nullptr; };
+        layernorm_backward(d_inp(on), d_weight(on), of(d_bias(on)), of(d_inp_bias(on)), d_out(on), inp(on), weight(on),
+                           mean(on), rstd(on), N, C, on);
     });
     c.expect(d_inp, C);
     c.expect(d_weight, N);
     c.expect(d_bias, N);
+    c.expect(d_inp_bias, N);
 }
 
 TEST(layernorm, kernels) {
@@ -43,6 +47,8 @@ TEST(layernorm, kernels) {
         check_layernorm<bf16>(N, C, Bias::no);
         check_layernorm<bf16>(N, C, Bias::yes);
     }
+    check_layernorm<float>(33, 257, Bias::yes, Into::assign);
+    check_layernorm<bf16>(37, 768, Bias::yes, Into::assign);
 }
 
 TEST(layernorm, limit) {

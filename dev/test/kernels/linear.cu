@@ -216,6 +216,14 @@ TEST(linear, plans) {
         EXPECT_TRUE(plan.wide == s.wide && plan.parts == s.parts) << s.M << " " << s.N << ": " << plan.parts;
     }
     EXPECT_EQ(hopper_sum_plan(8, 8, 300, 132).parts, 1);  // too short
+    struct Product {
+        int N, K;
+        bool turns;
+    };
+    const Product products[] = {{768, 768, true},   {2304, 768, true},  {768, 3072, true},   {50304, 768, true},
+                                {4096, 1024, true}, {2048, 1024, true}, {1024, 2048, false}, {1024, 6144, false}};
+    for (const Product& p : products) EXPECT_EQ(hopper_takes_turns(65536, p.N, p.K, 132), p.turns) << p.N << " " << p.K;
+    EXPECT_TRUE(hopper_fills(99, 132) && !hopper_fills(98, 132));
     Gpu<bf16> other;
     for (const int capability : {80, 100, 120}) {
         other.capability = capability;

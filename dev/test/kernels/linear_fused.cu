@@ -8,7 +8,9 @@ struct Shape {
     int N, C, OC;
 };
 enum class Bias { yes, no };
-const Shape shapes[] = {{1, 8, 8}, {7, 33, 20}, {130, 40, 72}, {65, 64, 264}, {3, 520, 24}, {16, 64, 40}};
+// The last has enough tiles for Hopper's kernels on the CPU.
+const Shape shapes[] = {{1, 8, 8},    {7, 33, 20},  {130, 40, 72}, {65, 64, 264},
+                        {3, 520, 24}, {16, 64, 40}, {450, 72, 200}};
 
 template <class T>
 void check_forward(const Shape& s, Bias has, Products by) {
@@ -40,11 +42,13 @@ void check_backward(const Shape& s, Bias has, Products by) {
     auto inp = c.template random<T>("inp", n), weight = c.template random<T>("weight", size_t(OC) * C);
     auto before = c.template random<T>("before", 2 * n), d_out = c.template random<T>("d_out", size_t(N) * OC);
     auto d_weight = c.template random<float>("d_weight", size_t(OC) * C),
-         d_bias = c.template random<float>("d_bias", OC);
+         d_bias = c.template random<float>("d_bias", OC), d_before_bias = c.template random<float>("d_before_bias", C);
     auto d_before = c.template fresh<T>("d_before", n), d_gate_up = c.template fresh<T>("d_gate_up", 2 * n);
     c.run([&](auto on) {
-        auto* b = has == Bias::yes ? d_bias(on) : nullptr;
-        gelu_linear_backward(d_before(on), d_weight(on), b, d_out(on), inp(on), before(on), weight(on), N, C, OC, on);
+        const bool has_bias = has == Bias::yes;
+        auto *b = has_bias ? d_bias(on) : nullptr, *b_before = has_bias ? d_before_bias(on) : nullptr;
+        gelu_linear_backward(d_before(on), d_weight(on), b, b_before, d_out(on), inp(on), before(on), weight(on), N, C,
+                             OC, on);
         swiglu_linear_backward(d_gate_up(on), d_weight(on), b, d_out(on), inp(on), before(on), weight(on), N, C, OC,
                                on);
     });
@@ -52,6 +56,7 @@ void check_backward(const Shape& s, Bias has, Products by) {
     c.expect(d_gate_up, OC, {1});
     c.expect(d_weight, 2 * N);
     c.expect(d_bias, 2 * N);
+    c.expect(d_before_bias, N, {4});  // of d_before, rounded up to twice, each by as much as two factors
 }
 
 TEST(linear_fused, kernels) {

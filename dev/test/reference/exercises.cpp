@@ -90,8 +90,9 @@ TEST(exercises, rmsnorm) {
     const Doubles pair = {3, 7}, d_pair = {1, 5};
     Doubles two(2), d_two(2);
     layernorm_forward(two.data(), &mean, &rstd, pair.data(), weight.data(), static_cast<double*>(nullptr), 0, 1, 2, on);
-    layernorm_backward(d_two.data(), d_weight.data(), static_cast<double*>(nullptr), d_pair.data(), pair.data(),
-                       weight.data(), &mean, &rstd, 1, 2, on);
+    double* none = nullptr;
+    layernorm_backward(d_two.data(), d_weight.data(), none, none, d_pair.data(), pair.data(), weight.data(), &mean,
+                       &rstd, 1, 2, on);
     EXPECT_NEAR(two[0], -1, near);
     EXPECT_NEAR(two[1], 1, near);
     for (const double x : d_two) EXPECT_NEAR(x, 0, near);

@@ -82,11 +82,15 @@ TEST(layernorm, golden) {
                 c.expect("mean", mean, C);
                 c.expect("rstd", rstd, C);
 
-                layernorm_backward(d_inp.data(), d_weight.data(), with_bias ? d_bias.data() : nullptr, d_out.data(),
-                                   inp.data(), weight.data(), mean.data(), rstd.data(), N, C, on);
+                std::vector<T> d_inp_bias(C, T(3)), sum = d_inp_bias;
+                layernorm_backward(d_inp.data(), d_weight.data(), with_bias ? d_bias.data() : nullptr,
+                                   d_inp_bias.data(), d_out.data(), inp.data(), weight.data(), mean.data(), rstd.data(),
+                                   N, C, on);
+                for (int i = 0; i < N * C; i++) sum[i % C] += d_inp[i];
                 c.expect("d_inp", d_inp, C);
                 c.expect("d_weight", d_weight, N + C);
                 if (with_bias) c.expect("d_bias", d_bias, N);
+                for (int j = 0; j < C; j++) EXPECT_NEAR(d_inp_bias[j], sum[j], N * 1e-6);
             }
     });
 }
