@@ -84,6 +84,7 @@ void Block::async_barrier_arrive(const void* address, uint64_t word, unsigned by
                       to_string(at) + "; " + describe(b));
     b.pending--;
     complete_if_over(b);
+    let_others_go_on();
 }
 
 void Block::complete_if_over(AsyncBarrierState& b) {

@@ -112,7 +112,7 @@ public:
     void wgmma_commit(At);
     void wgmma_wait(unsigned pending, At);
     void set_registers(int registers, At);
-    void acquire(char* order);  // by the running thread
+    void let_others_go_on();
 
     const Launch* launch = nullptr;  // null between blocks
     bool on_guard_page(const void* address) const { return fibers.on_guard_page(address); }
@@ -126,6 +126,7 @@ private:
     void exit_running();
     void abandon_threads();
     void wait();
+    void leave();
     bool may_start();
     void release(void* order, char* proxy_order);
     void acquire_for_proxy(char* order);
@@ -215,8 +216,19 @@ inline CudaThread* Block::pop_ready() {
 
 // The running thread stops here until somebody makes it ready and its turn comes.
 inline void Block::wait() {
+    states[running->linear] = State::waiting;
+    leave();
+}
+
+// What the running thread has begun or told others may go on before the thread does.
+inline void Block::let_others_go_on() {
+    if (!shuffled || random() % 4) return;
+    make_ready(self());
+    leave();
+}
+
+inline void Block::leave() {
     CudaThread* t = self();
-    states[t->linear] = State::waiting;
     if (shuffled && !asynchronous.loads.empty() && random() % 8 == 0) deliver_a_load();
     while (!any_ready() && started == count && deliver_a_load()) {}
     Fiber* next;

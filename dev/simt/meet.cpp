@@ -143,6 +143,7 @@ Votes Block::barrier_sync(const char* name, int id, int threads_expected, bool p
 
 void Block::barrier_arrive(int id, int threads_expected, At at) {
     complete_if_all_here(arrive("bar.arrive", id, threads_expected, false, Reach::anywhere, at));
+    let_others_go_on();
 }
 
 bool Block::complete_if_all_here(Barrier& b) {

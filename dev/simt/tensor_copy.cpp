@@ -269,6 +269,7 @@ void tensor_load(void* shared, const void* map, const void* barrier, uint64_t wo
     Block& block = Block::mine();
     const Block::Backstage backstage(block);
     block.tensor_load(static_cast<char*>(shared), map, barrier, word, c, at, __builtin_return_address(0));
+    block.let_others_go_on();
 }
 void tensor_store(const void* map, const void* shared, const Coordinates& c, At at) {
     Block& block = Block::mine();
