@@ -153,9 +153,11 @@ inline bool attention_has_hopper(int HS, const Gpu<bf16>& on) {
     return (HS == 64 || HS == 128) && on.trusts(Kernels::attention_hopper_forward) && has_hopper(on);
 }
 // False where these kernels are not for the GPU, the heads or the dropout: then nothing is done.
-inline bool attention_hopper_forward(bf16* out, float* lse, const bf16* qkv, const int* first, const Dropout& drop,
-                                     const AttentionHead& at, const Gpu<bf16>& on) {
+template <class T>
+bool attention_hopper_forward(T* out, float* lse, const T* qkv, const int* first, const Dropout& drop,
+                              const AttentionHead& at, const Gpu<T>& on) {
     if (drop.p > 0 || !attention_has_hopper(at.HS, on)) return false;
     const auto by = at.HS == 64 ? attention_hopper_forward_by<64> : attention_hopper_forward_by<128>;
-    return by(out, lse, qkv, first, at, on), true;
+    by(out, lse, qkv, first, at, on);
+    return true;
 }

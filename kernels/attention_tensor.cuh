@@ -233,9 +233,11 @@ bool by_tensor_heads(int HS, const Dropout& drop, Then then) {
     return any(std::integral_constant<int, 256>{});
 }
 
-// False, and nothing is done, for head sizes that are no multiples of 8.
-inline bool attention_tensor_forward(bf16* out, float* lse, const bf16* qkv, const int* first, const Dropout& drop,
-                                     const AttentionHead& at, const Gpu<bf16>& on) {
+// False, and nothing is done, for head sizes that are no multiples of 8. T is bf16; a template, as all who include this
+// would compile a function's kernels.
+template <class T>
+bool attention_tensor_forward(T* out, float* lse, const T* qkv, const int* first, const Dropout& drop,
+                              const AttentionHead& at, const Gpu<T>& on) {
     return by_tensor_heads(at.HS, drop, [&](auto HS, auto heads) {
         using Shape = AttentionTensor<HS>;
         launch(attention_tensor_forward_kernel<HS, heads>, dim3(ceil_div(at.T, Shape::rows), at.NH, at.B),

@@ -8,9 +8,9 @@
 #include "attention_tensor_backward_query.cuh"
 
 // False, and nothing is done, for head sizes that are no multiples of 8.
-inline bool attention_tensor_backward(bf16* d_qkv, float* delta, const bf16* d_out, const bf16* out, const float* lse,
-                                      const bf16* qkv, const int* first, const Dropout& drop, const AttentionHead& at,
-                                      const Gpu<bf16>& on) {
+template <class T>
+bool attention_tensor_backward(T* d_qkv, float* delta, const T* d_out, const T* out, const float* lse, const T* qkv,
+                               const int* first, const Dropout& drop, const AttentionHead& at, const Gpu<T>& on) {
     return by_tensor_heads(at.HS, drop, [&](auto HS, auto heads) {
         using Query = AttentionTensorQuery<HS, heads>;
         launch(attention_tensor_query_kernel<HS, heads>, dim3(ceil_div(at.T, Query::rows), at.NH, at.B), Query::threads,
