@@ -6,8 +6,8 @@
 #include <vector>
 #include "names.h"
 
-// The fast kernels. Where one is wrong, another replaces it: our matmul replaces cuBLAS's, those for any GPU Hopper's, the
-// plain one replaces ours, two kernels replace a fused one, and the matmul of many rows that of few.
+// The fast kernels. Where one is wrong, another replaces it: our matmul replaces cuBLAS's, that for any GPU Hopper's (as
+// in attention), the plain one replaces ours, two kernels replace a fused one, and the matmul of many rows that of few.
 enum class Kernels {
     linear_cublas,
     linear_hopper,

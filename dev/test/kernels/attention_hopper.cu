@@ -100,7 +100,7 @@ TEST(attention_tiles, once_each) {
         std::vector<int> seen(36);
         for (int i = 0; i < tiles.count(); i++) {
             const AttentionHopperTile tile = tiles.at<64>(i, at, nullptr);
-            seen[(tile.b * 4 + tile.h) * 3 + tile.t0 / 128]++;
+            seen.at((tile.b * 4 + tile.h) * 3 + tile.t0 / 128)++;
             EXPECT_EQ(tile.key_head, 4 + tile.h / 2);
             EXPECT_EQ(tile.value_head, 6 + tile.h / 2);
             EXPECT_EQ(tile.steps, tile.t0 / 128 + 1);
