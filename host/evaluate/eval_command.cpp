@@ -74,6 +74,7 @@ Figures figures_of(const TextScore& score) {
 }
 
 void warn(const Evaluation& e, const std::optional<TextScore>& text, const std::optional<Answers>& answers) {
+    for (const std::string& warning : e.model.warnings) fmt::print(stderr, "warning: {}\n", warning);
     if (text && text->facts.repaired) fmt::print(stderr, "warning: --data: {}\n", repairs_text(text->facts.repaired));
     if (text && text->facts.unknown)
         fmt::print(stderr,
