@@ -19,7 +19,7 @@ public:
           directory(model_directory(options.model)),
           description(read_model_description(directory)),
           config(description.config),
-          tokenizer(load_tokenizer(options.tokenizer.empty() ? directory : options.tokenizer)) {
+          tokenizer(load_tokenizer(options.tokenizer.empty() ? directory : options.tokenizer, options.pattern)) {
         check_weights(directory, config, Gpt<Device>(config, 1, Recompute::none, on).weights);
         const int context = options.context.value_or(options.interactive ? std::min(config.T, 4096) : config.T);
         if (context > config.T)

@@ -138,6 +138,8 @@ std::vector<Flag> all_flags() {
     add(in("Model", sample | eval, {
         {"model", &O::model, "DIR", "", "a run, a checkpoint, another Hugging Face directory, or llm.c's .bin"},
         {"tokenizer", &O::tokenizer, "PATH", "", "a tokenizer's file or directory (the model's)"}}));
+    add(in("Model", train | sample | eval | tokenize, {
+        {"pattern", &O::pattern, "RULE", "cl100k", "how a tiktoken file of an unknown vocabulary cuts text: gpt2, llama3, cl100k, qwen2 or none"}}));
     add(in("Model", train, {
         {"from-scratch", &O::from_scratch, "", "false", "take the directory's sizes and not its weights"}}));
     add(in("Model", train | plan, model_flags()));

@@ -108,6 +108,7 @@ struct Options {
     std::optional<std::string> separator;  // a token's text; none: the tokenizer's own
     int train_bpe = 0, min_frequency = 0;  // tokens; 0: none is trained
     SplitRule split = SplitRule::gpt2;
+    std::optional<SplitRule> pattern;  // of a tiktoken file that does not say it
     std::vector<std::string> special_tokens;
     TextFormat format = TextFormat::automatic;
     std::string field;  // of JSON lines

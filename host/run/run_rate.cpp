@@ -36,14 +36,14 @@ LearningRate rate_from_json(const Json& json, const std::string& what) {
 }
 
 std::string text_of(const LearningRate& rate) {
+    const bool climbs = rate.warmup > 0, flat = rate.schedule == Schedule::constant || rate.peak == rate.minimum;
     std::string text = fmt::format("rate    from step {} on: ", rate.first + 1);
-    if (rate.warmup > 0) text += fmt::format("up to {:.3g} in step {}, then ", rate.peak, rate.first + rate.warmup);
-    if (rate.schedule == Schedule::constant || rate.peak == rate.minimum)
-        return text +
-               fmt::format("{:.3g} to step {}{}", rate.peak, rate.steps,
-                           rate.warmup > 0 ? "" : "; --warmup N climbs again, --schedule and --lr choose another");
-    return text + fmt::format("{:.3g}, by {} to {:.3g} after step {}", rate.peak, name_of(rate.schedule), rate.minimum,
-                              rate.steps);
+    text += climbs ? fmt::format("up to {:.3g} in step {}, then ", rate.peak, rate.first + rate.warmup)
+                   : fmt::format("{:.3g}{}", rate.peak, flat ? " " : ", ");
+    if (!flat)
+        return text + fmt::format("by {} to {:.3g} after step {}", name_of(rate.schedule), rate.minimum, rate.steps);
+    text += fmt::format("{}to step {}", climbs ? "the same " : "", rate.steps);
+    return text + (climbs ? "" : "; --warmup N climbs again, --schedule and --lr choose another");
 }
 
 }  // namespace
@@ -60,6 +60,10 @@ ResumedRate resumed_rate(const RunSetup& run, const Json& state, int64_t step, c
                minimum = now.min_lr != had.min_lr, schedule = now.schedule != had.schedule,
                warmup = now.warmup && now.warmup != had.warmup && (before.first > 0 || *now.warmup != before.warmup);
     if (!steps && !lr && !minimum && !schedule && !warmup) return {before, ""};
+    if (minimum && now.has("min-lr") && *now.min_lr > peak_lr(now, run.config))
+        throw Error(Exit::usage, "--min-lr",
+                    fmt::format("{} is above the highest rate {:g}", *now.min_lr, peak_lr(now, run.config)),
+                    "give --lr");
 
     LearningRate rate{.steps = int(run.steps), .schedule = now.schedule, .first = int(step)};
     rate.from = step > 0 ? before.at(int(step) - 1) : 0;

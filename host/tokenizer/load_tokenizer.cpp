@@ -15,7 +15,7 @@ constexpr uint64_t longest_file = 256 << 20;
     throw Error(Exit::input, what, reason, hint);
 }
 
-Tokenizer load_directory(const std::string& directory) {
+Tokenizer load_directory(const std::string& directory, std::optional<SplitRule> pattern) {
     const auto has = [&](const std::string& name) { return files::exists(directory + "/" + name); };
     const auto read = [&](const std::string& name) { return files::read_file(directory + "/" + name, longest_file); };
     if (has("tokenizer.json")) return load_tokenizer(directory + "/tokenizer.json");
@@ -25,7 +25,7 @@ Tokenizer load_directory(const std::string& directory) {
     std::vector<std::string> found;
     for (const std::string& name : files::list(directory))
         if (name.ends_with(".tiktoken") || name == "tokenizer.model") found.push_back(name);
-    if (found.size() == 1) return load_tokenizer(directory + "/" + found[0]);
+    if (found.size() == 1) return load_tokenizer(directory + "/" + found[0], pattern);
     refuse(directory,
            found.empty() ? "has no tokenizer.json, no vocab.json with merges.txt and no tiktoken file"
                          : "has several tiktoken files",
@@ -59,14 +59,15 @@ void apply_config(Bpe& bpe) {
 
 }  // namespace
 
-Tokenizer load_tokenizer(const std::string& path) {
-    if (std::filesystem::is_directory(path)) return load_directory(path);
+Tokenizer load_tokenizer(const std::string& path, std::optional<SplitRule> pattern) {
+    if (std::filesystem::is_directory(path)) return load_directory(path, pattern);
     const std::string text = files::read_file(path, longest_file);
     if (text.empty()) refuse(path, "is empty");
     const std::string name = std::filesystem::path(path).filename().string();
     if (name == "vocab.json" || name == "merges.txt" || name == "encoder.json" || name == "vocab.bpe")
         refuse(path, "is half of a tokenizer", "name its directory");
-    Tokenizer tokenizer = looks_like_ranks(text) ? bpe_from_tiktoken(text, path) : tokenizer_from_json(text, path);
+    Tokenizer tokenizer =
+        looks_like_ranks(text) ? bpe_from_tiktoken(text, path, pattern) : tokenizer_from_json(text, path);
     if (!tokenizer.bpe) return tokenizer;
     // Nobody else holds it yet.
     Bpe& bpe = *std::const_pointer_cast<Bpe>(tokenizer.bpe);

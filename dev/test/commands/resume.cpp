@@ -58,14 +58,12 @@ TEST(resume, more_steps_without_a_leap) {
     for (const std::string schedule : {"cosine", "linear", "constant", "wsd"}) {
         Resumed r({"--schedule", schedule});
         const std::map<int, double> before = rates(r.whole);
-        for (const int step : {2, 4, 9, 18, 20}) {
+        for (const int step : {2, 9, 20}) {
             SCOPED_TRACE(schedule + " resumed after step " + std::to_string(step));
-            const auto [rate, said] = r.go_on(r.copy_at(step), {"--steps", "60"});
+            const auto [rate, said] = r.go_on(r.copy_at(step), {"--steps", "60", "--save-every", "0"});
             ASSERT_EQ(rate.size(), 60u);
             for (int i = 1; i <= step; i++) { EXPECT_EQ(rate.at(i), before.at(i)); }
-            if (step < 20 && step != 18) {
-                EXPECT_NEAR(rate.at(step + 1), before.at(step + 1), 0.12 * before.at(step + 1));
-            }
+            if (step < 20) { EXPECT_NEAR(rate.at(step + 1), before.at(step + 1), 0.12 * before.at(step + 1)); }
             for (int i = std::max(step, 4); i < 60; i++) EXPECT_LE(rate.at(i + 1), rate.at(i) * (1 + 1e-6)) << i;
             for (int i = 1; i <= 4; i++) EXPECT_NEAR(rate.at(i), 0.0025 * i, 1e-8);  // the warm-up is what it was
             if (schedule != "constant") { EXPECT_LT(rate.at(60), 0.0024); }
@@ -102,6 +100,9 @@ TEST(resume, a_rate_of_ones_own) {
     for (int i = 10; i <= 20; i++) EXPECT_NEAR(lower.first.at(i), 0.002, 1e-9);
     const auto bottom = r.go_on(r.copy_at(9), {"--min-lr", "0"});
     EXPECT_LT(bottom.first.at(20), 0.0005);
+    const Outcome high = run({"--resume", r.copy_at(9).string(), "--min-lr", "0.02", "--lr", "0.03"});
+    EXPECT_EQ(high.code, Exit::done) << high.error;
+    EXPECT_TRUE(has(run({"--resume", r.copy_at(9).string(), "--min-lr", "0.02"}).error, "--min-lr: 0.02 is above "));
     const Outcome o = run({"--resume", r.copy_at(9).string(), "--warmup", "12"});
     EXPECT_EQ(o.code, Exit::usage);
     EXPECT_TRUE(has(o.error, "--warmup: 12 steps are more than the 11 that are left")) << o.error;
