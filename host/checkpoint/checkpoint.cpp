@@ -123,7 +123,9 @@ std::string save_checkpoint(const std::string& run, const CheckpointContents& co
         files.push_back(write_text(directory.path(), name, text));
     };
     text("config.json", to_text(to_json(contents.model)));
-    text("generation_config.json", to_text(generation_config(contents.model.special)));
+    if (std::none_of(contents.texts.begin(), contents.texts.end(),
+                     [](const auto& t) { return t.first == "generation_config.json"; }))
+        text("generation_config.json", to_text(generation_config(contents.model.special)));
     for (const auto& [name, content] : contents.texts) {
         REQUIRE(plain_name(name));
         text(name, content);
@@ -140,10 +142,30 @@ std::string save_checkpoint(const std::string& run, const CheckpointContents& co
     return path;
 }
 
-Checkpoint open_checkpoint(const std::string& path, Verify verify) {
-    // A link such as RUN/latest may move while we read.
+void require_as_listed(const std::string& directory, const std::string& name) {
+    const std::string manifest = directory + "/" + manifest_name, path = directory + "/" + name;
+    if (!files::exists(manifest) || !files::exists(path)) return;
+    if (const Json json = read_json(manifest); !json.is_object() || json.value("format", Json()) != format) return;
+    const Checkpoint checkpoint = read_manifest(directory);
+    for (const CheckpointFile& file : checkpoint.files)
+        if (file.name == name &&
+            (files::Reader(path).size() != file.size || files::hex(files::hash_file(path)) != file.xxh64))
+            throw Error(Exit::input, path, "is not the file that was saved: it does not match manifest.json",
+                        "take another checkpoint, or delete manifest.json if you changed the file");
+}
+
+namespace {
+
+// What a link such as RUN/latest names: it may move while we read.
+std::string resolved(const std::string& path) {
     const std::string link = files::link_target(path);
-    const std::string directory = link.empty() ? path : (fs::path(path).parent_path() / link).string();
+    return link.empty() ? path : (fs::path(path).parent_path() / link).string();
+}
+
+}  // namespace
+
+Checkpoint open_checkpoint(const std::string& path, Verify verify) {
+    const std::string directory = resolved(path);
     Checkpoint checkpoint = read_manifest(directory);
     for (const CheckpointFile& file : checkpoint.files) verify_file(directory + "/" + file.name, file, verify);
     for (const char* needed : {"config.json", "model.safetensors", "state.json"})
@@ -223,6 +245,7 @@ void prune_checkpoints(const std::string& run, int keep) {
 
 std::string model_directory(const std::string& path) {
     for (const char* inside : {"", "/best", "/latest"})
-        if (files::exists(path + inside + "/config.json")) return path + inside;
+        if (files::exists(path + inside + "/config.json"))
+            return step_of(files::link_target(path + inside)) ? resolved(path + inside) : path + inside;
     return path;
 }

@@ -6,6 +6,7 @@
 #include <cerrno>
 #include <cstring>
 #include "data_paths.h"
+#include "file_kind.h"
 #include "host/base/error.h"
 #include "host/base/json.h"
 #include "host/base/utf8.h"
@@ -54,9 +55,10 @@ bool DocumentReader::open_next() {
     file = is_standard_input(path) ? 0 : open(path.c_str(), O_RDONLY | O_CLOEXEC);
     if (file < 0) throw Error(Exit::input, path, std::strerror(errno));
     ended = false, fresh = true, line = 0, tried = 0;
-    while (waiting.size() < 4 && fill(block)) {}
+    while (waiting.size() < 512 && fill(block)) {}
     if (waiting.empty()) throw Error(Exit::input, shown(path), "is empty");
     drop_byte_order_mark(waiting, shown(path));
+    require_text(waiting, shown(path));
     json = format == TextFormat::jsonl ||
            (format == TextFormat::automatic &&
             (path.ends_with(".jsonl") || (is_standard_input(path) && starts_with_object(waiting))));

@@ -15,9 +15,9 @@ constexpr int tokens_at_a_time = 8192;
 
 std::optional<Tokenizer> tokenizer_for(const Options& options, const std::string& directory) {
     if (options.has("tokenizer"))
-        return options.tokenizer == "byte" ? byte_tokenizer() : load_tokenizer(options.tokenizer);
+        return options.tokenizer == "byte" ? byte_tokenizer() : load_tokenizer(options.tokenizer, options.pattern);
     for (const char* file : {"/tokenizer.json", "/vocab.json"})
-        if (files::exists(directory + file)) return load_tokenizer(directory);
+        if (files::exists(directory + file)) return load_tokenizer(directory, options.pattern);
     return std::nullopt;
 }
 
@@ -74,6 +74,7 @@ Figures figures_of(const TextScore& score) {
 }
 
 void warn(const Evaluation& e, const std::optional<TextScore>& text, const std::optional<Answers>& answers) {
+    for (const std::string& warning : e.model.warnings) fmt::print(stderr, "warning: {}\n", warning);
     if (text && text->facts.repaired) fmt::print(stderr, "warning: --data: {}\n", repairs_text(text->facts.repaired));
     if (text && text->facts.unknown)
         fmt::print(stderr,

@@ -1,5 +1,6 @@
 // `train_gpt sample`: text from a saved model, for any device.
 #pragma once
+#include <fmt/core.h>
 #include "generator_cached.h"
 #include "host/base/signals.h"
 #include "host/checkpoint/checkpoint.h"
@@ -18,7 +19,7 @@ public:
           directory(model_directory(options.model)),
           description(read_model_description(directory)),
           config(description.config),
-          tokenizer(load_tokenizer(options.tokenizer.empty() ? directory : options.tokenizer)) {
+          tokenizer(load_tokenizer(options.tokenizer.empty() ? directory : options.tokenizer, options.pattern)) {
         check_weights(directory, config, Gpt<Device>(config, 1, Recompute::none, on).weights);
         const int context = options.context.value_or(options.interactive ? std::min(config.T, 4096) : config.T);
         if (context > config.T)
@@ -30,7 +31,8 @@ public:
                .seed = options.seed,
                .context = context,
                .separator = description.special.bos};
-        if (!options.ignore_eos) how.ends = description.special.eos;
+        if (!options.ignore_eos) how.ends = description.ends;
+        for (const std::string& warning : description.warnings) fmt::print(stderr, "warning: {}\n", warning);
     }
 
     int context() const { return how.context; }
@@ -53,13 +55,16 @@ public:
         std::vector<GeneratedText> texts;
         std::vector<std::string> beginnings;
         size_t longest = 0;
-        for (const std::string& prompt : prompts)
+        for (const std::string& prompt : prompts) {
+            const std::vector<int> tokens = prompt.empty()
+                                                ? without_prompt(tokenizer, description.special)
+                                                : prompt_tokens(tokenizer, description, prompt, directory, options.bos);
+            longest = std::max(longest, tokens.size());
             for (int i = 0; i < options.count; i++) {
-                texts.push_back({prompt_tokens(tokenizer, description, prompt, directory), number++});
+                texts.push_back({tokens, number++});
                 beginnings.push_back(prompt);
-                longest = std::max(longest, texts.back().tokens.size());
             }
-        if (!options.prompt && !options.prompt_file && !options.interactive) beginnings.assign(texts.size(), "");
+        }
         if (!model) load(longest, texts.size());
         TextPrinter printer(tokenizer, beginnings);
         const auto each = [&](size_t i, int token) {
@@ -108,11 +113,15 @@ Exit sample(const Options& options, const Device& on) {
     Sampler<Device> sampler(options, on);
     if (options.interactive) {
         sampler.load(sampler.context(), options.count);
-        for (std::string prompt; !stop_requested && ask_for_prompt(prompt);)
-            if (!prompt.empty()) sampler.write({prompt});
+        for (std::string prompt; !stop_requested && ask_for_prompt(prompt);) try {
+                if (!prompt.empty()) sampler.write({prompt});
+            } catch (const Error& error) {  // of this prompt; the next one may be better
+                if (error.code != Exit::usage) throw;
+                fmt::print(stderr, "error: {}\n", error.what());
+            }
     } else {
         sampler.write(options.prompt_file ? read_prompts(*options.prompt_file)
-                                          : std::vector{options.prompt.value_or("\n")});
+                                          : std::vector{options.prompt.value_or("")});
     }
     return stop_requested ? Exit::stopped : Exit::done;
 }

@@ -11,6 +11,7 @@
 #include "loop_state.h"
 #include "run_directory.h"
 #include "run_messages.h"
+#include "run_rate.h"
 #include "run_setup.h"
 
 class Run {
@@ -25,6 +26,7 @@ public:
 
     RunSetup setup;
     LoopState state;
+    ResumedRate rate;
     std::optional<RunMessages> messages;  // always there once the run is made
 
     AdamwStep adamw(int64_t step) const;
@@ -44,6 +46,7 @@ public:
     std::string text_of(const std::vector<int>& tokens) const;
 
 private:
+    bool validation_broke = false;  // the last one's loss was not finite
     int failed_saves = 0;
     std::optional<Error> save_error;
     int64_t saved_step = -1;

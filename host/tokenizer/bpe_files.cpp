@@ -5,6 +5,7 @@
 #include "bpe_build.h"
 #include "host/base/error.h"
 #include "host/base/json.h"
+#include "host/base/utf8.h"
 
 namespace {
 
@@ -13,6 +14,13 @@ constexpr size_t longest_token = 1024;  // bytes: the splits of a token are look
 [[noreturn]] void refuse(const std::string& what, const std::string& reason, const std::string& hint = "") {
     throw Error(Exit::input, what, reason, hint);
 }
+
+// Vocabularies whose pattern we do not have.
+struct Unsupported {
+    size_t tokens;
+    const char* name;
+};
+constexpr Unsupported unsupported[] = {{199998, "o200k (GPT-4o)"}, {200000, "Llama 4"}};
 
 // What a published vocabulary is known by, and what its file does not say. Ids between are reserved.
 struct Published {
@@ -121,6 +129,32 @@ std::vector<std::string> read_ranks(std::string_view text, const std::string& wh
     return tokens;
 }
 
+// How many tokens are text that this rule cuts: merges never reach across a cut, so the right rule cuts next to none.
+size_t cut_tokens(const std::vector<std::string>& tokens, SplitRule rule) {
+    return size_t(std::count_if(tokens.begin(), tokens.end(), [&](const std::string& token) {
+        std::string text = token;
+        return repair_utf8(text) == 0 && piece_length(rule, token) != token.size();
+    }));
+}
+
+// The vocabulary that these tokens are, if it is one we know. Throws Error{input} where the rule is not known.
+const Published* find_published(const std::vector<std::string>& tokens, std::optional<SplitRule> pattern,
+                                const std::string& what) {
+    const auto fits = [&](SplitRule rule) { return cut_tokens(tokens, rule) * 100 <= tokens.size(); };
+    for (const Published& vocabulary : published())
+        if (vocabulary.tokens == tokens.size() && (!pattern || *pattern == vocabulary.split) && fits(vocabulary.split))
+            return &vocabulary;
+    if (pattern) return nullptr;
+    for (const Unsupported& other : unsupported)
+        if (other.tokens == tokens.size())
+            refuse(what, std::string("has the size of ") + other.name + "'s vocabulary, whose pattern is not supported",
+                   "if it is another one, --pattern names how it cuts text: gpt2, llama3, cl100k, qwen2 or none");
+    refuse(what,
+           "does not say how its " + std::to_string(tokens.size()) +
+               " tokens cut text, and they are of no vocabulary known here",
+           "name the pattern they were made with: --pattern gpt2, llama3, cl100k, qwen2 or none");
+}
+
 // Every way to make a token from two, in Hugging Face's order.
 void add_all_merges(Bpe& bpe, const std::vector<std::string>& tokens) {
     const auto ids = ids_of(tokens);
@@ -147,21 +181,18 @@ bool looks_like_ranks(std::string_view text) {
            line.find_first_of("{}[]\":,") == line.npos;
 }
 
-Tokenizer bpe_from_tiktoken(std::string_view text, const std::string& what) {
+Tokenizer bpe_from_tiktoken(std::string_view text, const std::string& what, std::optional<SplitRule> pattern) {
     const std::vector<std::string> tokens = read_ranks(text, what);
     if (tokens.empty()) refuse(what, "is empty");
+    const Published* vocabulary = find_published(tokens, pattern, what);
     auto bpe = std::make_shared<Bpe>();
     bpe->ranks = Ranks::tokens;
     bpe->ignore_merges = true;
     bpe->recognises_specials = false;
-    bpe->split = SplitRule::cl100k;
+    bpe->split = vocabulary ? vocabulary->split : *pattern;
     for (const std::string& token : tokens) bpe->names.push_back(symbols_of_bytes(token));
     add_all_merges(*bpe, tokens);
-    for (const Published& vocabulary : published()) {
-        if (vocabulary.tokens != tokens.size()) continue;
-        bpe->split = vocabulary.split;
-        add_published(*bpe, vocabulary);
-    }
+    if (vocabulary) add_published(*bpe, *vocabulary);
     return make_tokenizer(std::move(bpe), what);
 }
 

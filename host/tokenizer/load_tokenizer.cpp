@@ -15,7 +15,7 @@ constexpr uint64_t longest_file = 256 << 20;
     throw Error(Exit::input, what, reason, hint);
 }
 
-Tokenizer load_directory(const std::string& directory) {
+Tokenizer load_directory(const std::string& directory, std::optional<SplitRule> pattern) {
     const auto has = [&](const std::string& name) { return files::exists(directory + "/" + name); };
     const auto read = [&](const std::string& name) { return files::read_file(directory + "/" + name, longest_file); };
     if (has("tokenizer.json")) return load_tokenizer(directory + "/tokenizer.json");
@@ -25,7 +25,7 @@ Tokenizer load_directory(const std::string& directory) {
     std::vector<std::string> found;
     for (const std::string& name : files::list(directory))
         if (name.ends_with(".tiktoken") || name == "tokenizer.model") found.push_back(name);
-    if (found.size() == 1) return load_tokenizer(directory + "/" + found[0]);
+    if (found.size() == 1) return load_tokenizer(directory + "/" + found[0], pattern);
     refuse(directory,
            found.empty() ? "has no tokenizer.json, no vocab.json with merges.txt and no tiktoken file"
                          : "has several tiktoken files",
@@ -41,18 +41,37 @@ std::string config_beside(const std::string& path) {
     return text;
 }
 
+// tokenizer_config.json may say against the template of tokenizer.json whether bos_token stands before a text.
+void apply_config(Bpe& bpe) {
+    if (bpe.config.empty()) return;
+    const Json config = parse_json(bpe.config, "tokenizer_config.json");
+    const Json adds = config.value("add_bos_token", Json());
+    Json name = config.value("bos_token", Json());
+    if (name.is_object()) name = name.value("content", Json());
+    const int bos = name.is_string() ? bpe.find(name.get<std::string>()) : -1;
+    if (!adds.is_boolean() || bos < 0) return;
+    std::vector<int> before = bpe.before;
+    const bool there = !before.empty() && before[0] == bos;
+    if (there && !adds.get<bool>()) before.erase(before.begin());
+    if (!there && adds.get<bool>()) before.insert(before.begin(), bos);
+    bpe.before_prompt = before;
+}
+
 }  // namespace
 
-Tokenizer load_tokenizer(const std::string& path) {
-    if (std::filesystem::is_directory(path)) return load_directory(path);
+Tokenizer load_tokenizer(const std::string& path, std::optional<SplitRule> pattern) {
+    if (std::filesystem::is_directory(path)) return load_directory(path, pattern);
     const std::string text = files::read_file(path, longest_file);
     if (text.empty()) refuse(path, "is empty");
     const std::string name = std::filesystem::path(path).filename().string();
     if (name == "vocab.json" || name == "merges.txt" || name == "encoder.json" || name == "vocab.bpe")
         refuse(path, "is half of a tokenizer", "name its directory");
-    Tokenizer tokenizer = looks_like_ranks(text) ? bpe_from_tiktoken(text, path) : tokenizer_from_json(text, path);
+    Tokenizer tokenizer =
+        looks_like_ranks(text) ? bpe_from_tiktoken(text, path, pattern) : tokenizer_from_json(text, path);
     if (!tokenizer.bpe) return tokenizer;
     // Nobody else holds it yet.
-    std::const_pointer_cast<Bpe>(tokenizer.bpe)->config = config_beside(path);
+    Bpe& bpe = *std::const_pointer_cast<Bpe>(tokenizer.bpe);
+    bpe.config = config_beside(path);
+    apply_config(bpe);
     return tokenizer;
 }

@@ -4,6 +4,7 @@
 #include "bpe_case.h"
 #include "dev/test/support/expect_error.h"
 #include "dev/test/support/temporary_directory.h"
+#include "host/tokenizer/bpe.h"
 #include "host/tokenizer/load_tokenizer.h"
 #include "host/tokenizer/tokenizer_json.h"
 
@@ -129,9 +130,9 @@ TEST(bpe_files, hash_tells_functions_apart) {
 TEST(bpe_files, bad_tiktoken_files) {
     const std::string text = tiktoken_file();
     const auto expect_bad = [](const std::string& bad, std::initializer_list<std::string> words) {
-        expect_error(Exit::input, words, [&] { bpe_from_tiktoken(bad, "ranks"); });
+        expect_error(Exit::input, words, [&] { bpe_from_tiktoken(bad, "ranks", SplitRule::cl100k); });
     };
-    bpe_from_tiktoken(text, "ranks");
+    bpe_from_tiktoken(text, "ranks", SplitRule::cl100k);
     expect_bad("", {"ranks", "empty"});
     expect_bad(text.substr(text.find('\n') + 1), {"0, 1, 2"});
     expect_bad(text + text.substr(0, text.find('\n') + 1), {"0, 1, 2"});
@@ -143,6 +144,50 @@ TEST(bpe_files, bad_tiktoken_files) {
     expect_bad("IQ== 0\nIg== 99999999999\n", {"line 2", "rank"});
     expect_bad("IQ== 0\nIg== 1\n", {"no token for byte 0"});
     expect_bad(std::string(2000, 'A') + " 0\n", {"longer than"});
+}
+
+// Nobody guesses how a file of ranks cuts text: it is a vocabulary known by size and content, or the rule is named.
+TEST(bpe_files, ranks_do_not_say_how_text_is_cut) {
+    const std::string unknown = tiktoken_file();
+    expect_error(Exit::input, {"ranks", "of no vocabulary known here", "--pattern gpt2, llama3, cl100k, qwen2 or none"},
+                 [&] { bpe_from_tiktoken(unknown, "ranks"); });
+    EXPECT_EQ(bpe_from_tiktoken(unknown, "ranks", SplitRule::gpt2).bpe->split, SplitRule::gpt2);
+    // 256 bytes, then words of the shape that `make` gives, up to so many tokens.
+    const auto ranks_of = [](size_t size, auto make) {
+        static constexpr char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+        std::string text;
+        for (size_t id = 0; id < size; id++) {
+            std::string bytes = id < 256 ? std::string(1, char(id)) : make(id), line;
+            const size_t whole = bytes.size();
+            while (bytes.size() % 3) bytes += '\0';
+            for (size_t i = 0; i < bytes.size(); i += 3) {
+                const uint32_t word =
+                    uint32_t(uint8_t(bytes[i])) << 16 | uint32_t(uint8_t(bytes[i + 1])) << 8 | uint8_t(bytes[i + 2]);
+                for (const int shift : {18, 12, 6, 0}) line += digits[word >> shift & 63];
+            }
+            for (size_t i = bytes.size() - whole; i > 0; i--) line[line.size() - i] = '=';
+            text += line + " " + std::to_string(id) + "\n";
+        }
+        return text;
+    };
+    const auto words = [](size_t id) {
+        std::string word = id % 2 ? " " : "";
+        for (size_t rest = id; rest; rest /= 26) word += char('a' + rest % 26);
+        return word;
+    };
+    const auto numbers = [&](size_t id) { return id % 9 ? words(id) : std::to_string(1000000 + id); };
+    const Tokenizer gpt2 = bpe_from_tiktoken(ranks_of(50256, words), "r50k");
+    EXPECT_TRUE(gpt2.bpe->split == SplitRule::gpt2 && gpt2.separator() == 50256);
+    EXPECT_EQ(bpe_from_tiktoken(ranks_of(50256, numbers), "r50k").bpe->split, SplitRule::gpt2);
+    EXPECT_EQ(bpe_from_tiktoken(ranks_of(100256, words), "cl100k").bpe->split, SplitRule::cl100k);
+    // The size of cl100k, but numbers of seven digits, which that never has.
+    expect_error(Exit::input, {"other", "of no vocabulary known here"},
+                 [&] { bpe_from_tiktoken(ranks_of(100256, numbers), "other"); });
+    const Tokenizer other = bpe_from_tiktoken(ranks_of(100256, numbers), "other", SplitRule::gpt2);
+    EXPECT_TRUE(other.bpe->split == SplitRule::gpt2 && other.bpe->added.empty());
+    for (const auto& [size, name] : {std::pair(199998, "o200k"), std::pair(200000, "Llama 4")})
+        expect_error(Exit::input, {"size of " + std::string(name), "not supported", "--pattern"},
+                     [&] { bpe_from_tiktoken(ranks_of(size_t(size), words), "ranks"); });
 }
 
 TEST(bpe_files, directories_and_files) {
@@ -176,7 +221,8 @@ TEST(bpe_files, directories_and_files) {
 
     const Temporary ranks;
     overwrite(ranks / "x.tiktoken", tiktoken_file());
-    EXPECT_EQ(load_tokenizer(ranks.path).hash(), load_tokenizer(ranks / "x.tiktoken").hash());
+    const auto gpt2 = SplitRule::gpt2;
+    EXPECT_EQ(load_tokenizer(ranks.path, gpt2).hash(), load_tokenizer(ranks / "x.tiktoken", gpt2).hash());
     overwrite(ranks / "y.tiktoken", tiktoken_file());
     expect_error(Exit::input, {"several"}, [&] { load_tokenizer(ranks.path); });
     overwrite(ranks / "empty", "");
