@@ -55,7 +55,7 @@ void check_backward(int N, int C, int OC, Into into, int parts) {
     c.expect(d_inp, OC), c.expect(d_weight, N);
 }
 
-TEST(linear_hopper, forward) { check_forward<HopperWide>(130, 200, 264), check_forward<HopperWide>(600, 264, 8); }
+TEST(linear_hopper, forward) { check_forward<HopperWide>(130, 200, 264), check_forward<HopperWide>(1500, 8, 264); }
 TEST(linear_hopper, backward) {
     check_backward<HopperWide, HopperWideSum>(130, 264, 72, Into::add, 1);
     check_backward<HopperWide, HopperWideSum>(1000, 8, 136, Into::assign, 2);
