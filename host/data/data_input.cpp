@@ -5,6 +5,7 @@
 #include "data_paths.h"
 #include "host/base/error.h"
 #include "host/base/files.h"
+#include "host/base/messages.h"
 #include "host/base/utf8.h"
 
 namespace {
@@ -48,7 +49,8 @@ DataInput read_data_input(const std::string& flag, const std::vector<std::string
     std::vector<std::string> paths;
     for (const std::string& pattern : patterns) {
         if (is_builtin(pattern) && patterns.size() == 1) return read_builtin(pattern);
-        if (is_builtin(pattern)) throw Error(Exit::usage, flag + " " + pattern, "a built-in corpus stands alone");
+        if (is_builtin(pattern))
+            throw Error(Exit::usage, flag + " " + printable(pattern), "a built-in corpus stands alone");
         for (std::string& path : expand_path(flag, pattern)) paths.push_back(std::move(path));
     }
     const auto shards = std::count_if(paths.begin(), paths.end(), is_shard);

@@ -8,6 +8,7 @@
 #include "data_paths.h"
 #include "host/base/error.h"
 #include "host/base/json.h"
+#include "host/base/signals.h"
 #include "host/base/utf8.h"
 
 namespace {
@@ -38,6 +39,8 @@ DocumentReader::DocumentReader(std::vector<std::string> all, TextFormat format, 
             throw Error(Exit::input, path, "holds tokens already", "train on it: train_gpt --data FILE");
         if (S_ISDIR(about.st_mode))
             throw Error(Exit::input, path, "is a directory", "name its files, or a pattern in quotes");
+        if (!S_ISREG(about.st_mode) && !S_ISFIFO(about.st_mode))
+            throw Error(Exit::input, path, "is neither a file nor a pipe", "- names standard input");
         total_ += uint64_t(about.st_size);
     }
 }
@@ -51,7 +54,8 @@ bool DocumentReader::open_next() {
     file = -1;
     if (next == paths.size()) return false;
     const std::string& path = paths[next++];
-    file = is_standard_input(path) ? 0 : open(path.c_str(), O_RDONLY | O_CLOEXEC);
+    // Opened so, a pipe does not wait for a writer: fill() does.
+    file = is_standard_input(path) ? 0 : open(path.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC);
     if (file < 0) throw Error(Exit::input, path, std::strerror(errno));
     ended = false, fresh = true, line = 0, tried = 0;
     while (waiting.size() < 4 && fill(block)) {}
@@ -67,8 +71,10 @@ bool DocumentReader::fill(size_t bytes) {
     const size_t before = waiting.size();
     waiting.resize(before + bytes);
     ssize_t got;
-    do got = ::read(file, waiting.data() + before, bytes);
-    while (got < 0 && errno == EINTR);
+    do {
+        if (!wait_for_input(file)) throw Error(Exit::stopped, shown(paths[next - 1]), "stopped by a signal");
+        got = ::read(file, waiting.data() + before, bytes);
+    } while (got < 0 && (errno == EINTR || errno == EAGAIN));
     waiting.resize(before + size_t(std::max<ssize_t>(got, 0)));
     if (got < 0) throw Error(Exit::input, shown(paths[next - 1]), std::strerror(errno));
     done_ += uint64_t(got);

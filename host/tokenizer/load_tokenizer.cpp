@@ -44,7 +44,8 @@ std::string config_beside(const std::string& path) {
 }  // namespace
 
 Tokenizer load_tokenizer(const std::string& path) {
-    if (std::filesystem::is_directory(path)) return load_directory(path);
+    std::error_code ignored;  // reading it says what is wrong
+    if (std::filesystem::is_directory(path, ignored)) return load_directory(path);
     const std::string text = files::read_file(path, longest_file);
     if (text.empty()) refuse(path, "is empty");
     const std::string name = std::filesystem::path(path).filename().string();
