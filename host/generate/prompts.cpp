@@ -1,8 +1,9 @@
 #include "prompts.h"
 #include <fmt/core.h>
 #include <unistd.h>
+#include <cerrno>
+#include <cstring>
 #include <iostream>
-#include <iterator>
 #include <sstream>
 #include "host/base/files.h"
 #include "host/base/json.h"
@@ -22,13 +23,26 @@ std::string text_of_line(const std::string& line, const std::string& where) {
     throw Error(Exit::input, where, "has no text named \"prompt\"", "example: {\"prompt\": \"Once upon\"}");
 }
 
+// All of standard input.
+std::string text_of_input() {
+    std::string text;
+    char some[1 << 16];
+    for (ssize_t n = 1; n != 0;) {
+        if (!wait_for_input(STDIN_FILENO)) throw Error(Exit::stopped, "standard input", "stopped by a signal");
+        n = read(STDIN_FILENO, some, sizeof some);
+        if (n < 0 && errno != EINTR && errno != EAGAIN)
+            throw Error(Exit::input, "standard input", std::strerror(errno));
+        if (n > 0) text.append(some, size_t(n));
+    }
+    return text;
+}
+
 }  // namespace
 
 std::vector<std::string> read_prompts(const std::string& path) {
     const bool input = path == "-";
     const std::string name = input ? "standard input" : path;
-    std::istringstream lines(input ? std::string(std::istreambuf_iterator<char>(std::cin), {})
-                                   : files::read_file(path, most_prompt_bytes));
+    std::istringstream lines(input ? text_of_input() : files::read_file(path, most_prompt_bytes));
     std::vector<std::string> prompts;
     int number = 0;
     for (std::string line; std::getline(lines, line);) {
@@ -46,7 +60,7 @@ std::vector<std::string> read_prompts(const std::string& path) {
 }
 
 std::vector<int> prompt_tokens(const Tokenizer& tokenizer, const ModelDescription& model, const std::string& prompt,
-                               const std::string& directory) {
+                               const std::string& its_tokenizer) {
     std::vector<int> tokens = tokenizer.encode(prompt, Specials::recognised);
     const int bos = model.special.bos, V = model.config.V;
     if (bos >= 0 && (tokens.empty() || tokens[0] != bos)) tokens.insert(tokens.begin(), bos);
@@ -54,8 +68,8 @@ std::vector<int> prompt_tokens(const Tokenizer& tokenizer, const ModelDescriptio
         throw Error(Exit::usage, in_quotes(prompt), "none of it is in the model's vocabulary", "try another prompt");
     for (const int token : tokens)
         if (token >= V)
-            throw Error(Exit::input, directory,
-                        fmt::format("its tokenizer has token {}, its model {} tokens", token, V),
+            throw Error(Exit::input, its_tokenizer,
+                        fmt::format("the tokenizer has token {}, the model only {} tokens", token, V),
                         "do they belong together?");
     return tokens;
 }

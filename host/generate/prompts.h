@@ -13,9 +13,9 @@ std::vector<std::string> read_prompts(const std::string& path);
 // Asks for a line of standard input, on a terminal with a mark. False at its end, or at a signal.
 bool ask_for_prompt(std::string& prompt);
 
-// What the model in `directory` reads of a prompt. Throws Error{usage, input}.
+// What the model reads of a prompt. Throws Error{usage}, and Error{input} naming where the tokenizer is from.
 std::vector<int> prompt_tokens(const Tokenizer& tokenizer, const ModelDescription& model, const std::string& prompt,
-                               const std::string& directory);
+                               const std::string& its_tokenizer);
 
 // Prints texts that are written at the same time, one after the other, with --- between them. The first unfinished one
 // appears token by token; the others are printed when it is their turn.

@@ -18,7 +18,8 @@ public:
           directory(model_directory(options.model)),
           description(read_model_description(directory)),
           config(description.config),
-          tokenizer(load_tokenizer(options.tokenizer.empty() ? directory : options.tokenizer)) {
+          its_tokenizer(options.tokenizer.empty() ? directory : options.tokenizer),
+          tokenizer(load_tokenizer(its_tokenizer)) {
         check_weights(directory, config, Gpt<Device>(config, 1, Recompute::none, on).weights);
         const int context = options.context.value_or(options.interactive ? std::min(config.T, 4096) : config.T);
         if (context > config.T)
@@ -55,7 +56,7 @@ public:
         size_t longest = 0;
         for (const std::string& prompt : prompts)
             for (int i = 0; i < options.count; i++) {
-                texts.push_back({prompt_tokens(tokenizer, description, prompt, directory), number++});
+                texts.push_back({prompt_tokens(tokenizer, description, prompt, its_tokenizer), number++});
                 beginnings.push_back(prompt);
                 longest = std::max(longest, texts.back().tokens.size());
             }
@@ -92,9 +93,10 @@ private:
 
     const Options& options;
     Device on;
-    const std::string directory;
+    const std::string directory;  // of the model
     const ModelDescription description;
     const Config config;
+    const std::string its_tokenizer;
     const Tokenizer tokenizer;
     Generation how;
     int B = 1, length = 0;  // texts at a time; tokens of the longest that the model sees
