@@ -1,7 +1,12 @@
 #include "commands.h"
 #include <fmt/core.h>
 #include <omp.h>
+#include <cstdio>
+#include <filesystem>
+#include <new>
+#include <system_error>
 #include "host/base/files.h"
+#include "host/base/messages.h"
 #include "host/base/progress.h"
 #include "host/checkpoint/checkpoint.h"
 #include "host/checkpoint/model_files.h"
@@ -31,11 +36,39 @@ Exit plan(Options options) {
 Exit plot(const Options& options) {
     std::vector<Curve> curves;
     for (const std::string& run : options.runs) curves.push_back(read_curve(run));
-    files::replace_file(options.out, plot_svg(curves, options.x));
+    files::replace_output(options.out, plot_svg(curves, options.x));
     print_piece(fmt::format("wrote {}: open it in a browser\n", options.out));
     return Exit::done;
 }
+
+// The lines of several errors at once are separated by what main puts before the first; only those of the command line are
+// (options_parse.h), and what stands in them is in quotation marks.
+int say(Exit code, std::string_view text) {
+    constexpr std::string_view next = "\nerror: ";
+    for (size_t end; code != Exit::done; text.remove_prefix(end + next.size())) {
+        end = code == Exit::usage ? text.find(next) : text.npos;
+        const std::string line = "error: " + printable(text.substr(0, end)) + "\n";
+        std::fwrite(line.data(), 1, line.size(), stderr);
+        if (end == text.npos) break;
+    }
+    return int(code);
+}
 }  // namespace
+
+int run_program(const std::vector<std::string>& args) {
+    try {
+        return int(run_command(parse(args)));
+    } catch (const Error& error) { return say(error.code, error.what()); } catch (const std::bad_alloc&) {
+        return say(Exit::device,
+                   "memory: there is not enough of it; a smaller --batch, --context or --model takes less");
+    } catch (const std::filesystem::filesystem_error& error) {
+        return say(Exit::io, error.path1().string() + ": " + error.code().message());
+    } catch (const std::system_error& error) {
+        return say(Exit::io, std::string("system: ") + error.what());
+    } catch (const std::exception& error) {
+        return say(Exit::internal, std::string("internal: ") + error.what() + "; please report");
+    }
+}
 
 Exit run_command(const Options& given) {
     Options options = given.resume ? with_saved(given) : given;

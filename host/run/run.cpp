@@ -1,6 +1,7 @@
 #include "run.h"
-#include <fmt/core.h>
 #include <cmath>
+#include "host/base/messages.h"
+#include "host/base/signals.h"
 #include "host/options/flag_table.h"
 #include "host/options/model_options.h"
 #include "host/tokenizer/tokenizer_json.h"
@@ -8,15 +9,17 @@
 Run::Run(const Options& options) {
     std::optional<Checkpoint> resumed;
     if (options.resume) {
-        directory = old_run_directory(*options.resume);
-        resumed = newest_checkpoint(directory.path,
-                                    [](const std::string& line) { fmt::print(stderr, "warning: {}\n", line); });
-        REQUIRE(resumed);  // with_saved found one
+        directory = RunDirectory::of_old_run(resume_point(*options.resume).run);
+        resumed = checkpoint_to_resume(*options.resume, Verify::checksums, warn);
         state = loop_state_from_json(read_state(*resumed).value("loop", Json()), resumed->path + "/state.json");
     }
     setup = set_up_run(options, resumed, progress);
-    if (!resumed) directory = new_run_directory(options, setup.name);
-    messages.emplace(setup, state, directory.path, progress);
+    if (!resumed) directory = RunDirectory::for_new_run(options, setup.name, setup.source);
+}
+
+void Run::begin() {
+    directory->begin();
+    messages.emplace(setup, state, directory->path(), progress);
 }
 
 bool Run::pauses_after(int64_t step) const {
@@ -43,6 +46,8 @@ AdamwStep Run::adamw(int64_t step) const {
 
 void Run::save(const Layout& layout, const GetParameter& weights, const std::vector<NamedParameters>& optimizer,
                bool best) {
+    const Saving saving;
+    directory->follow();
     if (saved_step != state.step) {
         state.log_bytes = messages->log_bytes();
         CheckpointContents contents;
@@ -59,19 +64,19 @@ void Run::save(const Layout& layout, const GetParameter& weights, const std::vec
             contents.texts.emplace_back("tokenizer_config.json", tokenizer_config_json(*setup.data.tokenizer));
         }
         try {
-            save_checkpoint(directory.path, contents);
+            save_checkpoint(directory->path(), contents);
             saved_step = state.step;
             failed_saves = 0;
             save_error.reset();
         } catch (const Error& error) {
             if (error.code != Exit::io || ++failed_saves == 3) throw;
             save_error = error;
-            fmt::print(stderr, "warning: {}; training goes on\n", error.what());
+            warn(std::string(error.what()) + "; training goes on");
             return;
         }
     }
-    if (best) mark_best(directory.path, state.step);
-    prune_checkpoints(directory.path, setup.options.keep);
+    if (best) mark_best(directory->path(), state.step);
+    prune_checkpoints(directory->path(), setup.options.keep);
 }
 
 void Run::report(const StepResult& step) {

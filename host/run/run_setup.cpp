@@ -3,6 +3,7 @@
 #include <cmath>
 #include <filesystem>
 #include "host/base/error.h"
+#include "host/base/messages.h"
 #include "host/checkpoint/config_json.h"
 #include "host/checkpoint/model_files.h"
 #include "host/options/model_options.h"
@@ -96,7 +97,7 @@ void require_same_run(const RunSetup& run) {
     for (const std::string& line : differences(run.resumed->run, fingerprint_of(run)))
         changed += (changed.empty() ? "" : "; ") + line;
     if (!changed.empty())
-        throw Error(Exit::usage, *run.options.resume, "this is not the run that was saved (" + changed + ")",
+        throw Error(Exit::usage, printable(*run.options.resume), "this is not the run that was saved (" + changed + ")",
                     "resume with the same flags and data");
 }
 
