@@ -1,5 +1,6 @@
 #include "documents.h"
 #include <fcntl.h>
+#include <poll.h>
 #include <sys/stat.h>
 #include <unistd.h>
 #include <algorithm>
@@ -8,6 +9,7 @@
 #include "data_paths.h"
 #include "host/base/error.h"
 #include "host/base/json.h"
+#include "host/base/messages.h"
 #include "host/base/signals.h"
 #include "host/base/utf8.h"
 
@@ -23,6 +25,14 @@ bool starts_with_object(std::string_view text) {
 }
 
 std::string shown(const std::string& path) { return is_standard_input(path) ? "standard input" : path; }
+
+// A pipe may have no writer yet.
+void say_if_it_waits(int file, const std::string& path) {
+    constexpr int patience = 1000;  // milliseconds
+    pollfd input = {file, POLLIN, 0};
+    if (!is_standard_input(path) && poll(&input, 1, patience) == 0)
+        warn(path + ": is a pipe that nobody has written into yet; waiting");
+}
 
 }  // namespace
 
@@ -58,6 +68,7 @@ bool DocumentReader::open_next() {
     file = is_standard_input(path) ? 0 : open(path.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC);
     if (file < 0) throw Error(Exit::input, path, std::strerror(errno));
     ended = false, fresh = true, line = 0, tried = 0;
+    say_if_it_waits(file, path);
     while (waiting.size() < 4 && fill(block)) {}
     if (waiting.empty()) throw Error(Exit::input, shown(path), "is empty");
     drop_byte_order_mark(waiting, shown(path));

@@ -337,6 +337,21 @@ TEST(program, tokenize_clears_up_after_killed_ones) {
     EXPECT_EQ(read_json(at / "out/dataset.json")["source_bytes"], fs::file_size(text));
 }
 
+TEST(program, a_pipe_that_nobody_writes_into_is_named) {
+    const Temporary at;
+    const std::string pipe = at / "pipe";
+    ASSERT_EQ(mkfifo(pipe.c_str(), 0600), 0);
+    std::thread writer([&] {
+        sleep_ms(1500);
+        overwrite(pipe, "text");
+    });
+    const Said said =
+        program({"tokenize", "--tokenizer", "byte", "--separator", "none", "--data", pipe, "--out", at / "out"});
+    writer.join();
+    EXPECT_EQ(said.code, 0) << said.error;
+    EXPECT_TRUE(has(said.error, "a pipe that nobody has written into yet")) << said.error;
+}
+
 TEST(program, models_in_files_are_told_what_to_give) {
     const Temporary at;
     for (const char* name : {"x.gguf", "x.pt", "x.safetensors", "x.txt"}) {
