@@ -1,10 +1,12 @@
 #include "commands.h"
 #include <fmt/core.h>
 #include <omp.h>
+#include <atomic>
 #include <cstdio>
 #include <filesystem>
 #include <new>
 #include <system_error>
+#include <thread>
 #include "host/base/files.h"
 #include "host/base/messages.h"
 #include "host/base/progress.h"
@@ -39,6 +41,22 @@ Exit plot(const Options& options) {
     files::replace_output(options.out, plot_svg(curves, options.x));
     print_piece(fmt::format("wrote {}: open it in a browser\n", options.out));
     return Exit::done;
+}
+
+// OpenMP ends the program, without a word of ours, where it gets no thread: it and our own (threads.h) are tried first.
+void try_threads() {
+    const int wanted = 2 * (omp_get_max_threads() - 1);
+    std::atomic<bool> all_are_there = false;
+    std::vector<std::thread> tried;
+    try {
+        while (int(tried.size()) < wanted) tried.emplace_back([&] { all_are_there.wait(false); });
+    } catch (const std::system_error&) {
+        omp_set_num_threads(1);
+        warn("this system gives no more threads: one does all");
+    }
+    all_are_there = true;
+    all_are_there.notify_all();
+    for (std::thread& thread : tried) thread.join();
 }
 
 // The lines of several errors at once are separated by what main puts before the first; only those of the command line are
@@ -83,6 +101,7 @@ Exit run_command(const Options& given) {
     if (options.command == Command::plan) return plan(options);
     if (options.command == Command::plot) return plot(options);
     if (options.threads > 0) omp_set_num_threads(options.threads);
+    try_threads();
     if (options.command == Command::tokenize) return tokenize(options);
     if (options.command == Command::report) return write_report(options), Exit::done;
 
