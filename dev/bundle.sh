@@ -23,7 +23,7 @@ if [ "$1" = --trial ]; then
     inside="$(PATH=$PATH:/usr/sbin:/sbin command -v chroot) $root"        # words
     [ "$(id -u)" = 0 ] || inside="$(command -v unshare) -r $inside"
     # There is no shell in there: chroot starts the programs themselves, in / with the bundle's files beside.
-    env -i $inside /train_gpt --device cpu --steps 20 --eval-batches 1 --sample-tokens 40 --out /tmp/run
+    env -i $inside /train_gpt --device cpu --steps 20 --eval-sequences 16 --sample-tokens 40 --out /tmp/run
     # Nor are there /dev and /proc, which these need.
     away="data_scripts.*:gpu_check.*:progress.*:huggingface_memory.*:data_files.bad_paths_are_one_line"
     away="$away:files.only_regular_files_are_read:files.log_on_a_full_disk_goes_on"

@@ -70,7 +70,8 @@ Reader::Reader(const std::string& path) : path_(path) {
     struct stat status;
     const bool known = fstat(file, &status) == 0;
     if (known && S_ISREG(status.st_mode)) {
-        size_ = uint64_t(status.st_size);
+        stamp_ = {uint64_t(status.st_dev), uint64_t(status.st_ino), uint64_t(status.st_size),
+                  int64_t(status.st_mtim.tv_sec) * 1'000'000'000 + status.st_mtim.tv_nsec};
         return;
     }
     const std::string reason = !known                    ? std::strerror(errno)
@@ -84,7 +85,7 @@ Reader::~Reader() { close(file); }
 
 void Reader::read(void* out, size_t n, uint64_t offset) const {
     char* at = static_cast<char*>(out);
-    if (offset > size_ || n > size_ - offset)
+    if (offset > size() || n > size() - offset)
         throw Error(Exit::input, path_, "ends before byte " + std::to_string(offset + n));
     while (n) {
         const ssize_t got = pread(file, at, std::min<size_t>(n, 1 << 30), off_t(offset));

@@ -15,6 +15,13 @@ namespace files {
 // Called before every operation that changes the disk; a test makes the Nth one fail or kill the process.
 extern void (*before_operation)(const char* operation, const std::string& path);
 
+// Which file a path named, and in which state: another one, or one that was written to, has another stamp.
+struct Stamp {
+    uint64_t device = 0, inode = 0, size = 0;
+    int64_t written = 0;  // nanoseconds
+    bool operator==(const Stamp&) const = default;
+};
+
 // A regular file open for reading at any offset; several threads may read.
 class Reader {
 public:
@@ -22,13 +29,14 @@ public:
     ~Reader();
     Reader(const Reader&) = delete;
     void read(void* out, size_t n, uint64_t offset) const;  // all n bytes or Error
-    uint64_t size() const { return size_; }
+    uint64_t size() const { return stamp_.size; }
+    const Stamp& stamp() const { return stamp_; }
     const std::string& path() const { return path_; }
 
 private:
     std::string path_;
     int file;
-    uint64_t size_;
+    Stamp stamp_;
 };
 
 std::string read_file(const std::string& path, uint64_t limit);  // Error if longer than `limit` bytes

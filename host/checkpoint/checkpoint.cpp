@@ -141,7 +141,9 @@ std::string save_checkpoint(const std::string& run, const CheckpointContents& co
         files.push_back(write_text(directory.path(), name, text));
     };
     text("config.json", to_text(to_json(contents.model)));
-    text("generation_config.json", to_text(generation_config(contents.model.special)));
+    if (std::none_of(contents.texts.begin(), contents.texts.end(),
+                     [](const auto& t) { return t.first == "generation_config.json"; }))
+        text("generation_config.json", to_text(generation_config(contents.model.special)));
     for (const auto& [name, content] : contents.texts) {
         REQUIRE(plain_name(name));
         text(name, content);
@@ -159,10 +161,30 @@ std::string save_checkpoint(const std::string& run, const CheckpointContents& co
     return path;
 }
 
-Checkpoint open_checkpoint(const std::string& path, Verify verify) {
-    // A link such as RUN/latest may move while we read.
+void require_as_listed(const std::string& directory, const std::string& name) {
+    const std::string manifest = directory + "/" + manifest_name, path = directory + "/" + name;
+    if (!files::exists(manifest) || !files::exists(path)) return;
+    if (const Json json = read_json(manifest); !json.is_object() || json.value("format", Json()) != format) return;
+    const Checkpoint checkpoint = read_manifest(directory);
+    for (const CheckpointFile& file : checkpoint.files)
+        if (file.name == name &&
+            (files::Reader(path).size() != file.size || files::hex(files::hash_file(path)) != file.xxh64))
+            throw Error(Exit::input, path, "is not the file that was saved: it does not match manifest.json",
+                        "take another checkpoint, or delete manifest.json if you changed the file");
+}
+
+namespace {
+
+// What a link such as RUN/latest names: it may move while we read.
+std::string resolved(const std::string& path) {
     const std::string link = files::link_target(path);
-    const std::string directory = link.empty() ? path : (fs::path(path).parent_path() / link).string();
+    return link.empty() ? path : (fs::path(path).parent_path() / link).string();
+}
+
+}  // namespace
+
+Checkpoint open_checkpoint(const std::string& path, Verify verify) {
+    const std::string directory = resolved(path);
     Checkpoint checkpoint = read_manifest(directory);
     for (const CheckpointFile& file : checkpoint.files) verify_file(directory + "/" + file.name, file, verify);
     for (const char* needed : {"config.json", "model.safetensors", "state.json"})
@@ -254,14 +276,22 @@ void remove_checkpoint(const std::string& run, const std::string& name) {
 }
 
 std::string model_directory(const std::string& path) {
+    const auto led_to = [](const fs::path& run, const std::string& link) -> std::string {
+        const std::string name = pointed_at(run.empty() ? "." : run.string(), link), found = (run / name).string();
+        return !name.empty() && files::exists(found + "/config.json") ? found : "";
+    };
+    const auto is_directory = [](const fs::path& path) {
+        std::error_code ignored;
+        return fs::symlink_status(path, ignored).type() == fs::file_type::directory;
+    };
+    const fs::path plain = (fs::path(path) / "").lexically_normal().parent_path();  // without a slash at its end
+    if (!is_directory(plain))  // a link, which may move while we read
+        if (const std::string found = led_to(plain.parent_path(), plain.filename().string()); !found.empty())
+            return found;
     if (files::exists(path + "/config.json")) return path;
-    const fs::path link_file = fs::path(path).lexically_normal(), run = link_file.parent_path();
-    const std::string named = pointed_at(run.empty() ? "." : run.string(), link_file.filename().string());
-    if (!named.empty()) return (run / named).string();
-    for (const char* link : {"best", "latest"}) {
-        if (files::exists(path + "/" + link + "/config.json")) return path + "/" + link;
-        const std::string name = pointed_at(path, link);
-        if (!name.empty() && files::exists(path + "/" + name + "/config.json")) return path + "/" + name;
+    for (const std::string link : {"best", "latest"}) {
+        if (is_directory(plain / link) && files::exists(path + "/" + link + "/config.json")) return path + "/" + link;
+        if (const std::string found = led_to(path, link); !found.empty()) return found;
     }
     return path;
 }

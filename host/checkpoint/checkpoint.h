@@ -49,6 +49,8 @@ std::string save_checkpoint(const std::string& run, const CheckpointContents& co
 
 // Reads the manifest and verifies the files. Throws Error{input} naming the file and what is wrong with it.
 Checkpoint open_checkpoint(const std::string& path, Verify verify = Verify::checksums);
+// A file of a checkpoint's directory that is read on its own: Error{input} if a manifest of ours lists another one.
+void require_as_listed(const std::string& directory, const std::string& name);
 Json read_state(const Checkpoint& checkpoint);
 void load_optimizer(const Checkpoint& checkpoint, const Layout& layout, const std::vector<NamedTargets>& parts);
 
@@ -68,4 +70,5 @@ void prune_checkpoints(const std::string& run, int keep);
 void remove_checkpoint(const std::string& run, const std::string& name);
 
 // The directory to load a model from: a checkpoint or Hugging Face directory itself, or of a run its best, else its latest.
+// The links of a run that still goes on may move while we read: this is what they name now.
 std::string model_directory(const std::string& path);

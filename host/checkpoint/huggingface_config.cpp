@@ -180,13 +180,19 @@ int token_id(const Fields& f, const std::string& key, const Json& value, int V) 
     return value.get<int>();
 }
 
+std::vector<int> read_eos(const Fields& f, int V) {
+    std::vector<int> ids;
+    if (const Json* eos = f.find("eos_token_id"))
+        for (const Json& one : eos->is_array() ? *eos : Json::array({*eos}))
+            ids.push_back(token_id(f, "eos_token_id", one, V));
+    return ids;
+}
+
 SpecialTokens read_special(const Fields& f, int V) {
     SpecialTokens special;
     if (const Json* bos = f.find("bos_token_id")) special.bos = token_id(f, "bos_token_id", *bos, V);
     if (const Json* pad = f.find("pad_token_id")) special.pad = token_id(f, "pad_token_id", *pad, V);
-    if (const Json* eos = f.find("eos_token_id"))
-        for (const Json& one : eos->is_array() ? *eos : Json::array({*eos}))
-            special.eos.push_back(token_id(f, "eos_token_id", one, V));
+    special.eos = read_eos(f, V);
     return special;
 }
 
@@ -253,4 +259,8 @@ Json generation_config(const SpecialTokens& special) {
     write_special(json, special);
     json["transformers_version"] = transformers_version;
     return json;
+}
+
+std::vector<int> ends_of_generation_config(const Json& json, const std::string& what, int V) {
+    return read_eos(Fields(json, what), V);
 }

@@ -14,3 +14,5 @@ Json to_json(const ModelDescription& model);
 // Throws Error{input} naming `what` and the key for anything we cannot do; nothing is ignored.
 ModelDescription model_from_json(const Json& json, const std::string& what);
 Json generation_config(const SpecialTokens& special);
+// The tokens that end a text by a generation_config.json; none: it says nothing. Throws Error{input} naming `what`.
+std::vector<int> ends_of_generation_config(const Json& json, const std::string& what, int V);

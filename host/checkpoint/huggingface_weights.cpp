@@ -1,4 +1,5 @@
 #include "huggingface_weights.h"
+#include <algorithm>
 #include <cmath>
 #include <map>
 #include <set>
@@ -67,6 +68,12 @@ std::vector<Source> match(const TensorFiles& all, const Config& c, const Layout&
     return sources;
 }
 
+// All of a tensor's values, none of them an infinity or NaN.
+void read_finite(std::span<float> out, const TensorFiles::Found& found) {
+    found.file->read(out, *found.tensor);
+    safetensors::require_finite(out, found.file->path(), found.tensor->name);
+}
+
 void check_constant(const Source& s) {
     std::vector<float> values(s.entry.size());
     s.found.file->read(values, *s.found.tensor);
@@ -127,15 +134,34 @@ void load_weights(const std::string& directory, const Config& config, const Layo
         for (const Source* s : by_parameter[&parameter]) {
             const MappedTensor& e = s->entry;
             if (e.as_it_is()) {
-                s->found.file->read(std::span(ours).subspan(e.first * e.width, e.size()), *s->found.tensor);
+                read_finite(std::span(ours).subspan(e.first * e.width, e.size()), s->found);
                 continue;
             }
             theirs.resize(e.size());
-            s->found.file->read(theirs, *s->found.tensor);
+            read_finite(theirs, s->found);
             for_each_value(e, 0, lines(e), [&](size_t from, size_t to) { ours[to] = theirs[from]; });
         }
         set(parameter, ours);
     }
+}
+
+bool has_other_head(const std::string& directory) {
+    const std::string file = directory + "/model.safetensors";
+    if (!files::exists(file) && !files::exists(file + ".index.json")) return false;
+    const TensorFiles all(directory);
+    const TensorFiles::Found *head = find_tensor(all, "lm_head.weight"), *embedding = nullptr;
+    for (const char* name : {"transformer.wte.weight", "model.embed_tokens.weight", "token_embeddings.weight"})
+        if (const auto* found = find_tensor(all, name)) embedding = found;
+    if (!head || !embedding) return false;
+    if (head->tensor->shape != embedding->tensor->shape) return true;
+    std::vector<float> a(1 << 18), b(a.size());
+    for (uint64_t at = 0, size = head->tensor->elements(); at < size; at += a.size()) {
+        const size_t n = size_t(std::min<uint64_t>(a.size(), size - at));
+        head->file->read(std::span(a).first(n), *head->tensor, at);
+        embedding->file->read(std::span(b).first(n), *embedding->tensor, at);
+        if (!std::equal(a.begin(), a.begin() + std::ptrdiff_t(n), b.begin())) return true;
+    }
+    return false;
 }
 
 void check_weights(const std::string& directory, const Config& config, const Layout& layout) {

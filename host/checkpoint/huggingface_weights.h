@@ -14,6 +14,8 @@ namespace huggingface {
 
 // All names and shapes are checked before set(); memory for the largest row, and once more for one whose order is not ours.
 void load_weights(const std::string& directory, const Config& config, const Layout& layout, const SetParameter& set);
+// Whether there are weights with a head that is not the token embedding.
+bool has_other_head(const std::string& directory);
 void check_weights(const std::string& directory, const Config& config, const Layout& layout);  // names and shapes only
 
 }  // namespace huggingface

@@ -116,6 +116,7 @@ void load_weights(const std::string& path, const Config& config, const Layout& l
             REQUIRE(row != layout.parameters.end());
             values.resize(row->size());
             safetensors::read_floats(file, h.model.dtype, at, values);
+            safetensors::require_finite(values, path, name);
             set(*row, values);
             at += (name == "wte" ? h.padded * uint64_t(config.C) : uint64_t(row->size())) * width;
             rows++;

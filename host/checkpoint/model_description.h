@@ -1,5 +1,6 @@
 // What a model's files say of it besides its weights.
 #pragma once
+#include <string>
 #include <vector>
 #include "host/model/config.h"
 #include "safetensors.h"
@@ -13,4 +14,6 @@ struct ModelDescription {
     Config config;
     SpecialTokens special;
     safetensors::Dtype dtype = safetensors::Dtype::F32;  // of the weights
+    std::vector<int> ends = {};              // what ends a text that is generated: generation_config.json may name more
+    std::vector<std::string> warnings = {};  // a line each, to be said once
 };

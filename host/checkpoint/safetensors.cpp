@@ -220,6 +220,15 @@ void require_float(const Tensor& tensor, const std::string& path) {
                 "F32, BF16, F16 and F64 are");
 }
 
+void require_finite(std::span<const float> values, const std::string& path, const std::string& tensor) {
+    const auto bad = std::find_if(values.begin(), values.end(), [](float x) { return !std::isfinite(x); });
+    if (bad == values.end()) return;
+    throw Error(Exit::input, path,
+                "tensor " + tensor + ": value " + std::to_string(bad - values.begin()) + " is " +
+                    (std::isnan(*bad) ? "not a number" : "infinite"),
+                "the model is spoilt: take an earlier checkpoint");
+}
+
 std::string shape_text(std::span<const uint64_t> shape) {
     std::string text = "[";
     for (size_t i = 0; i < shape.size() && i < 8; i++) text += (i ? ", " : "") + std::to_string(shape[i]);

@@ -47,7 +47,9 @@ struct Tensor {
 // Values of type F64, F32, F16 or BF16 that begin at byte `offset` of any file, as floats.
 void read_floats(const files::Reader& file, Dtype dtype, uint64_t offset, std::span<float> out);
 void require_float(const Tensor& tensor, const std::string& path);  // Error unless F64, F32, F16 or BF16
-std::string shape_text(std::span<const uint64_t> shape);            // "[2, 3]"
+// Error{input} naming tensor and place of the first infinity or NaN.
+void require_finite(std::span<const float> values, const std::string& path, const std::string& tensor);
+std::string shape_text(std::span<const uint64_t> shape);  // "[2, 3]"
 
 class Reader {
 public:

@@ -1,8 +1,11 @@
 #include "data_paths.h"
 #include <glob.h>
+#include <sys/stat.h>
 #include <algorithm>
+#include <map>
 #include "host/base/error.h"
 #include "host/base/files.h"
+#include "host/base/messages.h"
 
 bool is_shard(const std::string& path) { return path.ends_with(".bin"); }
 
@@ -19,9 +22,29 @@ std::vector<std::string> expand_path(const std::string& flag, const std::string&
     return paths;
 }
 
-std::vector<std::string> expand_paths(const std::string& flag, const std::vector<std::string>& patterns) {
+std::vector<std::string> expand_paths(const std::string& flag, const std::vector<std::string>& patterns,
+                                      std::vector<std::string>& warnings) {
     std::vector<std::string> paths;
+    std::map<std::pair<dev_t, ino_t>, std::string> seen;
     for (const std::string& pattern : patterns)
-        for (std::string& path : expand_path(flag, pattern)) paths.push_back(std::move(path));
+        for (std::string& path : expand_path(flag, pattern)) {
+            struct stat status;
+            if (stat(path.c_str(), &status) == 0 && S_ISREG(status.st_mode)) {
+                const auto [first, fresh] = seen.emplace(std::pair(status.st_dev, status.st_ino), path);
+                if (!fresh) {
+                    warnings.push_back(flag + " " + path + ": is the same file as " + first->second +
+                                       ", and read once");
+                    continue;
+                }
+            }
+            paths.push_back(std::move(path));
+        }
+    return paths;
+}
+
+std::vector<std::string> expand_paths(const std::string& flag, const std::vector<std::string>& patterns) {
+    std::vector<std::string> warnings;
+    std::vector<std::string> paths = expand_paths(flag, patterns, warnings);
+    for (const std::string& warning : warnings) warn(warning);
     return paths;
 }

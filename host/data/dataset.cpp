@@ -1,5 +1,6 @@
 #include "dataset.h"
 #include <algorithm>
+#include <numeric>
 #include "host/base/error.h"
 #include "permutation.h"
 #include "token_source.h"
@@ -43,14 +44,21 @@ Window Dataset::window(uint64_t sample) const {
     return {from, int(cut ? starts[place + 1] - from : fits)};
 }
 
-void Dataset::fill(HostBatch& batch, uint64_t first_sample, int B) const {
+void Dataset::fill(HostBatch& batch, uint64_t first, int B) const {
+    std::vector<uint64_t> samples(static_cast<size_t>(B));
+    std::iota(samples.begin(), samples.end(), first);
+    fill(batch, samples);
+}
+
+void Dataset::fill(HostBatch& batch, std::span<const uint64_t> samples) const {
+    const int B = int(samples.size());
     const size_t N = size_t(B) * size_t(T);
     batch.B = B, batch.T = T;
     batch.token.resize(N), batch.target.resize(N), batch.position.resize(N);
     batch.first.resize(mask == DocumentMask::on ? N : 0);
     std::vector<int> tokens(size_t(T) + 1);
     for (int b = 0; b < B; b++) {
-        const Window w = window(first_sample + uint64_t(b));
+        const Window w = window(samples[size_t(b)]);
         const size_t there = size_t(std::min<uint64_t>(uint64_t(T) + 1, end - w.begin));
         source->read(std::span(tokens).first(there), w.begin);
         std::fill(tokens.begin() + std::ptrdiff_t(there), tokens.end(), tokens[0]);  // beyond the end: not scored

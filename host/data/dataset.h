@@ -6,6 +6,7 @@
 //                        not fit wholly. Validation ignores targets that the next window scores: every token counts once.
 #pragma once
 #include <memory>
+#include <span>
 #include <vector>
 #include "host/model/batch.h"
 #include "token_source.h"
@@ -35,5 +36,6 @@ struct Dataset {
     // Samples first .. first+B-1. With the mask a token sees its own document only and positions count from its start.
     // Throws Error{input} naming shard and place of an id outside the vocabulary, and if a shard cannot be read any more.
     void fill(HostBatch& batch, uint64_t first, int B) const;
+    void fill(HostBatch& batch, std::span<const uint64_t> samples) const;
     uint64_t valid(uint64_t first, uint64_t count) const;  // targets of these samples that count; reads no token
 };

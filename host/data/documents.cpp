@@ -7,6 +7,7 @@
 #include <cerrno>
 #include <cstring>
 #include "data_paths.h"
+#include "file_kind.h"
 #include "host/base/error.h"
 #include "host/base/json.h"
 #include "host/base/messages.h"
@@ -69,9 +70,10 @@ bool DocumentReader::open_next() {
     if (file < 0) throw Error(Exit::input, path, std::strerror(errno));
     ended = false, fresh = true, line = 0, tried = 0;
     say_if_it_waits(file, path);
-    while (waiting.size() < 4 && fill(block)) {}
+    while (waiting.size() < 512 && fill(block)) {}
     if (waiting.empty()) throw Error(Exit::input, shown(path), "is empty");
     drop_byte_order_mark(waiting, shown(path));
+    require_text(waiting, shown(path));
     json = format == TextFormat::jsonl ||
            (format == TextFormat::automatic &&
             (path.ends_with(".jsonl") || (is_standard_input(path) && starts_with_object(waiting))));

@@ -67,6 +67,30 @@ uint64_t fingerprint_of(const Data& data, const DataTokens& train, const DataTok
     return XXH64(facts.data(), facts.size() * sizeof facts[0], 0);
 }
 
+uint64_t hash_of_shards(const Data& data) {
+    std::vector<uint64_t> hashes;
+    for (const DataFile& file : data.files)
+        if (file.whole) hashes.push_back(file.whole);
+    return hashes.empty() ? 0 : XXH64(hashes.data(), hashes.size() * sizeof hashes[0], 0);
+}
+
+// Shards that we wrote say how many tokens there are; of others it is known what such files usually hold.
+void compare_vocabularies(const DataInput& input, const DataOptions& options, Data& data) {
+    if (input.content != Content::shards || !input.shards[0].vocab) return;
+    const Shard& shard = input.shards[0];
+    const int theirs = shard.vocab, ours = data.vocab, padded = (theirs + 127) / 128 * 128;
+    if (input.sidecar && ours < theirs)
+        throw Error(
+            Exit::input, shard.path,
+            "its tokens are of " + std::to_string(theirs) + ", the model's vocabulary is " + std::to_string(ours),
+            "take a model or a --vocab that knows them all");
+    const bool same_tokenizer = input.sidecar && options.tokenizer;  // or take_tokenizer_of_shards had refused it
+    if (ours > padded && !same_tokenizer)
+        data.warnings.push_back(shard.path + ": " + (input.sidecar ? "its" : "such files usually hold") +
+                                " tokens are of " + std::to_string(theirs) + ", the model's vocabulary is " +
+                                std::to_string(ours) + ": was it made for this model? The others are never trained");
+}
+
 // Shards that we wrote have their tokenizer beside them; another one would decode them to other text.
 void take_tokenizer_of_shards(Data& data, const DataInput& input) {
     if (!input.sidecar) return;
@@ -101,6 +125,8 @@ void choose_tokenizer(Data& data, const DataOptions& options, const DataInput& t
     if (!data.vocab)
         throw Error(Exit::usage, printable(train.name), "does not say how many tokens its tokenizer knows",
                     "give --vocab or --tokenizer FILE");
+    compare_vocabularies(train, options, data);
+    compare_vocabularies(val, options, data);
 }
 
 // Validation has data of its own, `val`, or the end of the training data, or none.
@@ -135,7 +161,7 @@ Data load_data(const DataOptions& options, const DataProgress& progress) {
     check(options);
     Data data;
     const auto read = [&](const char* flag, const std::vector<std::string>& patterns) {
-        return read_data_input(flag, patterns, options.token_type, progress, data.warnings);
+        return read_data_input(flag, patterns, options.token_type, options.reading, progress, data.warnings);
     };
     const bool separate = !options.val.empty();
     const DataInput train = read("--data", options.data), val = separate ? read("--val", options.val) : DataInput{};
@@ -154,6 +180,7 @@ Data load_data(const DataOptions& options, const DataProgress& progress) {
     data.files = train.files;
     data.files.insert(data.files.end(), val.files.begin(), val.files.end());
     data.fingerprint = fingerprint_of(data, tokens, apart);
+    data.shards_hash = hash_of_shards(data);
     add_warnings(data, options, train, tokens, val, apart);
     return data;
 }

@@ -17,6 +17,7 @@ struct DataOptions {
     DocumentMask mask = DocumentMask::off;
     std::optional<Tokenizer> tokenizer;  // a given one; else one of `kind` is trained on the text of data
     TokenizerKind kind = TokenizerKind::character;
+    TextReading reading;
     std::optional<TokenType> token_type;  // of .bin files without a header (nanoGPT's)
     int separator = -1;                   // the model's end of text, where the shards do not say
     int vocab = 0;                        // of the model, if that is fixed; 0: the tokenizer's or shards' own
@@ -31,6 +32,7 @@ struct Data {
     std::vector<DataFile> files;       // in the order of their tokens, training before validation
     // The same only if every window is: XXH64 of all tokens of text, of the hashes of shards, and of the split. Names do not count.
     uint64_t fingerprint = 0;
+    uint64_t shards_hash = 0;           // of all of every shard; 0: there are none
     std::vector<std::string> warnings;  // one line each, to be said once
 };
 

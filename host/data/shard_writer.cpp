@@ -120,6 +120,7 @@ std::optional<Sidecar> read_sidecar(const std::string& shard_path, uint64_t toke
             sidecar.separator = small_number(json, "separator", 0, path);
         if (sidecar.separator >= sidecar.vocab)
             throw Error(Exit::input, path, "its separator is not in its vocabulary");
+        if (const Json sum = row.value("xxh64", Json()); sum.is_string()) sidecar.xxh64 = sum.get<std::string>();
         const Json hash = json.value("tokenizer", Json());
         if (hash.is_string()) sidecar.tokenizer_hash = hash.get<std::string>();
         const std::string tokenizer = (folder / "tokenizer.json").string();

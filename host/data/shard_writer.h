@@ -49,5 +49,6 @@ private:
 struct Sidecar {
     int vocab = 0, separator = -1;
     std::string tokenizer_hash, tokenizer_path;
+    std::string xxh64;  // of the shard; "": it does not say
 };
 std::optional<Sidecar> read_sidecar(const std::string& shard_path, uint64_t tokens);

@@ -39,7 +39,7 @@ Shard open_llmc(const files::Reader& file, const ShardFormat& format) {
         refuse(file.path(),
                "its version is " + std::to_string(head[1]) + ", expected " + std::to_string(format.version));
     require_size(file, head[2], header_bytes + head[2] * format.bytes_per_token);
-    return {file.path(), "llm.c", header_bytes, head[2], format.bytes_per_token, format.separator, format.vocab};
+    return {file.path(), "llm.c", header_bytes, head[2], format.bytes_per_token, format.separator, format.vocab, {}, 0};
 }
 
 // The size it gives is the tokenizer's without the special tokens, which follow: we leave room for some.
@@ -56,7 +56,7 @@ Shard open_llmq(const files::Reader& file) {
     if (masks)
         refuse(file.path(), "holds a mask of the tokens to train on, which is not supported", "make it without masks");
     require_size(file, tokens, header_bytes + uint64_t(tokens) * bytes);
-    return {file.path(), "llmq", header_bytes, tokens, bytes, -1, version == 2 ? vocab_with_specials(vocab) : 0};
+    return {file.path(), "llmq", header_bytes, tokens, bytes, -1, version == 2 ? vocab_with_specials(vocab) : 0, {}, 0};
 }
 
 Shard open_plain(const files::Reader& file, TokenType type) {
@@ -66,13 +66,15 @@ Shard open_plain(const files::Reader& file, TokenType type) {
         refuse(file.path(), "its " + std::to_string(file.size()) + " bytes are not a whole number of " + name_of(type),
                "name another --token-type");
     const bool gpt2 = type == TokenType::uint16;  // what nanoGPT's scripts make
-    return {file.path(), name_of(type), 0, file.size() / bytes, bytes, gpt2 ? 50256 : -1, gpt2 ? 50257 : 0};
+    return {file.path(), name_of(type), 0, file.size() / bytes, bytes, gpt2 ? 50256 : -1, gpt2 ? 50257 : 0, {}, 0};
 }
 
 }  // namespace
 
-Shard open_shard(const std::string& path, std::optional<TokenType> without_header) {
-    const files::Reader file(path);
+namespace {
+
+Shard open_any(const files::Reader& file, std::optional<TokenType> without_header) {
+    const std::string& path = file.path();
     uint64_t mark = 0;
     if (file.size() >= sizeof mark) file.read(&mark, sizeof mark, 0);
     const uint32_t magic = uint32_t(mark);
@@ -89,6 +91,15 @@ Shard open_shard(const std::string& path, std::optional<TokenType> without_heade
         refuse(path, "its bytes are in the wrong (big-endian) order");
     refuse(path, "is not a token shard: its first number is " + std::to_string(magic) + ", not 20240520 or 20240801",
            "if it has no header, as nanoGPT's, name what it holds: --token-type uint16");
+}
+
+}  // namespace
+
+Shard open_shard(const std::string& path, std::optional<TokenType> without_header) {
+    const files::Reader file(path);
+    Shard shard = open_any(file, without_header);
+    shard.stamp = file.stamp();
+    return shard;
 }
 
 std::array<uint32_t, 256> llmc_header(uint64_t bytes_per_token, uint64_t tokens) {
@@ -119,6 +130,16 @@ void TokenSource::add(std::span<const int> tokens) {
 void TokenSource::add(const Shard& shard) {
     ends.push_back((ends.empty() ? 0 : ends.back()) + shard.tokens);
     shards.push_back(shard);
+    stamps->last.push_back(shard.stamp);
+}
+
+void TokenSource::require_same(const files::Reader& file, size_t index) const {
+    const Shard& shard = shards[index];
+    const std::lock_guard lock(stamps->mutex);
+    if (file.stamp() == stamps->last[index]) return;
+    if (!shard.hash || files::hash_file(shard.path) != shard.hash)
+        refuse(shard.path, "was replaced or changed while it is being read", "put it back, and --resume the run");
+    stamps->last[index] = file.stamp();
 }
 
 void TokenSource::read(std::span<int> out, uint64_t begin) const {
@@ -139,6 +160,7 @@ void TokenSource::read(std::span<int> out, uint64_t begin) const {
 void TokenSource::read_shard(std::span<int> out, size_t index, uint64_t begin) const {
     const Shard& shard = shards[index];
     const files::Reader file(shard.path);
+    require_same(file, index);
     std::vector<char> raw(out.size() * shard.bytes_per_token);
     file.read(raw.data(), raw.size(), shard.header + begin * shard.bytes_per_token);
     for (size_t i = 0; i < out.size(); i++) {

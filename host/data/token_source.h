@@ -2,11 +2,14 @@
 #pragma once
 #include <array>
 #include <cstdint>
+#include <memory>
+#include <mutex>
 #include <optional>
 #include <span>
 #include <string>
 #include <string_view>
 #include <vector>
+#include "host/base/files.h"
 #include "host/base/names.h"
 
 enum class TokenType { uint16, uint32 };  // of files without a header
@@ -21,6 +24,8 @@ struct Shard {
     uint64_t header = 0, tokens = 0, bytes_per_token = 2;
     int separator = -1;  // between documents; -1: the format does not say
     int vocab = 0;       // of the tokenizer such files are made with; 0: unknown
+    files::Stamp stamp;  // of the file when it was opened
+    uint64_t hash = 0;   // of all of it; 0: not known
 };
 
 // Reads the header and compares it with the file's size. Throws Error{input} for anything but a whole shard.
@@ -42,11 +47,19 @@ struct TokenSource {
     void add(std::span<const int> tokens);
     void add(const Shard& shard);
     // Tokens begin, begin + 1, ... Several threads may read; no file stays open, so there may be any number of shards.
-    // Throws Error{input} naming shard and place of an id outside the vocabulary, and if a shard cannot be read any more.
+    // Throws Error{input} naming shard and place of an id outside the vocabulary, and if a shard cannot be read any more or
+    // is not the file that was opened.
     void read(std::span<int> out, uint64_t begin) const;
     int at(uint64_t index) const;
     uint64_t hash() const;  // XXH64 of the tokens in memory
 
 private:
+    // A file that was only touched, or copied back, has another stamp and may be read on.
+    struct Stamps {
+        std::mutex mutex;
+        std::vector<files::Stamp> last;  // of the shards
+    };
+    std::shared_ptr<Stamps> stamps = std::make_shared<Stamps>();
+    void require_same(const files::Reader& file, size_t shard) const;
     void read_shard(std::span<int> out, size_t shard, uint64_t begin) const;
 };

@@ -75,6 +75,7 @@ Figures figures_of(const TextScore& score) {
 }
 
 void warn_of(const Evaluation& e, const std::optional<TextScore>& text, const std::optional<Answers>& answers) {
+    for (const std::string& warning : e.model.warnings) warn(warning);
     if (text && text->facts.repaired) warn("--data: " + repairs_text(text->facts.repaired));
     if (text && text->facts.unknown)
         warn(fmt::format("--data: {} of {} tokens are the unknown one: the loss looks better than the model is",

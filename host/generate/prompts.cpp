@@ -1,12 +1,14 @@
 #include "prompts.h"
 #include <fmt/core.h>
 #include <unistd.h>
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <iostream>
 #include <sstream>
 #include "host/base/files.h"
 #include "host/base/json.h"
+#include "host/base/messages.h"
 #include "host/base/progress.h"
 #include "host/base/signals.h"
 #include "host/base/text.h"
@@ -59,13 +61,36 @@ std::vector<std::string> read_prompts(const std::string& path) {
     return prompts;
 }
 
-std::vector<int> prompt_tokens(const Tokenizer& tokenizer, const ModelDescription& model, const std::string& prompt,
-                               const std::string& its_tokenizer) {
-    std::vector<int> tokens = tokenizer.encode(prompt, Specials::recognised);
-    const int bos = model.special.bos, V = model.config.V;
-    if (bos >= 0 && (tokens.empty() || tokens[0] != bos)) tokens.insert(tokens.begin(), bos);
-    if (tokens.empty())
+std::vector<int> before_prompt(const Tokenizer& tokenizer, const SpecialTokens& special, std::optional<bool> bos) {
+    if (bos.value_or(false) && special.bos < 0)
+        throw Error(Exit::usage, "--bos", "the model's config.json names no bos_token_id", "leave it out");
+    const std::vector<int> first = special.bos >= 0 ? std::vector{special.bos} : std::vector<int>();
+    if (bos) return *bos ? first : std::vector<int>();
+    return tokenizer.before_prompt().value_or(first);
+}
+
+std::vector<int> without_prompt(const Tokenizer& tokenizer, const SpecialTokens& special) {
+    return special.bos >= 0 ? std::vector{special.bos} : tokenizer.encode("\n");
+}
+
+std::vector<int> prompt_tokens(const Tokenizer& tokenizer, std::vector<int> before, const std::string& prompt) {
+    const std::vector<int> text = tokenizer.encode(prompt, Specials::recognised);
+    const auto unknown = tokenizer.unknown < 0 ? 0 : std::count(text.begin(), text.end(), tokenizer.unknown);
+    if (size_t(unknown) == text.size() && (!text.empty() || before.empty()))
         throw Error(Exit::usage, in_quotes(prompt), "none of it is in the model's vocabulary", "try another prompt");
+    if (unknown)
+        warn(fmt::format("{}: {} of its {} tokens are not in the model's vocabulary and are read as the unknown one",
+                         in_quotes(prompt), unknown, text.size()));
+    const bool there = text.size() >= before.size() && std::equal(before.begin(), before.end(), text.begin());
+    if (there) before.clear();
+    before.insert(before.end(), text.begin(), text.end());
+    return before;
+}
+
+std::vector<int> prompt_tokens(const Tokenizer& tokenizer, const ModelDescription& model, const std::string& prompt,
+                               const std::string& its_tokenizer, std::optional<bool> bos) {
+    const int V = model.config.V;
+    const std::vector<int> tokens = prompt_tokens(tokenizer, before_prompt(tokenizer, model.special, bos), prompt);
     for (const int token : tokens)
         if (token >= V)
             throw Error(Exit::input, its_tokenizer,

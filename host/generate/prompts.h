@@ -1,5 +1,6 @@
 // The texts that `train_gpt sample` reads and prints.
 #pragma once
+#include <optional>
 #include <string>
 #include <vector>
 #include "host/checkpoint/model_description.h"
@@ -13,9 +14,15 @@ std::vector<std::string> read_prompts(const std::string& path);
 // Asks for a line of standard input, on a terminal with a mark. False at its end, or at a signal.
 bool ask_for_prompt(std::string& prompt);
 
-// What the model reads of a prompt. Throws Error{usage}, and Error{input} naming where the tokenizer is from.
+// What stands before a prompt: what the tokenizer's files say, else the model's first token; `bos` overrides both.
+std::vector<int> before_prompt(const Tokenizer& tokenizer, const SpecialTokens& special, std::optional<bool> bos);
+// What a text begins with that nobody gave a prompt for: the model's first token, else a line feed.
+std::vector<int> without_prompt(const Tokenizer& tokenizer, const SpecialTokens& special);
+// What a model reads of a prompt. Throws Error{usage} if it knows nothing of it, and warns where it knows a part.
+std::vector<int> prompt_tokens(const Tokenizer& tokenizer, std::vector<int> before, const std::string& prompt);
+// The same. Throws Error{input} naming where the tokenizer is from if they do not belong together.
 std::vector<int> prompt_tokens(const Tokenizer& tokenizer, const ModelDescription& model, const std::string& prompt,
-                               const std::string& its_tokenizer);
+                               const std::string& its_tokenizer, std::optional<bool> bos = {});
 
 // Prints texts that are written at the same time, one after the other, with --- between them. The first unfinished one
 // appears token by token; the others are printed when it is their turn.

@@ -1,6 +1,8 @@
 // `train_gpt sample`: text from a saved model, for any device.
 #pragma once
+#include <fmt/core.h>
 #include "generator_cached.h"
+#include "host/base/messages.h"
 #include "host/base/signals.h"
 #include "host/checkpoint/checkpoint.h"
 #include "host/checkpoint/load_model.h"
@@ -31,7 +33,8 @@ public:
                .seed = options.seed,
                .context = context,
                .separator = description.special.bos};
-        if (!options.ignore_eos) how.ends = description.special.eos;
+        if (!options.ignore_eos) how.ends = description.ends;
+        for (const std::string& warning : description.warnings) warn(warning);
     }
 
     int context() const { return how.context; }
@@ -54,13 +57,16 @@ public:
         std::vector<GeneratedText> texts;
         std::vector<std::string> beginnings;
         size_t longest = 0;
-        for (const std::string& prompt : prompts)
+        for (const std::string& prompt : prompts) {
+            const std::vector<int> tokens =
+                prompt.empty() ? without_prompt(tokenizer, description.special)
+                               : prompt_tokens(tokenizer, description, prompt, its_tokenizer, options.bos);
+            longest = std::max(longest, tokens.size());
             for (int i = 0; i < options.count; i++) {
-                texts.push_back({prompt_tokens(tokenizer, description, prompt, its_tokenizer), number++});
+                texts.push_back({tokens, number++});
                 beginnings.push_back(prompt);
-                longest = std::max(longest, texts.back().tokens.size());
             }
-        if (!options.prompt && !options.prompt_file && !options.interactive) beginnings.assign(texts.size(), "");
+        }
         if (!model) load(longest, texts.size());
         TextPrinter printer(tokenizer, beginnings);
         const auto each = [&](size_t i, int token) {
@@ -110,11 +116,15 @@ Exit sample(const Options& options, const Device& on) {
     Sampler<Device> sampler(options, on);
     if (options.interactive) {
         sampler.load(sampler.context(), options.count);
-        for (std::string prompt; !stop_requested && ask_for_prompt(prompt);)
-            if (!prompt.empty()) sampler.write({prompt});
+        for (std::string prompt; !stop_requested && ask_for_prompt(prompt);) try {
+                if (!prompt.empty()) sampler.write({prompt});
+            } catch (const Error& error) {  // of this prompt; the next one may be better
+                if (error.code != Exit::usage) throw;
+                fmt::print(stderr, "error: {}\n", printable(error.what()));
+            }
     } else {
         sampler.write(options.prompt_file ? read_prompts(*options.prompt_file)
-                                          : std::vector{options.prompt.value_or("\n")});
+                                          : std::vector{options.prompt.value_or("")});
     }
     return stop_requested ? Exit::stopped : Exit::done;
 }

@@ -48,8 +48,19 @@ std::string convert(const std::string& text, const Range& range, int& value) {
     value = int(wide);
     return "";
 }
+// All of them are computed with as floats, so what they are rounded to must be allowed as well; and where 0 means another
+// thing, such as no limit, only 0 is 0.
 std::string convert(const std::string& text, const Range& range, double& value) {
-    return convert_number(text, range, "a number", value);
+    double parsed = 0;
+    const std::string reason = convert_number(text, range, "a number", parsed);
+    if (!reason.empty()) return reason;
+    const float rounded = float(parsed);
+    if (!std::isfinite(rounded)) return fmt::format("{} is beyond what a number here can hold", in_quotes(text));
+    if (!range.holds(rounded) || (rounded == 0 && parsed != 0))
+        return fmt::format("{} is rounded to {:g}, it must be {}", text, rounded,
+                           rounded == 0 && range.holds(0) ? "0 itself or a larger number" : range.words());
+    value = parsed;
+    return "";
 }
 std::string convert(const std::string& text, const Range&, bool& value) {
     if (text != "true" && text != "false") return fmt::format("{} is neither true nor false", in_quotes(text));

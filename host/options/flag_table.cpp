@@ -40,12 +40,14 @@ std::vector<Flag> data_flags() { return {
     {"val",          &O::val,          "PATH...", "",     "validation data (otherwise the end of --data)"},
     {"val-fraction", &O::val_fraction, "P",       "0.1",  "part of --data kept for validation", inside(0, 1)},
     {"tokenizer",    &O::tokenizer,    "KIND",    "char", "char, word, byte, or a tokenizer's file or directory"},
+    {"format",       &O::format,       "KIND",    "auto", "of text files: auto (JSON lines by the name .jsonl), text or jsonl"},
+    {"field",        &O::field,        "NAME",    "text", "the field of JSON lines that holds the text"},
     {"token-type",   &O::token_type,   "TYPE", "uint16",  "of .bin files without a header, as nanoGPT's: uint16 or uint32"},
     {"doc-mask",     &O::doc_mask,     "",        "false", "attention stays within a document"},
 }; }
 
 std::vector<Flag> training_flags() { return {
-    {"total-batch",  &O::total_batch,  "TOKENS", "4096", "tokens of a step (batch times context)", between(1, 0x1p40)},
+    {"total-batch",  &O::total_batch,  "TOKENS", "4096", "tokens of a step (batch times context)", between(1, 0x1p30)},
     {"steps",        &O::steps,        "N",    "1500",   "optimiser steps", at_least(1)},
     {"epochs",       &O::epochs,       "X",    "1.5",    "passes over the data, instead of --steps", inside(0, 1e6)},
     {"lr",           &O::lr,           "X",    "0.001",  "highest learning rate (0.384 / dim)", inside(0, 100)},
@@ -62,7 +64,7 @@ std::vector<Flag> training_flags() { return {
 
 std::vector<Flag> progress_flags() { return {
     {"eval-every",    &O::eval_every,    "N", "200", "steps between validations; 0: only at the end", at_least(0)},
-    {"eval-batches",  &O::eval_batches,  "N", "20",  "micro-batches of a validation; 0: all there are", at_least(0)},
+    {"eval-sequences", &O::eval_sequences, "N", "320", "sequences of a validation, spread over the data; 0: all there are", at_least(0)},
     {"early-stop",    &O::early_stop,    "N", "0",   "stop after N validations without a better loss; 0: never", at_least(0)},
     {"sample-every",  &O::sample_every,  "N", "500", "steps between samples; 0: only at the end", at_least(0)},
     {"sample-tokens", &O::sample_tokens, "N", "240", "tokens of such a sample; 0: none", between(0, 1e9)},
@@ -166,6 +168,7 @@ std::vector<Flag> all_flags() {
         {"count", &O::count, "N", "1", "samples of every prompt", between(1, 1e6)},
         {"prompt-file", &O::prompt_file, "FILE", "prompts.txt", "a prompt a line; .jsonl: strings, or objects with a \"prompt\"; - is standard input"},
         {"interactive", &O::interactive, "", "false", "ask for prompts, one a line, until the input ends"},
+        {"bos", &O::bos, "", "", "the model's first token before every prompt, or not (as the tokenizer's files say)"},
         {"ignore-eos", &O::ignore_eos, "", "false", "write on where the model ends a text"},
         {"context", &O::context, "T", "256",
          "tokens the model sees (its own, --interactive: 4096); of a longer text the half that is being written and the half before", at_least(1)},

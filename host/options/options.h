@@ -82,7 +82,8 @@ struct Options {
     int threads = 0;  // 0: all
     uint64_t seed = 0;
 
-    int eval_every = 0, eval_batches = 0, sample_every = 0, sample_tokens = 0, save_every = 0, keep = 0, log_every = 0;
+    int eval_every = 0, eval_sequences = 0, sample_every = 0, sample_tokens = 0, save_every = 0, keep = 0,
+        log_every = 0;
     int early_stop = 0;  // validations without a better loss that end a run; 0: none does
     bool tensorboard = false;
     std::string out;  // "": runs/NAME-N
@@ -93,6 +94,7 @@ struct Options {
     std::optional<std::string> prompt, prompt_file;
     int tokens = 0, count = 0, top_k = 0;  // top_k 0: off
     double temperature = 0, top_p = 0, min_p = 0, repetition_penalty = 0;
+    std::optional<bool> bos;  // before a prompt; none: as the tokenizer's files say
     bool interactive = false, ignore_eos = false, cache = false;
 
     std::optional<int> stride;  // of eval: tokens a window scores; none: the context

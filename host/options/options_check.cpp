@@ -162,6 +162,10 @@ std::vector<std::string> problems(const Options& o, const Config& c) {
                        name_of(c.position)));
     if (o.command != Command::train) return found;
 
+    const double peak = peak_lr(o, c);
+    refuse(o.has("min-lr") && !o.lr && *o.min_lr > peak,
+           fmt::format("--min-lr: {} is above the highest rate {:g} (0.384 / dim); give --lr, or --min-lr {:g}",
+                       o.min_lr.value_or(0), peak, peak / 10));
     const int64_t micro = int64_t(o.batch) * o.context.value_or(c.T), total = o.total_batch.value_or(micro);
     if (total % micro != 0) {
         const int64_t below = total / micro * micro;

@@ -94,14 +94,28 @@ std::string take(Options& o, const Flag& f, std::vector<std::string> texts) {
 }
 
 // What other trainers call our flags.
-const std::map<std::string, std::string> elsewhere = {
-    {"learning-rate", "lr"},   {"max-lr", "lr"},         {"min-learning-rate", "min-lr"},
-    {"batch-size", "batch"},   {"micro-batch", "batch"}, {"max-iters", "steps"},
-    {"max-steps", "steps"},    {"iterations", "steps"},  {"n-layer", "layers"},
-    {"num-layers", "layers"},  {"n-head", "heads"},      {"num-heads", "heads"},
-    {"n-embd", "dim"},         {"d-model", "dim"},       {"d-ff", "ffn"},
-    {"block-size", "context"}, {"seq-len", "context"},   {"context-length", "context"},
-    {"grad-clip", "clip"},     {"output-dir", "out"},    {"max-new-tokens", "tokens"}};
+const std::map<std::string, std::string> elsewhere = {{"learning-rate", "lr"},
+                                                      {"max-lr", "lr"},
+                                                      {"min-learning-rate", "min-lr"},
+                                                      {"batch-size", "batch"},
+                                                      {"micro-batch", "batch"},
+                                                      {"max-iters", "steps"},
+                                                      {"max-steps", "steps"},
+                                                      {"iterations", "steps"},
+                                                      {"n-layer", "layers"},
+                                                      {"num-layers", "layers"},
+                                                      {"n-head", "heads"},
+                                                      {"num-heads", "heads"},
+                                                      {"n-embd", "dim"},
+                                                      {"d-model", "dim"},
+                                                      {"d-ff", "ffn"},
+                                                      {"block-size", "context"},
+                                                      {"seq-len", "context"},
+                                                      {"context-length", "context"},
+                                                      {"grad-clip", "clip"},
+                                                      {"output-dir", "out"},
+                                                      {"max-new-tokens", "tokens"},
+                                                      {"eval-batches", "eval-sequences"}};
 
 std::string unknown_flag(const std::string& arg, Command command) {
     const std::string name = arg.substr(2, arg.find('=') - 2);

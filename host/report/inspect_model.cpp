@@ -51,7 +51,8 @@ Inspection inspect(const std::string& directory, const std::string& text, int mo
     const ModelDescription description = read_model_description(directory);
     const Config& config = description.config;
     const Tokenizer tokenizer = load_tokenizer(directory);
-    std::vector<int> ids = prompt_tokens(tokenizer, description, text.empty() ? "\n" : text, directory);
+    std::vector<int> ids = text.empty() ? without_prompt(tokenizer, description.special)
+                                        : prompt_tokens(tokenizer, description, text, directory);
     ids.resize(std::min(ids.size(), size_t(std::min(most, config.T))));
 
     const int T = int(ids.size());

@@ -1,4 +1,5 @@
 #include "run.h"
+#include <algorithm>
 #include <cmath>
 #include "host/base/messages.h"
 #include "host/base/signals.h"
@@ -8,12 +9,16 @@
 
 Run::Run(const Options& options) {
     std::optional<Checkpoint> resumed;
+    Json saved;
     if (options.resume) {
         directory = RunDirectory::of_old_run(resume_point(*options.resume).run);
         resumed = checkpoint_to_resume(*options.resume, Verify::checksums, warn);
-        state = loop_state_from_json(read_state(*resumed).value("loop", Json()), resumed->path + "/state.json");
+        saved = read_state(*resumed);
+        state = loop_state_from_json(saved.value("loop", Json()), resumed->path + "/state.json");
     }
     setup = set_up_run(options, resumed, progress);
+    if (resumed) rate = resumed_rate(setup, saved, state.step, resumed->path + "/state.json");
+    else rate.rate = rate_of(setup);
     if (!resumed) directory = RunDirectory::for_new_run(options, setup.name, setup.source);
 }
 
@@ -31,11 +36,7 @@ bool Run::pauses_after(int64_t step) const {
 }
 
 AdamwStep Run::adamw(int64_t step) const {
-    const double peak = peak_lr(setup.options, setup.config);
-    const LearningRate rate{peak, std::min(peak, setup.options.min_lr.value_or(peak / 10)),
-                            setup.options.warmup.value_or(int(setup.steps / 20)), int(setup.steps),
-                            setup.options.schedule};
-    return {.lr = float(rate.at(int(step))),
+    return {.lr = float(rate.rate.at(int(step))),
             .beta1 = float(setup.options.beta1),
             .beta2 = float(setup.options.beta2),
             .eps = float(setup.options.eps),
@@ -43,6 +44,21 @@ AdamwStep Run::adamw(int64_t step) const {
             .correction1 = float(1 - std::pow(setup.options.beta1, step + 1)),
             .correction2 = float(1 - std::pow(setup.options.beta2, step + 1))};
 }
+
+namespace {
+
+// What the model came with stays as it was, but for its tokenizer.json, which ours is made from.
+void keep_companions(std::vector<std::pair<std::string, std::string>>& texts,
+                     const std::vector<std::pair<std::string, std::string>>& companions) {
+    for (const auto& kept : companions) {
+        const auto same =
+            std::find_if(texts.begin(), texts.end(), [&](const auto& t) { return t.first == kept.first; });
+        if (same == texts.end()) texts.push_back(kept);
+        else same->second = kept.second;
+    }
+}
+
+}  // namespace
 
 void Run::save(const Layout& layout, const GetParameter& weights, const std::vector<NamedParameters>& optimizer,
                bool best) {
@@ -57,12 +73,13 @@ void Run::save(const Layout& layout, const GetParameter& weights, const std::vec
         contents.layout = &layout;
         contents.weights = weights;
         contents.optimizer = optimizer;
-        contents.state = {{"loop", to_json(state)}, {"options", to_json(setup.options)}};
+        contents.state = {{"loop", to_json(state)}, {"options", to_json(setup.options)}, {"rate", to_json(rate.rate)}};
         contents.run = fingerprint_of(setup);
         if (setup.data.tokenizer) {
             contents.texts.emplace_back("tokenizer.json", tokenizer_json(*setup.data.tokenizer));
             contents.texts.emplace_back("tokenizer_config.json", tokenizer_config_json(*setup.data.tokenizer));
         }
+        keep_companions(contents.texts, setup.companions);
         try {
             save_checkpoint(directory->path(), contents);
             saved_step = state.step;
@@ -95,23 +112,25 @@ bool Run::report_validation(double loss, double seconds) {
     if (best) state.since_best = 0;
     else if (!finished()) state.since_best++;  // the last, of all the data, counts for nothing
     messages->report_validation(loss, seconds);
+    validation_broke = !std::isfinite(loss);
+    if (validation_broke) warn("after step " + std::to_string(state.step) + " the validation loss is not finite");
     return best;
 }
 
 void Run::finish(bool stopped) {
     if (save_error) throw Error(*save_error);
     messages->finish(stopped);
+    if (validation_broke && !stopped)
+        throw Error(Exit::numeric, directory->path(), "the last validation loss is not finite",
+                    "do the validation data hold what the model cannot compute with? ./train_gpt eval --model " +
+                        directory->path() + " --data FILE scores them one by one");
 }
 
 std::vector<int> Run::prompt_tokens() const {
-    std::vector<int> tokens;
-    if (setup.options.prompt && !setup.options.prompt->empty() && setup.data.tokenizer)
-        tokens = setup.data.tokenizer->encode(*setup.options.prompt, Specials::recognised);
-    if (tokens.empty())
-        tokens.push_back(setup.data.train.separator >= 0 ? setup.data.train.separator
-                         : setup.data.tokenizer          ? setup.data.tokenizer->encode("\n").at(0)
-                                                         : 0);
-    return tokens;
+    if (!setup.prompt.empty()) return setup.prompt;
+    return {setup.data.train.separator >= 0 ? setup.data.train.separator
+            : setup.data.tokenizer          ? setup.data.tokenizer->encode("\n").at(0)
+                                            : 0};
 }
 
 std::string Run::text_of(const std::vector<int>& tokens) const {

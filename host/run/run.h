@@ -12,6 +12,7 @@
 #include "loop_state.h"
 #include "run_directory.h"
 #include "run_messages.h"
+#include "run_rate.h"
 #include "run_setup.h"
 
 class Run {
@@ -26,6 +27,7 @@ public:
 
     RunSetup setup;
     LoopState state;
+    ResumedRate rate;
     std::optional<RunMessages> messages;  // there once the run has begun
 
     void begin();  // once nothing is known to be in its way: an overwritten run goes, the log is opened
@@ -47,6 +49,7 @@ public:
     std::string text_of(const std::vector<int>& tokens) const;
 
 private:
+    bool validation_broke = false;  // the last one's loss was not finite
     int failed_saves = 0;
     std::optional<Error> save_error;
     int64_t saved_step = -1;

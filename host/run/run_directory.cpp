@@ -194,7 +194,16 @@ Options with_saved(Options options) {
     if (!saved.contains("options"))
         throw Error(Exit::input, checkpoint.path + "/state.json", "not the state of a training run",
                     "resume another run");
+    if (const Json had = saved["options"].value("tokenizer", Json());
+        options.has("tokenizer") && had.is_string() && had != options.tokenizer)
+        throw Error(Exit::usage, "--tokenizer",
+                    "a run keeps its tokenizer, which was given as " + in_quotes(had.get<std::string>()),
+                    "leave it out, or start another run");
     restore(options, saved["options"]);
+    // Runs of before --eval-sequences counted micro-batches.
+    if (const Json& flags = saved["options"]; flags.contains("eval-batches") && !options.has("eval-sequences"))
+        options.eval_sequences = int(parse_count(flags["eval-batches"], "saved flags: eval-batches", 1 << 20)) *
+                                 std::min(options.batch, 1 << 10);
     options.resume = given;
     return options;
 }

@@ -37,7 +37,7 @@ RunMessages::RunMessages(const RunSetup& run, const LoopState& state, const std:
     flops = {double(plan.training_flops()) / T, double(plan.causal_flops()) / T, double(plan.palm_flops()) / T};
 }
 
-void RunMessages::announce(size_t parameters, const std::string& device) {
+void RunMessages::announce(size_t parameters, const std::string& device, const std::string& rate_change) {
     for (const std::string& warning : run.data.warnings) warn(warning);
     std::string what;
     for (const std::string& path : run.options.data) what += (what.empty() ? "" : " ") + path;
@@ -62,6 +62,7 @@ void RunMessages::announce(size_t parameters, const std::string& device) {
         peak_products = peaks->products;
     progress.note("run     " + printable(directory) +
                   (run.resumed ? fmt::format(", resumed at step {}", state.step) : ""));
+    if (!rate_change.empty()) progress.note(rate_change);
     if (run.resumed) return;
     write({{"run", to_json(run.options)},
            {"model", to_json(run.config)},
@@ -163,7 +164,8 @@ void RunMessages::finish(bool stopped) {
     if (!stops_early(run, state))
         progress.note(
             fmt::format("next    ./train_gpt sample --model {}                    write more text\n"
-                        "        ./train_gpt --resume {} --steps {}          go on training\n"
+                        "        ./train_gpt --resume {} --steps {}          go on training, at the lowest rate "
+                        "(--warmup climbs again)\n"
                         "        ./train_gpt --data YOUR.txt                              train on a text of yours",
                         directory, directory, 2 * run.steps));
     progress.note(fmt::format("done: step {}, val loss {:.4f}, saved {}", state.step, state.last_val, saved));

@@ -18,7 +18,7 @@ public:
     // Goes on with the log and the events of the run's directory, which may move. What it is given must outlive it.
     RunMessages(const RunSetup& run, const LoopState& state, const std::string& directory, Progress& progress);
 
-    void announce(size_t parameters, const std::string& device);
+    void announce(size_t parameters, const std::string& device, const std::string& rate_change);
     void report(const StepResult& step);  // that was just counted; throws Error{numeric} after 3 that were not finite
     void report_validation(double loss, double seconds);
     void report_sample(const std::string& text);

@@ -2,10 +2,12 @@
 #include <fmt/core.h>
 #include <cmath>
 #include <filesystem>
+#include <limits>
 #include "host/base/error.h"
 #include "host/base/messages.h"
 #include "host/checkpoint/config_json.h"
 #include "host/checkpoint/model_files.h"
+#include "host/generate/prompts.h"
 #include "host/options/model_options.h"
 #include "host/options/options_check.h"
 #include "host/tokenizer/load_tokenizer.h"
@@ -27,6 +29,11 @@ void choose_model(RunSetup& run) {
     const ModelDescription description = read_model_description(path);
     run.config = model_config(options, description.config);
     run.special = description.special;
+    run.data.warnings = description.warnings;
+    const std::string source = run.resumed ? path : options.from_scratch ? "" : path;
+    if (!source.empty())
+        run.companions =
+            companion_files(source, run.resumed || !options.has("tokenizer") ? OwnTokenizer::yes : OwnTokenizer::no);
     if (run.resumed) return;
     run.name = std::filesystem::path(options.model).lexically_normal().filename().string();
     if (run.name.empty()) run.name = "model";
@@ -54,6 +61,7 @@ DataOptions data_options(const RunSetup& run) {
     how.mask = options.doc_mask ? DocumentMask::on : DocumentMask::off;
     how.vocab = has_weights(run) ? run.config.V : options.vocab.value_or(0);
     how.token_type = options.token_type;
+    how.reading = {options.format, options.field};
     if (!run.special.eos.empty()) how.separator = run.special.eos[0];
     choose_tokenizer(how, run);
     return how;
@@ -61,10 +69,12 @@ DataOptions data_options(const RunSetup& run) {
 
 void read_data(RunSetup& run, Progress& progress) {
     run.T = run.options.context.value_or(run.config.T);
+    std::vector<std::string> warnings = run.data.warnings;
     run.data = load_data(data_options(run), [&](const std::string& what, uint64_t done, uint64_t total) {
         if (progress.on_terminal())
             progress.status(fmt::format("{}  {:.0f}%", what, 100.0 * done / std::max<uint64_t>(total, 1)), false);
     });
+    run.data.warnings.insert(run.data.warnings.begin(), warnings.begin(), warnings.end());
 }
 
 // A model without weights takes its vocabulary, its end of text and its context from the data.
@@ -87,15 +97,20 @@ void count_steps(RunSetup& run) {
     const Options& options = run.options;
     run.B = options.batch;
     run.sequences = options.total_batch ? int(*options.total_batch / run.T) : run.B;
-    const double windows = double(run.data.train.windows());
-    run.steps = options.epochs ? int64_t(std::ceil(*options.epochs * windows / run.sequences)) : options.steps;
+    run.steps = steps_of(options, run);
+    if (options.epochs && options.warmup && *options.warmup > run.steps)
+        throw Error(
+            Exit::usage, "--warmup",
+            fmt::format("{} steps are more than the {} of --epochs {:g}", *options.warmup, run.steps, *options.epochs),
+            fmt::format("example: --warmup {}", run.steps / 20));
 }
 
 void require_same_run(const RunSetup& run) {
     if (!run.resumed) return;
     std::string changed;
-    for (const std::string& line : differences(run.resumed->run, fingerprint_of(run)))
-        changed += (changed.empty() ? "" : "; ") + line;
+    Json now = fingerprint_of(run);
+    if (!run.resumed->run.contains("shards")) now.erase("shards");  // it was saved before they were hashed as a whole
+    for (const std::string& line : differences(run.resumed->run, now)) changed += (changed.empty() ? "" : "; ") + line;
     if (!changed.empty())
         throw Error(Exit::usage, printable(*run.options.resume), "this is not the run that was saved (" + changed + ")",
                     "resume with the same flags and data");
@@ -113,18 +128,34 @@ RunSetup set_up_run(const Options& options, const std::optional<Checkpoint>& res
     require_possible(run);
     count_steps(run);
     require_same_run(run);
+    if (const auto& prompt = run.options.prompt; prompt && run.data.tokenizer)
+        run.prompt = prompt_tokens(*run.data.tokenizer, before_prompt(*run.data.tokenizer, run.special, {}), *prompt);
     return run;
 }
 
+int64_t steps_of(const Options& options, const RunSetup& run) {
+    const double windows = double(run.data.train.windows());
+    const double steps = options.epochs ? std::ceil(*options.epochs * windows / run.sequences) : options.steps;
+    constexpr int most = std::numeric_limits<int>::max();
+    if (steps > most)
+        throw Error(Exit::usage, "--epochs",
+                    fmt::format("{:g} passes over {:g} sequences are {:.0f} steps, more than {}", *options.epochs,
+                                windows, steps, most),
+                    fmt::format("example: --epochs {:g}", std::floor(most / windows * run.sequences)));
+    return int64_t(steps);
+}
+
 Json fingerprint_of(const RunSetup& run) {
-    return {{"model", to_json(run.config)},
-            {"tokenizer", run.data.tokenizer ? files::hex(run.data.tokenizer->hash()) : "none"},
-            {"data", files::hex(run.data.fingerprint)},
-            {"seed", run.options.seed},
-            {"sequences", run.sequences},
-            {"context", run.T},
-            {"doc_mask", run.options.doc_mask},
-            {"dtype", name_of(run.options.dtype)}};
+    Json facts{{"model", to_json(run.config)},
+               {"tokenizer", run.data.tokenizer ? files::hex(run.data.tokenizer->hash()) : "none"},
+               {"data", files::hex(run.data.fingerprint)},
+               {"seed", run.options.seed},
+               {"sequences", run.sequences},
+               {"context", run.T},
+               {"doc_mask", run.options.doc_mask},
+               {"dtype", name_of(run.options.dtype)}};
+    if (run.data.shards_hash) facts["shards"] = files::hex(run.data.shards_hash);
+    return facts;
 }
 
 bool stops_early(const RunSetup& run, const LoopState& state) {

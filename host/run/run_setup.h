@@ -17,6 +17,8 @@ struct RunSetup {
     SpecialTokens special;
     std::string name;    // of the model
     std::string source;  // a directory whose weights to start from; "": random ones
+    std::vector<std::pair<std::string, std::string>> companions;  // files the model came with, to stay as they are
+    std::vector<int> prompt;                                      // of samples; empty: none was given
     Data data;
     int T = 0, B = 0;   // a micro-batch
     int sequences = 0;  // of an optimiser step, a multiple of B
@@ -27,6 +29,7 @@ struct RunSetup {
 // Reads the model's description and the data. A run that is `resumed` must be the one that was saved. Throws Error.
 RunSetup set_up_run(const Options& options, const std::optional<Checkpoint>& resumed, Progress& progress);
 
+int64_t steps_of(const Options& options, const RunSetup& run);  // which these flags ask for. Throws Error{usage}
 Json fingerprint_of(const RunSetup& setup);  // what must be the same for a resumed run to be the run it was
 bool stops_early(const RunSetup& setup, const LoopState& state);
 bool finished(const RunSetup& setup, const LoopState& state);

@@ -1,6 +1,7 @@
 // The training loop, for any device.
 #pragma once
 #include "host/base/signals.h"
+#include "host/checkpoint/huggingface_weights.h"
 #include "host/checkpoint/model_files.h"
 #include "host/generate/generator_cached.h"
 #include "host/options/model_options.h"
@@ -8,18 +9,20 @@
 #include "host/training/validation.h"
 #include "run.h"
 
-// Submits optimiser step number `step`, in micro-batches.
+// Submits optimiser step number `step`, in micro-batches. False: a signal came before the last of them, and the step is none.
 template <class Device>
-void submit_step(Trainer<Device>& trainer, const Run& run, int64_t step, HostBatch& batch) {
+bool submit_step(Trainer<Device>& trainer, const Run& run, int64_t step, HostBatch& batch) {
     const auto range = trainer.model.on.range("step", step + 1);
     const uint64_t samples = run.state.samples + uint64_t(step - run.state.step) * run.setup.sequences;
     const size_t valid = run.setup.data.train.valid(samples, run.setup.sequences);
     for (int done = 0; done < run.setup.sequences; done += run.setup.B) {
+        if (done > 0 && stop_requested) return false;
         run.setup.data.train.fill(batch, samples + done, run.setup.B);
         const Noise noise{.seed = run.setup.options.seed, .step = uint32_t(step), .row = uint32_t(done * run.setup.T)};
         trainer.submit(batch, valid, noise, run.setup.config.dropout);
     }
     trainer.submit(run.adamw(step));
+    return true;
 }
 
 // Steps until something is to be done between two of them, or to the end, or a signal. While one step runs, the host
@@ -30,8 +33,9 @@ void train_until_pause(Trainer<Device>& trainer, Run& run, HostBatch& batch) {
     double start = seconds();
     do {
         while (submitted <= run.state.step + Device::steps_ahead && submitted < run.setup.steps && !stop_requested &&
-               (submitted == run.state.step || !(run.pauses_after(submitted) || save_requested)))
-            submit_step(trainer, run, submitted++, batch);
+               (submitted == run.state.step || !(run.pauses_after(submitted) || save_requested)) &&
+               submit_step(trainer, run, submitted, batch))
+            submitted++;
         if (submitted == run.state.step) return;  // stopped before it began
         const size_t valid = run.setup.data.train.valid(run.state.samples, run.setup.sequences);
         const StepSum sum = trainer.wait();
@@ -68,7 +72,7 @@ void load(Trainer<Device>& trainer, const Run& run) {
     };
     const Layout& layout = trainer.model.weights;
     if (run.setup.resumed) {
-        load_weights(run.setup.resumed->path, run.setup.config, layout, rows(Part::weights));
+        huggingface::load_weights(run.setup.resumed->path, run.setup.config, layout, rows(Part::weights));  // verified
         std::vector<NamedTargets> optimizer{{"m", rows(Part::m)}, {"v", rows(Part::v)}};
         if (Trainer<Device>::has_master) optimizer.push_back({"master", rows(Part::weights)});
         load_optimizer(*run.setup.resumed, layout, optimizer);
@@ -118,15 +122,15 @@ Exit train(const Options& options, const Device& on, const std::string& device) 
     std::optional<Generator<Device>> generator;
     make_generator(generator, trainer, run);
     run.begin();
-    run.messages->announce(trainer.model.parameters(), device);
+    run.messages->announce(trainer.model.parameters(), device, run.rate.change);
     int64_t sampled = -1;
     auto sample_once = [&] {
         if (generator && std::exchange(sampled, run.state.step) != run.state.step) sample(*generator, run);
     };
-    auto validate = [&](int batches) {
+    auto validate = [&](int sequences) {
         if (!run.setup.data.val) return false;
         const double start = seconds();
-        const double loss = validation_loss(trainer, *run.setup.data.val, run.setup.B, batches);
+        const double loss = validation_loss(trainer, *run.setup.data.val, run.setup.B, sequences);
         return run.report_validation(loss, seconds() - start);
     };
     if (run.finished()) {  // resumed, but there is nothing left to do
@@ -140,7 +144,7 @@ Exit train(const Options& options, const Device& on, const std::string& device) 
         train_until_pause(trainer, run, batch);
         if (window && run.state.step == window->last) trainer.model.on.profiler_stop();
         if (run.finished() || run.state.step == before) break;
-        const bool best = run.state.due(run.setup.options.eval_every) && validate(run.setup.options.eval_batches);
+        const bool best = run.state.due(run.setup.options.eval_every) && validate(run.setup.options.eval_sequences);
         if (run.state.due(run.setup.options.sample_every))
             sample_once();  // before a save, which keeps the log as it is then
         const bool asked = save_requested.exchange(false);

@@ -5,6 +5,7 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -36,10 +37,11 @@ struct Bpe {
     bool nfc = false;
     bool ignore_merges = false;  // a piece that is a token is that token, whatever its merges say
     Ranks ranks = Ranks::listed;
-    std::vector<std::string> names;   // of every id, as files spell it
-    std::vector<MergeRule> merges;    // in the order of their ranks
-    std::vector<AddedToken> added;    // sorted by id
-    std::vector<int> before, after;   // what a text gets around it where special tokens are wanted
+    std::vector<std::string> names;                 // of every id, as files spell it
+    std::vector<MergeRule> merges;                  // in the order of their ranks
+    std::vector<AddedToken> added;                  // sorted by id
+    std::vector<int> before, after;                 // what a text gets around it where special tokens are wanted
+    std::optional<std::vector<int>> before_prompt;  // what tokenizer_config.json makes of `before`
     bool recognises_specials = true;  // unless asked otherwise: tiktoken and GPT-2's two files say nothing of them
     std::string file, config;         // the tokenizer.json and tokenizer_config.json this came from; empty: none
 

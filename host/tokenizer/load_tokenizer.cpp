@@ -41,6 +41,22 @@ std::string config_beside(const std::string& path) {
     return text;
 }
 
+// tokenizer_config.json may say against the template of tokenizer.json whether bos_token stands before a text.
+void apply_config(Bpe& bpe) {
+    if (bpe.config.empty()) return;
+    const Json config = parse_json(bpe.config, "tokenizer_config.json");
+    const Json adds = config.value("add_bos_token", Json());
+    Json name = config.value("bos_token", Json());
+    if (name.is_object()) name = name.value("content", Json());
+    const int bos = name.is_string() ? bpe.find(name.get<std::string>()) : -1;
+    if (!adds.is_boolean() || bos < 0) return;
+    std::vector<int> before = bpe.before;
+    const bool there = !before.empty() && before[0] == bos;
+    if (there && !adds.get<bool>()) before.erase(before.begin());
+    if (!there && adds.get<bool>()) before.insert(before.begin(), bos);
+    bpe.before_prompt = before;
+}
+
 }  // namespace
 
 Tokenizer load_tokenizer(const std::string& path) {
@@ -54,6 +70,8 @@ Tokenizer load_tokenizer(const std::string& path) {
     Tokenizer tokenizer = looks_like_ranks(text) ? bpe_from_tiktoken(text, path) : tokenizer_from_json(text, path);
     if (!tokenizer.bpe) return tokenizer;
     // Nobody else holds it yet.
-    std::const_pointer_cast<Bpe>(tokenizer.bpe)->config = config_beside(path);
+    Bpe& bpe = *std::const_pointer_cast<Bpe>(tokenizer.bpe);
+    bpe.config = config_beside(path);
+    apply_config(bpe);
     return tokenizer;
 }

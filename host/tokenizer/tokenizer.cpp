@@ -177,6 +177,11 @@ uint64_t Tokenizer::hash() const {
     return bpe ? bpe->hash(hash) : hash;
 }
 
+std::optional<std::vector<int>> Tokenizer::before_prompt() const {
+    if (!bpe) return std::nullopt;
+    return bpe->before_prompt.value_or(bpe->before);
+}
+
 int Tokenizer::separator() const {
     if (!bpe) return -1;
     if (!bpe->before.empty()) return bpe->before[0];

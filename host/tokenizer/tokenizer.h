@@ -11,6 +11,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -41,7 +42,9 @@ struct Tokenizer {
     std::vector<int> encode(std::string_view text, Specials specials = Specials::as_text) const;
     std::string decode(std::span<const int> ids) const;  // ids out of range add nothing
     std::string token_text(int id) const;                // for people: "\n" as \n, half characters as \xE4
-    int separator() const;                               // the token between documents; -1: it has none
+    // What its files put before a text that a model is to continue; nothing: they do not say, as those of our own kinds.
+    std::optional<std::vector<int>> before_prompt() const;
+    int separator() const;  // the token between documents; -1: it has none
     uint64_t hash() const;  // XXH64 of kind and tokens: two that encode alike have the same
 
     // Where text may be cut at or after `near` so that the parts encode as the whole does.

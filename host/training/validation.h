@@ -3,17 +3,20 @@
 #include "host/data/dataset.h"
 #include "trainer.h"
 
-// Mean loss of the valid targets of `batches` batches of B windows, spread evenly over the data; 0: of all windows, each once.
+// Mean loss of the valid targets of `sequences` windows, spread evenly over the data; 0: of all windows, each once. Which
+// windows they are does not depend on B, how many are computed at a time: runs of different --batch can be compared.
 template <class Device>
-double validation_loss(Trainer<Device>& trainer, const Dataset& data, int B, int batches) {
-    const uint64_t windows = data.windows(), all = (windows + B - 1) / B;
-    const uint64_t count = batches > 0 ? std::min<uint64_t>(batches, all) : all;
+double validation_loss(Trainer<Device>& trainer, const Dataset& data, int B, int sequences) {
+    const uint64_t windows = data.windows();
+    const uint64_t count = sequences > 0 ? std::min<uint64_t>(sequences, windows) : windows;
     HostBatch batch;
     double sum = 0;
     size_t valid = 0;
-    for (uint64_t i = 0; i < count; i++) {
-        const uint64_t first = i * all / count * B;
-        data.fill(batch, first, int(std::min<uint64_t>(B, windows - first)));
+    std::vector<uint64_t> samples;
+    for (uint64_t i = 0; i < count; i += samples.size()) {
+        samples.clear();
+        for (uint64_t k = i; k < std::min(i + B, count); k++) samples.push_back(k * windows / count);
+        data.fill(batch, samples);
         sum += trainer.loss(batch);
         valid += batch.valid();
     }

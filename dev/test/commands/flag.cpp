@@ -1,7 +1,9 @@
 #include "host/options/flag.h"
 
+#include <fmt/core.h>
 #include <gtest/gtest.h>
 
+#include <cmath>
 #include <set>
 
 #include "expect_refusal.h"
@@ -105,6 +107,8 @@ TEST(flag, values_are_read_strictly) {
                                                          {"seed", "1.5"},
                                                          {"total-batch", "0"},
                                                          {"total-batch", "9223372036854775807"},
+                                                         {"total-batch", "137438953472"},
+                                                         {"total-batch", "68719476736"},
                                                          {"lr", "nan"},
                                                          {"lr", "inf"},
                                                          {"lr", "-1"},
@@ -175,6 +179,41 @@ TEST(flag, values_are_read_strictly) {
     expect_refusal({"--dtype", "fp16"}, {"\"fp16\" is not one of auto, bf16, fp32"});
     expect_refusal({"--batch", std::string(5000, 'x')}, {"xxx…\" is not a whole number"});
     expect_refusal({"sample", "--model", "runs/a", "--tokens", "0"}, {"--tokens: must be at least 1"});
+}
+
+// What is computed with are floats: the value that the text is rounded to must be allowed too, and not mean another thing.
+TEST(flag, values_that_round_to_others) {
+    const struct {
+        const char *flag, *text, *says;
+    } table[] = {{"beta1", "0.99999999", "is rounded to 1, it must be at least 0 and less than 1"},
+                 {"beta2", "0.99999999", "is rounded to 1, it must be at least 0 and less than 1"},
+                 {"dropout", "0.99999999", "is rounded to 1"},
+                 {"eps", "1e-46", "is rounded to 0, it must be more than 0"},
+                 {"norm-eps", "1e-46", "is rounded to 0"},
+                 {"lr", "1e-46", "is rounded to 0"},
+                 {"clip", "1e-300", "is rounded to 0, it must be 0 itself or a larger number"},
+                 {"weight-decay", "1e-50", "it must be 0 itself or a larger number"},
+                 {"temperature", "1e-50", "it must be 0 itself or a larger number"},
+                 {"min-p", "1e-50", "it must be 0 itself or a larger number"},
+                 {"top-p", "1e-50", "is rounded to 0"},
+                 {"repetition-penalty", "1e-50", "is rounded to 0"},
+                 {"clip", "1e300", "beyond what a number here can hold"},
+                 {"repetition-penalty", "1e39", "beyond what a number here can hold"}};
+    for (const auto& row : table)
+        expect_refusal({std::string("--") + row.flag, row.text}, {std::string("--") + row.flag + ": ", row.says});
+    // The same of every flag there is or will be: no number is taken for a float that the flag refuses.
+    for (const Flag& f : flags()) {
+        Options o = default_options(Command::train);
+        if (!f.belongs_to(Command::train) || !f.get(o).is_number_float()) continue;
+        for (const char* text : {"0.99999999", "1e-46", "1e39"}) {
+            if (!f.set(o, {text}).empty()) continue;
+            const double rounded = float(std::stod(text));
+            EXPECT_EQ(f.set(o, {fmt::format("{}", rounded)}), "") << f.name << " " << text;
+            EXPECT_TRUE(rounded != 0 && std::isfinite(rounded)) << f.name << " " << text;
+        }
+    }
+    EXPECT_EQ(parse({"--clip", "0"}).clip, 0);
+    EXPECT_EQ(parse({"--beta2", "0.9999999"}).beta2, 0.9999999);
 }
 
 TEST(flag, unknown_flags_get_the_nearest) {

@@ -57,6 +57,7 @@ TEST(options, contradictions) {
          {"leave out --layers, --init, or add --from-scratch"}},
         {{"--model", "gtp2"}, {"\"gtp2\" is neither a preset (gpt2?) nor a directory"}},
         {{"--min-lr", "0.1", "--lr", "0.01"}, {"--min-lr: 0.1 is above --lr 0.01; example: --min-lr 0.001"}},
+        {{"--min-lr", "0.1"}, {"--min-lr: 0.1 is above the highest rate 0.003 (0.384 / dim); give --lr, or"}},
         {{"--warmup", "101", "--steps", "100"}, {"--warmup: 101 steps are more than --steps 100; example: --warmup 5"}},
         {{"--device", "cpu", "--dtype", "bf16"}, {"--dtype: the CPU's layers compute in fp32"}},
         {{"--batch", "8", "--context", "128", "--total-batch", "2500"},
@@ -144,6 +145,7 @@ TEST(options, json_brings_every_flag_back) {
         else if (name == "gemm") args.insert(args.end(), {"--gemm", "native"});
         else if (name == "self-check") args.insert(args.end(), {"--self-check", "force"});
         else if (name == "dtype") args.insert(args.end(), {"--dtype", "bf16"});
+        else if (name == "format") args.insert(args.end(), {"--format", "jsonl"});
         else if (name == "schedule") args.insert(args.end(), {"--schedule", "linear"});
         else if (name == "recompute") args.insert(args.end(), {"--recompute", "mlp"});
         else if (name == "tokenizer" || name == "prompt") args.insert(args.end(), {"--" + name, "x\"y\n人"});

@@ -121,8 +121,9 @@ TEST(sample, a_loop_of_prompts) {
     EXPECT_TRUE(text.starts_with(trained.text({"--interactive", "--cache=false"})));
 }
 
-// Makes weights huge, which multiply to infinities.
+// Makes weights huge, which multiply to infinities. Without a manifest nobody knows what they were.
 void spoil(const std::string& run) {
+    fs::remove(run + "/latest/manifest.json");
     std::fstream file(run + "/latest/model.safetensors", std::ios::in | std::ios::out | std::ios::binary);
     uint64_t header = 0;
     file.read(reinterpret_cast<char*>(&header), 8);

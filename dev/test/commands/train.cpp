@@ -380,6 +380,7 @@ TEST(train, not_finite_stops_without_spoiling_a_checkpoint) {
     const fs::path text = write_text(at), first = at.path / "first", second = at.path / "second";
     ASSERT_EQ(run(small(first, text)).code, Exit::done);
     const std::string weights = (first / "latest/model.safetensors").string();
+    fs::remove(first / "latest/manifest.json");  // which knows what they were
     uint64_t header = 0;
     std::fstream file(weights, std::ios::in | std::ios::out | std::ios::binary);
     file.read(reinterpret_cast<char*>(&header), 8);

@@ -1,8 +1,11 @@
 // The number of threads does not change a bit: neither of a loss, nor of a gradient, nor of the weights after a step.
+#include <fmt/core.h>
 #include <gtest/gtest.h>
 #include <omp.h>
+#include <cstdio>
 #include <cstring>
 #include "dev/test/support/golden.h"
+#include "host/base/files.h"
 #include "host/training/trainer.h"
 
 namespace {
@@ -58,4 +61,50 @@ TEST(threads, same_bits) {
                 expect_same_bits(one.weights, many.weights, "weight");
             }
         }
+}
+
+namespace {
+
+// A model whose products have several tiles.
+Config small_gpt2() {
+    Config c;
+    c.T = 100, c.V = 1001, c.L = 1, c.C = 192, c.NH = c.NKV = 3, c.HS = 64, c.F = 776;
+    return c;
+}
+
+uint64_t hash_of(const Outcome& o) {
+    const auto bytes = [](const std::vector<float>& x) {
+        return std::string(reinterpret_cast<const char*>(x.data()), x.size() * sizeof(float));
+    };
+    return files::hash(bytes(o.losses) + bytes(o.gradients) + bytes(o.weights));
+}
+
+// What the test below prints where these variables are set before the program starts.
+std::string printed_under(const std::string& variables) {
+    const std::string command = variables + " /proc/" + std::to_string(getpid()) +
+                                "/exe --gtest_also_run_disabled_tests --gtest_filter=threads.DISABLED_prints_its_hash";
+    FILE* pipe = popen(command.c_str(), "r");
+    std::string all;
+    for (char part[256]; pipe && fgets(part, sizeof part, pipe);) all += part;
+    const int code = pipe ? pclose(pipe) : -1;
+    const size_t at = all.find("hash ");
+    return code || at == all.npos ? "failed: " + all : all.substr(at, all.find('\n', at) - at);
+}
+
+}  // namespace
+
+// Run by the next one.
+TEST(threads, DISABLED_prints_its_hash) {
+    fmt::print("hash {}\n", files::hex(hash_of(train(small_gpt2(), 2, 0.2f, omp_get_max_threads()))));
+    std::fflush(stdout);
+}
+
+// A library that trusts the number of threads it asked for leaves out parts of a product when it gets fewer.
+TEST(threads, same_bits_whatever_OMP_variables_say) {
+    const std::string right = "hash " + files::hex(hash_of(train(small_gpt2(), 2, 0.2f, 1)));
+    for (const char* variables :
+         {"OMP_NUM_THREADS=4", "OMP_NUM_THREADS=4 OMP_DYNAMIC=true", "OMP_NUM_THREADS=4 OMP_THREAD_LIMIT=1",
+          "OMP_NUM_THREADS=4 OMP_THREAD_LIMIT=2", "OMP_NUM_THREADS=2,2 OMP_MAX_ACTIVE_LEVELS=2",
+          "OMP_NUM_THREADS=3 OMP_PROC_BIND=close OMP_PLACES=cores", "OMP_NUM_THREADS=3 OMP_SCHEDULE=guided,7"})
+        EXPECT_EQ(printed_under(variables), right) << variables;
 }
