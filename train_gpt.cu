@@ -1,19 +1,10 @@
 // gpt.cu: trains a GPT-style Transformer and writes text with it.   ./train_gpt --help
-#include <cstdio>
+#include "host/base/messages.h"
 #include "host/base/signals.h"
 #include "host/commands/commands.h"
-#include "host/options/options_parse.h"
 
 int main(int argc, char** argv) {
+    open_standard_streams();
     catch_signals();
-    try {
-        const Options options = parse(argc, argv);
-        return int(run_command(options));
-    } catch (const Error& error) {
-        std::fprintf(stderr, "error: %s\n", error.what());
-        return int(error.code);
-    } catch (const std::exception& error) {
-        std::fprintf(stderr, "error: internal: %s; please report\n", error.what());
-        return int(Exit::internal);
-    }
+    return run_program({argv + (argc > 0), argv + argc});
 }

@@ -7,10 +7,11 @@
 #include <xxhash.h>
 #include <algorithm>
 #include <cerrno>
+#include <climits>
 #include <cstdio>
 #include <cstring>
-#include <ctime>
 #include <filesystem>
+#include "messages.h"
 
 namespace fs = std::filesystem;
 
@@ -43,6 +44,16 @@ std::string parent_of(const std::string& path) {
 void discard(const std::string& path) {
     std::error_code ignored;
     fs::remove_all(path, ignored);
+}
+
+// A directory's descriptor, as the sign that somebody works in it; -1 and errno if it cannot be had.
+int open_and_lock(const std::string& directory) {
+    const int file = open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (file < 0 || flock(file, LOCK_EX | LOCK_NB) == 0) return file;
+    const int error = errno;
+    close(file);
+    errno = error;
+    return -1;
 }
 
 void rename_to(const std::string& from, const std::string& to) {
@@ -141,6 +152,13 @@ std::vector<std::string> list(const std::string& directory) {
     return names;
 }
 
+bool is_inside(const std::string& path, const std::string& directory) {
+    std::error_code no_path, no_directory;
+    const fs::path inner = fs::canonical(path, no_path), outer = fs::canonical(directory, no_directory);
+    if (no_path || no_directory) return false;
+    return std::mismatch(outer.begin(), outer.end(), inner.begin(), inner.end()).first == outer.end();
+}
+
 Writer::Writer(const std::string& path) : path_(path) {
     operation("open", path);
     file = open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
@@ -207,6 +225,23 @@ void replace_file(const std::string& path, std::string_view text) {
     sync_directory(parent);
 }
 
+void replace_output(const std::string& path, std::string_view text) {
+    const auto refuse = [&](const std::string& reason) {
+        throw Error(Exit::usage, "--out " + printable(path), reason + ": it is not replaced", "choose another --out");
+    };
+    struct stat status;
+    if (lstat(path.c_str(), &status)) return replace_file(path, text);
+    char real[PATH_MAX];
+    if (!realpath(path.c_str(), real) || stat(real, &status)) refuse("is a link that leads nowhere");
+    if (!S_ISREG(status.st_mode)) refuse(S_ISDIR(status.st_mode) ? "is a directory" : "is not a regular file");
+    char begin[12];
+    const Reader old(real);
+    const size_t n = std::min<uint64_t>({sizeof begin, old.size(), text.size()});
+    old.read(begin, n, 0);
+    if (std::string_view(begin, n) != text.substr(0, n)) refuse("holds something else");
+    replace_file(real, text);
+}
+
 void replace_link(const std::string& path, const std::string& target) {
     const std::string parent = parent_of(path),
                       temporary = parent + "/" + temporary_name("tmp", fs::path(path).filename().string());
@@ -228,6 +263,13 @@ void make_directories(const std::string& path) {
     const bool created = fs::create_directories(path, error);
     if (error) throw Error(Exit::io, path, "cannot create the directory: " + error.message());
     if (created) sync_directory(parent_of(path));
+}
+
+bool make_new_directory(const std::string& path) {
+    operation("mkdir", path);
+    if (mkdir(path.c_str(), 0777) == 0) return true;
+    if (errno != EEXIST) fail_to("create the directory", path, errno);
+    return false;
 }
 
 void sync_directory(const std::string& path) {
@@ -254,21 +296,28 @@ void require_space(const std::string& directory, uint64_t bytes) {
             "free some space or choose another --out");
 }
 
-AtomicDirectory::AtomicDirectory(const std::string& parent, const std::string& name)
-    : parent(parent), name(name), temporary(parent + "/" + temporary_name("tmp", name)) {
+AtomicDirectory::AtomicDirectory(const std::string& parent, const std::string& name, IsOurs replaces)
+    : parent(parent), name(name), temporary(parent + "/" + temporary_name("tmp", name)), replaces(std::move(replaces)) {
     discard(temporary);
     operation("mkdir", temporary);
     if (mkdir(temporary.c_str(), 0777)) fail_to("create the directory", temporary, errno);
+    lock = open_and_lock(temporary);
 }
 
 AtomicDirectory::~AtomicDirectory() {
     if (!committed) discard(temporary);
+    if (lock >= 0) close(lock);
 }
 
 std::string AtomicDirectory::commit() {
     const std::string final_path = parent + "/" + name;
     sync_directory(temporary);
     if (exists(final_path)) {
+        if (!replaces) throw Error(Exit::io, final_path, "appeared meanwhile: it is not replaced");
+        for (const std::string& entry : list(final_path))
+            if (!replaces(entry))
+                throw Error(Exit::io, final_path + "/" + entry, "was not written by this program",
+                            "move it, or choose another --out");
         operation("exchange", final_path);
         if (renameat2(AT_FDCWD, temporary.c_str(), AT_FDCWD, final_path.c_str(), RENAME_EXCHANGE)) {
             if (errno != EINVAL && errno != ENOSYS) fail_to("replace", final_path, errno);
@@ -278,7 +327,12 @@ std::string AtomicDirectory::commit() {
             discard(old);
         }
     } else {
-        rename_to(temporary, final_path);
+        operation("rename", final_path);
+        if (renameat2(AT_FDCWD, temporary.c_str(), AT_FDCWD, final_path.c_str(), RENAME_NOREPLACE)) {
+            if (errno != EINVAL && errno != ENOSYS) fail_to("rename " + temporary + " to this", final_path, errno);
+            if (::rename(temporary.c_str(), final_path.c_str()))  // replaces nothing but an empty directory
+                fail_to("rename " + temporary + " to this", final_path, errno);
+        }
     }
     committed = true;
     sync_directory(parent);
@@ -302,40 +356,14 @@ void remove_leftovers(const std::string& parent, std::string_view prefix) {
                      tail = entry.rfind('.');
         const bool numbered = tail > head && entry.find_first_not_of("0123456789", tail + 1) == std::string::npos;
         if (!head || !numbered || !std::string_view(entry).substr(head).starts_with(prefix)) continue;
+        const std::string path = parent + "/" + entry;
+        const int lock = open_and_lock(path);
+        if (lock < 0 && errno == EWOULDBLOCK) continue;
         operation("remove", entry);
-        discard(parent + "/" + entry);
+        discard(path);
+        if (lock >= 0) close(lock);
     }
 }
-
-RunLock::RunLock(const std::string& directory) {
-    const std::string path = directory + "/" + name;
-    file = open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0666);
-    if (file < 0) throw Error(Exit::io, path, std::strerror(errno));
-    char text[256] = "";
-    if (flock(file, LOCK_EX | LOCK_NB)) {
-        const int error = errno;
-        const ssize_t n = pread(file, text, sizeof text - 1, 0);
-        close(file);
-        if (error != EWOULDBLOCK)
-            throw Error(Exit::io, directory, std::string("cannot be locked: ") + std::strerror(error),
-                        "choose --out on a local disk");
-        std::string holder(text, size_t(std::max<ssize_t>(n, 0)));
-        std::replace_if(
-            holder.begin(), holder.end(), [](unsigned char c) { return c < 32 || c > 126; }, ' ');
-        throw Error(Exit::locked, directory, "in use by " + (holder.empty() ? "another process" : holder),
-                    "choose another --out or wait");
-    }
-    char host[128] = "?", since[32] = "";
-    gethostname(host, sizeof host - 1);
-    const time_t now = time(nullptr);
-    struct tm utc;
-    strftime(since, sizeof since, "%Y-%m-%d %H:%M:%S UTC", gmtime_r(&now, &utc));
-    const int n = std::snprintf(text, sizeof text, "pid %d on %s since %s", int(getpid()), host, since);
-    // The text is for humans only: the lock holds even if a full disk cannot store it.
-    if (ftruncate(file, 0) || pwrite(file, text, size_t(n), 0) != n) return;
-}
-
-RunLock::~RunLock() { close(file); }
 
 void shorten_file(const std::string& path, uint64_t size) {
     operation("shorten", path);

@@ -2,6 +2,7 @@
 // under a temporary name, then appear by rename. Failures throw Error: `input` when reading, `io` when writing.
 #pragma once
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -41,10 +42,11 @@ private:
 std::string read_file(const std::string& path, uint64_t limit);  // Error if longer than `limit` bytes
 uint64_t hash(std::string_view text);                            // XXH64, seed 0
 uint64_t hash_file(const std::string& path);
-std::string hex(uint64_t hash);                               // 16 digits
-bool exists(const std::string& path);                         // of any kind; a dangling link exists
-std::string link_target(const std::string& path);             // empty if it is no symbolic link
-std::vector<std::string> list(const std::string& directory);  // names, sorted, without . and ..
+std::string hex(uint64_t hash);                                         // 16 digits
+bool exists(const std::string& path);                                   // of any kind; a dangling link exists
+std::string link_target(const std::string& path);                       // empty if it is no symbolic link
+std::vector<std::string> list(const std::string& directory);            // names, sorted, without . and ..
+bool is_inside(const std::string& path, const std::string& directory);  // or is it, links followed; both must exist
 
 // Writes a new file from its beginning. Only close() makes it durable; without it the destructor leaves the file torn.
 class Writer {
@@ -69,42 +71,41 @@ private:
 void write_file(const std::string& path, std::string_view text);        // a new file, durable but for its name
 void replace_file(const std::string& path, std::string_view text);      // atomically: the old file or the new one
 void replace_link(const std::string& path, const std::string& target);  // a symbolic link, likewise
+// The same for a file that a user names: of files that are there already, only a regular one that begins as `text` does
+// is replaced, the one that a link leads to. Throws Error{usage} at any other.
+void replace_output(const std::string& path, std::string_view text);
 void make_directories(const std::string& path);
-void sync_directory(const std::string& path);                      // makes names in it durable
-uint64_t free_space(const std::string& directory);                 // bytes an ordinary user may still write
+bool make_new_directory(const std::string& path);   // in one that exists; false: there is something of that name
+void sync_directory(const std::string& path);       // makes names in it durable
+uint64_t free_space(const std::string& directory);  // bytes an ordinary user may still write
 void require_space(const std::string& directory, uint64_t bytes);  // Error{io} if less is free
 
+// Whether an entry of a directory is one that we write there.
+using IsOurs = std::function<bool(const std::string& name)>;
+
 // A directory that appears under `parent` complete and durable, or not at all, even if the power fails.
-// An older directory of that name is exchanged for the new one in a single operation, then deleted.
+// An older directory of that name is replaced only if all that is in it is ours: the two are exchanged in a single
+// operation, and the old one is deleted.
 class AtomicDirectory {
 public:
-    AtomicDirectory(const std::string& parent, const std::string& name);
+    AtomicDirectory(const std::string& parent, const std::string& name, IsOurs replaces = nullptr);
     ~AtomicDirectory();  // without commit(): removes everything
     AtomicDirectory(const AtomicDirectory&) = delete;
     const std::string& path() const { return temporary; }  // write the files here
-    std::string commit();                                  // returns the final path
+    std::string commit();  // returns the final path; throws Error{io} if there is something that it does not replace
+
 private:
     std::string parent, name, temporary;
+    IsOurs replaces;
+    int lock;
     bool committed = false;
 };
 
 // Renamed to .trash.NAME.PID first, so that nobody sees it half-deleted.
 void remove_directory(const std::string& parent, const std::string& name);
-// What killed processes left: .tmp.NAME.PID and .trash.NAME.PID where NAME begins with `prefix`.
+// What killed processes left: .tmp.NAME.PID and .trash.NAME.PID where NAME begins with `prefix`. A directory that its
+// AtomicDirectory still holds is left alone.
 void remove_leftovers(const std::string& parent, std::string_view prefix);
-
-// Exclusive use of a run directory for the life of this object; the kernel frees it however the process ends.
-// Throws Error{locked} naming the holder.
-class RunLock {
-public:
-    static constexpr const char* name = ".lock";  // of the file in the directory
-    explicit RunLock(const std::string& directory);
-    ~RunLock();
-    RunLock(const RunLock&) = delete;
-
-private:
-    int file;
-};
 
 void shorten_file(const std::string& path, uint64_t size);  // keeps the first `size` bytes
 

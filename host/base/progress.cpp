@@ -2,8 +2,10 @@
 #include <fmt/core.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
+#include <cerrno>
 #include <cmath>
 #include <cstdio>
+#include <cstring>
 #include "error.h"
 #include "terminal.h"
 #include "utf8.h"
@@ -32,24 +34,30 @@ std::string short_time(double seconds) {
 }
 
 void print_piece(const std::string& text) {
-    if (std::fwrite(text.data(), 1, text.size(), stdout) != text.size() || std::fflush(stdout) != 0)
-        throw Error(Exit::io, "stdout", "cannot write", "is the reader gone or the disk full?");
+    if (std::fwrite(text.data(), 1, text.size(), stdout) == text.size() && std::fflush(stdout) == 0) return;
+    const int error = errno;
+    throw Error(error == EPIPE ? Exit::done : Exit::io, "stdout", std::string("cannot write: ") + std::strerror(error),
+                "is the disk full?");
 }
 
-Progress::Progress() : terminal(isatty(STDOUT_FILENO)), colour(wants_colour()) {}
+namespace {
+void show(const std::string& text) {
+    if (std::fwrite(text.data(), 1, text.size(), stdout) != text.size() || std::fflush(stdout)) clearerr(stdout);
+}
+}  // namespace
+
+Progress::Progress() : terminal(is_terminal()), colour(wants_colour()) {}
 
 Progress::~Progress() { clear(); }
 
 void Progress::clear() {
-    if (shown) fmt::print("\r\033[K");
+    if (shown) show("\r\033[K");
     shown = false;
-    std::fflush(stdout);
 }
 
 void Progress::note(const std::string& text) {
     clear();
-    fmt::print("{}\n", text);
-    std::fflush(stdout);
+    show(text + "\n");
 }
 
 void Progress::status(const std::string& text, bool due) {
@@ -62,8 +70,7 @@ void Progress::status(const std::string& text, bool due) {
     winsize size = {};
     const size_t columns = ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 1 ? size.ws_col - 1 : 119;
     const std::string_view fits = std::string_view(text).substr(0, columns);
-    fmt::print("\r\033[K{}{}{}", colour ? "\033[36m" : "", fits.substr(0, complete_utf8(fits)),
-               colour ? "\033[0m" : "");
-    std::fflush(stdout);
+    show(fmt::format("\r\033[K{}{}{}", colour ? "\033[36m" : "", fits.substr(0, complete_utf8(fits)),
+                     colour ? "\033[0m" : ""));
     shown = true;
 }

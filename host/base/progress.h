@@ -13,9 +13,11 @@ std::string short_count(double n);       // 950, 31.2k, 4.51M, 1.20G
 std::string grouped(uint64_t n);         // 1,234,567
 std::string short_time(double seconds);  // 0:07, 12:34, 1:02:03
 
-// Writes a piece of text to stdout at once. Throws Error{io} if nobody can read it any more.
+// Writes a piece of text to stdout at once. Throws Error{io} if that fails; Error{done}, of which main says nothing, if
+// the reader has gone, as `head` does when it has seen enough.
 void print_piece(const std::string& text);
 
+// Nobody needs to be able to read it: a run goes on.
 class Progress {
 public:
     Progress();

@@ -1,28 +1,29 @@
-// Ctrl-C and a scheduler's SIGTERM set a flag that the training loop reads between steps; a second one ends at once.
+// Signals set flags that are read between steps. Ctrl-C (INT), TERM, USR1 and XCPU ask to save and stop; HUP, when a
+// terminal goes away, and USR2 to save and go on.
 //
-// Signals go to a thread of their own, so that they interrupt no system call of the others.
+// A second INT or TERM ends at once, but not within `grace` of the first (`timeout` sends TERM twice), and not within
+// `longest_save` of it while a Saving lives. Ctrl-\ ends at any time.
 #pragma once
-#include <unistd.h>
 #include <atomic>
+#include <chrono>
 #include <csignal>
-#include <thread>
 
-inline std::atomic<bool> stop_requested = false;
+inline std::atomic<bool> stop_requested = false, save_requested = false;
+constexpr std::chrono::seconds grace{2}, longest_save{600};
 
-inline sigset_t stop_signals() {
-    sigset_t set;
-    sigemptyset(&set);
-    for (const int signal : {SIGINT, SIGTERM, SIGUSR1}) sigaddset(&set, signal);
-    return set;
-}
+// While it lives, something is being written that is worth a wait.
+class Saving {
+public:
+    Saving() { under_way++; }
+    ~Saving() { under_way--; }
+    Saving(const Saving&) = delete;
+    static inline std::atomic<int> under_way = 0;
+};
 
 // While it lives, the signals interrupt this thread's wait for input as well.
 class Interruptible {
 public:
-    Interruptible() {
-        const sigset_t set = stop_signals();
-        pthread_sigmask(SIG_UNBLOCK, &set, &before);
-    }
+    Interruptible();
     ~Interruptible() { pthread_sigmask(SIG_SETMASK, &before, nullptr); }
     Interruptible(const Interruptible&) = delete;
 
@@ -30,19 +31,9 @@ private:
     sigset_t before;
 };
 
-// To be called before any other thread begins: they take over which signals reach them.
-inline void catch_signals() {
-    const sigset_t set = stop_signals();
-    pthread_sigmask(SIG_BLOCK, &set, nullptr);
-    struct sigaction action = {};
-    action.sa_handler = +[](int) {
-        if (stop_requested.exchange(true)) _exit(130);
-    };
-    for (const int signal : {SIGINT, SIGTERM, SIGUSR1}) sigaction(signal, &action, nullptr);
-    for (const int signal : {SIGPIPE, SIGXFSZ})
-        std::signal(signal, SIG_IGN);  // become errors of the write that caused them
-    std::thread([] {
-        const Interruptible here;
-        for (;;) pause();
-    }).detach();
-}
+// To be called before any other thread begins: they take over which signals reach them. The signals go to a thread of
+// their own, so that they interrupt no system call of the others.
+void catch_signals();
+
+// Waits until the open file has something to read, or its end. False: a signal asked to stop.
+bool wait_for_input(int file);

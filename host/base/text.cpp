@@ -1,13 +1,13 @@
 #include "text.h"
-#include <fmt/core.h>
 #include <algorithm>
 #include <utility>
+#include "messages.h"
+#include "utf8.h"
 
 std::string in_quotes(const std::string& text) {
-    std::string shown;
-    for (const unsigned char c : text.substr(0, 60))
-        shown += c < 32 || c == 127 ? fmt::format("\\x{:02x}", c) : std::string(1, char(c));
-    return '"' + shown + (text.size() > 60 ? "…\"" : "\"");
+    const std::string begin = text.substr(0, 60);
+    if (begin.size() == text.size()) return '"' + printable(text) + '"';
+    return '"' + printable(begin.substr(0, complete_utf8(begin))) + "…\"";
 }
 
 // Levenshtein's distance, one row of the table at a time.

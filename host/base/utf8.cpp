@@ -97,6 +97,8 @@ std::string repairs_text(size_t pieces) {
 }
 
 void drop_byte_order_mark(std::string& text, const std::string& what) {
+    if (text.starts_with(std::string("\xFF\xFE\0\0", 4)) || text.starts_with(std::string("\0\0\xFE\xFF", 4)))
+        throw Error(Exit::input, what, "is UTF-32, not UTF-8", "convert it with: iconv -f UTF-32 -t UTF-8");
     if (text.starts_with("\xFF\xFE") || text.starts_with("\xFE\xFF"))
         throw Error(Exit::input, what, "is UTF-16, not UTF-8", "convert it with: iconv -f UTF-16 -t UTF-8");
     if (text.starts_with("\xEF\xBB\xBF")) text.erase(0, 3);

@@ -1,8 +1,8 @@
 #include "checkpoint.h"
 #include <algorithm>
-#include <cstdio>
 #include <filesystem>
 #include <set>
+#include "host/base/messages.h"
 #include "huggingface_config.h"
 #include "huggingface_weights.h"
 
@@ -30,14 +30,6 @@ CheckpointFile write_text(const std::string& directory, const std::string& name,
 }
 
 CheckpointFile listed(const WrittenFile& file) { return {file.name, file.size, files::hex(file.hash)}; }
-
-// The step of a directory of ours, nothing for any other name.
-std::optional<int64_t> step_of(const std::string& name) {
-    const std::string digits = name.starts_with("step_") ? name.substr(5) : "";
-    if (digits.size() < 8 || digits.size() > 18 || digits.find_first_not_of("0123456789") != digits.npos) return {};
-    const int64_t step = std::stoll(digits);
-    return name == checkpoint_name(step) ? std::optional(step) : std::nullopt;
-}
 
 bool plain_name(const std::string& name) {
     return !name.empty() && name[0] != '.' && name.find_first_of(std::string("/\0", 2)) == name.npos &&
@@ -92,13 +84,40 @@ std::string manifest_of(const CheckpointContents& contents, int64_t sequence,
     return manifest_text(manifest);
 }
 
-}  // namespace
-
-std::string checkpoint_name(int64_t step) {
-    char name[32];
-    std::snprintf(name, sizeof name, "step_%08lld", static_cast<long long>(step));
-    return name;
+// The names in a checkpoint's directory that are not those of its files.
+std::vector<std::string> foreign_files(const std::string& directory) {
+    std::set<std::string> ours;
+    try {
+        for (const CheckpointFile& file : read_manifest(directory).files) ours.insert(file.name);
+    } catch (const Error&) {}
+    std::vector<std::string> foreign = files::list(directory);
+    std::erase_if(foreign, [&](const std::string& name) { return ours.contains(name) || is_checkpoint_file(name); });
+    return foreign;
 }
+
+// What stands where a checkpoint is to appear and is not only ours gets another name.
+void make_way(const std::string& run, const std::string& name) {
+    const std::string path = run + "/" + name;
+    std::error_code error;
+    if (!files::exists(path)) return;
+    if (fs::symlink_status(path, error).type() == fs::file_type::directory && foreign_files(path).empty()) return;
+    std::string other = name + ".old";
+    for (int n = 2; files::exists(run + "/" + other); n++) other = name + ".old" + std::to_string(n);
+    fs::rename(path, run + "/" + other, error);
+    if (error) throw Error(Exit::io, path, "cannot rename: " + error.message());
+    warn(path + ": holds more than a checkpoint of ours; it is " + other + " now");
+}
+
+void point_or_warn(const std::string& run, const char* link, const std::string& name) {
+    try {
+        point_at(run, link, name);
+    } catch (const Error& error) {  // the checkpoint itself is whole
+        if (error.code != Exit::io) throw;
+        warn(std::string(error.what()) + "; " + run + "/" + link + " does not lead to " + name);
+    }
+}
+
+}  // namespace
 
 uint64_t checkpoint_bytes(const CheckpointContents& contents) {
     uint64_t weights = 0, texts = 1 << 20;
@@ -110,14 +129,13 @@ uint64_t checkpoint_bytes(const CheckpointContents& contents) {
 }
 
 std::string save_checkpoint(const std::string& run, const CheckpointContents& contents) {
-    files::make_directories(run);
     for (const char* name : {"step_", "latest.", "best."}) files::remove_leftovers(run, name);
     files::require_space(run, checkpoint_bytes(contents));
     int64_t sequence = 1;
     for (const Checkpoint& c : list_checkpoints(run)) sequence = std::max(sequence, c.sequence + 1);
 
     const std::string name = checkpoint_name(contents.step);
-    files::AtomicDirectory directory(run, name);
+    files::AtomicDirectory directory(run, name, [](const std::string&) { return true; });  // make_way has looked
     std::vector<CheckpointFile> files;
     const auto text = [&](const std::string& name, const std::string& text) {
         files.push_back(write_text(directory.path(), name, text));
@@ -136,9 +154,10 @@ std::string save_checkpoint(const std::string& run, const CheckpointContents& co
             listed(save_parameters(directory.path() + "/" + optimizer_name, *contents.layout, contents.optimizer)));
     text("state.json", to_text(contents.state));
     files::write_file(directory.path() + "/" + manifest_name, manifest_of(contents, sequence, files));
+    make_way(run, name);
     const std::string path = directory.commit();
     open_checkpoint(path, Verify::sizes);  // what a network file system made of it
-    files::replace_link(run + "/latest", name);
+    point_or_warn(run, "latest", name);
     return path;
 }
 
@@ -188,7 +207,7 @@ std::vector<Checkpoint> find_checkpoints(const std::string& run, const Warn& bro
     std::vector<Checkpoint> found;
     for (const std::string& name : files::list(run)) {
         const std::string path = run + "/" + name;
-        const auto step = step_of(name);
+        const auto step = checkpoint_step(name);
         if (!step || !files::link_target(path).empty()) continue;
         try {
             found.push_back(open_checkpoint(path, Verify::sizes));
@@ -209,43 +228,70 @@ std::vector<Checkpoint> list_checkpoints(const std::string& run) {
     return find_checkpoints(run, [](const std::string&) {});
 }
 
-std::optional<Checkpoint> newest_checkpoint(const std::string& run, const Warn& warn) {
-    std::string reason;
-    const Warn skip = [&](const std::string& why) { warn(reason = why); };
+std::optional<Checkpoint> newest_checkpoint(const std::string& run, const Warn& warn, Verify verify) {
+    std::string reasons;
+    const Warn skip = [&](const std::string& why) {
+        warn(why);
+        reasons += (reasons.empty() ? "" : "; ") + why;
+    };
     std::vector<Checkpoint> whole = find_checkpoints(run, skip);
     for (; !whole.empty(); whole.pop_back()) {
         try {
-            return open_checkpoint(whole.back().path, Verify::checksums);
+            return open_checkpoint(whole.back().path, verify);
         } catch (const Error& error) { skip(error.what()); }
     }
-    if (reason.empty()) return {};
-    throw Error(Exit::input, run, "no checkpoint is whole (" + reason + ")",
+    if (reasons.empty()) return {};
+    throw Error(Exit::input, run, "no checkpoint is whole (" + reasons + ")",
                 "restore one, or start again with another --out");
 }
 
 void mark_best(const std::string& run, int64_t step) {
     REQUIRE(files::exists(run + "/" + checkpoint_name(step)));
-    files::replace_link(run + "/best", checkpoint_name(step));
+    point_or_warn(run, "best", checkpoint_name(step));
 }
 
-std::optional<int64_t> best_step(const std::string& run) { return step_of(files::link_target(run + "/best")); }
+std::optional<int64_t> best_step(const std::string& run) { return checkpoint_step(pointed_at(run, "best")); }
 
 void prune_checkpoints(const std::string& run, int keep) {
     const std::vector<Checkpoint> whole = list_checkpoints(run);
     const auto best = best_step(run);
-    for (size_t i = 0; i + size_t(std::max(keep, 1)) < whole.size(); i++) {
-        std::set<std::string> ours = {manifest_name};
-        for (const CheckpointFile& file : whole[i].files) ours.insert(file.name);
-        const auto there = files::list(whole[i].path);
-        const bool foreign =
-            std::any_of(there.begin(), there.end(), [&](const std::string& name) { return !ours.contains(name); });
-        if (!foreign && whole[i].step != best) files::remove_directory(run, checkpoint_name(whole[i].step));
+    for (size_t i = 0; i + size_t(std::max(keep, 1)) < whole.size(); i++)
+        if (whole[i].step != best && foreign_files(whole[i].path).empty())
+            files::remove_directory(run, checkpoint_name(whole[i].step));
+}
+
+void remove_checkpoint(const std::string& run, const std::string& name) {
+    const std::string path = run + "/" + name;
+    const std::vector<std::string> foreign = foreign_files(path);
+    if (foreign.empty()) return files::remove_directory(run, name);
+    std::vector<std::string> ours = files::list(path);
+    std::erase_if(ours, [&](const std::string& file) { return std::ranges::count(foreign, file) > 0; });
+    std::ranges::partition(ours,
+                           [](const std::string& file) { return file == manifest_name; });  // not whole without it
+    for (const std::string& file : ours) {
+        std::error_code error;
+        fs::remove(path + "/" + file, error);
+        if (error) throw Error(Exit::io, path + "/" + file, "cannot remove: " + error.message());
     }
 }
 
 std::string model_directory(const std::string& path) {
-    for (const char* inside : {"", "/best", "/latest"})
-        if (files::exists(path + inside + "/config.json"))
-            return step_of(files::link_target(path + inside)) ? resolved(path + inside) : path + inside;
+    const auto led_to = [](const fs::path& run, const std::string& link) -> std::string {
+        const std::string name = pointed_at(run.empty() ? "." : run.string(), link), found = (run / name).string();
+        return !name.empty() && files::exists(found + "/config.json") ? found : "";
+    };
+    const auto is_directory = [](const fs::path& path) {
+        std::error_code ignored;
+        return fs::symlink_status(path, ignored).type() == fs::file_type::directory;
+    };
+    const fs::path plain = (fs::path(path) / "").lexically_normal().parent_path();  // without a slash at its end
+    if (!is_directory(plain))  // a link, which may move while we read
+        if (const std::string found = led_to(plain.parent_path(), plain.filename().string()); !found.empty())
+            return found;
+    if (files::exists(path + "/config.json")) return path;
+    for (const std::string link : {"best", "latest"}) {
+        if (is_directory(plain / link) && files::exists(path + "/" + link + "/config.json")) return path + "/" + link;
+        if (const std::string found = led_to(path, link); !found.empty()) return found;
+    }
     return path;
 }

@@ -1,4 +1,5 @@
 #include "huggingface_config.h"
+#include "host/base/messages.h"
 #include "json_fields.h"
 
 using safetensors::Dtype;
@@ -231,6 +232,7 @@ Json to_json(const ModelDescription& model) {
 ModelDescription model_from_json(const Json& json, const std::string& what) {
     const Fields f(json, what);
     const Family family = detect_family(f);
+    if (f.find("auto_map")) warn(what + ": auto_map names code that comes with the model; it is not run");
     ModelDescription model;
     const Json* ours = f.find("gpt_cu");
     if (family == Family::native && !ours) f.refuse("gpt_cu", "is missing");

@@ -25,7 +25,9 @@ public:
             require_finite(std::span(made).first(n), first * width, name);
             finish();
             made.swap(written);
-            writing = std::async(std::launch::async, [this, n] { writer.write(std::span(written).first(n)); });
+            // Where no thread is to be had it is written when somebody waits for it.
+            writing = std::async(std::launch::async | std::launch::deferred,
+                                 [this, n] { writer.write(std::span(written).first(n)); });
         }
     }
     void finish() {

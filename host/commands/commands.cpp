@@ -1,7 +1,14 @@
 #include "commands.h"
 #include <fmt/core.h>
 #include <omp.h>
+#include <atomic>
+#include <cstdio>
+#include <filesystem>
+#include <new>
+#include <system_error>
+#include <thread>
 #include "host/base/files.h"
+#include "host/base/messages.h"
 #include "host/base/progress.h"
 #include "host/checkpoint/checkpoint.h"
 #include "host/checkpoint/model_files.h"
@@ -31,11 +38,55 @@ Exit plan(Options options) {
 Exit plot(const Options& options) {
     std::vector<Curve> curves;
     for (const std::string& run : options.runs) curves.push_back(read_curve(run));
-    files::replace_file(options.out, plot_svg(curves, options.x));
+    files::replace_output(options.out, plot_svg(curves, options.x));
     print_piece(fmt::format("wrote {}: open it in a browser\n", options.out));
     return Exit::done;
 }
+
+// OpenMP ends the program, without a word of ours, where it gets no thread: it and our own (threads.h) are tried first.
+void try_threads() {
+    const int wanted = 2 * (omp_get_max_threads() - 1);
+    std::atomic<bool> all_are_there = false;
+    std::vector<std::thread> tried;
+    try {
+        while (int(tried.size()) < wanted) tried.emplace_back([&] { all_are_there.wait(false); });
+    } catch (const std::system_error&) {
+        omp_set_num_threads(1);
+        warn("this system gives no more threads: one does all");
+    }
+    all_are_there = true;
+    all_are_there.notify_all();
+    for (std::thread& thread : tried) thread.join();
+}
+
+// The lines of several errors at once are separated by what main puts before the first; only those of the command line are
+// (options_parse.h), and what stands in them is in quotation marks.
+int say(Exit code, std::string_view text) {
+    constexpr std::string_view next = "\nerror: ";
+    for (size_t end; code != Exit::done; text.remove_prefix(end + next.size())) {
+        end = code == Exit::usage ? text.find(next) : text.npos;
+        const std::string line = "error: " + printable(text.substr(0, end)) + "\n";
+        std::fwrite(line.data(), 1, line.size(), stderr);
+        if (end == text.npos) break;
+    }
+    return int(code);
+}
 }  // namespace
+
+int run_program(const std::vector<std::string>& args) {
+    try {
+        return int(run_command(parse(args)));
+    } catch (const Error& error) { return say(error.code, error.what()); } catch (const std::bad_alloc&) {
+        return say(Exit::device,
+                   "memory: there is not enough of it; a smaller --batch, --context or --model takes less");
+    } catch (const std::filesystem::filesystem_error& error) {
+        return say(Exit::io, error.path1().string() + ": " + error.code().message());
+    } catch (const std::system_error& error) {
+        return say(Exit::io, std::string("system: ") + error.what());
+    } catch (const std::exception& error) {
+        return say(Exit::internal, std::string("internal: ") + error.what() + "; please report");
+    }
+}
 
 Exit run_command(const Options& given) {
     Options options = given.resume ? with_saved(given) : given;
@@ -50,6 +101,7 @@ Exit run_command(const Options& given) {
     if (options.command == Command::plan) return plan(options);
     if (options.command == Command::plot) return plot(options);
     if (options.threads > 0) omp_set_num_threads(options.threads);
+    try_threads();
     if (options.command == Command::tokenize) return tokenize(options);
     if (options.command == Command::report) return write_report(options), Exit::done;
 

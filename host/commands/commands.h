@@ -1,7 +1,12 @@
 // The commands of train_gpt, wherever the model lives.
 #pragma once
+#include <string>
+#include <vector>
 #include "host/base/error.h"
 #include "host/options/options.h"
 #include "run_on_gpu.h"
 
 Exit run_command(const Options& options);  // what the command line asks for, where it asks for it
+
+// All of main: every error becomes a line on stderr and an exit code. `args` are without the program's name.
+int run_program(const std::vector<std::string>& args);

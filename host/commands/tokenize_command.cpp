@@ -6,6 +6,7 @@
 #include "host/base/error.h"
 #include "host/base/files.h"
 #include "host/base/json.h"
+#include "host/base/messages.h"
 #include "host/base/progress.h"
 #include "host/base/signals.h"
 #include "host/base/text.h"
@@ -21,13 +22,15 @@
 
 namespace {
 
+namespace fs = std::filesystem;
+
 constexpr size_t batch_bytes = 16 << 20;  // of text in memory at a time
 
 Tokenizer given_tokenizer(const Options& options) {
     const auto kind = from_name<TokenizerKind>(options.tokenizer);
     if (!kind || files::exists(options.tokenizer)) return load_tokenizer(options.tokenizer, options.pattern);
     if (*kind == TokenizerKind::byte) return byte_tokenizer();
-    throw Error(Exit::usage, "--tokenizer " + options.tokenizer, "is learned from a text",
+    throw Error(Exit::usage, "--tokenizer " + printable(options.tokenizer), "is learned from a text",
                 "name a tokenizer's file or directory");
 }
 
@@ -66,19 +69,39 @@ void print_text(const Options& options) {
     print_piece(text + "\n");
 }
 
-// A directory to be written; what is there already is only replaced on request, and only if it came from here.
-void check_out(const Options& options) {
-    if (!files::exists(options.out)) {
-        const std::filesystem::path parent = std::filesystem::absolute(options.out).lexically_normal().parent_path();
-        return files::make_directories(parent.string());
-    }
-    if (!options.overwrite)
-        throw Error(Exit::usage, "--out " + options.out, "exists", "name another directory, or add --overwrite");
-    const bool ours =
-        files::exists(options.out + "/" + ShardWriter::sidecar) || files::exists(options.out + "/tokenizer.json");
-    if (!ours)
-        throw Error(Exit::usage, "--out " + options.out, "holds neither shards nor a tokenizer: it is not replaced");
+bool is_ours(const std::string& name) {
+    return name == "tokenizer.json" || name == "tokenizer_config.json" || ShardWriter::is_ours(name);
 }
+
+// The directory to be written, without links and slashes at its end. What is there already is replaced on request only,
+// and only if all of it came from here and nothing of it is to be read.
+std::string checked_out(const Options& options, std::vector<std::string> sources) {
+    std::error_code error;
+    const std::string flag = "--out " + in_quotes(options.out);
+    const fs::path given = (fs::absolute(options.out, error) / "").lexically_normal().parent_path();
+    if (error) throw Error(Exit::io, flag, error.message());
+    if (!files::exists(options.out)) {
+        files::make_directories(given.parent_path().string());
+        files::remove_leftovers(given.parent_path().string(), given.filename().string() + ".");
+        return given.string();
+    }
+    if (!options.overwrite) throw Error(Exit::usage, flag, "exists", "name another directory, or add --overwrite");
+    const fs::path out = fs::canonical(given, error);
+    if (error) throw Error(Exit::usage, flag, error.message(), "name another directory");
+    for (const std::string& name : files::list(out))
+        if (!is_ours(name))
+            throw Error(Exit::usage, flag, "is not replaced: " + in_quotes(name) + " in it was not written by tokenize",
+                        "name another directory");
+    if (files::exists(options.tokenizer)) sources.push_back(options.tokenizer);
+    for (const std::string& source : sources)
+        if (files::is_inside(source, out))
+            throw Error(Exit::usage, flag, "would replace " + in_quotes(source) + ", which is read",
+                        "name another directory");
+    files::remove_leftovers(out.parent_path().string(), out.filename().string() + ".");
+    return out.string();
+}
+
+files::IsOurs replaceable(const Options& options) { return options.overwrite ? files::IsOurs(is_ours) : nullptr; }
 
 std::string so_far(const DocumentReader& reader, double start) {
     const double rate = double(reader.done()) / std::max(seconds() - start, 1e-9);
@@ -92,7 +115,7 @@ std::string so_far(const DocumentReader& reader, double start) {
 
 void warn_of_repairs(const DocumentReader& reader) {
     if (!reader.repaired()) return;
-    fmt::print(stderr, "warning: --data: {}\n", repairs_text(reader.repaired()));
+    warn("--data: " + repairs_text(reader.repaired()));
 }
 
 int separator_of(const Options& options, const Tokenizer& tokenizer) {
@@ -111,11 +134,11 @@ int separator_of(const Options& options, const Tokenizer& tokenizer) {
 Exit write_shards(const Options& options) {
     const Tokenizer tokenizer = given_tokenizer(options);
     const int separator = separator_of(options, tokenizer);
-    check_out(options);
     const std::vector<std::string> paths = expand_paths("--data", options.data);
+    const std::string out = checked_out(options, paths);
     DocumentReader reader(paths, options.format,
                           [&](std::string_view text, size_t near) { return tokenizer.safe_cut(text, near); });
-    ShardWriter writer(options.out, tokenizer, separator, uint64_t(options.shard_tokens));
+    ShardWriter writer(out, replaceable(options), tokenizer, separator, uint64_t(options.shard_tokens));
     const Specials specials = options.special.value_or(false) ? Specials::recognised : Specials::as_text;
     Progress progress;
     const double start = seconds();
@@ -137,12 +160,12 @@ Exit write_shards(const Options& options) {
     Json sources = Json::array();
     for (const std::string& path : paths) sources.push_back(path);
     const uint64_t tokens = writer.tokens(), documents = writer.documents();
-    const std::string directory = writer.commit({{"sources", sources}, {"source_bytes", reader.done()}});
+    writer.commit({{"sources", sources}, {"source_bytes", reader.done()}});
     warn_of_repairs(reader);
-    if (unknown) fmt::print(stderr, "warning: --data: {} tokens are the unknown one\n", unknown);
-    progress.note(fmt::format("done: {} tokens of {} documents in {}, {} bytes in {}", tokens, documents, directory,
+    if (unknown) warn(fmt::format("--data: {} tokens are the unknown one", unknown));
+    progress.note(fmt::format("done: {} tokens of {} documents in {}, {} bytes in {}", tokens, documents, options.out,
                               short_count(double(reader.done())), short_time(seconds() - start)));
-    progress.note(fmt::format("next    ./train_gpt --data '{}/*.bin'", directory));
+    progress.note(fmt::format("next    ./train_gpt --data '{}/*.bin'", options.out));
     return Exit::done;
 }
 
@@ -153,10 +176,11 @@ size_t end_of_line(std::string_view text, size_t near) {
 }
 
 Exit write_tokenizer(const Options& options) {
-    check_out(options);
+    const std::vector<std::string> paths = expand_paths("--data", options.data);
+    const fs::path out = checked_out(options, paths);
     const BpeTraining how{options.train_bpe, uint64_t(options.min_frequency), options.split, options.special_tokens};
     train_bpe(how, {});  // complains before a long read
-    DocumentReader reader(expand_paths("--data", options.data), options.format, end_of_line);
+    DocumentReader reader(paths, options.format, end_of_line);
     Progress progress;
     const double start = seconds();
     PieceCounts counts;
@@ -176,15 +200,14 @@ Exit write_tokenizer(const Options& options) {
                             false);
         if (stop_requested) throw Error(Exit::stopped, "--train-bpe", "stopped by a signal");
     });
-    const std::filesystem::path out = (std::filesystem::absolute(options.out) / "").lexically_normal().parent_path();
-    files::AtomicDirectory directory(out.parent_path().string(), out.filename().string());
+    files::AtomicDirectory directory(out.parent_path().string(), out.filename().string(), replaceable(options));
     files::write_file(directory.path() + "/tokenizer.json", tokenizer_json(tokenizer));
     files::write_file(directory.path() + "/tokenizer_config.json", tokenizer_config_json(tokenizer));
     directory.commit();
     warn_of_repairs(reader);
     if (tokenizer.vocab_size() < options.train_bpe)
-        fmt::print(stderr, "warning: --train-bpe {}: no pair was left to merge after {} tokens\n", options.train_bpe,
-                   tokenizer.vocab_size());
+        warn(fmt::format("--train-bpe {}: no pair was left to merge after {} tokens", options.train_bpe,
+                         tokenizer.vocab_size()));
     progress.note(fmt::format("done: {} tokens from {} different pieces in {}, saved {}/tokenizer.json",
                               tokenizer.vocab_size(), counts.size(), short_time(seconds() - start), options.out));
     progress.note(fmt::format("next    ./train_gpt --tokenizer {} --data FILES", options.out));

@@ -7,6 +7,7 @@
 #include "data_paths.h"
 #include "host/base/error.h"
 #include "host/base/files.h"
+#include "host/base/messages.h"
 #include "host/base/utf8.h"
 
 namespace {
@@ -101,7 +102,8 @@ DataInput read_data_input(const std::string& flag, const std::vector<std::string
                           std::vector<std::string>& warnings) {
     for (const std::string& pattern : patterns) {
         if (is_builtin(pattern) && patterns.size() == 1) return read_builtin(pattern);
-        if (is_builtin(pattern)) throw Error(Exit::usage, flag + " " + pattern, "a built-in corpus stands alone");
+        if (is_builtin(pattern))
+            throw Error(Exit::usage, flag + " " + printable(pattern), "a built-in corpus stands alone");
     }
     const std::vector<std::string> paths = expand_paths(flag, patterns, warnings);
     const auto shards = std::count_if(paths.begin(), paths.end(), is_shard);

@@ -1,11 +1,11 @@
 #include "data_paths.h"
-#include <fmt/core.h>
 #include <glob.h>
 #include <sys/stat.h>
 #include <algorithm>
 #include <map>
 #include "host/base/error.h"
 #include "host/base/files.h"
+#include "host/base/messages.h"
 
 bool is_shard(const std::string& path) { return path.ends_with(".bin"); }
 
@@ -45,6 +45,6 @@ std::vector<std::string> expand_paths(const std::string& flag, const std::vector
 std::vector<std::string> expand_paths(const std::string& flag, const std::vector<std::string>& patterns) {
     std::vector<std::string> warnings;
     std::vector<std::string> paths = expand_paths(flag, patterns, warnings);
-    for (const std::string& warning : warnings) fmt::print(stderr, "warning: {}\n", warning);
+    for (const std::string& warning : warnings) warn(warning);
     return paths;
 }

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 #include "host/base/error.h"
+#include "host/base/messages.h"
 
 namespace {
 
@@ -63,17 +64,17 @@ DataTokens tokenise(const DataInput& input, const std::optional<Tokenizer>& toke
         return tokens;
     }
     if (!tokenizer)
-        throw Error(Exit::usage, input.name, "is text, but nobody said how to make it the tokens of the shards",
-                    "give --tokenizer FILE");
+        throw Error(Exit::usage, printable(input.name),
+                    "is text, but nobody said how to make it the tokens of the shards", "give --tokenizer FILE");
     if (tokenizer->vocab_size() > vocab)
         throw Error(Exit::input, input.name,
-                    "its tokenizer has " + std::to_string(tokenizer->vocab_size()) +
+                    "the tokenizer for it has " + std::to_string(tokenizer->vocab_size()) +
                         " tokens, the model's vocabulary " + std::to_string(vocab),
                     "use the tokenizer the model was trained with");
     if (input.content == Content::builtin) {
         const std::vector<int> line_feed = tokenizer->encode("\n");
         if (tokenizer->decode(line_feed) != "\n" || line_feed.size() != 1)
-            throw Error(Exit::usage, "--data " + input.name, "the tokenizer has no line feed",
+            throw Error(Exit::usage, "--data " + printable(input.name), "the tokenizer has no line feed",
                         "choose --tokenizer char");
         source->add(line_feed);
         tokens.separator = line_feed[0];

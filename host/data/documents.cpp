@@ -1,5 +1,6 @@
 #include "documents.h"
 #include <fcntl.h>
+#include <poll.h>
 #include <sys/stat.h>
 #include <unistd.h>
 #include <algorithm>
@@ -9,6 +10,8 @@
 #include "file_kind.h"
 #include "host/base/error.h"
 #include "host/base/json.h"
+#include "host/base/messages.h"
+#include "host/base/signals.h"
 #include "host/base/utf8.h"
 
 namespace {
@@ -23,6 +26,14 @@ bool starts_with_object(std::string_view text) {
 }
 
 std::string shown(const std::string& path) { return is_standard_input(path) ? "standard input" : path; }
+
+// A pipe may have no writer yet.
+void say_if_it_waits(int file, const std::string& path) {
+    constexpr int patience = 1000;  // milliseconds
+    pollfd input = {file, POLLIN, 0};
+    if (!is_standard_input(path) && poll(&input, 1, patience) == 0)
+        warn(path + ": is a pipe that nobody has written into yet; waiting");
+}
 
 }  // namespace
 
@@ -39,6 +50,8 @@ DocumentReader::DocumentReader(std::vector<std::string> all, TextFormat format, 
             throw Error(Exit::input, path, "holds tokens already", "train on it: train_gpt --data FILE");
         if (S_ISDIR(about.st_mode))
             throw Error(Exit::input, path, "is a directory", "name its files, or a pattern in quotes");
+        if (!S_ISREG(about.st_mode) && !S_ISFIFO(about.st_mode))
+            throw Error(Exit::input, path, "is neither a file nor a pipe", "- names standard input");
         total_ += uint64_t(about.st_size);
     }
 }
@@ -52,9 +65,11 @@ bool DocumentReader::open_next() {
     file = -1;
     if (next == paths.size()) return false;
     const std::string& path = paths[next++];
-    file = is_standard_input(path) ? 0 : open(path.c_str(), O_RDONLY | O_CLOEXEC);
+    // Opened so, a pipe does not wait for a writer: fill() does.
+    file = is_standard_input(path) ? 0 : open(path.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC);
     if (file < 0) throw Error(Exit::input, path, std::strerror(errno));
     ended = false, fresh = true, line = 0, tried = 0;
+    say_if_it_waits(file, path);
     while (waiting.size() < 512 && fill(block)) {}
     if (waiting.empty()) throw Error(Exit::input, shown(path), "is empty");
     drop_byte_order_mark(waiting, shown(path));
@@ -69,8 +84,10 @@ bool DocumentReader::fill(size_t bytes) {
     const size_t before = waiting.size();
     waiting.resize(before + bytes);
     ssize_t got;
-    do got = ::read(file, waiting.data() + before, bytes);
-    while (got < 0 && errno == EINTR);
+    do {
+        if (!wait_for_input(file)) throw Error(Exit::stopped, shown(paths[next - 1]), "stopped by a signal");
+        got = ::read(file, waiting.data() + before, bytes);
+    } while (got < 0 && (errno == EINTR || errno == EAGAIN));
     waiting.resize(before + size_t(std::max<ssize_t>(got, 0)));
     if (got < 0) throw Error(Exit::input, shown(paths[next - 1]), std::strerror(errno));
     done_ += uint64_t(got);

@@ -5,6 +5,7 @@
 #include "data_tokens.h"
 #include "host/base/error.h"
 #include "host/base/files.h"
+#include "host/base/messages.h"
 #include "host/tokenizer/load_tokenizer.h"
 
 namespace {
@@ -122,7 +123,7 @@ void choose_tokenizer(Data& data, const DataOptions& options, const DataInput& t
     if (data.tokenizer) take_tokenizer_of_shards(data, val);  // must be the same
     data.vocab = options.vocab ? options.vocab : data.tokenizer ? data.tokenizer->vocab_size() : train.shards[0].vocab;
     if (!data.vocab)
-        throw Error(Exit::usage, train.name, "does not say how many tokens its tokenizer knows",
+        throw Error(Exit::usage, printable(train.name), "does not say how many tokens its tokenizer knows",
                     "give --vocab or --tokenizer FILE");
     compare_vocabularies(train, options, data);
     compare_vocabularies(val, options, data);

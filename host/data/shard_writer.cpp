@@ -2,6 +2,7 @@
 #include <cstring>
 #include <filesystem>
 #include <limits>
+#include "data_paths.h"
 #include "host/base/error.h"
 #include "host/tokenizer/tokenizer_json.h"
 #include "token_source.h"
@@ -9,22 +10,6 @@
 namespace {
 
 constexpr size_t buffer = 1 << 20;
-
-// "a/b/" and "a/b" are b in a; "b" is b here.
-std::string parent_of(const std::string& path) {
-    const std::string parent = std::filesystem::path(path).lexically_normal().parent_path().string();
-    return parent.empty() ? "." : parent;
-}
-
-std::string name_of_directory(std::string path) {
-    while (path.size() > 1 && path.back() == '/') path.pop_back();
-    return std::filesystem::path(path).lexically_normal().filename().string();
-}
-
-std::string without_slashes(std::string path) {
-    while (path.size() > 1 && path.back() == '/') path.pop_back();
-    return path;
-}
 
 int small_number(const Json& json, const char* name, int least, const std::string& what) {
     const Json value = json.contains(name) ? json[name] : Json();
@@ -36,12 +21,20 @@ int small_number(const Json& json, const char* name, int least, const std::strin
 
 }  // namespace
 
-ShardWriter::ShardWriter(const std::string& path, const Tokenizer& tokenizer, int separator, uint64_t tokens_per_shard)
+bool ShardWriter::is_ours(const std::string& name) {
+    if (name == sidecar) return true;
+    const std::string digits = name.starts_with("tokens_") && is_shard(name) ? name.substr(7, name.size() - 11) : "";
+    return digits.size() >= 6 && digits.find_first_not_of("0123456789") == digits.npos;
+}
+
+ShardWriter::ShardWriter(const std::string& path, files::IsOurs replaces, const Tokenizer& tokenizer, int separator,
+                         uint64_t tokens_per_shard)
     : tokenizer(tokenizer),
       separator(separator),
       tokens_per_shard(tokens_per_shard),
       bytes(tokenizer.vocab_size() <= 1 << 16 ? 2 : 4),
-      directory(parent_of(without_slashes(path)), name_of_directory(path)) {
+      directory(std::filesystem::path(path).parent_path().string(), std::filesystem::path(path).filename().string(),
+                std::move(replaces)) {
     pending.reserve(buffer + 4);
 }
 

@@ -17,8 +17,11 @@ class ShardWriter {
 public:
     static constexpr const char* sidecar = "dataset.json";
 
-    // Separator -1: documents follow each other without one.
-    ShardWriter(const std::string& directory, const Tokenizer& tokenizer, int separator, uint64_t tokens_per_shard);
+    static bool is_ours(const std::string& name);  // a shard's or the sidecar's, as written here
+
+    // `directory` has no slash at its end. Separator -1: documents follow each other without one.
+    ShardWriter(const std::string& directory, files::IsOurs replaces, const Tokenizer& tokenizer, int separator,
+                uint64_t tokens_per_shard);
     void begin_document();
     void add(std::span<const int> tokens);
     // Writes the sidecar, of which `facts` become part, and lets the directory appear. Returns its path.

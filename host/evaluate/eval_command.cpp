@@ -3,6 +3,7 @@
 #include <cmath>
 #include "host/base/files.h"
 #include "host/base/json.h"
+#include "host/base/messages.h"
 #include "host/base/utf8.h"
 #include "host/checkpoint/checkpoint.h"
 #include "host/checkpoint/model_files.h"
@@ -30,7 +31,7 @@ void set_separator(Evaluation& e, const Options& options) {
     }
     e.text.separator = e.tokenizer && e.tokenizer->bpe ? e.tokenizer->bpe->find(*options.separator) : -1;
     if (e.text.separator < 0)
-        throw Error(Exit::usage, "--separator " + *options.separator, "is no token of the tokenizer",
+        throw Error(Exit::usage, "--separator " + printable(*options.separator), "is no token of the tokenizer",
                     "name one, or none");
 }
 
@@ -73,17 +74,15 @@ Figures figures_of(const TextScore& score) {
     return f;
 }
 
-void warn(const Evaluation& e, const std::optional<TextScore>& text, const std::optional<Answers>& answers) {
-    for (const std::string& warning : e.model.warnings) fmt::print(stderr, "warning: {}\n", warning);
-    if (text && text->facts.repaired) fmt::print(stderr, "warning: --data: {}\n", repairs_text(text->facts.repaired));
+void warn_of(const Evaluation& e, const std::optional<TextScore>& text, const std::optional<Answers>& answers) {
+    for (const std::string& warning : e.model.warnings) warn(warning);
+    if (text && text->facts.repaired) warn("--data: " + repairs_text(text->facts.repaired));
     if (text && text->facts.unknown)
-        fmt::print(stderr,
-                   "warning: --data: {} of {} tokens are the unknown one: the loss looks better than the model is\n",
-                   text->facts.unknown, text->tokens);
+        warn(fmt::format("--data: {} of {} tokens are the unknown one: the loss looks better than the model is",
+                         text->facts.unknown, text->tokens));
     if (answers && answers->cut)
-        fmt::print(stderr,
-                   "warning: --multiple-choice: {} contexts are longer than {} tokens and lost their beginning\n",
-                   answers->cut, e.context);
+        warn(fmt::format("--multiple-choice: {} contexts are longer than {} tokens and lost their beginning",
+                         answers->cut, e.context));
 }
 
 std::string counted(uint64_t n, const char* what) { return fmt::format("{} {}{}", n, what, n == 1 ? "" : "s"); }
@@ -97,8 +96,8 @@ void open_evaluation(Evaluation& e, const Options& options) {
     e.tokenizer = tokenizer_for(options, e.directory);
     const int V = e.model.config.V;
     if (e.tokenizer && e.tokenizer->vocab_size() > V)
-        throw Error(Exit::input, "--tokenizer",
-                    fmt::format("it has {} tokens, the model's vocabulary {}", e.tokenizer->vocab_size(), V),
+        throw Error(Exit::input, options.has("tokenizer") ? "--tokenizer " + options.tokenizer : e.directory,
+                    fmt::format("the tokenizer has {} tokens, the model only {}", e.tokenizer->vocab_size(), V),
                     "use the tokenizer the model was trained with");
     EvalText& text = e.text;
     text.format = options.format, text.field = options.field, text.token_type = options.token_type;
@@ -112,7 +111,7 @@ void open_evaluation(Evaluation& e, const Options& options) {
 
 std::string evaluation_text(const Evaluation& e, const std::optional<TextScore>& text,
                             const std::optional<Answers>& answers) {
-    warn(e, text, answers);
+    warn_of(e, text, answers);
     std::string out = fmt::format("model          {}: {} parameters, context {}", e.directory, e.parameters, e.context);
     if (text) {
         const Figures f = figures_of(*text);
@@ -140,7 +139,7 @@ std::string evaluation_text(const Evaluation& e, const std::optional<TextScore>&
 
 std::string evaluation_json(const Evaluation& e, const std::optional<TextScore>& text,
                             const std::optional<Answers>& answers) {
-    warn(e, text, answers);
+    warn_of(e, text, answers);
     Json out{{"model", e.directory}, {"parameters", e.parameters}, {"context", e.context}};
     if (text) {
         const Figures f = figures_of(*text);

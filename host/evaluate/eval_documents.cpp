@@ -1,6 +1,7 @@
 #include "eval_documents.h"
 #include <algorithm>
 #include "host/base/files.h"
+#include "host/base/messages.h"
 #include "host/base/utf8.h"
 #include "host/data/data_paths.h"
 #include "host/data/shard_writer.h"
@@ -158,7 +159,7 @@ std::vector<std::string> eval_paths(const std::vector<std::string>& data, bool h
     if (shards && size_t(shards) < paths.size())
         throw Error(Exit::usage, "--data", "text and .bin shards cannot be mixed", "score one after the other");
     if (!shards && !has_tokenizer)
-        throw Error(Exit::usage, "--data " + paths.at(0), "is text, but the model has no tokenizer",
+        throw Error(Exit::usage, "--data " + printable(paths.at(0)), "is text, but the model has no tokenizer",
                     "give --tokenizer FILE");
     for (const std::string& path : paths)
         if (path != "-") files::Reader{path};

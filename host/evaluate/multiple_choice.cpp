@@ -3,6 +3,7 @@
 #include <cstring>
 #include "host/base/files.h"
 #include "host/base/json.h"
+#include "host/base/messages.h"
 
 namespace {
 
@@ -129,7 +130,7 @@ std::vector<Question> read_questions(const std::string& path, const Tokenizer* t
                                      const std::vector<int>& before, int vocab) {
     const bool bin = path.ends_with(".bin");
     if (!bin && !tokenizer)
-        throw Error(Exit::usage, path, "is text, but the model has no tokenizer", "give --tokenizer FILE");
+        throw Error(Exit::usage, printable(path), "is text, but the model has no tokenizer", "give --tokenizer FILE");
     std::vector<Question> questions = bin ? read_bin(path, tokenizer, vocab) : read_lines(path, *tokenizer, before);
     if (questions.empty()) throw Error(Exit::input, path, "holds no question");
     return questions;

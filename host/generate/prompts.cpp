@@ -2,11 +2,13 @@
 #include <fmt/core.h>
 #include <unistd.h>
 #include <algorithm>
+#include <cerrno>
+#include <cstring>
 #include <iostream>
-#include <iterator>
 #include <sstream>
 #include "host/base/files.h"
 #include "host/base/json.h"
+#include "host/base/messages.h"
 #include "host/base/progress.h"
 #include "host/base/signals.h"
 #include "host/base/text.h"
@@ -23,13 +25,26 @@ std::string text_of_line(const std::string& line, const std::string& where) {
     throw Error(Exit::input, where, "has no text named \"prompt\"", "example: {\"prompt\": \"Once upon\"}");
 }
 
+// All of standard input.
+std::string text_of_input() {
+    std::string text;
+    char some[1 << 16];
+    for (ssize_t n = 1; n != 0;) {
+        if (!wait_for_input(STDIN_FILENO)) throw Error(Exit::stopped, "standard input", "stopped by a signal");
+        n = read(STDIN_FILENO, some, sizeof some);
+        if (n < 0 && errno != EINTR && errno != EAGAIN)
+            throw Error(Exit::input, "standard input", std::strerror(errno));
+        if (n > 0) text.append(some, size_t(n));
+    }
+    return text;
+}
+
 }  // namespace
 
 std::vector<std::string> read_prompts(const std::string& path) {
     const bool input = path == "-";
     const std::string name = input ? "standard input" : path;
-    std::istringstream lines(input ? std::string(std::istreambuf_iterator<char>(std::cin), {})
-                                   : files::read_file(path, most_prompt_bytes));
+    std::istringstream lines(input ? text_of_input() : files::read_file(path, most_prompt_bytes));
     std::vector<std::string> prompts;
     int number = 0;
     for (std::string line; std::getline(lines, line);) {
@@ -64,10 +79,8 @@ std::vector<int> prompt_tokens(const Tokenizer& tokenizer, std::vector<int> befo
     if (size_t(unknown) == text.size() && (!text.empty() || before.empty()))
         throw Error(Exit::usage, in_quotes(prompt), "none of it is in the model's vocabulary", "try another prompt");
     if (unknown)
-        fmt::print(
-            stderr,
-            "warning: {}: {} of its {} tokens are not in the model's vocabulary and are read as the unknown one\n",
-            in_quotes(prompt), unknown, text.size());
+        warn(fmt::format("{}: {} of its {} tokens are not in the model's vocabulary and are read as the unknown one",
+                         in_quotes(prompt), unknown, text.size()));
     const bool there = text.size() >= before.size() && std::equal(before.begin(), before.end(), text.begin());
     if (there) before.clear();
     before.insert(before.end(), text.begin(), text.end());
@@ -75,13 +88,13 @@ std::vector<int> prompt_tokens(const Tokenizer& tokenizer, std::vector<int> befo
 }
 
 std::vector<int> prompt_tokens(const Tokenizer& tokenizer, const ModelDescription& model, const std::string& prompt,
-                               const std::string& directory, std::optional<bool> bos) {
+                               const std::string& its_tokenizer, std::optional<bool> bos) {
     const int V = model.config.V;
     const std::vector<int> tokens = prompt_tokens(tokenizer, before_prompt(tokenizer, model.special, bos), prompt);
     for (const int token : tokens)
         if (token >= V)
-            throw Error(Exit::input, directory,
-                        fmt::format("its tokenizer has token {}, its model {} tokens", token, V),
+            throw Error(Exit::input, its_tokenizer,
+                        fmt::format("the tokenizer has token {}, the model only {} tokens", token, V),
                         "do they belong together?");
     return tokens;
 }

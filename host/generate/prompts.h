@@ -20,9 +20,9 @@ std::vector<int> before_prompt(const Tokenizer& tokenizer, const SpecialTokens& 
 std::vector<int> without_prompt(const Tokenizer& tokenizer, const SpecialTokens& special);
 // What a model reads of a prompt. Throws Error{usage} if it knows nothing of it, and warns where it knows a part.
 std::vector<int> prompt_tokens(const Tokenizer& tokenizer, std::vector<int> before, const std::string& prompt);
-// The same, of the model in `directory`. Throws Error{input} if they do not belong together.
+// The same. Throws Error{input} naming where the tokenizer is from if they do not belong together.
 std::vector<int> prompt_tokens(const Tokenizer& tokenizer, const ModelDescription& model, const std::string& prompt,
-                               const std::string& directory, std::optional<bool> bos = {});
+                               const std::string& its_tokenizer, std::optional<bool> bos = {});
 
 // Prints texts that are written at the same time, one after the other, with --- between them. The first unfinished one
 // appears token by token; the others are printed when it is their turn.

@@ -2,6 +2,7 @@
 #pragma once
 #include <fmt/core.h>
 #include "generator_cached.h"
+#include "host/base/messages.h"
 #include "host/base/signals.h"
 #include "host/checkpoint/checkpoint.h"
 #include "host/checkpoint/load_model.h"
@@ -19,7 +20,8 @@ public:
           directory(model_directory(options.model)),
           description(read_model_description(directory)),
           config(description.config),
-          tokenizer(load_tokenizer(options.tokenizer.empty() ? directory : options.tokenizer, options.pattern)) {
+          its_tokenizer(options.tokenizer.empty() ? directory : options.tokenizer),
+          tokenizer(load_tokenizer(its_tokenizer, options.pattern)) {
         check_weights(directory, config, Gpt<Device>(config, 1, Recompute::none, on).weights);
         const int context = options.context.value_or(options.interactive ? std::min(config.T, 4096) : config.T);
         if (context > config.T)
@@ -32,7 +34,7 @@ public:
                .context = context,
                .separator = description.special.bos};
         if (!options.ignore_eos) how.ends = description.ends;
-        for (const std::string& warning : description.warnings) fmt::print(stderr, "warning: {}\n", warning);
+        for (const std::string& warning : description.warnings) warn(warning);
     }
 
     int context() const { return how.context; }
@@ -56,9 +58,9 @@ public:
         std::vector<std::string> beginnings;
         size_t longest = 0;
         for (const std::string& prompt : prompts) {
-            const std::vector<int> tokens = prompt.empty()
-                                                ? without_prompt(tokenizer, description.special)
-                                                : prompt_tokens(tokenizer, description, prompt, directory, options.bos);
+            const std::vector<int> tokens =
+                prompt.empty() ? without_prompt(tokenizer, description.special)
+                               : prompt_tokens(tokenizer, description, prompt, its_tokenizer, options.bos);
             longest = std::max(longest, tokens.size());
             for (int i = 0; i < options.count; i++) {
                 texts.push_back({tokens, number++});
@@ -97,9 +99,10 @@ private:
 
     const Options& options;
     Device on;
-    const std::string directory;
+    const std::string directory;  // of the model
     const ModelDescription description;
     const Config config;
+    const std::string its_tokenizer;
     const Tokenizer tokenizer;
     Generation how;
     int B = 1, length = 0;  // texts at a time; tokens of the longest that the model sees
@@ -117,7 +120,7 @@ Exit sample(const Options& options, const Device& on) {
                 if (!prompt.empty()) sampler.write({prompt});
             } catch (const Error& error) {  // of this prompt; the next one may be better
                 if (error.code != Exit::usage) throw;
-                fmt::print(stderr, "error: {}\n", error.what());
+                fmt::print(stderr, "error: {}\n", printable(error.what()));
             }
     } else {
         sampler.write(options.prompt_file ? read_prompts(*options.prompt_file)

@@ -1,6 +1,7 @@
 #include "options_check.h"
 #include <fmt/core.h>
 #include <filesystem>
+#include "host/base/messages.h"
 #include "host/base/text.h"
 #include "model_options.h"
 
@@ -94,7 +95,7 @@ struct Contradictions {
         shapes.push_back("init");
         refuse(!o.resume && loads_weights(o) && !given_of(o, shapes).empty(),
                fmt::format("--model: the weights in {} have the sizes they have; leave out {}, or add --from-scratch",
-                           o.model, given_of(o, shapes)));
+                           printable(o.model), given_of(o, shapes)));
         shapes.push_back("model");
         refuse(o.resume && !given_of(o, shapes).empty(),
                fmt::format("--resume: a run keeps its model; leave out {}", given_of(o, shapes)));
@@ -123,7 +124,7 @@ struct Contradictions {
 
 }  // namespace
 
-std::vector<std::string> contradictions(const Options& o) {
+std::vector<std::string> contradictions(const Options& o, Known known) {
     if (o.command == Command::tokenize) return contradictions_of_tokenize(o);
     if (o.command == Command::plot || o.command == Command::report) return {};
     Contradictions found(o);
@@ -132,7 +133,7 @@ std::vector<std::string> contradictions(const Options& o) {
     if (o.command == Command::eval) found.of_eval();
     found.of_pairs();
     found.of_shape();
-    if (o.command == Command::train) found.of_training();
+    if (o.command == Command::train && known == Known::all) found.of_training();
     return found.lines;
 }
 

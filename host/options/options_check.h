@@ -6,7 +6,9 @@
 #include "options.h"
 
 // What is wrong with the values taken together, a line each. Neither files nor the model are looked at.
-std::vector<std::string> contradictions(const Options& options);
+// Of a run to resume only the flags that are given are known at first: those are not compared with defaults.
+enum class Known { given, all };
+std::vector<std::string> contradictions(const Options& options, Known known);
 
 // What contradicts the model: its own problems(), a context it does not have, a total batch that does not divide.
 // parse() has asked this for a preset; ask it for a directory once its config is known.

@@ -150,9 +150,9 @@ void complain(const std::vector<std::string>& rest, Command command, std::vector
 }
 
 // `unread`: flags whose value failed to parse. Contradictions that mention one of them are not reported.
-void check(const Options& o, std::vector<std::string> wrong, const std::vector<std::string>& unread) {
-    std::vector<std::string> more = contradictions(o);
-    if (const Config* base = find_preset(o.model)) {
+void check(const Options& o, Known known, std::vector<std::string> wrong, const std::vector<std::string>& unread) {
+    std::vector<std::string> more = contradictions(o, known);
+    if (const Config* base = find_preset(o.model); base && known == Known::all) {
         for (const std::string& why : problems(o, model_config(o, *base))) more.push_back(why);
     }
     for (const std::string& why : more) {
@@ -205,7 +205,7 @@ Options parse(const std::vector<std::string>& args) {
         if (const std::string reason = take(o, *flag, option->results()); !reason.empty())
             wrong.push_back(reason), unread.push_back(flag->name);
     }
-    check(o, wrong, unread);
+    check(o, o.resume ? Known::given : Known::all, wrong, unread);
     return o;
 }
 
@@ -236,5 +236,5 @@ void restore(Options& o, const nlohmann::ordered_json& saved) {
         if (f.takes != Takes::several && texts.size() != 1) refuse(name);
         if (!f.set(o, texts).empty()) refuse(name);
     }
-    check(o, {}, {});
+    check(o, Known::all, {}, {});
 }

@@ -2,6 +2,8 @@
 #include <fmt/core.h>
 #include <sstream>
 #include "host/base/error.h"
+#include "host/base/messages.h"
+#include "host/base/progress.h"
 #include "host/base/terminal.h"
 #include "host/options/options_check.h"
 #include "plan_text.h"
@@ -16,11 +18,12 @@ void run_plan(const Options& o, const Config& config) {
 
     const bool colour = wants_colour();
     std::istringstream lines(text);
+    std::string shown;
     for (std::string line; std::getline(lines, line);) {
         const bool heading = colour && !line.starts_with(" ");
-        fmt::print("{}{}{}\n", heading ? "\033[1m" : "", line, heading ? "\033[0m" : "");
+        shown += fmt::format("{}{}{}\n", heading ? "\033[1m" : "", printable(line), heading ? "\033[0m" : "");
     }
-    std::fflush(stdout);
+    print_piece(shown);
     if (!o.gpu_memory || fits(plan, o.gpu_memory->count)) return;
 
     std::string ways;

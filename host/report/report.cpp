@@ -183,6 +183,6 @@ void write_report(const Options& options) {
         missing = "The model has no tokenizer: there is no text to show.";
     else insides = inspect(directory, prompt, most_tokens);
     const std::string path = options.out.empty() ? run + "/report.html" : options.out;
-    files::replace_file(path, report_page(story, insides, missing));
+    files::replace_output(path, report_page(story, insides, missing));
     print_piece("wrote " + path + ": open it in a browser\n");
 }

@@ -1,7 +1,8 @@
 #include "run.h"
-#include <fmt/core.h>
 #include <algorithm>
 #include <cmath>
+#include "host/base/messages.h"
+#include "host/base/signals.h"
 #include "host/options/flag_table.h"
 #include "host/options/model_options.h"
 #include "host/tokenizer/tokenizer_json.h"
@@ -10,18 +11,20 @@ Run::Run(const Options& options) {
     std::optional<Checkpoint> resumed;
     Json saved;
     if (options.resume) {
-        directory = old_run_directory(*options.resume);
-        resumed = newest_checkpoint(directory.path,
-                                    [](const std::string& line) { fmt::print(stderr, "warning: {}\n", line); });
-        REQUIRE(resumed);  // with_saved found one
+        directory = RunDirectory::of_old_run(resume_point(*options.resume).run);
+        resumed = checkpoint_to_resume(*options.resume, Verify::checksums, warn);
         saved = read_state(*resumed);
         state = loop_state_from_json(saved.value("loop", Json()), resumed->path + "/state.json");
     }
     setup = set_up_run(options, resumed, progress);
     if (resumed) rate = resumed_rate(setup, saved, state.step, resumed->path + "/state.json");
     else rate.rate = rate_of(setup);
-    if (!resumed) directory = new_run_directory(options, setup.name);
-    messages.emplace(setup, state, directory.path, progress);
+    if (!resumed) directory = RunDirectory::for_new_run(options, setup.name, setup.source);
+}
+
+void Run::begin() {
+    directory->begin();
+    messages.emplace(setup, state, directory->path(), progress);
 }
 
 bool Run::pauses_after(int64_t step) const {
@@ -59,6 +62,8 @@ void keep_companions(std::vector<std::pair<std::string, std::string>>& texts,
 
 void Run::save(const Layout& layout, const GetParameter& weights, const std::vector<NamedParameters>& optimizer,
                bool best) {
+    const Saving saving;
+    directory->follow();
     if (saved_step != state.step) {
         state.log_bytes = messages->log_bytes();
         CheckpointContents contents;
@@ -76,19 +81,19 @@ void Run::save(const Layout& layout, const GetParameter& weights, const std::vec
         }
         keep_companions(contents.texts, setup.companions);
         try {
-            save_checkpoint(directory.path, contents);
+            save_checkpoint(directory->path(), contents);
             saved_step = state.step;
             failed_saves = 0;
             save_error.reset();
         } catch (const Error& error) {
             if (error.code != Exit::io || ++failed_saves == 3) throw;
             save_error = error;
-            fmt::print(stderr, "warning: {}; training goes on\n", error.what());
+            warn(std::string(error.what()) + "; training goes on");
             return;
         }
     }
-    if (best) mark_best(directory.path, state.step);
-    prune_checkpoints(directory.path, setup.options.keep);
+    if (best) mark_best(directory->path(), state.step);
+    prune_checkpoints(directory->path(), setup.options.keep);
 }
 
 void Run::report(const StepResult& step) {
@@ -108,7 +113,7 @@ bool Run::report_validation(double loss, double seconds) {
     else if (!finished()) state.since_best++;  // the last, of all the data, counts for nothing
     messages->report_validation(loss, seconds);
     validation_broke = !std::isfinite(loss);
-    if (validation_broke) fmt::print(stderr, "warning: after step {} the validation loss is not finite\n", state.step);
+    if (validation_broke) warn("after step " + std::to_string(state.step) + " the validation loss is not finite");
     return best;
 }
 
@@ -116,9 +121,9 @@ void Run::finish(bool stopped) {
     if (save_error) throw Error(*save_error);
     messages->finish(stopped);
     if (validation_broke && !stopped)
-        throw Error(Exit::numeric, directory.path, "the last validation loss is not finite",
+        throw Error(Exit::numeric, directory->path(), "the last validation loss is not finite",
                     "do the validation data hold what the model cannot compute with? ./train_gpt eval --model " +
-                        directory.path + " --data FILE scores them one by one");
+                        directory->path() + " --data FILE scores them one by one");
 }
 
 std::vector<int> Run::prompt_tokens() const {

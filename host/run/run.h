@@ -1,5 +1,6 @@
 // A training run apart from where its model lives: its setup, where it stands, what it says and saves.
 #pragma once
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -15,11 +16,11 @@
 #include "run_setup.h"
 
 class Run {
-    RunDirectory directory;
+    std::unique_ptr<RunDirectory> directory;
     Progress progress;
 
 public:
-    // Reads the data and opens the run's directory, or that of an earlier run to resume (whose options are with_saved).
+    // Reads the data and locks the run's directory, or that of an earlier run to resume (whose options are with_saved).
     // Throws Error before anything changes.
     explicit Run(const Options& options);
     Run(const Run&) = delete;
@@ -27,7 +28,9 @@ public:
     RunSetup setup;
     LoopState state;
     ResumedRate rate;
-    std::optional<RunMessages> messages;  // always there once the run is made
+    std::optional<RunMessages> messages;  // there once the run has begun
+
+    void begin();  // once nothing is known to be in its way: an overwritten run goes, the log is opened
 
     AdamwStep adamw(int64_t step) const;
     bool stops_early() const { return ::stops_early(setup, state); }

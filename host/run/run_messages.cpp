@@ -2,7 +2,9 @@
 #include <fmt/core.h>
 #include <algorithm>
 #include <cmath>
+#include <utility>
 #include "host/base/error.h"
+#include "host/base/messages.h"
 #include "host/base/utf8.h"
 #include "host/checkpoint/config_json.h"
 #include "host/options/flag_table.h"
@@ -36,11 +38,12 @@ RunMessages::RunMessages(const RunSetup& run, const LoopState& state, const std:
 }
 
 void RunMessages::announce(size_t parameters, const std::string& device, const std::string& rate_change) {
-    for (const std::string& warning : run.data.warnings) fmt::print(stderr, "warning: {}\n", warning);
+    for (const std::string& warning : run.data.warnings) warn(warning);
     std::string what;
     for (const std::string& path : run.options.data) what += (what.empty() ? "" : " ") + path;
-    progress.note(fmt::format("model   {}: {} parameters; {}", run.name, grouped(parameters), describe(run.config)));
-    progress.note(fmt::format("data    {}: {} tokens to train on, {} to validate; {}vocabulary {}", what,
+    progress.note(
+        fmt::format("model   {}: {} parameters; {}", printable(run.name), grouped(parameters), describe(run.config)));
+    progress.note(fmt::format("data    {}: {} tokens to train on, {} to validate; {}vocabulary {}", printable(what),
                               grouped(run.data.train.tokens()), run.data.val ? grouped(run.data.val->tokens()) : "none",
                               run.data.tokenizer ? std::string(name_of(run.data.tokenizer->kind)) + " " : "",
                               run.data.vocab));
@@ -57,14 +60,23 @@ void RunMessages::announce(size_t parameters, const std::string& device, const s
     progress.note("device  " + device);
     if (const Peaks* peaks = find_peaks(device); peaks && run.options.dtype == Dtype::bf16)
         peak_products = peaks->products;
-    progress.note("run     " + directory + (run.resumed ? fmt::format(", resumed at step {}", state.step) : ""));
+    progress.note("run     " + printable(directory) +
+                  (run.resumed ? fmt::format(", resumed at step {}", state.step) : ""));
     if (!rate_change.empty()) progress.note(rate_change);
     if (run.resumed) return;
-    log.append(Json{{"run", to_json(run.options)},
-                    {"model", to_json(run.config)},
-                    {"parameters", parameters},
-                    {"ideal_loss", run.data.ideal_loss ? Json(*run.data.ideal_loss) : Json()}}
-                   .dump());
+    write({{"run", to_json(run.options)},
+           {"model", to_json(run.config)},
+           {"parameters", parameters},
+           {"ideal_loss", run.data.ideal_loss ? Json(*run.data.ideal_loss) : Json()}});
+}
+
+void RunMessages::write(const Json& line) {
+    check(log.append(line.dump(-1, ' ', false, Json::error_handler_t::replace)));  // names may not be UTF-8
+}
+
+void RunMessages::check(bool written) {
+    if (!written && !std::exchange(lost, true))
+        warn(directory + ": lines of the log cannot be written; free some space: training goes on without them");
 }
 
 std::string RunMessages::status(const StepResult& step) const {
@@ -96,13 +108,13 @@ void RunMessages::report(const StepResult& step) {
                   {"gflops", rate * flops.all * 1e-9}};
         if (peak_products > 0)
             line["mfu"] = rate * flops.causal / peak_products, line["mfu_palm"] = rate * flops.palm / peak_products;
-        log.append(line.dump());
+        write(line);
         std::vector<Scalar> scalars{{"train/loss", step.loss},
                                     {"train/lr", step.lr},
                                     {"train/grad_norm", step.grad_norm},
                                     {"perf/tokens_per_s", rate}};
         if (peak_products > 0) scalars.push_back({"perf/mfu", rate * flops.causal / peak_products});
-        if (events) events->add(state.step, scalars);
+        if (events) check(events->add(state.step, scalars));
     }
     if (!finite) {
         const std::string where = fmt::format("step {} (training samples {} to {})", state.step,
@@ -110,29 +122,28 @@ void RunMessages::report(const StepResult& step) {
         if (state.skipped_in_a_row == 3)
             throw Error(Exit::numeric, where, "loss or gradient is not finite, for the third time in a row",
                         "try a smaller --lr or --clip");
-        fmt::print(stderr, "warning: {}: loss or gradient is not finite; the weights stay as they are\n", where);
+        warn(where + ": loss or gradient is not finite; the weights stay as they are");
     }
     progress.status(status(step),
                     state.due(std::max(run.options.log_every, int(run.steps / 20))) || finished(run, state));
 }
 
 void RunMessages::report_validation(double loss, double seconds) {
-    log.append(Json{{"step", state.step}, {"val_loss", loss}, {"val_loss_hex", hex_float(loss)}, {"ms", seconds * 1e3}}
-                   .dump());
+    write({{"step", state.step}, {"val_loss", loss}, {"val_loss_hex", hex_float(loss)}, {"ms", seconds * 1e3}});
     const Scalar scalar{"val/loss", loss};
-    if (events) events->add(state.step, {&scalar, 1});
+    if (events) check(events->add(state.step, {&scalar, 1}));
 }
 
 void RunMessages::report_no_sample() {
-    fmt::print(stderr, "warning: no sample after step {}: the model's logits are not finite\n", state.step);
+    warn(fmt::format("no sample after step {}: the model's logits are not finite", state.step));
 }
 
 void RunMessages::report_sample(const std::string& text) {
     progress.note(fmt::format("--- sample after step {} ---\n{}\n---", state.step, text));
     std::string whole = text;
     repair_utf8(whole);
-    log.append(Json{{"step", state.step}, {"sample", whole}}.dump());
-    if (events) events->add_text(state.step, "sample", whole);
+    write({{"step", state.step}, {"sample", whole}});
+    if (events) check(events->add_text(state.step, "sample", whole));
 }
 
 void RunMessages::finish(bool stopped) {

@@ -15,7 +15,7 @@ struct StepResult {
 
 class RunMessages {
 public:
-    // Goes on with the log and the events of the run's directory. What it is given must outlive it.
+    // Goes on with the log and the events of the run's directory, which may move. What it is given must outlive it.
     RunMessages(const RunSetup& run, const LoopState& state, const std::string& directory, Progress& progress);
 
     void announce(size_t parameters, const std::string& device, const std::string& rate_change);
@@ -28,13 +28,15 @@ public:
 
 private:
     std::string status(const StepResult& step) const;
+    void write(const Json& line);  // to the log
+    void check(bool written);      // says so once if something was not
     double tokens_per_second() const {
         return average_seconds > 0 ? run.sequences * double(run.T) / average_seconds : 0;
     }
 
     const RunSetup& run;
     const LoopState& state;
-    const std::string directory;
+    const std::string& directory;
     Progress& progress;
     std::unique_ptr<EventFile> events;  // null: nobody wants them
     files::Log log;
@@ -43,4 +45,5 @@ private:
     } flops;                   // of a token; the last two are what MFU counts
     double peak_products = 0;  // of the GPU by its data sheet; 0: not known
     double average_seconds = 0;
+    bool lost = false;  // lines of the log or events
 };

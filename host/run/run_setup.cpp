@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <limits>
 #include "host/base/error.h"
+#include "host/base/messages.h"
 #include "host/checkpoint/config_json.h"
 #include "host/checkpoint/model_files.h"
 #include "host/generate/prompts.h"
@@ -111,7 +112,7 @@ void require_same_run(const RunSetup& run) {
     if (!run.resumed->run.contains("shards")) now.erase("shards");  // it was saved before they were hashed as a whole
     for (const std::string& line : differences(run.resumed->run, now)) changed += (changed.empty() ? "" : "; ") + line;
     if (!changed.empty())
-        throw Error(Exit::usage, *run.options.resume, "this is not the run that was saved (" + changed + ")",
+        throw Error(Exit::usage, printable(*run.options.resume), "this is not the run that was saved (" + changed + ")",
                     "resume with the same flags and data");
 }
 

@@ -33,7 +33,7 @@ void train_until_pause(Trainer<Device>& trainer, Run& run, HostBatch& batch) {
     double start = seconds();
     do {
         while (submitted <= run.state.step + Device::steps_ahead && submitted < run.setup.steps && !stop_requested &&
-               (submitted == run.state.step || !run.pauses_after(submitted)) &&
+               (submitted == run.state.step || !(run.pauses_after(submitted) || save_requested)) &&
                submit_step(trainer, run, submitted, batch))
             submitted++;
         if (submitted == run.state.step) return;  // stopped before it began
@@ -44,7 +44,7 @@ void train_until_pause(Trainer<Device>& trainer, Run& run, HostBatch& batch) {
                     .grad_norm = sum.norm,
                     .lr = run.adamw(run.state.step).lr,
                     .seconds = end - std::exchange(start, end)});
-    } while (submitted > run.state.step || !run.pauses_after(run.state.step));
+    } while (submitted > run.state.step || !(run.pauses_after(run.state.step) || save_requested));
 }
 
 // Writes a checkpoint of the trainer as it is now.
@@ -118,10 +118,11 @@ Exit train(const Options& options, const Device& on, const std::string& device) 
     Trainer<Device> trainer(run.setup.config, run.setup.B, run.setup.T, options.recompute,
                             float(run.setup.options.weight_decay), on);
     load(trainer, run);
-    run.messages->announce(trainer.model.parameters(), device, run.rate.change);
     HostBatch batch;
     std::optional<Generator<Device>> generator;
     make_generator(generator, trainer, run);
+    run.begin();
+    run.messages->announce(trainer.model.parameters(), device, run.rate.change);
     int64_t sampled = -1;
     auto sample_once = [&] {
         if (generator && std::exchange(sampled, run.state.step) != run.state.step) sample(*generator, run);
@@ -146,7 +147,8 @@ Exit train(const Options& options, const Device& on, const std::string& device) 
         const bool best = run.state.due(run.setup.options.eval_every) && validate(run.setup.options.eval_sequences);
         if (run.state.due(run.setup.options.sample_every))
             sample_once();  // before a save, which keeps the log as it is then
-        if (best || run.state.due(run.setup.options.save_every)) save(trainer, run, best);
+        const bool asked = save_requested.exchange(false);
+        if (best || asked || run.state.due(run.setup.options.save_every)) save(trainer, run, best);
     }
     const bool stopped = !run.finished();
     const bool best = !stopped && !run.stops_early() && validate(0);  // the last figure is that of all validation data

@@ -60,7 +60,8 @@ void apply_config(Bpe& bpe) {
 }  // namespace
 
 Tokenizer load_tokenizer(const std::string& path, std::optional<SplitRule> pattern) {
-    if (std::filesystem::is_directory(path)) return load_directory(path, pattern);
+    std::error_code ignored;  // reading it says what is wrong
+    if (std::filesystem::is_directory(path, ignored)) return load_directory(path, pattern);
     const std::string text = files::read_file(path, longest_file);
     if (text.empty()) refuse(path, "is empty");
     const std::string name = std::filesystem::path(path).filename().string();

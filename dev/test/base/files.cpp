@@ -4,9 +4,11 @@
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
+#include <filesystem>
 #include "dev/test/support/expect_error.h"
 #include "dev/test/support/full_disk.h"
 #include "dev/test/support/temporary_directory.h"
+#include "host/base/run_lock.h"
 
 TEST(files, writes_and_reads_back) {
     const Temporary dir;
@@ -86,7 +88,7 @@ TEST(files, atomic_directory) {
     }
     EXPECT_TRUE(files::list(dir.path).empty());
     for (const char* text : {"one", "two"}) {  // the second replaces the first
-        files::AtomicDirectory directory(dir.path, "x");
+        files::AtomicDirectory directory(dir.path, "x", [](const std::string& name) { return name == "f"; });
         files::write_file(directory.path() + "/f", text);
         EXPECT_EQ(directory.commit(), dir / "x");
         EXPECT_EQ(files::read_file(dir / "x/f", 10), text);
@@ -97,14 +99,30 @@ TEST(files, atomic_directory) {
     expect_error(Exit::io, {"/none", "No such file"}, [&] { files::AtomicDirectory(dir / "none", "x"); });
 }
 
+TEST(files, a_directory_that_appears_meanwhile_stays) {
+    const Temporary dir;
+    const auto is_f = [](const std::string& name) { return name == "f"; };
+    for (const files::IsOurs& replaces : {files::IsOurs(nullptr), files::IsOurs(is_f)}) {
+        files::AtomicDirectory directory(dir.path, "x", replaces);
+        files::write_file(directory.path() + "/f", "new");
+        files::make_directories(dir / "x");
+        overwrite(dir / "x/theirs", "theirs");
+        expect_error(Exit::io, {dir / "x"}, [&] { directory.commit(); });
+        EXPECT_EQ(files::read_file(dir / "x/theirs", 10), "theirs");
+    }
+    EXPECT_EQ(files::list(dir.path), std::vector<std::string>{"x"});
+}
+
 TEST(files, leftovers_are_ours_only) {
     const Temporary dir;
+    const files::AtomicDirectory held(dir.path, "step_7");  // somebody works there
     for (const char* name :
          {".tmp.step_1.77", ".trash.step_2.5", "step_1", ".tmp.step_1", ".tmp.other.77", ".tmp.step_1.7x", ".hidden"})
         files::make_directories(dir / name + "/inside");
     files::remove_leftovers(dir.path, "step_");
     EXPECT_EQ(files::list(dir.path),
-              (std::vector<std::string>{".hidden", ".tmp.other.77", ".tmp.step_1", ".tmp.step_1.7x", "step_1"}));
+              (std::vector<std::string>{".hidden", ".tmp.other.77", ".tmp.step_1", ".tmp.step_1.7x",
+                                        std::filesystem::path(held.path()).filename(), "step_1"}));
 }
 
 TEST(files, run_lock) {
@@ -122,6 +140,52 @@ TEST(files, run_lock) {
     }
     ASSERT_EQ(waitpid(child, nullptr, 0), child);
     const files::RunLock free_again(dir.path);
+}
+
+TEST(files, run_lock_follows_its_directory) {
+    const Temporary dir;
+    files::make_directories(dir / "a");
+    {
+        const files::RunLock lock(dir / "a");
+        EXPECT_EQ(lock.path(), dir / "a");
+        std::filesystem::rename(dir / "a", dir / "b");
+        EXPECT_EQ(lock.path(), std::filesystem::canonical(dir / "b"));
+        files::make_directories(dir / "a");  // another one
+        EXPECT_EQ(lock.path(), std::filesystem::canonical(dir / "b"));
+        const files::RunLock other(dir / "a");
+        std::filesystem::remove_all(dir / "b");
+        EXPECT_EQ(lock.path(), "");
+    }
+    {
+        files::RunLock again(dir / "a");  // its file was there
+        again.leave_nothing();
+    }
+    EXPECT_TRUE(files::exists(dir / "a/.lock"));
+    std::filesystem::remove(dir / "a/.lock");
+    {
+        files::RunLock fresh(dir / "a");
+        fresh.leave_nothing();
+    }
+    EXPECT_FALSE(files::exists(dir / "a/.lock"));
+}
+
+TEST(files, outputs_replace_only_their_like) {
+    const Temporary dir;
+    const std::string page = "<svg xmlns=\"one\">", next = "<svg xmlns=\"two\">";
+    files::replace_output(dir / "new", page);
+    files::replace_output(dir / "new", next);
+    EXPECT_EQ(files::read_file(dir / "new", 100), next);
+    overwrite(dir / "notes", "notes");
+    ASSERT_EQ(mkfifo((dir / "pipe").c_str(), 0600), 0);
+    ASSERT_EQ(symlink("notes", (dir / "to_notes").c_str()), 0);
+    ASSERT_EQ(symlink("absent", (dir / "to_nothing").c_str()), 0);
+    ASSERT_EQ(symlink("new", (dir / "to_new").c_str()), 0);
+    for (const char* name : {"notes", "pipe", "to_notes", "to_nothing", "."})
+        expect_error(Exit::usage, {dir / name, "not replaced"}, [&] { files::replace_output(dir / name, page); });
+    files::replace_output(dir / "to_new", page);
+    EXPECT_EQ(files::link_target(dir / "to_new"), "new");
+    EXPECT_EQ(files::read_file(dir / "new", 100), page);
+    EXPECT_EQ(files::read_file(dir / "notes", 100), "notes");
 }
 
 TEST(files, log) {

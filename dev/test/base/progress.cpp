@@ -12,7 +12,7 @@ namespace {
 enum class Where { terminal, pipe };
 
 // What a process writes to its standard output, which is such a one; no_color null: not set.
-std::string shown(Where where, const char* no_color, unsigned short columns = 80) {
+std::string shown(Where where, const char* no_color, unsigned short columns = 80, const char* kind = "xterm") {
     int ends[2];
     winsize size{.ws_row = 24, .ws_col = columns, .ws_xpixel = 0, .ws_ypixel = 0};
     EXPECT_EQ(where == Where::pipe ? pipe(ends) : openpty(&ends[0], &ends[1], nullptr, nullptr, &size), 0);
@@ -22,6 +22,7 @@ std::string shown(Where where, const char* no_color, unsigned short columns = 80
         dup2(ends[1], STDOUT_FILENO);
         if (no_color) setenv("NO_COLOR", no_color, 1);
         else unsetenv("NO_COLOR");
+        setenv("TERM", kind, 1);
         {
             Progress progress;
             progress.note("model tiny");
@@ -57,6 +58,10 @@ TEST(progress, one_rewritten_line_on_a_terminal) {
 TEST(progress, no_color_is_heeded) {
     EXPECT_EQ(shown(Where::terminal, "1"),
               "model tiny\r\n\r\033[K  1%  step 1/100\r\033[K 50%  step 50/100\r\033[Kdone\r\n");
+}
+
+TEST(progress, a_dumb_terminal_gets_plain_lines) {
+    EXPECT_EQ(shown(Where::terminal, nullptr, 80, "dumb"), "model tiny\r\n 50%  step 50/100\r\ndone\r\n");
 }
 
 TEST(progress, a_narrow_terminal_gets_a_short_line) {

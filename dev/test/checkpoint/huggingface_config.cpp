@@ -1,5 +1,6 @@
 // config.json of every family: what is read, what is written, what is refused.
 #include "host/checkpoint/huggingface_config.h"
+#include "dev/test/support/captured.h"
 #include "dev/test/support/expect_error.h"
 #include "dev/test/support/toy_model.h"
 #include "host/checkpoint/course_model.h"
@@ -139,6 +140,14 @@ TEST(huggingface_config, what_we_cannot_do_is_refused_by_name) {
     refuse(gpt2, "eos_token_id", 50257, {"eos_token_id"});
     refuse(gpt2, "bos_token_id", "x", {"bos_token_id"});
     EXPECT_EQ(model_from_json({{"model_type", "gpt2"}, {"n_embd", 768.0}, {"n_inner", nullptr}}, "c").config.F, 3072);
+}
+
+TEST(huggingface_config, code_that_comes_with_a_model_is_not_run_and_that_is_said) {
+    Json json = to_json(ModelDescription{toy_gpt2(), {}});
+    json["auto_map"] = {{"AutoModelForCausalLM", "modeling_custom.CustomForCausalLM"}};
+    Captured error(Captured::Stream::error);
+    model_from_json(json, "m/config.json");
+    EXPECT_NE(error.take().find("warning: m/config.json: auto_map"), std::string::npos);
 }
 
 TEST(huggingface_config, our_config_and_theirs_must_agree) {

@@ -210,7 +210,7 @@ TEST(eval, shards_score_as_their_texts) {
     };
     const Json text = with({"--data", write_documents(folder, {1, 2, 3, 4, 5, 6})});
     const Tokenizer tokenizer = load_tokenizer(model);
-    ShardWriter writer(folder / "shards", tokenizer, 0, 37);
+    ShardWriter writer(folder / "shards", nullptr, tokenizer, 0, 37);
     std::vector<uint16_t> plain;
     for (size_t i = 1; i <= 6; i++) {
         const std::vector<int> ids = tokenizer.encode(golden_file()["texts"][i].get<std::string>());

@@ -29,7 +29,7 @@ TEST(options, nothing_given_trains_the_tiny_model) {
 TEST(options, everything_wrong_is_said_at_once) {
     const Args lines = refusals(
         {"--lerning-rate", "0.1", "--batch", "8x", "--top-p=2", "foo", "--resume", "--overwrite", "--kv-heads", "3"});
-    ASSERT_EQ(lines.size(), 7u);
+    ASSERT_EQ(lines.size(), 6u);  // what a resumed run's model would have is not known yet
     const Args flags = {
         "--lerning-rate", "foo", "--kv-heads", "--batch", "--overwrite", "--top-p", "--resume: a run keeps its model"};
     for (const std::string& f : flags) {

@@ -1,7 +1,8 @@
 // `train_gpt sample` as a user runs it.
 #include <fmt/core.h>
+#include <unistd.h>
+#include <cstdio>
 #include <iostream>
-#include <sstream>
 #include "dev/test/support/expect_error.h"
 #include "dev/test/support/text_search.h"
 #include "expect_refusal.h"
@@ -35,12 +36,29 @@ struct Trained {
     }
 };
 
-// Standard input for as long as it lives.
-struct Input {
-    std::istringstream text;
-    std::streambuf* before;
-    explicit Input(const std::string& given) : text(given), before(std::cin.rdbuf(text.rdbuf())) { std::cin.clear(); }
-    ~Input() { std::cin.rdbuf(before); }
+// Standard input for as long as it lives: a pipe with this in it.
+class Input {
+public:
+    explicit Input(const std::string& text) : before(dup(STDIN_FILENO)) {
+        int ends[2];
+        EXPECT_EQ(pipe(ends), 0);
+        EXPECT_EQ(write(ends[1], text.data(), text.size()), ssize_t(text.size()));
+        use(ends[0]);
+        close(ends[1]), close(ends[0]);
+    }
+    ~Input() {
+        use(before);
+        close(before);
+    }
+    Input(const Input&) = delete;
+
+private:
+    static void use(int file) {
+        dup2(file, STDIN_FILENO);
+        clearerr(stdin);
+        std::cin.clear();
+    }
+    const int before;
 };
 
 TEST(sample, tokenizer_that_lies_elsewhere) {

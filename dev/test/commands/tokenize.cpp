@@ -211,6 +211,8 @@ TEST(tokenize, bad_input_is_one_line_and_writes_nothing) {
                "\xFF\xFE"
                "a",
                {"UTF-16"});
+    expect_bad("a.txt", std::string("\xFF\xFE\0\0a\0\0\0", 8), {"UTF-32"});
+    expect_bad("a.txt", std::string("\0\0\xFE\xFF\0\0\0a", 8), {"UTF-32"});
     expect_error(Exit::input, {"directory"}, [&] { c.run({"--data", c.folder.path}); });
     expect_error(Exit::input, {"no file matches"}, [&] { c.run({"--data", c.folder / "*.none"}); });
     overwrite(c.folder / "a.txt", "text");
@@ -219,7 +221,10 @@ TEST(tokenize, bad_input_is_one_line_and_writes_nothing) {
     });
     std::filesystem::create_directory(c.folder / "out");
     expect_error(Exit::usage, {"--out", "exists"}, [&] { c.run({"--data", c.folder / "a.txt"}); });
-    expect_error(Exit::usage, {"--out", "not replaced"}, [&] { c.run({"--data", c.folder / "a.txt", "--overwrite"}); });
+    overwrite(c.folder / "out/notes.txt", "mine");
+    expect_error(Exit::usage, {"--out", "not replaced", "notes.txt"}, [&] {
+        c.run({"--data", c.folder / "a.txt", "--overwrite"});
+    });
 }
 
 TEST(tokenize, says_what_is_missing) {

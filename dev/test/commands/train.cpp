@@ -9,6 +9,7 @@
 #include <set>
 #include "host/base/files.h"
 #include "host/base/json.h"
+#include "host/base/run_lock.h"
 #include "host/base/signals.h"
 #include "host/checkpoint/model_files.h"
 #include "host/commands/commands.h"

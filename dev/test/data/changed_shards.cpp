@@ -20,7 +20,7 @@ std::vector<uint16_t> tokens_of(size_t n, int vocab) {
 // A directory of shards as `tokenize` writes it.
 std::string written(const Temporary& folder, size_t n) {
     const Tokenizer bytes = byte_tokenizer();
-    ShardWriter writer(folder / "shards", bytes, -1, 300'000);
+    ShardWriter writer(folder / "shards", nullptr, bytes, -1, 300'000);
     writer.begin_document();
     for (const uint16_t token : tokens_of(n, 256)) {
         const int id = token;

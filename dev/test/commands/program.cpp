@@ -1,0 +1,382 @@
+// All of main: whatever the arguments and the machine, an error is one readable line and the code of its kind.
+#include <fcntl.h>
+#include <sys/resource.h>
+#include "child_case.h"
+#include "dev/test/support/full_disk.h"
+#include "dev/test/support/text_search.h"
+#include "host/base/json.h"
+#include "host/base/run_lock.h"
+#include "host/base/utf8.h"
+#include "host/checkpoint/checkpoint.h"
+#include "host/data/shard_writer.h"
+
+namespace {
+
+using Args = std::vector<std::string>;
+
+struct Said {
+    int code;
+    std::string out, error;
+};
+
+Said program(const Args& args) {
+    stop_requested = false;
+    Captured out, error(Captured::Stream::error);
+    const int code = run_program(args);
+    return {code, out.take(), error.take()};
+}
+
+// One line that no terminal obeys, and not a screenful.
+bool is_readable(const std::string& text) {
+    std::string repaired = text;
+    const auto is_obeyed = [](unsigned char c) { return c < 32 || c == 127; };
+    return text.ends_with('\n') && !std::any_of(text.begin(), text.end() - 1, is_obeyed) && text.size() < 2500 &&
+           repair_utf8(repaired) == 0;
+}
+
+void expect_line(const Args& args, std::initializer_list<Exit> codes) {
+    const Said said = program(args);
+    SCOPED_TRACE(printable(args[0] + " " + args.back()).substr(0, 100) + ": " + said.error.substr(0, 200));
+    EXPECT_TRUE(std::ranges::any_of(codes, [&](Exit code) { return said.code == int(code); })) << said.code;
+    EXPECT_TRUE(said.error.starts_with("error: ")) << said.error;
+    EXPECT_TRUE(is_readable(said.error));
+    EXPECT_FALSE(has(said.error, "internal"));
+}
+
+// Every place of a command line that names a file.
+std::vector<Args> with_path(const std::string& path) {
+    return {{"--data", path},
+            {"--val", path},
+            {"--tokenizer", path},
+            {"--model", path},
+            {"--out", path + "/x"},
+            {"--resume", path},
+            {"--resume", path + "/step_00000001"},
+            {"sample", "--model", path},
+            {"sample", "--model", path, "--prompt-file", path},
+            {"eval", "--model", path, "--data", path},
+            {"plan", "--model", path},
+            {"plot", path},
+            {"report", path},
+            {"tokenize", "--tokenizer", path, "--text", "a"},
+            {"tokenize", "--tokenizer", "byte", "--separator", "none", "--data", path, "--out", path + "/x"},
+            {"tokenize", "--train-bpe", "300", "--data", path, "--out", path + "/x"}};
+}
+
+}  // namespace
+
+TEST(program, paths_that_cannot_be) {
+    const Temporary at;
+    fs::create_symlink("loop", at.path / "loop");
+    overwrite(at / "file", "text");
+    const std::string hostile[] = {std::string(5000, 'x'),
+                                   "/" + std::string(300, 'y'),
+                                   at / "loop",
+                                   at / "loop/x",
+                                   at / "file/x",
+                                   at / "file/absent\xff\xfe",
+                                   at / "file/absent\x1b[2J\nerror: forged",
+                                   "/proc/self/mem",
+                                   "/dev/zero"};
+    for (const std::string& path : hostile)
+        for (const Args& args : with_path(path)) expect_line(args, {Exit::usage, Exit::input, Exit::io});
+    EXPECT_EQ(files::list(at.path), (Args{"file", "loop"}));
+}
+
+TEST(program, files_whose_names_are_not_utf8_are_trained_on) {
+    const Temporary at;
+    const fs::path text = write_text(at, "t\xff\x1b[2J.txt"), out = at.path / "run\xfe";
+    const Said said = program(small(out, text));
+    EXPECT_EQ(said.code, 0) << said.error;
+    EXPECT_EQ(said.out.find('\x1b'), said.out.npos);
+    EXPECT_TRUE(fs::exists(out / "latest/manifest.json"));
+    EXPECT_EQ(program({"sample", "--model", out.string(), "--tokens", "3", "--device", "cpu"}).code, 0);
+}
+
+TEST(program, a_current_directory_that_was_deleted) {
+    SKIP_WHERE_A_CHILD_HAS_NO_THREADS();
+    const Temporary at;
+    const fs::path gone = at.path / "gone", text = write_text(at);
+    const auto leave = [&] {
+        fs::create_directory(gone);
+        fs::current_path(gone);
+        fs::remove(gone);
+    };
+    Args args = small("x", text);
+    EXPECT_EQ(Child(args, leave).wait(), int(Exit::io));
+    args.resize(args.size() - 2);
+    EXPECT_EQ(Child(args, leave).wait(), int(Exit::io));
+    EXPECT_EQ(
+        Child({"tokenize", "--tokenizer", "byte", "--separator", "none", "--data", text.string(), "--out", "x"}, leave)
+            .wait(),
+        int(Exit::io));
+}
+
+// Names inside files: of tensors, keys and tokens, long and of any bytes.
+TEST(program, names_in_files_are_shown_harmlessly) {
+    const Temporary at;
+    const std::string names[] = {"a\\u0000b", "\\u001b[2J", "x\\nerror: forged", "\\u202e",
+                                 std::string(10'000'000, 'n')};
+    fs::create_directory(at.path / "model");
+    const auto model = [&](const std::string& config) {
+        overwrite(at / "model/config.json", config);
+        expect_line({"plan", "--model", at / "model"}, {Exit::input});
+    };
+    for (const std::string& name : names) {
+        if (name.size() < 1 << 20) {  // longer ones are refused for that
+            model("{\"model_type\": \"" + name + "\"}");
+            model("{\"" + name + "\": 1, \"" + name + "\": 2}");
+        }
+        const std::string header = "{\"" + name + "\": {\"dtype\": \"F99\", \"shape\": [1], \"data_offsets\": [0, 4]}}";
+        uint64_t size = header.size();
+        std::string file(reinterpret_cast<const char*>(&size), 8);
+        overwrite(at / "model/model.safetensors", file + header + "1234");
+        overwrite(at / "model/config.json",
+                  "{\"model_type\": \"gpt2\", \"n_layer\": 1, \"n_embd\": 8, \"n_head\": 1, \"vocab_size\": 300}");
+        expect_line({"eval", "--model", at / "model", "--data", at / "model/config.json", "--tokenizer", "byte",
+                     "--device", "cpu"},
+                    {Exit::input});
+        overwrite(at / "lines.jsonl", "{\"" + name + "\": 1}\n");
+        expect_line({"tokenize", "--tokenizer", "byte", "--separator", "none", "--data", at / "lines.jsonl", "--out",
+                     at / "out"},
+                    {Exit::input});
+        overwrite(at / "tokenizer.json", "{\"" + name + "\": {}, \"model\": {\"type\": \"" + name + "\"}}");
+        expect_line({"tokenize", "--tokenizer", at / "tokenizer.json", "--text", "a"}, {Exit::input});
+    }
+}
+
+TEST(program, arguments_are_shown_harmlessly) {
+    const std::string hostile[] = {"\x1b[2J", "x\nerror: forged", "\xff", std::string(100'000, 'x')};
+    for (const std::string& text : hostile) {
+        expect_line({text}, {Exit::usage});
+        expect_line({"--" + text}, {Exit::usage});
+        for (const char* flag : {"--steps", "--lr", "--schedule", "--model", "--gemm", "--token-type"})
+            expect_line({flag, text}, {Exit::usage});
+        expect_line({"--steps", text, "--steps", "3"}, {Exit::usage});
+        expect_line({"tokenize", "--tokenizer", "byte", "--ids", text}, {Exit::usage, Exit::input});
+    }
+    const Said several = program({"--steps", "x", "--lr", "y"});
+    EXPECT_EQ(count(several.error, "error: "), 2);
+    EXPECT_EQ(count(several.error, "\n"), 2);
+}
+
+TEST(program, too_little_memory_is_a_line) {
+    SKIP_WHERE_A_CHILD_HAS_NO_THREADS();
+#ifdef __SANITIZE_ADDRESS__
+    GTEST_SKIP() << "AddressSanitizer needs all of the address space";
+#endif
+    const Temporary at;
+    overwrite(at / "big.txt", std::string(300 << 20, 'x'));
+    const auto little = [] {
+        const rlimit limit = {rlim_t(700) << 20, rlim_t(700) << 20};
+        setrlimit(RLIMIT_AS, &limit);
+    };
+    EXPECT_EQ(Child(small(at.path / "run", at.path / "big.txt"), little).wait(), int(Exit::device));
+    EXPECT_FALSE(fs::exists(at.path / "run"));
+}
+
+// ---- where the output goes ----
+
+TEST(program, a_run_without_standard_streams) {
+    SKIP_WHERE_A_CHILD_HAS_NO_THREADS();
+    const Temporary at;
+    const fs::path text = write_text(at), out = at.path / "run";
+    Child child(small(out, text), [] {
+        for (int file = 0; file < 3; file++) close(file);
+    });
+    EXPECT_EQ(child.wait(), 0);
+    std::ifstream log(out / "log.jsonl");
+    for (std::string line; std::getline(log, line);) EXPECT_TRUE(Json::accept(line)) << line;
+    EXPECT_TRUE(files::read_file((out / ".lock").string(), 1000).starts_with("pid "));
+}
+
+TEST(program, a_run_that_nobody_can_hear) {
+    SKIP_WHERE_A_CHILD_HAS_NO_THREADS();
+    const Temporary at;
+    const fs::path text = write_text(at), out = at.path / "run";
+    std::ofstream(text, std::ios::app) << "\xff";  // a warning
+    Child child(small(out, text), [] {
+        for (int file : {1, 2}) dup2(open("/dev/full", O_WRONLY), file);
+    });
+    EXPECT_EQ(child.wait(), 0);
+    EXPECT_TRUE(fs::exists(out / "step_00000008/manifest.json"));
+}
+
+TEST(program, output_that_is_lost_is_an_error) {
+    SKIP_WHERE_A_CHILD_HAS_NO_THREADS();
+    for (const Args& args :
+         {Args{"plan"}, Args{"--help"}, Args{"--version"}, Args{"tokenize", "--tokenizer", "byte", "--text", "a"}})
+        EXPECT_EQ(Child(args, [] { dup2(open("/dev/full", O_WRONLY), 1); }).wait(), int(Exit::io)) << args[0];
+}
+
+// `train_gpt --help | head -1`
+TEST(program, a_reader_that_has_seen_enough_is_no_error) {
+    SKIP_WHERE_A_CHILD_HAS_NO_THREADS();
+    const Temporary at;
+    const std::string error = at / "error";
+    for (const Args& args : {Args{"plan"}, Args{"--help"}}) {
+        Child child(args, [&] {
+            int ends[2];
+            if (pipe(ends)) _exit(99);
+            close(ends[0]);
+            dup2(ends[1], 1);
+            dup2(open(error.c_str(), O_WRONLY | O_CREAT, 0600), 2);
+        });
+        EXPECT_EQ(child.wait(), 0);
+        EXPECT_EQ(files::read_file(error, 1000), "");
+    }
+}
+
+TEST(program, lost_lines_of_the_log_are_said_once) {
+    const Temporary at;
+    const fs::path text = write_text(at), out = at.path / "run";
+    ASSERT_EQ(program(small(out, text)).code, 0);
+    fs::remove(out / "log.jsonl");
+    fs::create_symlink("/dev/full", out / "log.jsonl");
+    const Said said = program({"--resume", out.string(), "--steps", "12", "--device", "cpu"});
+    EXPECT_EQ(said.code, 0) << said.error;
+    EXPECT_EQ(count(said.error, "warning: "), 1) << said.error;
+    EXPECT_TRUE(has(said.error, "lines of the log cannot be written")) << said.error;
+}
+
+// ---- files that a user names for what is written ----
+
+TEST(program, pictures_replace_pictures_only) {
+    const Temporary at;
+    const fs::path text = write_text(at), out = at.path / "run", pipe = at.path / "pipe", link = at.path / "link";
+    ASSERT_EQ(program(small(out, text)).code, 0);
+    ASSERT_EQ(mkfifo(pipe.c_str(), 0600), 0);
+    fs::create_symlink("absent", link);
+    fs::create_directory(at.path / "folder");
+    overwrite(at / "notes.txt", "my notes");
+    const auto plot = [&](const fs::path& to) { return program({"plot", out.string(), "--out", to.string()}); };
+    const auto report = [&](const fs::path& to) { return program({"report", out.string(), "--out", to.string()}); };
+    for (const fs::path& to : {pipe, link, at.path / "notes.txt", at.path / "folder"})
+        for (const Said& said : {plot(to), report(to)}) {
+            EXPECT_EQ(said.code, int(Exit::usage)) << said.error;
+            EXPECT_TRUE(has(said.error, "not replaced")) << said.error;
+        }
+    EXPECT_TRUE(fs::is_fifo(pipe));
+    EXPECT_TRUE(fs::is_symlink(link) && !fs::exists(at.path / "absent"));
+    EXPECT_EQ(files::read_file(at / "notes.txt", 100), "my notes");
+    EXPECT_EQ(plot(at.path / "a.svg").code, 0);
+    EXPECT_EQ(plot(at.path / "a.svg").code, 0);
+    EXPECT_EQ(report(at.path / "a.svg").code, int(Exit::usage));
+    fs::remove(link), fs::create_symlink("a.svg", link);
+    EXPECT_EQ(plot(link).code, 0);
+    EXPECT_TRUE(fs::is_symlink(link));
+    overwrite(at / "empty", "");
+    EXPECT_EQ(report(at.path / "empty").code, 0);
+}
+
+TEST(program, tokenize_replaces_only_what_it_wrote) {
+    const Temporary at;
+    const fs::path text = write_text(at), model = at.path / "run/step_00000008", shards = at.path / "shards";
+    ASSERT_EQ(program(small(at.path / "run", text)).code, 0);
+    const auto shard = [&](const fs::path& out, const std::string& data) {
+        return program({"tokenize", "--tokenizer", "byte", "--separator", "none", "--data", data, "--out", out.string(),
+                        "--overwrite"});
+    };
+    const auto train = [&](const fs::path& out, const std::string& data) {
+        return program({"tokenize", "--train-bpe", "260", "--data", data, "--out", out.string(), "--overwrite"});
+    };
+    ASSERT_EQ(shard(shards, text.string()).code, 0);
+    ASSERT_EQ(shard(shards, text.string()).code, 0);
+    ASSERT_EQ(train(shards, text.string()).code, 0);
+    const auto refused = [&](const Said& said, const char* says) {
+        EXPECT_EQ(said.code, int(Exit::usage)) << said.error;
+        EXPECT_TRUE(has(said.error, says)) << said.error;
+    };
+    for (const fs::path& out : {model, at.path / "run"}) refused(shard(out, text.string()), "not written by tokenize");
+    refused(train(model, text.string()), "not written by tokenize");
+    open_checkpoint(model.string());
+    overwrite((shards / "notes.txt").string(), "mine");
+    refused(shard(shards, text.string()), "notes.txt");
+    EXPECT_EQ(files::read_file((shards / "notes.txt").string(), 100), "mine");
+    fs::remove(shards / "notes.txt");
+    refused(program({"tokenize", "--tokenizer", shards.string(), "--separator", "none", "--data", text.string(),
+                     "--out", shards.string(), "--overwrite"}),
+            "which is read");
+    for (const char* other : {"tokens_1.bin", "tokens_000000.bin.bak", "tokens_x00000.bin"}) {
+        EXPECT_FALSE(ShardWriter::is_ours(other));
+        EXPECT_TRUE(ShardWriter::is_ours("tokens_1000000.bin"));
+    }
+}
+
+// What a killed one left goes with the next one to the same place; one that still works is let alone.
+TEST(program, tokenize_clears_up_after_killed_ones) {
+    SKIP_WHERE_A_CHILD_HAS_NO_THREADS();
+    const Temporary at;
+    const fs::path text = write_text(at);
+    const Args args{"tokenize", "--tokenizer", "byte", "--separator", "none", "--data", "-", "--out", at / "out"};
+    int ends[2];
+    ASSERT_EQ(pipe(ends), 0);
+    const auto temporaries = [&] {
+        int n = 0;
+        for (const std::string& name : files::list(at.path)) n += name.starts_with(".tmp.out.");
+        return n;
+    };
+    Child killed(args, [&] { dup2(ends[0], 0), close(ends[1]); });
+    EXPECT_TRUE(comes_true([&] { return temporaries() == 1; }));
+    killed.signal(SIGKILL);
+    killed.wait();
+    EXPECT_EQ(temporaries(), 1);
+    Child working(args, [&] { dup2(ends[0], 0), close(ends[1]); });
+    EXPECT_TRUE(comes_true([&] { return temporaries() == 1 && !fs::exists(at / "out"); }));
+    sleep_ms(100);
+    EXPECT_EQ(temporaries(), 1);  // the working one's
+    EXPECT_EQ(program({"tokenize", "--tokenizer", "byte", "--separator", "none", "--data", text.string(), "--out",
+                       at / "out"})
+                  .code,
+              0);
+    EXPECT_EQ(temporaries(), 1);
+    ASSERT_EQ(write(ends[1], "text", 4), 4);
+    close(ends[1]), close(ends[0]);
+    EXPECT_EQ(working.wait(), int(Exit::io));  // the other was first
+    EXPECT_EQ(temporaries(), 0);
+    EXPECT_EQ(read_json(at / "out/dataset.json")["source_bytes"], fs::file_size(text));
+}
+
+TEST(program, a_pipe_that_nobody_writes_into_is_named) {
+    const Temporary at;
+    const std::string pipe = at / "pipe";
+    ASSERT_EQ(mkfifo(pipe.c_str(), 0600), 0);
+    std::thread writer([&] {
+        sleep_ms(1500);
+        overwrite(pipe, "text");
+    });
+    const Said said =
+        program({"tokenize", "--tokenizer", "byte", "--separator", "none", "--data", pipe, "--out", at / "out"});
+    writer.join();
+    EXPECT_EQ(said.code, 0) << said.error;
+    EXPECT_TRUE(has(said.error, "a pipe that nobody has written into yet")) << said.error;
+}
+
+TEST(program, models_in_files_are_told_what_to_give) {
+    const Temporary at;
+    for (const char* name : {"x.gguf", "x.pt", "x.safetensors", "x.txt"}) {
+        overwrite(at / name, "1234567890");
+        for (const Args& args : {Args{"plan", "--model", at / name}, Args{"sample", "--model", at / name}}) {
+            const Said said = program(args);
+            EXPECT_EQ(said.code, int(Exit::input));
+            EXPECT_TRUE(has(said.error, "directory")) << said.error;
+            EXPECT_TRUE(is_readable(said.error)) << said.error;
+        }
+    }
+    EXPECT_TRUE(has(program({"plan", "--model", at / "x.gguf"}).error, "GGUF"));
+}
+
+TEST(program, a_tokenizer_that_does_not_fit_is_named) {
+    const Temporary at;
+    const fs::path text = write_text(at), chars = at.path / "chars", bytes = at.path / "bytes";
+    ASSERT_EQ(program(small(chars, text, {"--tokenizer", "char", "--steps", "2"})).code, 0);
+    ASSERT_EQ(program(small(bytes, text, {"--steps", "2"})).code, 0);
+    const std::string other = (bytes / "latest").string();
+    for (const Said& said :
+         {program({"sample", "--model", chars.string(), "--tokenizer", other, "--prompt", "zzz", "--device", "cpu"}),
+          program(
+              {"eval", "--model", chars.string(), "--tokenizer", other, "--data", text.string(), "--device", "cpu"})}) {
+        EXPECT_EQ(said.code, int(Exit::input));
+        EXPECT_TRUE(has(said.error, other)) << said.error;
+    }
+}
