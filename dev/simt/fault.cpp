@@ -61,6 +61,7 @@ extern "C" const char* __tsan_default_suppressions() { return "race:_omp_fn\ncal
 #ifdef SIMT_ASAN
 // After a failure threads stay where they are for ever, with all they hold.
 extern "C" const char* __lsan_default_suppressions() {
-    return "leak:simt::Block::\nleak:simt::FiberPool::\nleak:simt::fail\n";
+    return "leak:simt::Block::\nleak:simt::FiberPool::\nleak:simt::fail\nleak:simt::to_string\n"
+           "leak:dev/simt/matrix.cpp\nleak:dev/simt/tensor_copy.cpp\n";
 }
 #endif
