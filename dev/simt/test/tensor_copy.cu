@@ -1,4 +1,5 @@
 // Tensor maps and copies (kernels/tools/tensor_map.cuh, ptx_hopper.cuh) against their definition, element by element.
+#include <algorithm>
 #include <array>
 #include "kernel_test.h"
 #include "kernels/tools/tensor_map.cuh"
@@ -87,9 +88,9 @@ struct Tensor {
 
 const std::vector<std::pair<Tensor, std::vector<Place>>> boxes = {
     {{{64, 40}, {64}, {64, 16}}, {{2, {0, 0}}, {2, {0, 16}}, {2, {0, 32}}, {2, {-8, -3}}, {2, {40, 39}}, {2, {64, 0}}}},
-    {{{100, 30}, {112}, {64, 24}}, {{2, {0, 0}}, {2, {96, 10}}, {2, {3, 29}}, {2, {0, 1000}}}},
+    {{{100, 30}, {112}, {64, 24}}, {{2, {0, 0}}, {2, {96, 10}}, {2, {8, 29}}, {2, {0, 1000}}}},
     {{{64, 9, 2}, {128, 64}, {64, 4, 2}}, {{3, {0, 0, 0}}, {3, {0, 7, 1}}, {3, {8, -2, -1}}}},
-    {{{24, 3, 5, 4}, {24, 72, 360}, {64, 2, 3, 4}}, {{4, {0, 0, 0, 0}}, {4, {8, 2, 3, 1}}, {4, {-1, -1, -1, -1}}}},
+    {{{24, 3, 5, 4}, {24, 72, 360}, {64, 2, 3, 4}}, {{4, {0, 0, 0, 0}}, {4, {8, 2, 3, 1}}, {4, {-8, -1, -1, -1}}}},
 };
 
 __global__ void late_load_kernel(uint16_t* seen, uint16_t* source, const __grid_constant__ TensorMap map) {
@@ -146,6 +147,7 @@ TEST(simt, tensor_stores_take_boxes) {
         const TensorMap map = tensor.map(reinterpret_cast<bf16*>(static_cast<uint16_t*>(data)));
         in_every_order([&, &tensor = tensor, &places = places] {
             for (const Place& place : places) {
+                if (std::ranges::min(place.c) < 0) continue;  // no store begins before its tensor
                 cudaMemset(data, 0xff, tensor.extent() * 2);
                 run(store_kernel, 1, 64, size_t(tensor.elements()) * 2, map, place, tensor.elements());
                 std::vector<uint16_t> want(tensor.extent(), 0xffff);

@@ -11,7 +11,7 @@ namespace {
 // A model whose heads and rows the tensor cores do, in bf16, as is usual on a GPU.
 std::vector<std::string> in_bf16(const Temporary& at, const char* name, const std::vector<std::string>& flags) {
     std::vector<std::string> args =
-        small(at.path / name, write_text(at), {"--device", "simt", "--dim", "64", "--heads", "1", "--steps", "4"});
+        small(at.path / name, write_text(at), {"--device", "simt", "--dim", "64", "--heads", "2", "--steps", "4"});
     args.insert(args.end(), flags.begin(), flags.end());
     return args;
 }
