@@ -16,7 +16,7 @@ double validation_loss(Trainer<Device>& trainer, const Dataset& data, int B, int
     for (uint64_t i = 0; i < count; i += samples.size()) {
         samples.clear();
         for (uint64_t k = i; k < std::min(i + B, count); k++) samples.push_back(k * windows / count);
-        data.fill(batch, samples);
+        data.fill(batch, std::span<const uint64_t>(samples.data(), samples.size()));  // nvcc converts no vector
         sum += trainer.loss(batch);
         valid += batch.valid();
     }
