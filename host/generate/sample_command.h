@@ -120,7 +120,8 @@ Exit sample(const Options& options, const Device& on) {
                 if (!prompt.empty()) sampler.write({prompt});
             } catch (const Error& error) {  // of this prompt; the next one may be better
                 if (error.code != Exit::usage) throw;
-                fmt::print(stderr, "error: {}\n", printable(error.what()));
+                std::fputs(("error: " + printable(error.what()) + "
+").c_str(), stderr);
             }
     } else {
         sampler.write(options.prompt_file ? read_prompts(*options.prompt_file)
