@@ -120,8 +120,7 @@ Exit sample(const Options& options, const Device& on) {
                 if (!prompt.empty()) sampler.write({prompt});
             } catch (const Error& error) {  // of this prompt; the next one may be better
                 if (error.code != Exit::usage) throw;
-                std::fputs(("error: " + printable(error.what()) + "
-").c_str(), stderr);
+                std::fputs(("error: " + printable(error.what()) + "\n").c_str(), stderr);
             }
     } else {
         sampler.write(options.prompt_file ? read_prompts(*options.prompt_file)
