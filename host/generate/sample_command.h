@@ -1,6 +1,6 @@
 // `train_gpt sample`: text from a saved model, for any device.
 #pragma once
-#include <fmt/core.h>
+#include <cstdio>
 #include "generator_cached.h"
 #include "host/base/messages.h"
 #include "host/base/signals.h"
