@@ -50,15 +50,15 @@ __global__ void __launch_bounds__(row_threads)
     layernorm_row(out + size_t(n) * C, mean + n, rstd + n, x, w, b, eps, C);
 }
 
-// A team walks over rows and keeps its share of d_weight and d_bias in registers, and that of d_inp_bias in shared memory:
-// the registers are full. A block leaves its own in partial (3, gridDim.x, C). No atomics: same inputs, same GPU, same
-// bits.
+// A team walks over rows and keeps its share of d_weight and d_bias in registers. That of d_inp_bias is in shared memory:
+// the registers are full. A block leaves its own in partial (2, gridDim.x, C) and inp_bias_partial (gridDim.x, C), which
+// may be null. No atomics: same inputs, same GPU, same bits.
 template <int W, int K, class T>
 __global__ void __launch_bounds__(row_threads)
-    layernorm_backward_kernel(T* d_inp, float* partial, const T* d_out, const T* inp, const T* weight,
-                              const float* mean, const float* rstd, int N, int C) {
+    layernorm_backward_kernel(T* d_inp, float* partial, float* inp_bias_partial, const T* d_out, const T* inp,
+                              const T* weight, const float* mean, const float* rstd, int N, int C) {
     Vec<W> d_weight[K] = {}, d_bias[K] = {};
-    store_row(dynamic_shared<float>() + threadIdx.y * C, d_bias, C);  // zeros
+    if (inp_bias_partial) store_row(dynamic_shared<float>() + threadIdx.y * C, d_bias, C);  // zeros
     for (int n = blockIdx.x * blockDim.y + threadIdx.y; n < N; n += gridDim.x * blockDim.y) {
         const size_t row = size_t(n) * C;
         const float centre = mean[n], scale = rstd[n];
@@ -87,13 +87,19 @@ __global__ void __launch_bounds__(row_threads)
         });
         sums = row_sum(sums);
         const float mean_g = sums[0] / C, mean_g_norm = sums[1] / C;
-        before.each([&](int k, const Vec<W>& d) {
-            for (int i = 0; i < W; i++) g[k][i] = d[i] + scale * (g[k][i] - mean_g - norm[k][i] * mean_g_norm);
+        before.each([&](int k, Vec<W> d) {
+            for (int i = 0; i < W; i++) d[i] += scale * (g[k][i] - mean_g - norm[k][i] * mean_g_norm);
+            if (const int c = row_channel<W>(k); c < C) {
+                store<W>(d_inp + row + c, d);
+                if (!inp_bias_partial) return;
+                float* const d_inp_bias = dynamic_shared<float>() + threadIdx.y * C + c;
+                const Vec<W> sum = load<W>(d_inp_bias);
+                for (int i = 0; i < W; i++) d[i] += sum[i];
+                store<W>(d_inp_bias, d);
+            }
         });
-        store_row(d_inp + row, g, C);
-        add_row(dynamic_shared<float>() + threadIdx.y * C, g, C);
     }
-    store_shared_sum(partial + size_t(2 * gridDim.x + blockIdx.x) * C, dynamic_shared<float>(), C);
+    if (inp_bias_partial) store_shared_sum(inp_bias_partial + size_t(blockIdx.x) * C, dynamic_shared<float>(), C);
     store_row_sum(partial + size_t(blockIdx.x) * C, d_weight, C);
     store_row_sum(partial + size_t(gridDim.x + blockIdx.x) * C, d_bias, C);
 }
@@ -115,12 +121,14 @@ void layernorm_backward(T* d_inp, float* d_weight, float* d_bias, float* d_inp_b
     by_parameter("layernorm", C, {d_inp, d_out, inp, weight}, [&](auto W, auto K) {
         const dim3 block = row_block<W, K>(C);
         const auto kernel = layernorm_backward_kernel<W, K, T>;
-        const size_t shared = block.y * size_t(C) * sizeof(float);
+        const size_t shared = d_inp_bias ? block.y * size_t(C) * sizeof(float) : row_shared(block, C);
         const int blocks = row_blocks(kernel, N, block, shared, on);
         float* partial = on.template scratch<float>(3 * size_t(blocks) * C);
-        launch(kernel, blocks, block, shared, on, d_inp, partial, d_out, inp, weight, mean, rstd, N, C);
+        float* inp_bias_partial = d_inp_bias ? partial + 2 * size_t(blocks) * C : nullptr;
+        launch(kernel, blocks, block, shared, on, d_inp, partial, inp_bias_partial, d_out, inp, weight, mean, rstd, N,
+               C);
         column_sum(d_weight, partial, blocks, C, on);
         if (d_bias) column_sum(d_bias, partial + size_t(blocks) * C, blocks, C, on);
-        if (d_inp_bias) column_sum(d_inp_bias, partial + 2 * size_t(blocks) * C, blocks, C, on);
+        if (d_inp_bias) column_sum(d_inp_bias, inp_bias_partial, blocks, C, on);
     });
 }

@@ -89,18 +89,6 @@ __device__ void store_row(T* row, const Vec<W> (&x)[K], int C) {
         if (row_channel<W>(k) < C) store<W>(row + row_channel<W>(k), x[k]);
 }
 
-// Adds x to a row that no other team uses.
-template <int W, int K>
-__device__ void add_row(float* row, const Vec<W> (&x)[K], int C) {
-    UNROLL
-    for (int k = 0; k < K; k++) {
-        if (row_channel<W>(k) >= C) continue;
-        Vec<W> sum = load<W>(row + row_channel<W>(k));
-        for (int i = 0; i < W; i++) sum[i] += x[k][i];
-        store<W>(row + row_channel<W>(k), sum);
-    }
-}
-
 // Prefetches a row into the L2 cache.
 template <int W, int K, class T>
 __device__ void prefetch_row(const T* row, int C) {
