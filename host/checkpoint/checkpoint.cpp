@@ -266,8 +266,8 @@ void remove_checkpoint(const std::string& run, const std::string& name) {
     if (foreign.empty()) return files::remove_directory(run, name);
     std::vector<std::string> ours = files::list(path);
     std::erase_if(ours, [&](const std::string& file) { return std::ranges::count(foreign, file) > 0; });
-    std::ranges::partition(ours,
-                           [](const std::string& file) { return file == manifest_name; });  // not whole without it
+    // Not whole without it. (clang 14 has no std::ranges::partition.)
+    std::partition(ours.begin(), ours.end(), [](const std::string& file) { return file == manifest_name; });
     for (const std::string& file : ours) {
         std::error_code error;
         fs::remove(path + "/" + file, error);
