@@ -91,6 +91,35 @@ struct AttentionHopperTurns {
     }
 };
 
+// Tile after tile of the other side: add() those of which the group sees anything. All sums are done then.
+template <class Shape, class Sees, class Add>
+__device__ void hopper_add_tiles(AttentionHopperRing<Shape>& ring, const AttentionHopperTurns& turns, Sees sees,
+                                 Add add) {
+    bool last;
+    do {
+        ring.wait();
+        last = ring.note().last;
+        turns.wait();
+        if (sees(ring.note().start)) {
+            add();
+        } else {
+            turns.pass();
+            wgmma_wait<0>();
+            ring.leave_held();
+            ring.leave();
+        }
+    } while (!last);
+    wgmma_wait<0>();
+}
+// All of the thread block's blocks of rows: f(number).
+template <class F>
+__device__ void hopper_all_blocks(const AttentionHopperWork& work, const AttentionHopperTurns& turns, F f) {
+    turns.begin();
+    attention_hopper_blocks(work, f);
+    turns.end();
+    if (threadIdx.x % warp_size == 0) tensor_store_wait<0>();
+}
+
 // Of a warp's 16 rows of d_q, d_k or d_v, one panel at a time. Rows beyond T are left out by the tensor copy.
 template <int HS>
 __device__ void hopper_store(const TensorMap& map, bf16* staging, const float (&x)[HS / 2], float factor, int head,

@@ -114,21 +114,8 @@ struct AttentionHopperKeys {
         load_own(own);
         own.s_group = AttentionHopperPlace(work, number, Shape::rows).start + 64 * group;
         Sums sums;
-        bool last;
-        do {
-            ring.wait();
-            last = ring.note().last;
-            turns.wait();
-            if (ring.note().start + columns > own.s_group && own.s_group < work.at.T) {
-                add(sums, own);
-            } else {  // none of these queries sees a key of the group
-                turns.pass();
-                wgmma_wait<0>();
-                ring.leave_held();
-                ring.leave();
-            }
-        } while (!last);
-        wgmma_wait<0>();
+        const auto sees = [&](int t0) { return t0 + columns > own.s_group && own.s_group < work.at.T; };
+        hopper_add_tiles(ring, turns, sees, [&] { add(sums, own); });
         wgmma_done(sums.d_key), wgmma_done(sums.d_value);
         ring.leave_held();
         leave_own();
@@ -139,10 +126,7 @@ struct AttentionHopperKeys {
                          place.b);
     }
     __device__ void run() {
-        turns.begin();
-        attention_hopper_blocks(work, [&](unsigned number) { add_all(number); });
-        turns.end();
-        if (threadIdx.x % warp_size == 0) tensor_store_wait<0>();
+        hopper_all_blocks(work, turns, [&](unsigned number) { add_all(number); });
     }
 };
 #endif

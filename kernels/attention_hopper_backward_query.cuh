@@ -113,31 +113,15 @@ struct AttentionHopperQueries {
         make_delta(own, AttentionHopperPlace(work, number, Shape::rows));
         own.t_group = AttentionHopperPlace(work, number, Shape::rows).start + 64 * group;
         float sum[HS / 2] = {};
-        bool last;
-        do {
-            ring.wait();
-            last = ring.note().last;
-            turns.wait();
-            if (sees(own, ring.note().start)) {
-                add(sum, own);
-            } else {
-                turns.pass();
-                wgmma_wait<0>();
-                ring.leave_held();
-                ring.leave();
-            }
-        } while (!last);
-        wgmma_wait<0>();
+        hopper_add_tiles(
+            ring, turns, [&](int s0) { return sees(own, s0); }, [&] { add(sum, own); });
         wgmma_done(sum);
         ring.leave_held();
         const AttentionHopperPlace place(work, opaque(number), Shape::rows);  // not kept in registers all the while
         hopper_store<HS>(d_qkv, shared.staging[row() / 16], sum, scale, place.head, place.start + row(), place.b);
     }
     __device__ void run() {
-        turns.begin();
-        attention_hopper_blocks(work, [&](unsigned number) { add_all(number); });
-        turns.end();
-        if (threadIdx.x % warp_size == 0) tensor_store_wait<0>();
+        hopper_all_blocks(work, turns, [&](unsigned number) { add_all(number); });
     }
 };
 #endif

@@ -7,7 +7,7 @@
 #include "linear_place.cuh"
 
 // A block owns m x n of c at a time: two warpgroups multiply, each 64 rows of it. Sums that become bf16 leave for the
-// writers in `passes` parts of the columns; those that stay fp32 (0 passes) are written at once.
+// writers (1 pass over the columns); those that stay fp32 (0 passes) are written at once.
 template <int n_, int stages_, int passes_>
 struct LinearHopper {
     static constexpr int I = 1, n = n_, stages = stages_, passes = passes_;

@@ -18,16 +18,18 @@ enum class Exit {
 
 struct Error : std::runtime_error {
     Exit code;
+    std::vector<std::string> lines;  // main prints each after "error: "; what() is all of them
     // Reads "WHAT: REASON; HINT": what it is about (a flag, a file, a tensor), why it cannot be, how to go on.
     Error(Exit code, const std::string& what, const std::string& reason, const std::string& hint = "")
-        : std::runtime_error(what + ": " + reason + (hint.empty() ? "" : "; " + hint)), code(code) {}
-    // Several at once, one line each; main prints each after "error: ".
-    Error(Exit code, const std::vector<std::string>& lines) : std::runtime_error(join(lines)), code(code) {}
+        : Error(code, std::vector{what + ": " + reason + (hint.empty() ? "" : "; " + hint)}) {}
+    // Several at once.
+    Error(Exit code, const std::vector<std::string>& lines)
+        : std::runtime_error(join(lines)), code(code), lines(lines) {}
 
 private:
     static std::string join(const std::vector<std::string>& lines) {
         std::string all;
-        for (const std::string& line : lines) all += (all.empty() ? "" : "\nerror: ") + line;
+        for (const std::string& line : lines) all += (all.empty() ? "" : "\n") + line;
         return all;
     }
 };

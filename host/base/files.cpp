@@ -136,6 +136,20 @@ bool exists(const std::string& path) {
     return lstat(path.c_str(), &status) == 0;
 }
 
+namespace {
+bool has_type(const std::string& path, mode_t type) {
+    struct stat status;
+    return lstat(path.c_str(), &status) == 0 && (status.st_mode & S_IFMT) == type;
+}
+}  // namespace
+
+bool is_file(const std::string& path) { return has_type(path, S_IFREG); }
+bool is_directory(const std::string& path) { return has_type(path, S_IFDIR); }
+
+std::string without_slash(const std::string& path) {
+    return (fs::path(path) / "").lexically_normal().parent_path().string();
+}
+
 std::string link_target(const std::string& path) {
     std::error_code error;
     const fs::path target = fs::read_symlink(path, error);

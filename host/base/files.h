@@ -44,6 +44,9 @@ uint64_t hash(std::string_view text);                            // XXH64, seed 
 uint64_t hash_file(const std::string& path);
 std::string hex(uint64_t hash);                                         // 16 digits
 bool exists(const std::string& path);                                   // of any kind; a dangling link exists
+bool is_file(const std::string& path);                                  // a regular one, and no link to one
+bool is_directory(const std::string& path);                             // and no link to one
+std::string without_slash(const std::string& path);                     // the same path without . .. and / at its end
 std::string link_target(const std::string& path);                       // empty if it is no symbolic link
 std::vector<std::string> list(const std::string& directory);            // names, sorted, without . and ..
 bool is_inside(const std::string& path, const std::string& directory);  // or is it, links followed; both must exist

@@ -100,7 +100,7 @@ void make_way(const std::string& run, const std::string& name) {
     const std::string path = run + "/" + name;
     std::error_code error;
     if (!files::exists(path)) return;
-    if (fs::symlink_status(path, error).type() == fs::file_type::directory && foreign_files(path).empty()) return;
+    if (files::is_directory(path) && foreign_files(path).empty()) return;
     std::string other = name + ".old";
     for (int n = 2; files::exists(run + "/" + other); n++) other = name + ".old" + std::to_string(n);
     fs::rename(path, run + "/" + other, error);
@@ -280,17 +280,14 @@ std::string model_directory(const std::string& path) {
         const std::string name = pointed_at(run.empty() ? "." : run.string(), link), found = (run / name).string();
         return !name.empty() && files::exists(found + "/config.json") ? found : "";
     };
-    const auto is_directory = [](const fs::path& path) {
-        std::error_code ignored;
-        return fs::symlink_status(path, ignored).type() == fs::file_type::directory;
-    };
-    const fs::path plain = (fs::path(path) / "").lexically_normal().parent_path();  // without a slash at its end
-    if (!is_directory(plain))  // a link, which may move while we read
+    const fs::path plain = files::without_slash(path);
+    if (!files::is_directory(plain))  // a link, which may move while we read
         if (const std::string found = led_to(plain.parent_path(), plain.filename().string()); !found.empty())
             return found;
     if (files::exists(path + "/config.json")) return path;
     for (const std::string link : {"best", "latest"}) {
-        if (is_directory(plain / link) && files::exists(path + "/" + link + "/config.json")) return path + "/" + link;
+        if (files::is_directory(plain / link) && files::exists(path + "/" + link + "/config.json"))
+            return path + "/" + link;
         if (const std::string found = led_to(path, link); !found.empty()) return found;
     }
     return path;

@@ -12,15 +12,6 @@ namespace fs = std::filesystem;
 
 constexpr uint64_t most_bytes_of_a_name = 64, most_bytes_of_a_manifest = 64 << 20;
 
-bool is_directory(const std::string& path) {
-    std::error_code ignored;
-    return fs::symlink_status(path, ignored).type() == fs::file_type::directory;
-}
-bool is_file(const std::string& path) {
-    std::error_code ignored;
-    return fs::symlink_status(path, ignored).type() == fs::file_type::regular;
-}
-
 std::string text_of(const std::string& path, uint64_t limit) {
     try {
         return files::read_file(path, limit);
@@ -84,17 +75,17 @@ bool is_checkpoint_file(const std::string& name) {
 
 std::string pointed_at(const std::string& run, const std::string& link) {
     const std::string path = run + "/" + link;
-    std::string name = is_directory(path) ? copied_from(path)
-                       : is_file(path)    ? text_of(path, most_bytes_of_a_name)
-                                          : files::link_target(path);
+    std::string name = files::is_directory(path) ? copied_from(path)
+                       : files::is_file(path)    ? text_of(path, most_bytes_of_a_name)
+                                                 : files::link_target(path);
     while (name.ends_with('\n') || name.ends_with('/')) name.pop_back();
     return checkpoint_step(name) ? name : "";
 }
 
 void point_at(const std::string& run, const std::string& link, const std::string& name) {
     const std::string path = run + "/" + link;
-    if (is_directory(path)) dissolve_copy(run, link);
-    if (is_file(path) && pointed_at(run, link).empty())
+    if (files::is_directory(path)) dissolve_copy(run, link);
+    if (files::is_file(path) && pointed_at(run, link).empty())
         throw Error(Exit::io, path, "is a file of somebody's", "move it elsewhere");
     try {
         files::replace_link(path, name);

@@ -59,15 +59,12 @@ void try_threads() {
     for (std::thread& thread : tried) thread.join();
 }
 
-// The lines of several errors at once are separated by what main puts before the first; only those of the command line are
-// (options_parse.h), and what stands in them is in quotation marks.
-int say(Exit code, std::string_view text) {
-    constexpr std::string_view next = "\nerror: ";
-    for (size_t end; code != Exit::done; text.remove_prefix(end + next.size())) {
-        end = code == Exit::usage ? text.find(next) : text.npos;
-        const std::string line = "error: " + printable(text.substr(0, end)) + "\n";
-        std::fwrite(line.data(), 1, line.size(), stderr);
-        if (end == text.npos) break;
+// Names and texts in a line come from files and arguments.
+int say(Exit code, const std::vector<std::string>& lines) {
+    if (code == Exit::done) return 0;
+    for (const std::string& line : lines) {
+        const std::string text = "error: " + printable(line) + "\n";
+        std::fwrite(text.data(), 1, text.size(), stderr);
     }
     return int(code);
 }
@@ -76,15 +73,15 @@ int say(Exit code, std::string_view text) {
 int run_program(const std::vector<std::string>& args) {
     try {
         return int(run_command(parse(args)));
-    } catch (const Error& error) { return say(error.code, error.what()); } catch (const std::bad_alloc&) {
+    } catch (const Error& error) { return say(error.code, error.lines); } catch (const std::bad_alloc&) {
         return say(Exit::device,
-                   "memory: there is not enough of it; a smaller --batch, --context or --model takes less");
+                   {"memory: there is not enough of it; a smaller --batch, --context or --model takes less"});
     } catch (const std::filesystem::filesystem_error& error) {
-        return say(Exit::io, error.path1().string() + ": " + error.code().message());
+        return say(Exit::io, {error.path1().string() + ": " + error.code().message()});
     } catch (const std::system_error& error) {
-        return say(Exit::io, std::string("system: ") + error.what());
+        return say(Exit::io, {std::string("system: ") + error.what()});
     } catch (const std::exception& error) {
-        return say(Exit::internal, std::string("internal: ") + error.what() + "; please report");
+        return say(Exit::internal, {std::string("internal: ") + error.what() + "; please report"});
     }
 }
 

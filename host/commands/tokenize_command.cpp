@@ -78,7 +78,7 @@ bool is_ours(const std::string& name) {
 std::string checked_out(const Options& options, std::vector<std::string> sources) {
     std::error_code error;
     const std::string flag = "--out " + in_quotes(options.out);
-    const fs::path given = (fs::absolute(options.out, error) / "").lexically_normal().parent_path();
+    const fs::path given = files::without_slash(fs::absolute(options.out, error));
     if (error) throw Error(Exit::io, flag, error.message());
     if (!files::exists(options.out)) {
         files::make_directories(given.parent_path().string());

@@ -87,9 +87,7 @@ void hash_shards(DataInput& input, const DataProgress& progress) {
     for_each_part(input.shards, [&](Shard& shard, size_t i) {
         DataFile& file = input.files[i];
         shard.hash = file.whole = files::hash_file(shard.path);
-        if (!input.checksums[i].empty() && input.checksums[i] != files::hex(file.whole))
-            throw Error(Exit::input, shard.path, std::string("its checksum does not match ") + ShardWriter::sidecar,
-                        "it is damaged or was changed: make the shards again");
+        require_listed(shard.path, input.checksums[i], file.whole);
         const std::lock_guard lock(mutex);
         if (progress) progress("checking shards", done += file.bytes, total);
     });

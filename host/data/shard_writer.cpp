@@ -129,3 +129,9 @@ std::optional<Sidecar> read_sidecar(const std::string& shard_path, uint64_t toke
     }
     return std::nullopt;  // of other shards
 }
+
+void require_listed(const std::string& shard_path, const std::string& listed_xxh64, uint64_t hash) {
+    if (!listed_xxh64.empty() && listed_xxh64 != files::hex(hash))
+        throw Error(Exit::input, shard_path, std::string("its checksum does not match ") + ShardWriter::sidecar,
+                    "it is damaged or was changed: make the shards again");
+}

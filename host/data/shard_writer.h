@@ -52,3 +52,5 @@ struct Sidecar {
     std::string xxh64;  // of the shard; "": it does not say
 };
 std::optional<Sidecar> read_sidecar(const std::string& shard_path, uint64_t tokens);
+// Throws Error{input} if a shard whose bytes have this XXH64 is not the one that its sidecar lists.
+void require_listed(const std::string& shard_path, const std::string& listed_xxh64, uint64_t hash);

@@ -69,10 +69,6 @@ Shard open_plain(const files::Reader& file, TokenType type) {
     return {file.path(), name_of(type), 0, file.size() / bytes, bytes, gpt2 ? 50256 : -1, gpt2 ? 50257 : 0, {}, 0};
 }
 
-}  // namespace
-
-namespace {
-
 Shard open_any(const files::Reader& file, std::optional<TokenType> without_header) {
     const std::string& path = file.path();
     uint64_t mark = 0;

@@ -107,9 +107,7 @@ Shards open_shards(const EvalText& what) {
             throw Error(Exit::input, path, "was made with another tokenizer than the model's", "score the text itself");
         if (sidecar && !what.tokenizer && !shards.own && !sidecar->tokenizer_path.empty())
             shards.own = load_tokenizer(sidecar->tokenizer_path);
-        if (sidecar && !sidecar->xxh64.empty() && sidecar->xxh64 != files::hex(files::hash_file(path)))
-            throw Error(Exit::input, path, std::string("its checksum does not match ") + ShardWriter::sidecar,
-                        "it is damaged or was changed: make the shards again");
+        if (sidecar && !sidecar->xxh64.empty()) require_listed(path, sidecar->xxh64, files::hash_file(path));
         const int separator = sidecar ? sidecar->separator : shard.separator;
         if (separator >= 0 && separator < what.vocab) shards.separator = separator;
         shards.source.add(shard);

@@ -14,15 +14,6 @@ namespace fs = std::filesystem;
 
 using Names = std::vector<std::string>;
 
-bool is_plain(const std::string& path, fs::file_type type) {
-    std::error_code ignored;
-    return fs::symlink_status(path, ignored).type() == type;
-}
-bool is_directory(const std::string& path) {
-    std::error_code ignored;
-    return fs::is_directory(path, ignored);
-}
-
 // An empty file begins with anything.
 bool begins_with(const std::string& path, std::string_view text) {
     const files::Reader file(path);
@@ -34,9 +25,8 @@ bool begins_with(const std::string& path, std::string_view text) {
 // Files that a run makes beside its checkpoints; what else lies in its directory is somebody's.
 bool is_ours(const std::string& run, const std::string& name) {
     const std::string path = run + "/" + name;
-    if (name == "latest" || name == "best")
-        return !is_plain(path, fs::file_type::directory) && !pointed_at(run, name).empty();
-    if (!is_plain(path, fs::file_type::regular)) return false;
+    if (name == "latest" || name == "best") return !files::is_directory(path) && !pointed_at(run, name).empty();
+    if (!files::is_file(path)) return false;
     return (name == "log.jsonl" && begins_with(path, "{\"run\":")) ||
            (name == "report.html" && begins_with(path, "<!DOCTYPE html>")) ||
            (name.starts_with(EventFile::prefix) && name.ends_with(EventFile::suffix));
@@ -46,7 +36,7 @@ bool is_ours(const std::string& run, const std::string& name) {
 void remove_old_run(const std::string& run) {
     for (const char* prefix : {"step_", "latest.", "best."}) files::remove_leftovers(run, prefix);
     for (const std::string& name : files::list(run))
-        if (checkpoint_step(name) && is_plain(run + "/" + name, fs::file_type::directory)) remove_checkpoint(run, name);
+        if (checkpoint_step(name) && files::is_directory(run + "/" + name)) remove_checkpoint(run, name);
     for (const std::string& name : files::list(run))
         if (is_ours(run, name)) fs::remove(run + "/" + name);
 }
@@ -163,7 +153,7 @@ void RunDirectory::follow() {
 }
 
 ResumePoint resume_point(const std::string& given) {
-    const fs::path path = (fs::path(given) / "").lexically_normal().parent_path();  // without a slash at its end
+    const fs::path path = files::without_slash(given);
     const std::string parent = path.has_parent_path() ? path.parent_path().string() : ".",
                       name = path.filename().string();
     if (checkpoint_step(name)) return {parent, path.string()};
@@ -187,7 +177,8 @@ Checkpoint checkpoint_to_resume(const std::string& given, Verify verify, const W
 
 Options with_saved(Options options) {
     const std::string given = options.resume->empty() ? newest_run() : *options.resume;
-    if (!is_directory(resume_point(given).run))
+    std::error_code ignored;
+    if (!fs::is_directory(resume_point(given).run, ignored))
         throw Error(Exit::input, given, "there is no such run", "name the directory of a run: --resume DIR");
     const Checkpoint checkpoint = checkpoint_to_resume(given, Verify::sizes, [](const std::string&) {});
     const Json saved = read_state(checkpoint);

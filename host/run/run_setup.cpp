@@ -87,10 +87,8 @@ void fit_model_to_data(RunSetup& run) {
 }
 
 void require_possible(const RunSetup& run) {
-    std::string all;
-    for (const std::string& problem : problems(run.options, run.config))
-        all += (all.empty() ? "" : "\nerror: ") + problem;
-    if (!all.empty()) throw Error(Exit::usage, "model", all);
+    const std::vector<std::string> wrong = problems(run.options, run.config);
+    if (!wrong.empty()) throw Error(Exit::usage, wrong);
 }
 
 void count_steps(RunSetup& run) {

@@ -15,11 +15,7 @@ inline Args refusals(const Args& args) {
         return {};
     } catch (const Error& e) {
         EXPECT_EQ(e.code, Exit::usage);
-        Args lines;
-        std::string rest = std::string(e.what()) + "\nerror: ";
-        for (size_t at; (at = rest.find("\nerror: ")) != std::string::npos; rest.erase(0, at + 8))
-            lines.push_back(rest.substr(0, at));
-        return lines;
+        return e.lines;
     }
 }
 

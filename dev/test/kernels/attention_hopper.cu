@@ -6,11 +6,7 @@
 
 namespace {
 
-class attention_hopper : public testing::Test {
-    void SetUp() override {
-        if (!has_hopper(Gpu<bf16>())) GTEST_SKIP() << "not on this GPU";
-    }
-};
+using attention_hopper = OnHopper;
 
 struct Shape {
     int B, T, NH, NKV;

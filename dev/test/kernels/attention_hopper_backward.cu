@@ -31,12 +31,7 @@ void check(const AttentionHead& at, Mask mask) {
     c.expect(d_qkv, at.T * (at.NH / at.NKV) + at.HS, {1, size_t(at.HS)});
 }
 
-class hopper_backward : public testing::Test {
-protected:
-    void SetUp() override {
-        if (!has_hopper(Gpu<bf16>())) GTEST_SKIP() << "not on this GPU";
-    }
-};
+using hopper_backward = OnHopper;
 
 // Around the edges of a warp's rows, a group's, a block's and a pair of blocks.
 TEST_F(hopper_backward, causal) {

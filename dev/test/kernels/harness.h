@@ -28,6 +28,13 @@ inline void set_test_order(int round) {
 inline void set_test_order(int) {}
 #endif
 
+// Tests of kernels that only Hopper has.
+class OnHopper : public testing::Test {
+    void SetUp() override {
+        if (!has_hopper(Gpu<bf16>())) GTEST_SKIP() << "skipped: of compute capability 9.0 only";
+    }
+};
+
 template <class U>
 constexpr bool is_number = std::is_same_v<U, float> || std::is_same_v<U, bf16>;
 template <class T>

@@ -4,6 +4,8 @@
 
 namespace {
 
+using linear_hopper = OnHopper;
+
 template <class T>
 constexpr bool on_gpu = std::is_same_v<T, Gpu<bf16>>;
 
@@ -55,8 +57,8 @@ void check_backward(int N, int C, int OC, Into into, int parts) {
     c.expect(d_inp, OC), c.expect(d_weight, N);
 }
 
-TEST(linear_hopper, forward) { check_forward<HopperWide>(130, 200, 264), check_forward<HopperWide>(1500, 8, 264); }
-TEST(linear_hopper, backward) {
+TEST_F(linear_hopper, forward) { check_forward<HopperWide>(130, 200, 264), check_forward<HopperWide>(1500, 8, 264); }
+TEST_F(linear_hopper, backward) {
     check_backward<HopperWide, HopperWideSum>(130, 264, 72, Into::add, 1);
     check_backward<HopperWide, HopperWideSum>(1000, 8, 136, Into::assign, 2);
     check_backward<HopperWide, HopperNarrowSum>(333, 200, 264, Into::add, 3);
@@ -103,7 +105,7 @@ void check_pingpong(int N, int C, int OC) {
     c.expect(out, C), c.expect(before, C), c.expect(gelu, C, {1}), c.expect(gate_up, C), c.expect(swiglu, C, {2});
     c.expect(d_inp, C), c.expect(d_before, C, {1}), c.expect(d_gate_up, C, {1}), c.expect(d_bias, N, {4});
 }
-TEST(linear_hopper, pingpong) {
+TEST_F(linear_hopper, pingpong) {
     check_pingpong(1200, 72, 264);
     check_pingpong(600, 328, 392);
 }

@@ -2,19 +2,12 @@
 // the layouts are the hardware's, elsewhere whether dev/simt's are the same.      ./test_gpt --gtest_filter='ptx_hopper*'
 #include "harness.h"
 #include "kernels/tools/common.cuh"
-#include "kernels/tools/tensor_map.cuh"
 
 namespace {
 
-constexpr int K = 64;
-bool here(const Gpu<bf16>& gpu) {
-#ifdef __CUDACC__
-    return gpu.capability == 90;
-#else
-    return gpu.capability > 0;
-#endif
-}
+using ptx_hopper = OnHopper;
 
+constexpr int K = 64;
 std::vector<bf16> normal(size_t n, unsigned seed) {
     std::mt19937 random(seed);
     std::normal_distribution<float> normal;
@@ -109,9 +102,8 @@ void check_product(const Gpu<bf16>& gpu) {
                            << (of_b == Major::k ? "" : ", b across");
 }
 
-TEST(ptx_hopper, products_of_a_warpgroup) {
+TEST_F(ptx_hopper, products_of_a_warpgroup) {
     const Gpu<bf16> gpu;
-    if (!here(gpu)) GTEST_SKIP() << "skipped: of compute capability 9.0 only";
     using enum Major;
     check_product<32, k, k>(gpu);
     check_product<64, k, k>(gpu);
@@ -202,9 +194,8 @@ void check_copy(const Axes& sizes, const Axes& box, const Corner& corner, const 
     EXPECT_EQ(wrong, 0) << rank << " axes, of " << n << " in global memory";
 }
 
-TEST(ptx_hopper, tensor_copies) {
+TEST_F(ptx_hopper, tensor_copies) {
     const Gpu<bf16> gpu;
-    if (!here(gpu)) GTEST_SKIP() << "skipped: of compute capability 9.0 only";
     check_copy<2>({128, 40, 1, 1}, {64, 32, 1, 1}, {{64, 0, 0, 0}}, gpu);
     check_copy<2>({128, 40, 1, 1}, {64, 32, 1, 1}, {{0, 16, 0, 0}}, gpu);  // ends below the tensor
     check_copy<2>({72, 40, 1, 1}, {64, 32, 1, 1}, {{64, 16, 0, 0}}, gpu);  // and beside it
