@@ -21,8 +21,11 @@ Tokenizer make(SplitRule rule) {
 }  // namespace
 
 void fuzz(std::string_view input) {
-    static const Tokenizer all[] = {make(SplitRule::gpt2), make(SplitRule::llama3), make(SplitRule::cl100k),
-                                    make(SplitRule::qwen2), make(SplitRule::none)};
+    static const std::vector<Tokenizer> all = [] {
+        std::vector<Tokenizer> tokenizers;
+        for (const char* rule : names_of<SplitRule>) tokenizers.push_back(make(*from_name<SplitRule>(rule)));
+        return tokenizers;
+    }();
     for (const Tokenizer& tokenizer : all) {
         std::string text;
         for (const int id : tokenizer.encode(input)) text += tokenizer.tokens.at(size_t(id));

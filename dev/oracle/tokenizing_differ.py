@@ -8,6 +8,7 @@ import base64
 import json
 import os
 import random
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -20,11 +21,15 @@ CONTRACTIONS = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)"
 TAIL = r"| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
 LLAMA3 = CONTRACTIONS + r"|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}" + TAIL
 QWEN2 = CONTRACTIONS + r"|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}" + TAIL
+CASED = r"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]%s[\p{Ll}\p{Lm}\p{Lo}\p{M}]%s" + CONTRACTIONS + "?|"
+O200K = CASED % ("*", "+") + CASED % ("+", "*") + r"\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+"
 R50K = r"'(?:[sdmt]|ll|ve|re)| ?\p{L}++| ?\p{N}++| ?[^\s\p{L}\p{N}]++|\s++$|\s+(?!\S)|\s"
 CL100K = (r"'(?i:[sdmt]|ll|ve|re)|[^\r\n\p{L}\p{N}]?+\p{L}++|\p{N}{1,3}+| ?[^\s\p{L}\p{N}]++[\r\n]*+|\s++$"
           r"|\s*[\r\n]|\s+(?!\S)|\s")
 
-NASTY = ["'s", "'S", "'ſ", "'T", "'re", "'rE", "'VE", "'ll", "'Ll", "'d", "'", "’s", "''", " '", " ", "  ", "\n", "\r", "\r\n", "\n\n", "\t",
+NASTY = ["camelCase", "HTTPServer", "ǅ", "ǆ", "ʰ", "ª", "aB", "Ab", "日本X", "/", "//\n", "/\r\n/", "\u0301A", "!\u0301", "'s/", "12345678",
+         "\U00011de0", "\U00016ff4", "1\U00011de12", "㊿", "〇", "𝟙",
+         "'s", "'S", "'ſ", "'T", "'re", "'rE", "'VE", "'ll", "'Ll", "'d", "'", "’s", "''", " '", " ", "  ", "\n", "\r", "\r\n", "\n\n", "\t",
          "\u00a0", "\u3000", "\u2028", "\u1680", "\u180e", "\u200b", "\ufeff", "\x1c", "\x85", "\0", "\x7f", "0", "7", "12345", "½", "Ⅷ", "٣", "²",
          "a", "Z", "the", " the", "The", "é", "e\u0301", "e\u0323\u0301", "\u0301", "ﬁ", "ß", "İ", "ı", "K", "Å", "Ω", "가", "\u1100\u1161",
          "\u1100\u1161\u11a8", "\u11a8", "각", "क\u093c", "\u0958", "日本", "語", "。", "😀", "👩‍👧", "🇩🇪", "\U0002f800", "\U00011938",
@@ -49,12 +54,11 @@ def hostile(rng, words):
     return "".join(parts)
 
 
-def ours(program, tokenizer, texts, special, folder):
+def ours(program, tokenizer, texts, flags, folder, separator="<|endoftext|>"):
     lines = "\n".join(json.dumps({"text": t}) for t in texts)
     out = os.path.join(folder, "shards")
-    flags = ["--special"] if special else []
     run = subprocess.run([program, "tokenize", "--tokenizer", tokenizer, "--data", "-", "--format", "jsonl", "--out", out, "--overwrite",
-                          "--separator", "<|endoftext|>"] + flags, input=lines.encode(), capture_output=True)
+                          "--separator", separator] + flags, input=lines.encode(), capture_output=True)
     if run.returncode:
         sys.exit(run.stderr.decode())
     with open(out + "/dataset.json") as file:
@@ -63,8 +67,8 @@ def ours(program, tokenizer, texts, special, folder):
     return np.concatenate(ids), facts["separator"]
 
 
-def compare(name, program, path, encode, texts, special, folder):
-    got, separator = ours(program, path, texts, special, folder)
+def compare(name, program, path, encode, texts, flags, folder, separator="<|endoftext|>"):
+    got, separator = ours(program, path, texts, flags, folder, separator)
     at = 0
     for text in texts:
         want = [separator] + encode(text)
@@ -108,6 +112,12 @@ def candidates(rng, words):
     qwen2 = train(split(QWEN2), corpus, 1800, normalizer=normalizers.NFC())
     qwen2.add_tokens(odd)
     yield "qwen2 with added tokens", qwen2
+    o200k = train(split(O200K), corpus, 2000)
+    yield "o200k", o200k
+    for individual in (True, False):
+        digits = train(pre_tokenizers.Sequence([pre_tokenizers.Digits(individual), pre_tokenizers.ByteLevel(add_prefix_space=False)]), corpus, 1600)
+        digits.add_tokens(odd)
+        yield f"digits, individual: {individual}", digits
     whole = train(pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False), corpus, 900)
     yield "no pattern", whole
 
@@ -163,38 +173,40 @@ def main():
             tokenizer.encode_special_tokens = False
             recognised = [e.ids for e in tokenizer.encode_batch(texts, add_special_tokens=False)]
             answers = dict(zip(texts, recognised))
-            compare(name + ", special tokens", program, path, answers.get, texts, True, folder)
+            compare(name + ", special tokens", program, path, answers.get, texts, ["--special"], folder)
             tokenizer.encode_special_tokens = True
             answers = dict(zip(texts, [e.ids for e in tokenizer.encode_batch(texts, add_special_tokens=False)]))
-            compare(name + ", as data", program, path, answers.get, texts, False, folder)
+            compare(name + ", as data", program, path, answers.get, texts, [], folder)
         compare_training(program, rng, words, folder)
         table = symbol_bytes()
-        sets = [("cl100k", CL100K, None)]
+        sets = [("cl100k", CL100K, None), ("o200k", O200K, None)]
         if len(sys.argv) > 4:
             with open(sys.argv[4] + "/vocab.json") as file:
                 vocab = json.load(file)
             ranks = {bytes(table[c] for c in token): i for token, i in vocab.items() if token != "<|endoftext|>"}
-            sets = [("r50k", R50K, ranks), ("cl100k", CL100K, None)]
+            sets = [("r50k", R50K, ranks), *sets]
             library = Tokenizer(models.BPE.from_file(sys.argv[4] + "/vocab.json", sys.argv[4] + "/merges.txt"))
             library.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
             answers = dict(zip(texts, [e.ids for e in library.encode_batch(texts)]))
-            compare("GPT-2's two files", program, sys.argv[4], answers.get, texts, False, folder)
+            compare("GPT-2's two files", program, sys.argv[4], answers.get, texts, [], folder)
         for name, pattern, ranks in sets:
             if ranks is None:
-                trained = train(split(LLAMA3), [hostile(rng, words) for _ in range(4000)], 3000).get_vocab()
+                trained = train(split(O200K if pattern == O200K else LLAMA3), [hostile(rng, words) for _ in range(4000)], 3000).get_vocab()
                 order = sorted((i, t) for t, i in trained.items() if t != "<|endoftext|>")
                 ranks = {bytes(table[c] for c in t): rank for rank, (_, t) in enumerate(order)}
                 ranks[b"<|endoftext|>"] = len(ranks)           # an ordinary token here: the separator of the shards
             encoding = tiktoken.Encoding(name, pat_str=pattern, mergeable_ranks=ranks, special_tokens={})
             path = folder + "/" + name + ".tiktoken"
             write_ranks(path, ranks)
-            compare("tiktoken " + name, program, path, encoding.encode_ordinary, texts, False, folder)
-            saved = folder + "/shards/tokenizer.json"          # what we made of it, read again by us and by the library
-            compare("tiktoken " + name + " saved and read", program, saved, encoding.encode_ordinary, texts, False, folder)
+            flags = [] if name == "r50k" else ["--pattern", name]
+            compare("tiktoken " + name, program, path, encoding.encode_ordinary, texts, flags, folder)
+            saved = shutil.copy(folder + "/shards/tokenizer.json", folder + "/saved.json")      # read again by us and by the library
+            compare("tiktoken " + name + " saved and read", program, saved, encoding.encode_ordinary, texts, [], folder)
             library = Tokenizer.from_file(saved)
             library.encode_special_tokens = True
             different = sum(library.encode(t, add_special_tokens=False).ids != encoding.encode_ordinary(t) for t in texts)
             print(f"tiktoken {name} saved, read by tokenizers: {different} of {len(texts)} strings differ from tiktoken's")
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -20,6 +20,12 @@ def matching(pattern):
     return found
 
 
+def digits():
+    """What Digits takes for one: the numbers of a newer Unicode than that of the regular expressions."""
+    split = pre_tokenizers.Digits(individual_digits=True).pre_tokenize_str
+    return {c for c in CODE_POINTS if len(split("a" + chr(c))) > 1}
+
+
 def word_characters():
     """The \\w of single_word: those before which the added token x is none."""
     tokenizer = Tokenizer(models.BPE(vocab={"z": 0}, merges=[]))
@@ -81,6 +87,10 @@ def main(folder):
         file.write(head + "\nstruct CodePointRange { char32_t first, last; };\n\n")
         file.write("// General categories L, M and N (Unicode 16).\n")
         file.write(array("letters", letters) + array("marks", marks) + array("numbers", numbers))
+        file.write("\n// Of the letters: categories Lu and Lt, and Ll.\n")
+        file.write(array("capitals", matching(r"[\p{Lu}\p{Lt}]")) + array("small_letters", matching(r"\p{Ll}")))
+        file.write("\n// No numbers to the regular expressions, but digits to Digits (Unicode 17).\n")
+        file.write(array("further_digits", digits() - numbers))
         file.write("\n// White_Space.\n" + array("spaces", matching(r"\s")))
         file.write("\n// \\w less the letters, marks and numbers, and of those what \\w lacks.\n")
         words = word_characters()

@@ -147,7 +147,8 @@ Exit write_shards(const Options& options) {
         if (stop_requested) return Exit::stopped;
         std::vector<std::vector<int>> ids(parts.size());
         for_each_part(parts, [&](const TextPart& part, size_t i) {
-            ids[i] = tokenizer.encode(part.json ? text_of_line(part, options.field) : part.text, specials);
+            ids[i] = tokenizer.encode(part.json ? text_of_line(part, options.field) : part.text, specials,
+                                      part.begins ? Place::beginning : Place::middle);
         });
         for (size_t i = 0; i < parts.size(); i++) {
             if (parts[i].begins) writer.begin_document();

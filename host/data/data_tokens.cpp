@@ -24,7 +24,9 @@ size_t add_text(TokenSource& source, const Tokenizer& tokenizer, std::string_vie
     const auto flush = [&] {
         parts.assign(pieces.size(), {});
 #pragma omp parallel for schedule(dynamic)
-        for (size_t i = 0; i < pieces.size(); i++) parts[i] = tokenizer.encode(pieces[i].text);
+        for (size_t i = 0; i < pieces.size(); i++)
+            parts[i] = tokenizer.encode(pieces[i].text, Specials::as_text,
+                                        pieces[i].begins ? Place::beginning : Place::middle);
         for (size_t i = 0; i < pieces.size(); i++) {
             if (pieces[i].begins && separator >= 0) source.add(std::span(&separator, 1));
             source.add(parts[i]);
@@ -72,7 +74,7 @@ DataTokens tokenise(const DataInput& input, const std::optional<Tokenizer>& toke
                         " tokens, the model's vocabulary " + std::to_string(vocab),
                     "use the tokenizer the model was trained with");
     if (input.content == Content::builtin) {
-        const std::vector<int> line_feed = tokenizer->encode("\n");
+        const std::vector<int> line_feed = tokenizer->encode("\n", Specials::as_text, Place::middle);
         if (tokenizer->decode(line_feed) != "\n" || line_feed.size() != 1)
             throw Error(Exit::usage, "--data " + printable(input.name), "the tokenizer has no line feed",
                         "choose --tokenizer char");

@@ -118,7 +118,12 @@ void check(const DataOptions& options) {
 // The given tokenizer, that of shards, or one trained on the text; and how many tokens the model must know.
 void choose_tokenizer(Data& data, const DataOptions& options, const DataInput& train, const DataInput& val) {
     data.tokenizer = options.tokenizer;
-    if (!data.tokenizer && train.content != Content::shards) data.tokenizer = train_tokenizer(options.kind, train.text);
+    if (!data.tokenizer && train.content != Content::shards) {
+        if (!options.may_train_tokenizer)
+            throw Error(Exit::usage, "--data " + printable(train.name), "is text, but the model has no tokenizer",
+                        "give --tokenizer FILE, or --tokenizer char to learn one that the model does not know yet");
+        data.tokenizer = train_tokenizer(options.kind, train.text);
+    }
     take_tokenizer_of_shards(data, train);
     if (data.tokenizer) take_tokenizer_of_shards(data, val);  // must be the same
     data.vocab = options.vocab ? options.vocab : data.tokenizer ? data.tokenizer->vocab_size() : train.shards[0].vocab;

@@ -17,6 +17,7 @@ struct DataOptions {
     DocumentMask mask = DocumentMask::off;
     std::optional<Tokenizer> tokenizer;  // a given one; else one of `kind` is trained on the text of data
     TokenizerKind kind = TokenizerKind::character;
+    bool may_train_tokenizer = true;  // false: the model has learned ids of another one, which is not known
     TextReading reading;
     std::optional<TokenType> token_type;  // of .bin files without a header (nanoGPT's)
     int separator = -1;                   // the model's end of text, where the shards do not say

@@ -17,8 +17,7 @@ constexpr int tokens_at_a_time = 8192;
 std::optional<Tokenizer> tokenizer_for(const Options& options, const std::string& directory) {
     if (options.has("tokenizer"))
         return options.tokenizer == "byte" ? byte_tokenizer() : load_tokenizer(options.tokenizer, options.pattern);
-    for (const char* file : {"/tokenizer.json", "/vocab.json"})
-        if (files::exists(directory + file)) return load_tokenizer(directory, options.pattern);
+    if (has_tokenizer(directory)) return load_tokenizer(directory, options.pattern);
     return std::nullopt;
 }
 

@@ -33,8 +33,7 @@ size_t first_length(const Tokenizer& tokenizer, std::string_view text, int token
         case TokenizerKind::word: return word_length(text);
         case TokenizerKind::bpe: break;
     }
-    const bool prefixed = tokenizer.bpe->add_prefix_space && text[0] != ' ';
-    return std::min(tokenizer.tokens[size_t(token)].size() - size_t(prefixed), text.size());
+    return std::min(tokenizer.tokens[size_t(token)].size() - size_t(tokenizer.adds_space(text)), text.size());
 }
 
 TextFacts read_text(const EvalText& what, const TakeSegments& take) {
@@ -50,7 +49,7 @@ TextFacts read_text(const EvalText& what, const TakeSegments& take) {
         std::vector<std::vector<int>> ids(parts.size());
         for_each_part(parts, [&](TextPart& part, size_t i) {
             if (part.json) part.text = text_of_line(part, what.field);
-            ids[i] = tokenizer.encode(part.text);
+            ids[i] = tokenizer.encode(part.text, Specials::as_text, part.begins ? Place::beginning : Place::middle);
         });
         const double to = double(reader.done()) / double(std::max<uint64_t>(reader.total(), reader.done()));
         const double each = (to - from) / double(parts.size());
@@ -83,6 +82,12 @@ std::vector<int> bytes_of_tokens(const Tokenizer& tokenizer, int vocab) {
         for (const AddedToken& token : tokenizer.bpe->added)
             if (token.special) bytes[size_t(token.id)] = 0;
     return bytes;
+}
+
+// The space before a document that encoding has put there.
+uint64_t dropped_bytes(const Tokenizer& tokenizer, int first) {
+    return first < tokenizer.vocab_size() && tokenizer.leading_spaces() &&
+           tokenizer.tokens[size_t(first)].starts_with(' ');
 }
 
 struct Shards {
@@ -136,6 +141,8 @@ TextFacts read_shards(const EvalText& what, const TakeSegments& take) {
             for (auto token = begin; token != end; token++, length++) {
                 facts.documents += length == 0;
                 if (length || shards.separator >= 0) bytes += uint64_t(bytes_of[size_t(*token)]);
+                if (!length && shards.separator >= 0 && tokenizer && bytes_of[size_t(*token)])
+                    bytes -= dropped_bytes(*tokenizer, *token);
                 facts.unknown += tokenizer && *token == tokenizer->unknown;
             }
             if (end == tokens.end()) break;

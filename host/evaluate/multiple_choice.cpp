@@ -35,7 +35,7 @@ Question question_of(const Json& json, const Tokenizer& tokenizer, const std::ve
         if (!ending.is_string() || ending.get<std::string>().empty())
             throw Error(Exit::input, where, "an ending is not text, or empty");
         const std::string text = ending.get<std::string>();
-        q.endings.push_back(tokenizer.encode(" " + text));
+        q.endings.push_back(tokenizer.encode(" " + text, Specials::as_text, Place::middle));
         q.bytes.push_back(text.size());
     }
     return q;

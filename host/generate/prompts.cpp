@@ -108,7 +108,9 @@ bool ask_for_prompt(std::string& prompt) {
 }
 
 TextPrinter::TextPrinter(const Tokenizer& tokenizer, std::vector<std::string> beginnings)
-    : waiting(std::move(beginnings)), decoders(waiting.size(), StreamDecoder{tokenizer}), ended(waiting.size()) {
+    : waiting(std::move(beginnings)), ended(waiting.size()) {
+    for (const std::string& beginning : waiting)
+        decoders.push_back({tokenizer, beginning.empty() ? tokenizer.leading_spaces() : 0});
     if (!waiting.empty()) print_piece(waiting[0]);
 }
 

@@ -119,7 +119,7 @@ std::vector<Flag> tokenize_flags() { return {
 
 std::vector<Flag> train_bpe_flags() { return {
     {"train-bpe",      &O::train_bpe,      "N",    "0",    "train a tokenizer of N tokens on --data; 0: do not", between(0, 1 << 24)},
-    {"split",          &O::split,          "RULE", "gpt2", "how it cuts text into pieces: gpt2, llama3, cl100k, qwen2 or none"},
+    {"split",          &O::split,          "RULE", "gpt2", "how it cuts text into pieces: gpt2, llama3, cl100k, qwen2, o200k, digits, numbers or none"},
     {"min-frequency",  &O::min_frequency,  "N",    "0",    "merge only pairs that stand so often in --data", at_least(0)},
     {"special-tokens", &O::special_tokens, "TOKEN...", "<|endoftext|>", "its first tokens"},
 }; }
@@ -139,7 +139,7 @@ std::vector<Flag> all_flags() {
         {"model", &O::model, "DIR", "", "a run, a checkpoint, another Hugging Face directory, or llm.c's .bin"},
         {"tokenizer", &O::tokenizer, "PATH", "", "a tokenizer's file or directory (the model's)"}}));
     add(in("Model", train | sample | eval | tokenize, {
-        {"pattern", &O::pattern, "RULE", "cl100k", "how a tiktoken file of an unknown vocabulary cuts text: gpt2, llama3, cl100k, qwen2 or none"}}));
+        {"pattern", &O::pattern, "RULE", "cl100k", "how a tiktoken file of an unknown vocabulary cuts text: gpt2, llama3, cl100k, qwen2, o200k, digits, numbers or none"}}));
     add(in("Model", train, {
         {"from-scratch", &O::from_scratch, "", "false", "take the directory's sizes and not its weights"}}));
     add(in("Model", train | plan, model_flags()));

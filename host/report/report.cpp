@@ -12,6 +12,7 @@
 #include "host/options/options_parse.h"
 #include "host/plan/plan.h"
 #include "host/run/run_log.h"
+#include "host/tokenizer/load_tokenizer.h"
 #include "html.h"
 #include "report_inspect.h"
 #include "report_style.h"
@@ -179,8 +180,7 @@ void write_report(const Options& options) {
     std::optional<Inspection> insides;
     std::string missing;
     if (directory == run && !files::exists(run + "/config.json")) missing = "The run has no checkpoint yet.";
-    else if (!files::exists(directory + "/tokenizer.json"))
-        missing = "The model has no tokenizer: there is no text to show.";
+    else if (!has_tokenizer(directory)) missing = "The model has no tokenizer: there is no text to show.";
     else insides = inspect(directory, prompt, most_tokens);
     const std::string path = options.out.empty() ? run + "/report.html" : options.out;
     files::replace_output(path, report_page(story, insides, missing));

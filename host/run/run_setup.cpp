@@ -44,8 +44,8 @@ void choose_model(RunSetup& run) {
 void choose_tokenizer(DataOptions& how, const RunSetup& run) {
     const Options& options = run.options;
     const std::string own = run.resumed ? run.resumed->path : options.has("tokenizer") ? "" : run.source;
-    if (!own.empty() && (files::exists(own + "/tokenizer.json") || files::exists(own + "/vocab.json")))
-        how.tokenizer = load_tokenizer(own, options.pattern);
+    how.may_train_tokenizer = own.empty();
+    if (has_tokenizer(own)) how.tokenizer = load_tokenizer(own, options.pattern);
     else if (const auto kind = from_name<TokenizerKind>(options.tokenizer)) how.kind = *kind;
     else if (!options.tokenizer.empty()) how.tokenizer = load_tokenizer(options.tokenizer, options.pattern);
 }

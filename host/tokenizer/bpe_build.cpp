@@ -37,18 +37,44 @@ void add_merge(Bpe& bpe, const std::unordered_map<std::string_view, int>& ids, s
     bpe.merges.push_back({token(left), token(right), token(both)});
 }
 
+namespace {
+
+// Added tokens are found as they are, so they stand for that: the library takes é for the byte that GPT-2's alphabet writes
+// so. One that bytes and merges make as well keeps their meaning.
+void restore_added_tokens(std::vector<std::string>& tokens, const Bpe& bpe) {
+    std::vector<bool> made(bpe.names.size());
+    for (const std::string& symbol : byte_symbols()) made[size_t(bpe.find(symbol))] = true;
+    for (const MergeRule& rule : bpe.merges) made[size_t(rule.token)] = true;
+    for (const AddedToken& token : bpe.added)
+        if (!made[size_t(token.id)]) tokens[size_t(token.id)] = token.content;
+}
+
+// A token that is looked for in normalised text is decoded from that: the ▁ before it is its own.
+std::vector<std::string> decoded_marked(Bpe& bpe) {
+    std::vector<std::string> tokens = bpe.names;
+    for (const AddedToken& token : bpe.added)
+        if (token.normalized) tokens[size_t(token.id)] = bpe.normalized_text(token.content, Section::first);
+    for (std::string& token : tokens) {
+        bpe.is_byte.push_back(byte_of_name(token) >= 0);
+        token = text_of_name(token);
+    }
+    return tokens;
+}
+
+std::vector<std::string> decoded_bytes(const Bpe& bpe) {
+    std::vector<std::string> tokens;
+    for (const std::string& name : bpe.names) tokens.push_back(bytes_of_symbols(name));
+    restore_added_tokens(tokens, bpe);
+    return tokens;
+}
+
+}  // namespace
+
 Tokenizer make_tokenizer(std::shared_ptr<Bpe> bpe, const std::string& what) {
     bpe->index(what);
     Tokenizer tokenizer;
     tokenizer.kind = TokenizerKind::bpe;
-    for (const std::string& name : bpe->names) tokenizer.tokens.push_back(bytes_of_symbols(name));
-    // They are found as they are, so they stand for that: the library takes é for the byte that GPT-2's alphabet writes so.
-    // One that bytes and merges make as well keeps their meaning.
-    std::vector<bool> made(bpe->names.size());
-    for (const std::string& symbol : byte_symbols()) made[size_t(bpe->find(symbol))] = true;
-    for (const MergeRule& rule : bpe->merges) made[size_t(rule.token)] = true;
-    for (const AddedToken& token : bpe->added)
-        if (!made[size_t(token.id)]) tokenizer.tokens[size_t(token.id)] = token.content;
+    tokenizer.tokens = bpe->metaspace ? decoded_marked(*bpe) : decoded_bytes(*bpe);
     tokenizer.bpe = std::move(bpe);
     return tokenizer;
 }

@@ -3,6 +3,7 @@
 #include <charconv>
 #include "bpe.h"
 #include "bpe_build.h"
+#include "bpe_published.h"
 #include "host/base/error.h"
 #include "host/base/json.h"
 #include "host/base/utf8.h"
@@ -15,66 +16,24 @@ constexpr size_t longest_token = 1024;  // bytes: the splits of a token are look
     throw Error(Exit::input, what, reason, hint);
 }
 
-// Vocabularies whose pattern we do not have.
-struct Unsupported {
-    size_t tokens;
-    const char* name;
-};
-constexpr Unsupported unsupported[] = {{199998, "o200k (GPT-4o)"}, {200000, "Llama 4"}};
-
-// What a published vocabulary is known by, and what its file does not say. Ids between are reserved.
-struct Published {
-    size_t tokens;
-    SplitRule split;
-    std::vector<std::pair<int, const char*>> specials;
-    size_t all;         // with the special ones
-    bool begins_texts;  // the first of them stands before every text
-};
-
-const std::vector<Published>& published() {
-    static const std::vector<Published> list = {
-        {50256, SplitRule::gpt2, {{50256, "<|endoftext|>"}}, 50257, false},
-        {100256,
-         SplitRule::cl100k,
-         {{100257, "<|endoftext|>"},
-          {100258, "<|fim_prefix|>"},
-          {100259, "<|fim_middle|>"},
-          {100260, "<|fim_suffix|>"},
-          {100276, "<|endofprompt|>"}},
-         100277,
-         false},
-        {128000,
-         SplitRule::llama3,
-         {{128000, "<|begin_of_text|>"},
-          {128001, "<|end_of_text|>"},
-          {128006, "<|start_header_id|>"},
-          {128007, "<|end_header_id|>"},
-          {128009, "<|eot_id|>"}},
-         128256,
-         true},
-        {151643,
-         SplitRule::qwen2,
-         {{151643, "<|endoftext|>"}, {151644, "<|im_start|>"}, {151645, "<|im_end|>"}},
-         151646,
-         false},
-    };
-    return list;
-}
-
 void add_special(Bpe& bpe, int id, const std::string& content) {
     AddedToken token;
     token.content = content, token.id = id, token.special = true;
     bpe.added.push_back(token);
 }
 
+// Names the ids that have no rank, and says what stands around texts.
 void add_published(Bpe& bpe, const Published& vocabulary) {
-    for (int id = int(vocabulary.tokens); id < int(vocabulary.all); id++) {
+    bpe.names.resize(std::max(bpe.names.size(), vocabulary.all));
+    const auto special = [&](size_t id) {
         const auto row = std::find_if(vocabulary.specials.begin(), vocabulary.specials.end(),
-                                      [&](const auto& s) { return s.first == id; });
-        bpe.names.push_back(row != vocabulary.specials.end() ? row->second : "<|reserved_" + std::to_string(id) + "|>");
-        add_special(bpe, id, bpe.names.back());
-    }
-    if (vocabulary.begins_texts) bpe.before = {int(vocabulary.tokens)};
+                                      [&](const auto& s) { return size_t(s.first) == id; });
+        return row != vocabulary.specials.end() ? row->second : "<|reserved_" + std::to_string(id) + "|>";
+    };
+    for (size_t id = 0; id < bpe.names.size(); id++)
+        if (bpe.names[id].empty()) add_special(bpe, int(id), bpe.names[id] = special(id));
+    if (vocabulary.begins_texts) bpe.before = {vocabulary.specials[0].first};
+    bpe.nfc = vocabulary.nfc;
 }
 
 std::string decode_base64(std::string_view text, const std::string& where) {
@@ -106,7 +65,7 @@ void each_line(std::string_view text, F take) {
     }
 }
 
-// The tokens' bytes in the order of their ranks.
+// The tokens' bytes in the order of their ranks; empty where a vocabulary of this size has a special token in between.
 std::vector<std::string> read_ranks(std::string_view text, const std::string& what) {
     std::vector<std::pair<uint32_t, std::string>> rows;
     each_line(text, [&](std::string_view line, size_t number) {
@@ -123,36 +82,23 @@ std::vector<std::string> read_ranks(std::string_view text, const std::string& wh
     std::sort(rows.begin(), rows.end());
     std::vector<std::string> tokens;
     for (auto& [rank, bytes] : rows) {
+        if (rank == tokens.size() + 1 && is_published_gap(rows.size(), tokens.size())) tokens.emplace_back();
         if (rank != tokens.size()) refuse(what, "its ranks are not 0, 1, 2, ... each once");
         tokens.push_back(std::move(bytes));
     }
     return tokens;
 }
 
-// How many tokens are text that this rule cuts: merges never reach across a cut, so the right rule cuts next to none.
-size_t cut_tokens(const std::vector<std::string>& tokens, SplitRule rule) {
-    return size_t(std::count_if(tokens.begin(), tokens.end(), [&](const std::string& token) {
-        std::string text = token;
-        return repair_utf8(text) == 0 && piece_length(rule, token) != token.size();
-    }));
-}
-
 // The vocabulary that these tokens are, if it is one we know. Throws Error{input} where the rule is not known.
-const Published* find_published(const std::vector<std::string>& tokens, std::optional<SplitRule> pattern,
-                                const std::string& what) {
-    const auto fits = [&](SplitRule rule) { return cut_tokens(tokens, rule) * 100 <= tokens.size(); };
-    for (const Published& vocabulary : published())
-        if (vocabulary.tokens == tokens.size() && (!pattern || *pattern == vocabulary.split) && fits(vocabulary.split))
-            return &vocabulary;
-    if (pattern) return nullptr;
-    for (const Unsupported& other : unsupported)
-        if (other.tokens == tokens.size())
-            refuse(what, std::string("has the size of ") + other.name + "'s vocabulary, whose pattern is not supported",
-                   "if it is another one, --pattern names how it cuts text: gpt2, llama3, cl100k, qwen2 or none");
-    refuse(what,
-           "does not say how its " + std::to_string(tokens.size()) +
-               " tokens cut text, and they are of no vocabulary known here",
-           "name the pattern they were made with: --pattern gpt2, llama3, cl100k, qwen2 or none");
+const Published* require_published(const std::vector<std::string>& tokens, std::optional<SplitRule> pattern,
+                                   const std::string& what) {
+    const Published* found = find_published(tokens, pattern);
+    if (!found && !pattern)
+        refuse(what,
+               "does not say how its " + std::to_string(tokens.size()) +
+                   " tokens cut text, and they are of no vocabulary known here",
+               "name the pattern they were made with: --pattern " + split_rules());
+    return found;
 }
 
 // Every way to make a token from two, in Hugging Face's order.
@@ -160,6 +106,7 @@ void add_all_merges(Bpe& bpe, const std::vector<std::string>& tokens) {
     const auto ids = ids_of(tokens);
     for (size_t id = 0; id < tokens.size(); id++) {
         const std::string_view token = tokens[id];
+        if (token.empty()) continue;
         const size_t first = bpe.merges.size();
         for (size_t cut = 1; cut < token.size(); cut++) {
             const auto left = ids.find(token.substr(0, cut)), right = ids.find(token.substr(cut));
@@ -170,6 +117,19 @@ void add_all_merges(Bpe& bpe, const std::vector<std::string>& tokens) {
                       return std::pair(a.left, a.right) < std::pair(b.left, b.right);
                   });
     }
+}
+
+// Such files do not say how they cut text either: it is GPT-2's rule, but for Qwen's vocabulary, which is published so too.
+const Published* choose_rule(Bpe& bpe, std::optional<SplitRule> pattern, const std::string& what) {
+    std::vector<std::string> all, merged;
+    for (const std::string& name : bpe.names) all.push_back(bytes_of_symbols(name));
+    for (const MergeRule& rule : bpe.merges) merged.push_back(all[size_t(rule.token)]);
+    const Published* found = find_published(all, pattern);
+    bpe.split = found ? found->split : pattern.value_or(SplitRule::gpt2);
+    if (!found && !pattern && !fits(merged, SplitRule::gpt2))
+        refuse(what, "its merges reach across where GPT-2's pattern cuts, and it is no vocabulary known here",
+               "name the pattern it was made with: --pattern " + split_rules());
+    return found;
 }
 
 }  // namespace
@@ -184,7 +144,7 @@ bool looks_like_ranks(std::string_view text) {
 Tokenizer bpe_from_tiktoken(std::string_view text, const std::string& what, std::optional<SplitRule> pattern) {
     const std::vector<std::string> tokens = read_ranks(text, what);
     if (tokens.empty()) refuse(what, "is empty");
-    const Published* vocabulary = find_published(tokens, pattern, what);
+    const Published* vocabulary = require_published(tokens, pattern, what);
     auto bpe = std::make_shared<Bpe>();
     bpe->ranks = Ranks::tokens;
     bpe->ignore_merges = true;
@@ -192,11 +152,13 @@ Tokenizer bpe_from_tiktoken(std::string_view text, const std::string& what, std:
     bpe->split = vocabulary ? vocabulary->split : *pattern;
     for (const std::string& token : tokens) bpe->names.push_back(symbols_of_bytes(token));
     add_all_merges(*bpe, tokens);
+    bpe->model_tokens = tokens.size();
     if (vocabulary) add_published(*bpe, *vocabulary);
     return make_tokenizer(std::move(bpe), what);
 }
 
-Tokenizer bpe_from_vocab_and_merges(std::string_view vocab, std::string_view merges, const std::string& what) {
+Tokenizer bpe_from_vocab_and_merges(std::string_view vocab, std::string_view merges, const std::string& what,
+                                    std::optional<SplitRule> pattern) {
     auto bpe = std::make_shared<Bpe>();
     const nlohmann::json file = parse_large_json(vocab, what);
     if (!file.is_object()) refuse(what, "is not a JSON object of tokens and their ids");
@@ -210,6 +172,10 @@ Tokenizer bpe_from_vocab_and_merges(std::string_view vocab, std::string_view mer
             refuse(what, "line " + std::to_string(number) + " of its merges is not two tokens with a space between");
         add_merge(*bpe, ids, line.substr(0, space), line.substr(space + 1), what);
     });
-    if (const auto end = ids.find("<|endoftext|>"); end != ids.end()) add_special(*bpe, end->second, "<|endoftext|>");
+    const Published* vocabulary = choose_rule(*bpe, pattern, what);
+    const auto end = ids.find("<|endoftext|>");
+    if (end != ids.end()) add_special(*bpe, end->second, "<|endoftext|>");
+    bpe->model_tokens = bpe->names.size();
+    if (vocabulary) add_published(*bpe, *vocabulary);
     return make_tokenizer(std::move(bpe), what);
 }

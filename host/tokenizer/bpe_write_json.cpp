@@ -14,6 +14,10 @@ Json byte_level(bool add_prefix_space, bool use_regex) {
 Json pre_tokenizer(const Bpe& bpe) {
     if (bpe.split == SplitRule::gpt2) return byte_level(bpe.add_prefix_space, true);
     if (bpe.split == SplitRule::none) return byte_level(bpe.add_prefix_space, false);
+    if (bpe.split == SplitRule::digits || bpe.split == SplitRule::numbers) {
+        const Json digits = {{"type", "Digits"}, {"individual_digits", bpe.split == SplitRule::digits}};
+        return {{"type", "Sequence"}, {"pretokenizers", {digits, byte_level(false, true)}}};
+    }
     const Json split = {{"type", "Split"},
                         {"pattern", {{"Regex", pattern_of(bpe.split)}}},
                         {"behavior", "Isolated"},

@@ -130,7 +130,7 @@ void Tokenizer::index() {
     }
 }
 
-std::vector<int> Tokenizer::encode(std::string_view text, Specials specials) const {
+std::vector<int> Tokenizer::encode(std::string_view text, Specials specials, Place place) const {
     std::vector<int> ids;
     ids.reserve(kind == TokenizerKind::word || kind == TokenizerKind::bpe ? text.size() / 4 : text.size());
     switch (kind) {
@@ -139,16 +139,27 @@ std::vector<int> Tokenizer::encode(std::string_view text, Specials specials) con
         case TokenizerKind::byte:
             for (const char c : text) ids.push_back(uint8_t(c));
             break;
-        case TokenizerKind::bpe: bpe->encode(ids, text, specials); break;
+        case TokenizerKind::bpe: bpe->encode(ids, text, specials, place); break;
     }
     return ids;
 }
 
 std::string Tokenizer::decode(std::span<const int> ids) const {
+    if (bpe && bpe->metaspace) return decode_marked(*bpe->metaspace, tokens, bpe->is_byte, ids);
     std::string text;
     for (const int id : ids)
         if (id >= 0 && id < vocab_size()) text += tokens[size_t(id)];
     return text;
+}
+
+int Tokenizer::leading_spaces() const { return bpe && bpe->metaspace ? bpe->metaspace->strips : 0; }
+
+bool Tokenizer::adds_space(std::string_view text) const {
+    if (!bpe || text.empty()) return false;
+    if (!bpe->metaspace) return bpe->add_prefix_space && text[0] != ' ';
+    const Metaspace& how = *bpe->metaspace;
+    const bool prefix = how.prefix.value_or(Prefix::never) != Prefix::never;
+    return how.prepends || (prefix && text[0] != ' ' && !text.starts_with(space_mark));
 }
 
 std::string Tokenizer::token_text(int id) const {
@@ -229,7 +240,11 @@ Tokenizer train_tokenizer(TokenizerKind kind, std::string_view text, int most_wo
 }
 
 std::string StreamDecoder::push(int id) {
-    waiting += tokenizer.decode(std::span(&id, 1));
+    if (id >= 0 && id < tokenizer.vocab_size()) waiting += tokenizer.tokens[size_t(id)];
+    while (drops > 0 && !waiting.empty()) {
+        if (waiting[0] == ' ') waiting.erase(0, 1), drops--;
+        else drops = 0;
+    }
     const size_t whole = complete_utf8(waiting);
     std::string out = waiting.substr(0, whole);
     waiting.erase(0, whole);

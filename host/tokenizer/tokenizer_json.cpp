@@ -65,7 +65,7 @@ json type_of(const json& part) { return part.is_object() ? part.value("type", js
 TokenizerKind kind_of(json& file) {
     if (type_of(file["model"]) == "WordLevel") return TokenizerKind::word;
     const json& merges = file["model"]["merges"];
-    const bool merges_any = !merges.is_array() || !merges.empty();
+    const bool merges_any = !merges.is_array() || !merges.empty() || file["model"]["byte_fallback"] == true;
     if (!merges_any && type_of(file["decoder"]) != "ByteLevel") return TokenizerKind::character;
     const bool bytes = !merges_any && file["added_tokens"] == json::array() && file["model"]["vocab"].size() == 256;
     return bytes ? TokenizerKind::byte : TokenizerKind::bpe;
@@ -103,12 +103,12 @@ std::string tokenizer_config_json(const Tokenizer& tokenizer) {
 
 Tokenizer tokenizer_from_json(std::string_view text, const std::string& what) {
     const Error foreign(Exit::input, what,
-                        "is neither a byte-level BPE nor a char, word or byte tokenizer of this program");
+                        "is neither a BPE of bytes or of characters with byte_fallback, nor a char, word or byte "
+                        "tokenizer of this program");
     json file = parse_large_json(text, what);
     const json type = file.is_object() ? type_of(file["model"]) : json();
     if (type.is_string() && type != "BPE" && type != "WordLevel")
-        throw Error(Exit::input, what,
-                    "its model is " + in_quotes(type.get<std::string>()) + ", only byte-level BPE is known");
+        throw Error(Exit::input, what, "its model is " + in_quotes(type.get<std::string>()) + ", only BPE is known");
     if (!file.is_object() || !file["model"].is_object() || !file["model"]["vocab"].is_object())
         throw Error(Exit::input, what, "is not a tokenizer.json: it has no model with a vocabulary");
     Tokenizer tokenizer;

@@ -4,6 +4,7 @@
 #include "bpe_case.h"
 #include "dev/test/support/expect_error.h"
 #include "dev/test/support/temporary_directory.h"
+#include "host/options/flag_table.h"
 #include "host/tokenizer/bpe.h"
 #include "host/tokenizer/load_tokenizer.h"
 #include "host/tokenizer/tokenizer_json.h"
@@ -149,7 +150,7 @@ TEST(bpe_files, bad_tiktoken_files) {
 // Nobody guesses how a file of ranks cuts text: it is a vocabulary known by size and content, or the rule is named.
 TEST(bpe_files, ranks_do_not_say_how_text_is_cut) {
     const std::string unknown = tiktoken_file();
-    expect_error(Exit::input, {"ranks", "of no vocabulary known here", "--pattern gpt2, llama3, cl100k, qwen2 or none"},
+    expect_error(Exit::input, {"ranks", "of no vocabulary known here", "--pattern " + split_rules()},
                  [&] { bpe_from_tiktoken(unknown, "ranks"); });
     EXPECT_EQ(bpe_from_tiktoken(unknown, "ranks", SplitRule::gpt2).bpe->split, SplitRule::gpt2);
     // 256 bytes, then words of the shape that `make` gives, up to so many tokens.
@@ -185,9 +186,69 @@ TEST(bpe_files, ranks_do_not_say_how_text_is_cut) {
                  [&] { bpe_from_tiktoken(ranks_of(100256, numbers), "other"); });
     const Tokenizer other = bpe_from_tiktoken(ranks_of(100256, numbers), "other", SplitRule::gpt2);
     EXPECT_TRUE(other.bpe->split == SplitRule::gpt2 && other.bpe->added.empty());
-    for (const auto& [size, name] : {std::pair(199998, "o200k"), std::pair(200000, "Llama 4")})
-        expect_error(Exit::input, {"size of " + std::string(name), "not supported", "--pattern"},
-                     [&] { bpe_from_tiktoken(ranks_of(size_t(size), words), "ranks"); });
+    const Tokenizer o200k = bpe_from_tiktoken(ranks_of(199998, words), "o200k");
+    EXPECT_EQ(o200k.bpe->split, SplitRule::o200k);
+    EXPECT_EQ(o200k.separator(), 199999);
+    EXPECT_TRUE(o200k.vocab_size() == 200019 && o200k.before_prompt()->empty());
+    const Tokenizer llama4 = bpe_from_tiktoken(ranks_of(200000, words), "llama 4");
+    EXPECT_EQ(llama4.bpe->split, SplitRule::o200k);
+    EXPECT_EQ(llama4.vocab_size(), 202048);
+    EXPECT_EQ(llama4.before_prompt(), std::vector{200000});
+    EXPECT_EQ(llama4.bpe->find("<|eot|>"), 200008);
+    EXPECT_EQ(llama4.encode("<|eot|>", Specials::recognised), std::vector{200008});
+    // p50k has no rank at the id of its special token.
+    std::string p50k = ranks_of(50280, words);
+    for (size_t id = 50280; id-- > 50256;) {
+        const std::string rank = " " + std::to_string(id) + "\n";
+        p50k.replace(p50k.find(rank), rank.size(), " " + std::to_string(id + 1) + "\n");
+    }
+    const Tokenizer with_gap = bpe_from_tiktoken(p50k, "p50k");
+    EXPECT_TRUE(with_gap.bpe->split == SplitRule::gpt2 && with_gap.separator() == 50256);
+    EXPECT_EQ(with_gap.vocab_size(), 50281);
+    EXPECT_EQ(with_gap.tokens[50257], words(50256));
+    EXPECT_EQ(tokenizer_from_json(tokenizer_json(with_gap), "saved").hash(), with_gap.hash());
+    p50k.replace(p50k.find(" 9\n"), 3, " 99999\n");
+    expect_error(Exit::input, {"0, 1, 2"}, [&] { bpe_from_tiktoken(p50k, "p50k"); });
+    // Qwen's normalises.
+    const Tokenizer qwen = bpe_from_tiktoken(ranks_of(151643, words), "qwen");
+    EXPECT_TRUE(qwen.bpe->split == SplitRule::qwen2 && qwen.bpe->nfc);
+    EXPECT_EQ(qwen.encode("e\u0301"), qwen.encode("\u00e9"));
+}
+
+TEST(bpe_files, rules_have_their_names) {
+    EXPECT_EQ(split_rules(), "gpt2, llama3, cl100k, qwen2, o200k, digits, numbers or none");
+    for (const char* name : {"pattern", "split"}) {
+        const Flag* flag = find_flag(name, Command::tokenize);
+        EXPECT_NE(std::string(flag->help).find(split_rules()), std::string::npos) << name;
+    }
+}
+
+TEST(bpe_files, digits_before_byte_level) {
+    const auto with = [](const char* digits, const char* level) {
+        json file = golden_case("digits")["file"];
+        json& list = file["pre_tokenizer"]["pretokenizers"];
+        list = {json::parse(digits), json::parse(level)};
+        return [file] { read(file); };
+    };
+    const char* good_level = R"({"type": "ByteLevel", "add_prefix_space": false, "use_regex": true})";
+    with(R"({"type": "Digits", "individual_digits": true})", good_level)();
+    expect_error(Exit::input, {"individual_digits"}, with(R"({"type": "Digits"})", good_level));
+    const char* digits = R"({"type": "Digits", "individual_digits": true})";
+    expect_error(Exit::input, {"add_prefix_space", "Digits"}, with(digits, R"({"type": "ByteLevel"})"));
+    expect_error(Exit::input, {"use_regex"},
+                 with(digits, R"({"type": "ByteLevel", "add_prefix_space": false, "use_regex": false})"));
+    expect_error(Exit::input, {"Punctuation"}, with(R"({"type": "Punctuation"})", good_level));
+}
+
+// An added token is none of the model's: where it is not taken for itself, its characters are.
+TEST(bpe_files, added_tokens_are_no_whole_pieces) {
+    json file = golden_case("gpt2")["file"];
+    file["model"]["ignore_merges"] = true;
+    const int id = int(file["model"]["vocab"].size());
+    file["added_tokens"].push_back({{"id", id}, {"content", "qzqz"}, {"special", true}});
+    const Tokenizer tokenizer = tokenizer_from_json(file.dump(), "x");
+    EXPECT_EQ(tokenizer.encode("qzqz", Specials::recognised), std::vector{id});
+    EXPECT_EQ(tokenizer.encode("qzqz").size(), 4u);
 }
 
 TEST(bpe_files, directories_and_files) {
@@ -219,6 +280,28 @@ TEST(bpe_files, directories_and_files) {
     overwrite(two / "vocab.json", "[]");
     expect_error(Exit::input, {"vocab.json"}, [&] { load_tokenizer(two.path); });
 
+    // Merges of no text that GPT-2's pattern cut: nobody guesses here either.
+    json across = file;
+    const std::string space = "\u0120";
+    std::string bad_merges;
+    for (int i = 0; i < 20; i++) {
+        const std::string letter(1, char('a' + i));
+        across["model"]["vocab"].emplace(letter + space, across["model"]["vocab"].size());
+        bad_merges += letter + " " + space + "\n";
+    }
+    overwrite(two / "vocab.json", across["model"]["vocab"].dump());
+    overwrite(two / "merges.txt", bad_merges);
+    expect_error(Exit::input, {"vocab.json", "--pattern " + split_rules()}, [&] { load_tokenizer(two.path); });
+    EXPECT_EQ(load_tokenizer(two.path, SplitRule::none).bpe->split, SplitRule::none);
+
+    const Temporary openai;
+    EXPECT_FALSE(has_tokenizer(openai.path));
+    overwrite(openai / "encoder.json", file["model"]["vocab"].dump());
+    EXPECT_TRUE(has_tokenizer(openai.path));
+    expect_error(Exit::input, {"has encoder.json but no vocab.bpe"}, [&] { load_tokenizer(openai.path); });
+    overwrite(openai / "vocab.bpe", merges);
+    EXPECT_EQ(load_tokenizer(openai.path).hash(), halves.hash());
+
     const Temporary ranks;
     overwrite(ranks / "x.tiktoken", tiktoken_file());
     const auto gpt2 = SplitRule::gpt2;
@@ -228,4 +311,25 @@ TEST(bpe_files, directories_and_files) {
     overwrite(ranks / "empty", "");
     expect_error(Exit::input, {"empty"}, [&] { load_tokenizer(ranks / "empty"); });
     expect_error(Exit::input, {"No such file"}, [&] { load_tokenizer(ranks / "none"); });
+}
+
+// What is there and cannot be read is named; it is never as if there were no tokenizer.
+TEST(bpe_files, tokenizers_of_other_formats) {
+    const Temporary folder;
+    for (const char* name : {"spiece.model", "vocab.txt", "tokenizer_config.json"}) {
+        overwrite(folder / name, "{}");
+        EXPECT_TRUE(has_tokenizer(folder.path)) << name;
+        expect_error(Exit::input, {name, "save_pretrained"}, [&] { load_tokenizer(folder.path); });
+        std::filesystem::remove(folder / name);
+    }
+    EXPECT_FALSE(has_tokenizer(folder.path));
+    overwrite(folder / "tokenizer.model", std::string("\n\x0e\n\x05<unk>\x15\0\0\0\0", 14));
+    EXPECT_TRUE(has_tokenizer(folder.path));
+    for (const std::string& path : {folder.path.string(), folder / "tokenizer.model"})
+        expect_error(Exit::input, {"tokenizer.model", "SentencePiece", "save_pretrained"},
+                     [&] { load_tokenizer(path); });
+    overwrite(folder / "tokenizer.model", tiktoken_file());  // as Llama 3's
+    EXPECT_EQ(load_tokenizer(folder.path, SplitRule::gpt2).bpe->split, SplitRule::gpt2);
+    overwrite(folder / "book.txt", "Once upon a time");
+    expect_error(Exit::input, {"book.txt", "is no tokenizer"}, [&] { load_tokenizer(folder / "book.txt"); });
 }

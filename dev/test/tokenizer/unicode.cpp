@@ -25,6 +25,31 @@ TEST(unicode, classes_are_those_of_unicode_16) {
     }
 }
 
+TEST(unicode, capitals_small_letters_and_digits) {
+    struct {
+        char32_t c;
+        int bits;
+    } rows[] = {{'A', unicode::capital_bit},
+                {0x1C5, unicode::capital_bit},  // ǅ is a title letter
+                {'z', unicode::small_bit},
+                {0xDF, unicode::small_bit},
+                {0xAA, 0},  // ª is of Lo
+                {0x2B0, 0},
+                {0x65E5, 0},
+                {0x301, 0},
+                {'7', unicode::digit_bit},
+                {0xBD, unicode::digit_bit},
+                {0x3007, unicode::digit_bit},
+                {0x11DE0, unicode::digit_bit},
+                {0x16FF6, unicode::digit_bit},
+                {0x4E00, 0}};  // of Unicode 17
+    for (const auto& row : rows)
+        EXPECT_EQ(unicode::properties()[row.c] & (unicode::capital_bit | unicode::small_bit | unicode::digit_bit),
+                  row.bits)
+            << std::hex << uint32_t(row.c);
+    EXPECT_EQ(int(unicode::class_of(0x11DE0)), int(Class::other));
+}
+
 // Expected values: tokenizers' NFC, which is Unicode's but for what came after version 12.
 TEST(unicode, normalization_form_c) {
     struct {

@@ -40,24 +40,27 @@ const Maps& maps() {
     return all;
 }
 
-std::vector<uint8_t> make_properties() {
-    std::vector<uint8_t> table(0x110000);
+std::vector<uint16_t> make_properties() {
+    std::vector<uint16_t> table(0x110000);
     const auto mark_all = [&](const auto& ranges, auto change) {
         for (const auto& range : ranges)
             for (char32_t c = range.first; c <= range.last; c++) change(table[c]);
     };
-    mark_all(letters, [](uint8_t& p) { p = uint8_t(Class::letter) | word_bit; });
-    mark_all(marks, [](uint8_t& p) { p = uint8_t(Class::mark) | word_bit; });
-    mark_all(numbers, [](uint8_t& p) { p = uint8_t(Class::number) | word_bit; });
-    mark_all(spaces, [](uint8_t& p) { p = uint8_t(Class::space); });
-    mark_all(other_word_characters, [](uint8_t& p) { p |= word_bit; });
-    mark_all(no_word_characters, [](uint8_t& p) { p &= uint8_t(~word_bit); });
-    mark_all(combining_ranges, [](uint8_t& p) { p |= continues_bit; });
+    mark_all(letters, [](uint16_t& p) { p = uint16_t(Class::letter) | word_bit; });
+    mark_all(marks, [](uint16_t& p) { p = uint16_t(Class::mark) | word_bit; });
+    mark_all(numbers, [](uint16_t& p) { p = uint16_t(Class::number) | word_bit | digit_bit; });
+    mark_all(spaces, [](uint16_t& p) { p = uint16_t(Class::space); });
+    mark_all(other_word_characters, [](uint16_t& p) { p |= word_bit; });
+    mark_all(no_word_characters, [](uint16_t& p) { p &= uint16_t(~word_bit); });
+    mark_all(capitals, [](uint16_t& p) { p |= capital_bit; });
+    mark_all(small_letters, [](uint16_t& p) { p |= small_bit; });
+    mark_all(further_digits, [](uint16_t& p) { p |= digit_bit; });
+    mark_all(combining_ranges, [](uint16_t& p) { p |= continues_bit; });
     for (const auto& c : compositions) table[c.second] |= continues_bit;
     for (char32_t i = 0; i < vowels; i++) table[first_vowel + i] |= continues_bit;
     for (char32_t i = 1; i < tails; i++) table[first_tail + i] |= continues_bit;
     // What begins with a mark once it is decomposed combines as that mark does.
-    for (const auto& d : decompositions) table[d.whole] |= changes_bit | (table[d.first] & continues_bit);
+    for (const auto& d : decompositions) table[d.whole] |= uint16_t(changes_bit | (table[d.first] & continues_bit));
     return table;
 }
 
@@ -128,13 +131,13 @@ void normalize(std::string& out, const std::u32string& segment) {
 
 }  // namespace
 
-const uint8_t* properties() {
-    static const std::vector<uint8_t> table = make_properties();
+const uint16_t* properties() {
+    static const std::vector<uint16_t> table = make_properties();
     return table.data();
 }
 
 bool is_nfc(std::string_view text) {
-    const uint8_t* table = properties();
+    const uint16_t* table = properties();
     for (size_t at = 0; at < text.size();) {
         if (uint8_t(text[at]) < 0xCC) {  // below U+0300 nothing combines and nothing changes
             at++;
@@ -150,7 +153,7 @@ bool is_nfc(std::string_view text) {
 std::string nfc(std::string_view text) {
     std::string out;
     if (is_nfc(text)) return std::string(text);
-    const uint8_t* table = properties();
+    const uint16_t* table = properties();
     std::u32string segment;
     bool plain = true;
     const auto flush = [&] {

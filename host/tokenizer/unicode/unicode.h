@@ -9,10 +9,12 @@ namespace unicode {
 // General category L, N or M, White_Space, or none of these.
 enum class Class : uint8_t { other, letter, number, space, mark };
 
-constexpr uint8_t class_bits = 7, word_bit = 8, continues_bit = 16, changes_bit = 32;
+constexpr uint16_t class_bits = 7, word_bit = 8, continues_bit = 16, changes_bit = 32, capital_bit = 64,
+                   small_bit = 128, digit_bit = 256;
 
-// A byte for each of the 0x110000 code points: its Class, is it \w, may it combine with what is before, is it not NFC alone.
-const uint8_t* properties();
+// Of each of the 0x110000 code points: its Class, is it \w, may it combine with what is before, is it not NFC alone, is it a
+// capital (Lu, Lt) or a small letter (Ll), is it a digit to Digits (a number, of a newer Unicode).
+const uint16_t* properties();
 
 inline Class class_of(char32_t c) { return Class(properties()[c] & class_bits); }
 inline bool is_word(char32_t c) { return properties()[c] & word_bit; }
