@@ -41,7 +41,7 @@ def added(vocab, rows, normalized):
 
 
 ODD = [("<l>", ["lstrip"]), ("<r>", ["rstrip"]), ("<w>", ["single_word"]), ("<n>", ["normalized"]), (MARK + "<P>", ["special"]),
-       ("the", ["normalized", "single_word"])]
+       ("the", ["normalized", "single_word"]), ("\u2603", ["special"])]
 
 
 def file(tokens, merges, normalizer, pre_tokenizer, strips, rows=(), normalized=False, ignore_merges=False):
@@ -58,6 +58,8 @@ def file(tokens, merges, normalizer, pre_tokenizer, strips, rows=(), normalized=
 def files(corpus, vocab=1500, letters=70):
     """Names and files, of which all share a few models."""
     words, across = learned(corpus, vocab, letters, False), learned(corpus, vocab, letters, True)
+    for tokens, _ in (words, across):
+        tokens.extend(["zq", MARK + "zq"])     # that no merges make
     llama = [PREPEND, REPLACE]
     yield "Llama 2", file(*words, llama, None, 1)
     yield "Llama 2 with odd added tokens", file(*words, llama, None, 1, ODD)
@@ -72,7 +74,9 @@ def files(corpus, vocab=1500, letters=70):
     yield "both", file(*words, llama, metaspace("always", True), 1, ODD)
     yield "Replace alone", file(*words, [REPLACE], None, 0, ODD)
     yield "NFC, Prepend, Replace", file(*words, [NFC, PREPEND, REPLACE], None, 1, ODD)
-    few = (words[0] + ["<0x0A><0x0A>", "a<0x0A>"], words[1] + [["<0x0A>", "<0x0A>"], ["a", "<0x0A>"]])
+    runs = (words[0] + [MARK * 2, MARK * 4], [[MARK, MARK], [MARK * 2, MARK * 2]] + words[1])
+    yield "marks that merge", file(*runs, llama, None, 1)
+    few = (words[0] + ["<0x0A><0x0A>", "<0x0A>c"], words[1] + [["<0x0A>", "<0x0A>"], ["<0x0A>", "c"]])
     yield "bytes that merge", file(*few, llama, None, 1)
     no_mark = ([t for t in words[0] if MARK not in t], [m for m in words[1] if MARK not in "".join(m)])
     yield "the mark has no token", file(*no_mark, llama, None, 1)

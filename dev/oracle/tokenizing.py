@@ -31,7 +31,7 @@ TEXTS = ["", " ", "a", "Hello world", " Hello world", "Hello, world!\n", "I'll g
          "<w>a <w> a<w>", "<n\u00e9><ne\u0301>", "the then (the)", "x" * 200, "ab" * 150, " " * 90 + "x", "1" * 50, "!?" * 60, "\ufffd\U0010ffff",
          "camelCaseHTTPServer's ǅaʰB日本X", "!\u0301a \u0301AB//\n/\r\n/ x'LLy", "a1\U00011de0\U00016ff4 2  3 \n4㊿〇𝟙"]
 MARKED = ["\u2581", "\u2581\u2581a", "a\u2581 \u2581b ", "  a  b  ", "<s>a<s> b</s>", "</s><unk>x", " <l> a <r> b <w>c <w> the the<n>n>", "<P>\u2581<P> <P>",
-          "<0x41><0xE5>", "a\n\nb\n", "日本語 naïve 😀e\u0301", "x<s>", "<s>", "<s><s>", "\n"]
+          "<0x41><0xE5>", "a\n\nb\n", "日本語 naïve 😀e\u0301", "x<s>", "<s>", "<s><s>", "\n", "zq", "a zq zq", "a\u2603", "     a       b", " " * 9]
 
 
 def words(rng, letters, n):

@@ -16,7 +16,7 @@ from marked_files import MARK, files
 from tokenizing_differ import NASTY, compare, hostile
 
 MARKED = [MARK, MARK * 2, MARK * 3, "a" + MARK, MARK + "b", " " + MARK, MARK + " ", "<s>", "</s>", " <s>", "<s> ", "<unk>", "<0x41>", "<0x0A>",
-          "<0xE5>", "<0x", "\n", "\n\n", "<l>", "<r>", "<w>", "<n>", "n>", "<P>", MARK + "<P>", " <P>", "x<w>", "<w>x", "\u0301", "e\u0301"]
+          "<0xE5>", "<0x", "\n", "\n\n", "<l>", "<r>", "<w>", "<n>", "n>", "<P>", MARK + "<P>", " <P>", "x<w>", "<w>x", "\u0301", "e\u0301", "zq", " zq", "\u2603", "    ", "       "]
 
 
 def compare_decoding(name, program, path, tokenizer, rng, texts, count):

@@ -2,6 +2,8 @@
 #include <map>
 #include "dev/test/support/text_search.h"
 #include "dev/test/tokenizer/bpe_case.h"
+#include "host/data/load_data.h"
+#include "host/evaluate/eval_documents.h"
 #include "host/generate/prompts.h"
 #include "host/tokenizer/load_tokenizer.h"
 #include "run_case.h"
@@ -100,6 +102,41 @@ TEST(model_tokenizers, spaces_before_words) {
         printer.end(text);
     }
     EXPECT_EQ(out.take(), "the\n---\nthe cat the\n");
+}
+
+// What is read a part at a time gets the space before it once.
+TEST(model_tokenizers, long_texts) {
+    const Temporary at;
+    const json& goldens = tokenizing_goldens();
+    json llama = goldens["marked"]["cases"][0]["file"];
+    llama["model"] = goldens["marked"]["models"][0];
+    overwrite(at / "tokenizer.json", llama.dump());
+    const Tokenizer tokenizer = load_tokenizer(at / "tokenizer.json");
+    std::string text;
+    while (text.size() < 17 << 20) text += "the king's men didn't say they'd come\n";
+    overwrite(at / "text.txt", text);
+    const std::vector<int> expected = tokenizer.encode(text);
+    const Outcome o = run({"tokenize", "--tokenizer", at / "tokenizer.json", "--data", at / "text.txt", "--out",
+                           at / "shards", "--separator", "none"});
+    ASSERT_EQ(o.code, Exit::done) << o.error;
+    EXPECT_TRUE(has(o.out, "done: " + std::to_string(expected.size()) + " tokens")) << o.out;
+    DataOptions how;
+    how.data = {at / "text.txt"};
+    how.val_fraction = 0;
+    how.tokenizer = tokenizer;
+    EXPECT_EQ(load_data(how).train.source->size(), expected.size());
+    uint64_t scored = 0;
+    EvalText what;
+    what.paths = {at / "text.txt"};
+    what.tokenizer = &tokenizer;
+    what.vocab = tokenizer.vocab_size();
+    what.context = what.stride = 64;
+    const TextFacts facts = read_documents(what, [&](const std::vector<Segment>& segments, double) {
+        for (const Segment& segment : segments) scored += segment.targets();
+        return true;
+    });
+    EXPECT_EQ(scored + 1, expected.size());  // the first is not predicted
+    EXPECT_EQ(facts.bytes, text.size() - (tokenizer.tokens[size_t(expected[0])].size() - 1));
 }
 
 TEST(model_tokenizers, that_cannot_be_read_are_refused) {
