@@ -1,5 +1,6 @@
 """tokenizer.json files of vocabularies of characters, as Llama 2's is: a mark (U+2581) for a space, bytes for what has no token."""
 import json
+from collections import Counter
 
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, trainers
 
@@ -26,7 +27,10 @@ def learned(corpus, vocab, letters, across):
     tokenizer.normalizer = normalizers.Sequence([normalizers.Prepend(MARK), normalizers.Replace(" ", MARK)])
     if not across:
         tokenizer.pre_tokenizer = pre_tokenizers.Metaspace(prepend_scheme="never", split=True)
-    tokenizer.train_from_iterator(corpus, trainers.BpeTrainer(vocab_size=vocab, limit_alphabet=letters, show_progress=False))
+    counts = Counter("".join(corpus))
+    kept = set(sorted(counts, key=lambda c: (-counts[c], c))[:letters])    # limit_alphabet breaks ties by chance
+    tokenizer.train_from_iterator(["".join(c for c in line if c in kept) for line in corpus],
+                                  trainers.BpeTrainer(vocab_size=vocab, show_progress=False))
     model = json.loads(tokenizer.to_str())["model"]
     return [t for t, _ in sorted(model["vocab"].items(), key=lambda item: item[1])], model["merges"]
 
@@ -76,7 +80,7 @@ def files(corpus, vocab=1500, letters=70):
     yield "NFC, Prepend, Replace", file(*words, [NFC, PREPEND, REPLACE], None, 1, ODD)
     runs = (words[0] + [MARK * 2, MARK * 4], [[MARK, MARK], [MARK * 2, MARK * 2]] + words[1])
     yield "marks that merge", file(*runs, llama, None, 1)
-    few = (words[0] + ["<0x0A><0x0A>", "<0x0A>c"], words[1] + [["<0x0A>", "<0x0A>"], ["<0x0A>", "c"]])
+    few = (words[0] + ["c", "<0x0A><0x0A>", "<0x0A>c"], words[1] + [["<0x0A>", "<0x0A>"], ["<0x0A>", "c"]])
     yield "bytes that merge", file(*few, llama, None, 1)
     no_mark = ([t for t in words[0] if MARK not in t], [m for m in words[1] if MARK not in "".join(m)])
     yield "the mark has no token", file(*no_mark, llama, None, 1)

@@ -92,7 +92,8 @@ TEST(unicode, normalization_form_c) {
 }
 
 TEST(unicode, a_pattern_is_recognised_by_its_text_alone) {
-    for (const SplitRule rule : {SplitRule::gpt2, SplitRule::llama3, SplitRule::cl100k, SplitRule::qwen2})
+    for (const SplitRule rule :
+         {SplitRule::gpt2, SplitRule::llama3, SplitRule::cl100k, SplitRule::qwen2, SplitRule::o200k})
         EXPECT_EQ(rule_of(pattern_of(rule)), rule) << name_of(rule);
     EXPECT_FALSE(rule_of("(a+)+$"));
     EXPECT_FALSE(rule_of(""));
@@ -119,6 +120,40 @@ TEST(unicode, pieces) {
         {SplitRule::gpt2, "'ſab'sx", {"'", "ſab", "'s", "x"}},
         {SplitRule::none, "a b\n", {"a b\n"}},
         {SplitRule::gpt2, "a\xFF\xFE b", {"a", "\xFF\xFE", " b"}},
+        {SplitRule::o200k, "camelCase HTTPServer's", {"camel", "Case", " HTTPServer's"}},
+        {SplitRule::o200k, "\u65e5\u672cX", {"\u65e5\u672c", "X"}},
+        {SplitRule::o200k, "\u65e5\u672cXy", {"\u65e5\u672cXy"}},
+        {SplitRule::o200k, "AB\u65e5\u672cCDe", {"AB\u65e5\u672cCDe"}},
+        {SplitRule::o200k, "\u0301ABc", {"\u0301ABc"}},
+        {SplitRule::o200k, "!\u0301a", {"!\u0301a"}},
+        {SplitRule::o200k, "\u0301A", {"\u0301", "A"}},
+        {SplitRule::o200k, "\u01c5a\u02b0B\u00aa", {"\u01c5a\u02b0", "B\u00aa"}},
+        {SplitRule::o200k, " don't DON'TX 'sA", {" don't", " DON'T", "X", " '", "s", "A"}},
+        {SplitRule::o200k, "a//\n/b ../\r\n c", {"a", "//\n/", "b", " ../\r\n", " c"}},
+        {SplitRule::o200k, "12345a6", {"123", "45", "a", "6"}},
+        {SplitRule::o200k, "  a \n\n b  ", {" ", " a", " \n\n", " b", "  "}},
+        {SplitRule::o200k, "\u3000A\tb", {"\u3000A", "\tb"}},
+        {SplitRule::o200k, "x\u0301Y", {"x\u0301", "Y"}},
+        {SplitRule::digits, "a12  3 4", {"a", "1", "2", "  ", "3", " ", "4"}},
+        {SplitRule::digits, "  12", {"  ", "1", "2"}},
+        {SplitRule::digits, "a 1\n2 b", {"a", " ", "1", "\n", "2", " b"}},
+        {SplitRule::digits, "1\u00bd\u0663x", {"1", "\u00bd", "\u0663", "x"}},
+        {SplitRule::digits, "don't1's", {"don", "'t", "1", "'s"}},
+        {SplitRule::digits, "!\U00011de0\U00016ff4!", {"!", "\U00011de0", "\U00016ff4", "!"}},
+        {SplitRule::digits, "1\U00011de02", {"1", "\U00011de0", "2"}},
+        {SplitRule::digits, " \U00011de0", {" ", "\U00011de0"}},
+        {SplitRule::digits, "x  ", {"x", "  "}},
+        {SplitRule::digits, "  x1", {" ", " x", "1"}},
+        {SplitRule::numbers, "a12  3 4", {"a", "12", "  ", "3", " ", "4"}},
+        {SplitRule::numbers, "  12", {"  ", "12"}},
+        {SplitRule::numbers, "a 1\n2 b", {"a", " ", "1", "\n", "2", " b"}},
+        {SplitRule::numbers, "1\u00bd\u0663x", {"1\u00bd\u0663", "x"}},
+        {SplitRule::numbers, "don't1's", {"don", "'t", "1", "'s"}},
+        {SplitRule::numbers, "!\U00011de0\U00016ff4!", {"!", "\U00011de0\U00016ff4", "!"}},
+        {SplitRule::numbers, "1\U00011de02", {"1", "\U00011de0", "2"}},
+        {SplitRule::numbers, " \U00011de0", {" ", "\U00011de0"}},
+        {SplitRule::numbers, "x  ", {"x", "  "}},
+        {SplitRule::numbers, "  x1", {" ", " x", "1"}},
     };
     for (const auto& row : rows) {
         Pieces pieces;
