@@ -1,7 +1,7 @@
 // Attention of one new token of each of B sequences, over the keys and values kept of the tokens before it and its own.
 //
 //   p = position[b]:  keys[b,kv,p] = k of qkv[b]     values[b,kv,p] = v of qkv[b]     which stay for the next token
-//   score[s] = q[b,h] . keys[b,kv,s] / sqrt(HS) for 0 <= s <= p         out[b,h] = sum_s softmax(score)[s] values[b,kv,s]
+//   score[s] = q[b,h] . keys[b,kv,s] / sqrt(HS) for 0 <= s <= p       out[b,h] = sum_s softmax(score)[s] values[b,kv,s]
 //
 //   qkv (B,NH+2*NKV,HS)   keys, values (B,NKV,S,HS): S tokens fit   position (B) < S   out (B,NH,HS)
 //   attention_keep does the first line for a prompt, qkv (T,NH+2*NKV,HS), at p = 0 .. T-1 of one sequence.
@@ -222,7 +222,8 @@ __global__ void __launch_bounds__(decode_threads, 1)
     }
 }
 
-// A block owns V channels of a head for every lane of a warp, a warp every 16th part; the warps' sums are added in order.
+// A block owns V channels of a head for every lane of a warp, a warp every 16th part;
+// the warps' sums are added in order.
 constexpr int combine_warps = 16, combine_threads = combine_warps * warp_size, combine_ahead = 8;
 template <int V, class T>
 __global__ void __launch_bounds__(combine_threads, 1)

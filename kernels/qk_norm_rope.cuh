@@ -13,8 +13,8 @@
 #include "qk_norm.cuh"
 #include "rope.cuh"
 
-// The head's vectors of this lane, and the angles of its pairs, as they lie in memory; zeros beyond the head, or where there is
-// none.
+// The head's vectors of this lane, and the angles of its pairs, as they lie in memory; zeros beyond the head, or where
+// there is none.
 template <int W, int K, RopePairs pairs, class T>
 struct QkNormRopeRaw {
     RopeRaw<W, T> part[K];

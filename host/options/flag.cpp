@@ -48,8 +48,8 @@ std::string convert(const std::string& text, const Range& range, int& value) {
     value = int(wide);
     return "";
 }
-// All of them are computed with as floats, so what they are rounded to must be allowed as well; and where 0 means another
-// thing, such as no limit, only 0 is 0.
+// All of them are computed with as floats, so what they are rounded to must be allowed as well; and where 0 means
+// another thing, such as no limit, only 0 is 0.
 std::string convert(const std::string& text, const Range& range, double& value) {
     double parsed = 0;
     const std::string reason = convert_number(text, range, "a number", parsed);

@@ -1,7 +1,7 @@
 // Attention of one new token of each of B sequences, over the keys and values kept of the tokens before it and its own.
 //
 //   p = position[b]:  keys[b,kv,p] = k of qkv[b]     values[b,kv,p] = v of qkv[b]     which stay for the next token
-//   score[s] = q[b,h] . keys[b,kv,s] / sqrt(HS) for 0 <= s <= p         out[b,h] = sum_s softmax(score)[s] values[b,kv,s]
+//   score[s] = q[b,h] . keys[b,kv,s] / sqrt(HS) for 0 <= s <= p       out[b,h] = sum_s softmax(score)[s] values[b,kv,s]
 //
 //   qkv (B,NH+2*NKV,HS)   keys, values (B,NKV,S,HS): S tokens fit   position (B) < S   out (B,NH,HS)
 //   attention_keep does the first line for a prompt, qkv (T,NH+2*NKV,HS), at p = 0 .. T-1 of one sequence.

@@ -38,7 +38,8 @@ inline Outcome run(const std::vector<std::string>& args) {
     return o;
 }
 
-// A model of two small layers on `data`, 5 windows of 16 an epoch and 2 in a step; `changes` are further flags, or other values.
+// A model of two small layers on `data`, 5 windows of 16 an epoch and 2 in a step; `changes` are further flags,
+// or other values.
 inline std::vector<std::string> small(const fs::path& out, const fs::path& data,
                                       const std::vector<std::string>& changes = {}) {
     std::vector<std::string> args{"--model",  "tiny",        "--layers",        "2",         "--dim",          "16",

@@ -76,7 +76,7 @@ TEST(train, resuming_after_any_step_gives_the_same_bits) {
     }
 }
 
-// GeneratedText that is unlike the training text soon gets worse; the log says when the run must stop.
+// The loss of a text that is unlike the training text soon rises; the log says when the run must stop.
 TEST(train, stops_early_and_a_resumed_run_stops_there_too) {
     Temporary at;
     const fs::path text = write_text(at), whole = at.path / "whole", other = at.path / "other.txt";
@@ -330,9 +330,9 @@ TEST(train, dtype_auto) {
               Exit::done);
 }
 
-// In bf16 a run learns what it learns in fp32, within the bound that kernels_train_as_the_reference_does has for bf16, at a
-// learning rate low enough that rounding is not magnified. 120 steps are far from the corpus's ideal loss: how near both
-// come to it in the end was seen on a GPU (dev/RESULTS.md).
+// In bf16 a run learns what it learns in fp32, within the bound that kernels_train_as_the_reference_does has for bf16,
+// at a learning rate low enough that rounding is not magnified. 120 steps are far from the corpus's ideal loss: how
+// near both come to it in the end was seen on a GPU (dev/RESULTS.md).
 TEST(train, bf16_learns_as_fp32_does) {
     const GpuFound gpu = find_gpu();
     if (gpu.kind == GpuFound::Kind::none) GTEST_SKIP() << gpu.text;

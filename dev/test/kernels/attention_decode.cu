@@ -28,8 +28,8 @@ void check_decode(const Shape& s, const std::vector<int>& positions, double spre
     c.expect(values, 0);
 }
 
-// Of one token, ragged, a model's, of several parts, all heads on one; sequences that just begin, fill a part, begin the
-// next, fill the cache, have more parts than the second kernel loads at a time.
+// Of one token, ragged, a model's, of several parts, all heads on one; sequences that just begin, fill a part, begin
+// the next, fill the cache, have more parts than the second kernel loads at a time.
 TEST(attention_decode, kernels) {
     const std::pair<Shape, std::vector<int>> cases[] = {{{1, 1, 1, 1}, {0}},
                                                         {{7, 2, 1, 6}, {6, 0, 3}},

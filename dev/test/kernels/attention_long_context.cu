@@ -9,7 +9,8 @@ namespace {
 // w_j = exp(q k_j / sqrt(HS)) for all queries, and everything is made of running sums over what a query or key sees:
 //
 //   S_t = sum of w_j,  out_t = sum of w_j v_j / S_t,  D_t = g out_t,  dS_tj = w_j (g v_j - D_t) / S_t
-//   dq_t = sum over j of dS_tj k_j / sqrt(HS)     dk_j = sum over t of dS_tj q / sqrt(HS)     dv_j = sum over t of w_j / S_t g
+//   dq_t = sum over j of dS_tj k_j / sqrt(HS),  dk_j = sum over t of dS_tj q / sqrt(HS)
+//   dv_j = sum over t of w_j / S_t g
 struct LongCase {
     int TT, HS;
     std::vector<bf16> query, gradient, qkv;  // (HS), (HS), (T,3,HS)

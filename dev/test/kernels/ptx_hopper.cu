@@ -1,5 +1,6 @@
-// Checks kernels/tools/ptx_hopper.cuh: where each operand's element lies, against sums on the host. On a GPU this tells whether
-// the layouts are the hardware's, elsewhere whether dev/simt's are the same.      ./test_gpt --gtest_filter='ptx_hopper*'
+// Checks kernels/tools/ptx_hopper.cuh: where each operand's element lies, against sums on the host. On a GPU this tells
+// whether the layouts are the hardware's, elsewhere whether dev/simt's are the same.
+//     ./test_gpt --gtest_filter='ptx_hopper*'
 #include "harness.h"
 #include "kernels/tools/common.cuh"
 

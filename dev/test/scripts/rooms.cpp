@@ -1,5 +1,6 @@
 // Which room of the house may include which, read from the sources themselves: includes run one way, no file includes
-// itself in a circle, and what a header declares is defined in the .cpp of its name.    ./test_gpt --gtest_filter='rooms.*'
+// itself in a circle, and what a header declares is defined in the .cpp of its name.
+//     ./test_gpt --gtest_filter='rooms.*'
 #include <fmt/core.h>
 #include <gtest/gtest.h>
 #include <algorithm>
@@ -15,8 +16,8 @@ namespace fs = std::filesystem;
 using Texts = std::vector<std::string>;
 using Tree = std::map<std::string, std::string>;  // path -> text
 
-// Rooms from the ground up. A file includes what is in its own room or on a lower floor, so that neighbours on one floor
-// know nothing of each other. "": the programs.
+// Rooms from the ground up. A file includes what is in its own room or on a lower floor, so that neighbours on one
+// floor know nothing of each other. "": the programs.
 using Floors = std::vector<Texts>;
 const Floors house = {{"host/base"},
                       {"host/reference", "host/tokenizer/unicode"},
@@ -170,7 +171,8 @@ bool has_word(const std::string& text, const std::string& word) {
     return false;
 }
 
-// The name of the function that this begins, with its class or namespace; "" if it is something else, or may stand in a header.
+// The name of the function that this begins, with its class or namespace; "" if it is something else,
+// or may stand in a header.
 std::string function_of(const std::string& statement) {
     for (const char* word : {"inline", "constexpr", "static", "template", "using", "typedef", "extern", "friend",
                              "operator", "static_assert", "concept"})
@@ -232,8 +234,8 @@ Functions functions_of(const std::string& text) {
 
 std::string last_name(const std::string& name) { return name.substr(name.rfind(':') + 1); }
 
-// Of every .cpp below `folder`: its header is there and comes first, and the classes whose members it defines are its own.
-// Of every header: its functions are defined in the .cpp, or the .cu elsewhere, of its name.
+// Of every .cpp below `folder`: its header is there and comes first, and the classes whose members it defines are its
+// own. Of every header: its functions are defined in the .cpp, or the .cu elsewhere, of its name.
 Texts faults_of_pairs(const Tree& tree, const std::string& folder) {
     Texts faults;
     for (const auto& [path, text] : tree) {
