@@ -98,8 +98,8 @@ struct Gpt : GptTables {
     // Of token n, one of the last head_rows.
     const Real* logits_of(int n) const { return x[logits] + size_t(n - logits_begin) * P; }
 
-    // Adds the rest of *d_loss * d(sum of losses)/d(weights) into dw, or makes it dw, whatever was there; forward must have
-    // run on the same batch, to train, and with the same `into`.
+    // Adds the rest of *d_loss * d(sum of losses)/d(weights) into dw, or makes it dw, whatever was there; forward must
+    // have run on the same batch, to train, and with the same `into`.
     void backward(const Batch& b, float dropout = 0, Into into = Into::add) {
         const auto range = on.range("backward");
         const int N = b.B * b.T;
@@ -168,7 +168,8 @@ struct Gpt : GptTables {
         }
     }
 
-    // d_wide, the gradient of `up`, from that of the branch. GELU's pass adds up what it writes: the gradient of `up`'s bias.
+    // d_wide, the gradient of `up`, from that of the branch. GELU's pass adds up what it writes:
+    // the gradient of `up`'s bias.
     void backward_mlp_inputs(int l, Slot d_out, const LinearWeights& down, int N, Into into) {
         const BlockActs& a = ab[l];
         Real* d = x[d_wide];
@@ -246,8 +247,9 @@ private:
             layernorm_backward(x[d_x], dw[p.weight], dw[p.bias], dw[inp_bias], x[d_c], x[inp], w[p.weight],
                                stat[a.mean], stat[a.rstd], N, C, on.writing(into));
     }
-    // The gradient of a branch's last bias is the branch's gradient, summed over the tokens. Without dropout that is d_x,
-    // as LayerNorm's backward pass leaves it, which then sums it on the way. Else the branch's last linear layer does.
+    // The gradient of a branch's last bias is the branch's gradient, summed over the tokens. Without dropout that is
+    // d_x, as LayerNorm's backward pass leaves it, which then sums it on the way.
+    // Else the branch's last linear layer does.
     bool norm_sums(float dropout) const { return c.norm == Norm::layernorm && dropout == 0; }
     Slot sum_by_norm(Slot bias, float dropout) const { return norm_sums(dropout) ? bias : Slot{}; }
     LinearWeights sum_by_linear(const LinearWeights& p, float dropout) const {

@@ -1,5 +1,5 @@
-// What generation keeps of the tokens that were read: in every block their keys and values, so that one more token costs
-// one row of each layer instead of the whole text again.
+// What generation keeps of the tokens that were read: in every block their keys and values, so that one more token
+// costs one row of each layer instead of the whole text again.
 #pragma once
 #include <cstddef>
 #include <span>

@@ -42,8 +42,8 @@ Tokenizer make_tokenizer(std::shared_ptr<Bpe> bpe, const std::string& what) {
     Tokenizer tokenizer;
     tokenizer.kind = TokenizerKind::bpe;
     for (const std::string& name : bpe->names) tokenizer.tokens.push_back(bytes_of_symbols(name));
-    // They are found as they are, so they stand for that: the library takes é for the byte that GPT-2's alphabet writes so.
-    // One that bytes and merges make as well keeps their meaning.
+    // They are found as they are, so they stand for that: the library takes é for the byte that GPT-2's alphabet writes
+    // so. One that bytes and merges make as well keeps their meaning.
     std::vector<bool> made(bpe->names.size());
     for (const std::string& symbol : byte_symbols()) made[size_t(bpe->find(symbol))] = true;
     for (const MergeRule& rule : bpe->merges) made[size_t(rule.token)] = true;

@@ -1,4 +1,5 @@
-// Reads the tokenizer.json of a byte-level BPE. Parts that would change ids and that we do not have are refused by name.
+// Reads the tokenizer.json of a byte-level BPE. Parts that would change ids and that we do
+// not have are refused by name.
 #pragma once
 #include <nlohmann/json_fwd.hpp>
 #include <string>

@@ -202,8 +202,8 @@ TEST(gpt_gpu, training) {
     }
 }
 
-// The trainer runs a step kernel by kernel, records it, then repeats the recording, one step ahead of what it has waited
-// for: the same bits as kernel by kernel, waiting all the time.
+// The trainer runs a step kernel by kernel, records it, then repeats the recording, one step ahead of what it has
+// waited for: the same bits as kernel by kernel, waiting all the time.
 template <class T>
 void check_recorded_steps(const Family& f) {
     Model<Gpu<T>> direct(f);
