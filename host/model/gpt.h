@@ -1,7 +1,7 @@
 // The model: forward, and its mirror, backward, over the tensors of tables.h.
 //
 //   B batch   T time   N = B*T tokens   C channels   V vocabulary   P = V padded   L layers   F feed-forward width
-//   NH query heads   NKV key/value heads   HS head size   QKV = (NH + 2*NKV) * HS
+//   NH query heads   NKV key/value heads   HS head size   QKV = (NH + 2*NKV) * HS   S tokens that the cache has room for
 #pragma once
 #include "config.h"
 #include "host/reference/attention_decode.h"
@@ -54,10 +54,10 @@ struct Gpt : GptTables {
         fill_constants();
     }
 
-    // Room for the keys and values of B sequences of at most TT tokens. Replaces an earlier cache.
-    void allocate_cache(int B, int TT) {
-        const size_t sequence = size_t(NKV) * TT * HS, all = sequence * B * c.L;
-        cache = {on.template allocate<Real>(all), on.template allocate<Real>(all), B, TT, sequence};
+    // Room for the keys and values of B sequences of at most S tokens. Replaces an earlier cache.
+    void allocate_cache(int B, int S) {
+        const size_t sequence = size_t(NKV) * S * HS, all = sequence * B * c.L;
+        cache = {on.template allocate<Real>(all), on.template allocate<Real>(all), B, S, sequence};
     }
 
     // Logits, and the loss of every token where the batch has targets. To train, *d_loss times its gradient flows back
@@ -146,13 +146,13 @@ struct Gpt : GptTables {
         const auto values = [&](int sequence) { return cache.values + cache.at(l, sequence); };
         if (b.cached == Cached::extend) {
             REQUIRE(b.T == 1 && b.B == cache.B);
-            return attention_decode(x[a.att], keys(0), values(0), x[a.qkv], b.position, b.B, cache.T, NH, NKV, HS, on);
+            return attention_decode(x[a.att], keys(0), values(0), x[a.qkv], b.position, b.B, cache.S, NH, NKV, HS, on);
         }
         attention_forward(x[a.att], stat[a.lse], x[a.qkv], b.first, drop(site(l, 0), dropout), b.B, b.T, NH, NKV, HS,
                           on);
         if (b.cached == Cached::no) return;
-        REQUIRE(b.B == 1 && b.T <= cache.T);
-        for (int i : b.sequences) attention_keep(keys(i), values(i), x[a.qkv], b.T, cache.T, NH, NKV, HS, on);
+        REQUIRE(b.B == 1 && b.T <= cache.S);
+        for (int i : b.sequences) attention_keep(keys(i), values(i), x[a.qkv], b.T, cache.S, NH, NKV, HS, on);
     }
 
     void forward_mlp_inputs(int l, int N) {  // from norm2 to what `down` multiplies
