@@ -1,7 +1,7 @@
 // The model: forward, and its mirror, backward, over the tensors of tables.h.
 //
 //   B batch   T time   N = B*T tokens   C channels   V vocabulary   P = V padded   L layers   F feed-forward width
-//   NH query heads   NKV key/value heads   HS head size   QKV = (NH + 2*NKV) * HS   S tokens that the cache has room for
+//   NH query heads   NKV key/value heads   HS head size   QKV = (NH + 2*NKV) * HS   S tokens that a cache has room for
 #pragma once
 #include "config.h"
 #include "host/reference/attention_decode.h"
