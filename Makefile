@@ -111,7 +111,7 @@ FUZZ_HOST := $(patsubst %.cpp,$(BUILD)/fuzz/%.o,$(filter-out host/commands/%,$(w
 FUZZ_TARGETS := $(patsubst dev/fuzz/%.cpp,$(BUILD)/fuzz/%,$(wildcard dev/fuzz/*.cpp))
 SECONDS_EACH ?= 600
 
-.PHONY: always help tidy all test bench bundle bundle_folder fuzz fuzzers format format_check clean setup fuzz_setup format_setup
+.PHONY: always help tidy all test bench bundle bundle_folder fuzz fuzzers format format_check clean setup fuzz_setup format_setup tidy_setup
 .DELETE_ON_ERROR:
 all: $(PROGRAM)train_gpt $(PROGRAM)test_gpt
 
@@ -212,7 +212,10 @@ format_check: | format_setup
 compile_commands.json: always
 	@dev/compile_commands.sh >$@
 
-tidy: compile_commands.json
+tidy_setup:
+	@dev/setup.sh tidy
+
+tidy: compile_commands.json | tidy_setup
 	printf '%s\n' $(wildcard host/*/*.cpp host/*/*/*.cpp) | xargs -P $$(nproc) -n 4 clang-tidy --quiet -p .
 
 help:

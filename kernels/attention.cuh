@@ -292,40 +292,40 @@ void by_head_size(int HS, Then then) {
     else then(std::integral_constant<int, 256>{});
 }
 
-template <class T>
-void attention_forward(T* out, float* lse, const T* qkv, const int* first, const Dropout& drop, int B, int TT, int NH,
-                       int NKV, int HS, Gpu<T> on) {
+template <class Real>
+void attention_forward(Real* out, float* lse, const Real* qkv, const int* first, const Dropout& drop, int B, int T,
+                       int NH, int NKV, int HS, Gpu<Real> on) {
     REQUIRE(aligned(out) && aligned(qkv) && NH % NKV == 0);
-    const AttentionHead at{B, TT, NH, NKV, HS};
-    if constexpr (std::is_same_v<T, bf16>) {
+    const AttentionHead at{B, T, NH, NKV, HS};
+    if constexpr (std::is_same_v<Real, bf16>) {
         if (attention_hopper_forward(out, lse, qkv, first, drop, at, on)) return;
         if (on.trusts(Kernels::attention_forward) && attention_tensor_forward(out, lse, qkv, first, drop, at, on))
             return;
     }
     by_head_size(HS, [&](auto M) {
         using Tile = AttentionTile<M>;
-        launch(attention_forward_kernel<M, T>, dim3(ceil_div(TT, Tile::R), NH, B), Tile::threads, Tile::bytes(3, 1), on,
-               out, lse, qkv, first, drop, at, at.scale());
+        launch(attention_forward_kernel<M, Real>, dim3(ceil_div(T, Tile::R), NH, B), Tile::threads, Tile::bytes(3, 1),
+               on, out, lse, qkv, first, drop, at, at.scale());
     });
 }
 
-template <class T>
-void attention_backward(T* d_qkv, const T* d_out, const T* out, const float* lse, const T* qkv, const int* first,
-                        const Dropout& drop, int B, int TT, int NH, int NKV, int HS, Gpu<T> on) {
+template <class Real>
+void attention_backward(Real* d_qkv, const Real* d_out, const Real* out, const float* lse, const Real* qkv,
+                        const int* first, const Dropout& drop, int B, int T, int NH, int NKV, int HS, Gpu<Real> on) {
     REQUIRE(aligned(d_qkv) && aligned(d_out) && aligned(out) && aligned(qkv) && NH % NKV == 0);
-    const AttentionHead at{B, TT, NH, NKV, HS};
-    float* delta = on.template scratch<float>(size_t(B) * NH * TT);
-    if constexpr (std::is_same_v<T, bf16>)
+    const AttentionHead at{B, T, NH, NKV, HS};
+    float* delta = on.template scratch<float>(size_t(B) * NH * T);
+    if constexpr (std::is_same_v<Real, bf16>)
         if (attention_hopper_backward(d_qkv, delta, d_out, out, lse, qkv, first, drop, at, on) ||
             (on.trusts(Kernels::attention_backward) &&
              attention_tensor_backward(d_qkv, delta, d_out, out, lse, qkv, first, drop, at, on)))
             return;
     by_head_size(HS, [&](auto M) {
         using Tile = AttentionTile<M>;
-        const unsigned tiles = ceil_div(TT, Tile::R);
-        launch(attention_backward_query_kernel<M, T>, dim3(tiles, NH, B), Tile::threads, Tile::bytes(4, 1), on, d_qkv,
-               delta, d_out, out, lse, qkv, first, drop, at, at.scale());
-        launch(attention_backward_key_kernel<M, T>, dim3(tiles, NKV, B), Tile::threads, Tile::bytes(4, 2), on, d_qkv,
+        const unsigned tiles = ceil_div(T, Tile::R);
+        launch(attention_backward_query_kernel<M, Real>, dim3(tiles, NH, B), Tile::threads, Tile::bytes(4, 1), on,
+               d_qkv, delta, d_out, out, lse, qkv, first, drop, at, at.scale());
+        launch(attention_backward_key_kernel<M, Real>, dim3(tiles, NKV, B), Tile::threads, Tile::bytes(4, 2), on, d_qkv,
                delta, d_out, lse, qkv, first, drop, at, at.scale());
     });
 }

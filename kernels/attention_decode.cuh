@@ -1,7 +1,7 @@
 // Attention of one new token of each of B sequences, over the keys and values kept of the tokens before it and its own.
 //
 //   p = position[b]:  keys[b,kv,p] = k of qkv[b]     values[b,kv,p] = v of qkv[b]     which stay for the next token
-//   score[s] = q[b,h] . keys[b,kv,s] / sqrt(HS) for 0 <= s <= p         out[b,h] = sum_s softmax(score)[s] values[b,kv,s]
+//   score[s] = q[b,h] . keys[b,kv,s] / sqrt(HS) for 0 <= s <= p       out[b,h] = sum_s softmax(score)[s] values[b,kv,s]
 //
 //   qkv (B,NH+2*NKV,HS)   keys, values (B,NKV,S,HS): S tokens fit   position (B) < S   out (B,NH,HS)
 //   attention_keep does the first line for a prompt, qkv (T,NH+2*NKV,HS), at p = 0 .. T-1 of one sequence.
@@ -222,7 +222,8 @@ __global__ void __launch_bounds__(decode_threads, 1)
     }
 }
 
-// A block owns V channels of a head for every lane of a warp, a warp every 16th part; the warps' sums are added in order.
+// A block owns V channels of a head for every lane of a warp, a warp every 16th part;
+// the warps' sums are added in order.
 constexpr int combine_warps = 16, combine_threads = combine_warps * warp_size, combine_ahead = 8;
 template <int V, class T>
 __global__ void __launch_bounds__(combine_threads, 1)
@@ -269,21 +270,22 @@ __global__ void __launch_bounds__(combine_threads, 1)
 }
 
 // blockIdx.y: keys or values. A thread owns a vector of a token's.
-template <int W, class T>
-__global__ void attention_keep_kernel(T* keys, T* values, const T* qkv, int TT, int S, int NH, int NKV, int HS) {
+template <int W, class Real>
+__global__ void attention_keep_kernel(Real* keys, Real* values, const Real* qkv, int T, int S, int NH, int NKV,
+                                      int HS) {
     const size_t i = flat_index<W>(), width = size_t(NKV) * HS;
-    if (i >= TT * width) return;
+    if (i >= T * width) return;
     const int t = int(i / width), inside = int(i % width), kv = inside / HS, c = inside % HS;
-    const T* from = qkv + size_t(t) * (NH + 2 * NKV) * HS + size_t(NH + (blockIdx.y ? NKV : 0)) * HS + inside;
+    const Real* from = qkv + size_t(t) * (NH + 2 * NKV) * HS + size_t(NH + (blockIdx.y ? NKV : 0)) * HS + inside;
     store<W>((blockIdx.y ? values : keys) + (size_t(kv) * S + t) * HS + c, load<W>(from));
 }
 
-template <class T>
-void attention_keep(T* keys, T* values, const T* qkv, int TT, int S, int NH, int NKV, int HS, Gpu<T> on) {
+template <class Real>
+void attention_keep(Real* keys, Real* values, const Real* qkv, int T, int S, int NH, int NKV, int HS, Gpu<Real> on) {
     by_width(HS, {keys, values, qkv}, [&](auto W) {
-        dim3 grid = flat_grid<W>(size_t(TT) * NKV * HS);
+        dim3 grid = flat_grid<W>(size_t(T) * NKV * HS);
         grid.y = 2;
-        launch(attention_keep_kernel<W, T>, grid, flat_block, 0, on, keys, values, qkv, TT, S, NH, NKV, HS);
+        launch(attention_keep_kernel<W, Real>, grid, flat_block, 0, on, keys, values, qkv, T, S, NH, NKV, HS);
     });
 }
 

@@ -106,9 +106,9 @@ void embedding_sum(float* d_table, const T* d_out, const int* row, int rows, int
 }
 
 // d_wpe may be null.
-template <class T>
-void embedding_backward(float* d_wte, float* d_wpe, const T* d_out, const int* token, const int* position, int N, int C,
-                        int V, int TT, Gpu<T> on) {
+template <class Real>
+void embedding_backward(float* d_wte, float* d_wpe, const Real* d_out, const int* token, const int* position, int N,
+                        int C, int V, int T, Gpu<Real> on) {
     embedding_sum(d_wte, d_out, token, V, N, C, on);
-    if (d_wpe) embedding_sum(d_wpe, d_out, position, TT, N, C, on);
+    if (d_wpe) embedding_sum(d_wpe, d_out, position, T, N, C, on);
 }

@@ -1,5 +1,5 @@
-// The layers' functions, compiled once for each storage type in instances/: whoever includes this calls them, and compiles
-// none. Each takes up to a minute, and a dozen source files use them.
+// The layers' functions, compiled once for each storage type in instances/: whoever includes this calls them, and
+// compiles none. Each takes up to a minute, and a dozen source files use them.
 #pragma once
 #include "all.cuh"
 

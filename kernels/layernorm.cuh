@@ -50,9 +50,9 @@ __global__ void __launch_bounds__(row_threads)
     layernorm_row(out + size_t(n) * C, mean + n, rstd + n, x, w, b, eps, C);
 }
 
-// A team walks over rows and keeps its share of d_weight and d_bias in registers. That of d_inp_bias is in shared memory:
-// the registers are full. A block leaves its own in partial (2, gridDim.x, C) and inp_bias_partial (gridDim.x, C), which
-// may be null. No atomics: same inputs, same GPU, same bits.
+// A team walks over rows and keeps its share of d_weight and d_bias in registers. That of d_inp_bias is in shared
+// memory: the registers are full. A block leaves its own in partial (2, gridDim.x, C) and inp_bias_partial (gridDim.x,
+// C), which may be null. No atomics: same inputs, same GPU, same bits.
 template <int W, int K, class T>
 __global__ void __launch_bounds__(row_threads)
     layernorm_backward_kernel(T* d_inp, float* partial, float* inp_bias_partial, const T* d_out, const T* inp,

@@ -6,9 +6,9 @@
 //
 //   inp (N,C)   weight (OC,C)   bias (OC) or null   out (N,OC)
 //
-// All three are c (M,N) = a . b over k. bf16 goes to the tensor cores (linear_bf16.cuh) or to cuBLASLt. The plain kernel here, for fp32
-// and ragged rows: a block owns 64 x 64 of c and walks over k, 32 at a time, through two tiles in shared memory; a
-// thread owns 4 rows x 8 columns in registers. Tiles are stored k by k, whichever way their matrix is.
+// All three are c (M,N) = a . b over k. bf16 goes to the tensor cores (linear_bf16.cuh) or to cuBLASLt. The plain
+// kernel here, for fp32 and ragged rows: a block owns 64 x 64 of c and walks over k, 32 at a time, through two tiles in
+// shared memory; a thread owns 4 rows x 8 columns in registers. Tiles are stored k by k, whichever way their matrix is.
 #pragma once
 #include "host/reference/linear.h"
 #include "linear_bf16.cuh"

@@ -1,7 +1,7 @@
 // Our own matmuls for bf16 and rows of whole vectors of 8: on Hopper's tensor cores (linear_hopper.cuh,
-// linear_hopper_pingpong.cuh), of few rows (linear_few.cuh), and on any tensor cores (linear_tensor.cuh). Which, with which
-// tile and in how many parts, depends on the GPU and the shape alone, by arithmetic: they give different bits. Its figures
-// are an H100's (dev/doc/gemm.md).
+// linear_hopper_pingpong.cuh), of few rows (linear_few.cuh), and on any tensor cores (linear_tensor.cuh). Which, with
+// which tile and in how many parts, depends on the GPU and the shape alone, by arithmetic: they give different bits.
+// Its figures are an H100's (dev/doc/gemm.md).
 #pragma once
 #include "linear_few.cuh"
 #include "linear_hopper_pingpong.cuh"
@@ -12,9 +12,9 @@ bool linear_has_hopper(const Gpu<T>& on) {
     return std::is_same_v<T, bf16> && on.gemm != Gemm::cublas && on.trusts(Kernels::linear_hopper) && has_hopper(on);
 }
 
-// Sums that become bf16. Warpgroups in turn hide all that follows the products; the wide tile's, which work together, hand
-// over their sums first, for as long as about 80 of k take. But of 192 columns more may lie beyond the matrix, or idle
-// in the last round of tiles.
+// Sums that become bf16. Warpgroups in turn hide all that follows the products; the wide tile's, which work together,
+// hand over their sums first, for as long as about 80 of k take. But of 192 columns more may lie beyond the matrix, or
+// idle in the last round of tiles.
 using HopperWide = LinearHopper<256, 3, 1>;
 inline bool hopper_takes_turns(int M, int N, int K, int sm_count) {
     const auto time = [=]<class Shape>(Shape, double k) {
@@ -23,8 +23,8 @@ inline bool hopper_takes_turns(int M, int N, int K, int sm_count) {
     return time(LinearPingpong(), K) <= time(HopperWide(), K + 80.0);
 }
 
-// Sums that stay fp32: the wide tile needs less of a and b, the narrow one leaves less of the GPU idle. How they are done,
-// and the time that this takes beside one without idle places.
+// Sums that stay fp32: the wide tile needs less of a and b, the narrow one leaves less of the GPU idle. How they are
+// done, and the time that this takes beside one without idle places.
 using HopperWideSum = LinearHopper<256, 4, 0>;
 using HopperNarrowSum = LinearHopper<192, 5, 0>;
 struct HopperSumPlan {
@@ -55,8 +55,8 @@ inline HopperSumPlan hopper_sum_plan(int M, int N, int K, int sm_count) {
 // Too few tiles, or parts of them, for the GPU are left to others, whose tiles are smaller.
 inline bool hopper_fills(int tiles, int sm_count) { return 4 * tiles >= 3 * sm_count; }
 
-// True if it is done; false, and nothing is done, where Hopper's tensor cores are not there or not to be used. d_bias as in
-// linear_pingpong.
+// True if it is done; false, and nothing is done, where Hopper's tensor cores are not there or not to be used. d_bias
+// as in linear_pingpong.
 template <class A, class B, class Epilogue>
 bool linear_hopper(const Epilogue& epilogue, const A& a, const B& b, int K, const Gpu<bf16>& on,
                    float* d_bias = nullptr) {

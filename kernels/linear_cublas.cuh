@@ -51,7 +51,8 @@ private:
     }
 };
 
-// A product of a shape as cuBLASLt describes it, and, once it is known, how it is done. Without proposals it is refused.
+// A product of a shape as cuBLASLt describes it, and, once it is known, how it is done.
+// Without proposals it is refused.
 class CublasPlan {
     template <class Handle>
     using Owner = std::unique_ptr<std::remove_pointer_t<Handle>, CublasStatus (*)(Handle)>;
@@ -150,8 +151,8 @@ public:
 };
 
 // Puts the fastest algorithm with the bits of the first that works before the others; those that fail leave. Runs on
-// numbers of its own: of zeros every order gives the same bits. Without memory for it the order stays as it is: the bits
-// are the same. run(algorithm, out, a, b) does the product.
+// numbers of its own: of zeros every order gives the same bits. Without memory for it the order stays as it is: the
+// bits are the same. run(algorithm, out, a, b) does the product.
 template <class Out, class T, class Run>
 void choose_algorithm(std::vector<CublasAlgorithm>& all, size_t c, size_t a, size_t b, Run run, const Gpu<T>& on) {
     const LinearTrial<T, Out> trial(c, a, b, on);
@@ -229,8 +230,8 @@ bool uses_cublas(const Gpu<T>& on) {
     return cublas_of(on);
 }
 
-// On 9.0 to 10.x cuBLAS has tensor-core instructions that linear_tensor.cuh does not use. Which is faster is a fixed rule,
-// never measured while the program runs, as they give different bits.
+// On 9.0 to 10.x cuBLAS has tensor-core instructions that linear_tensor.cuh does not use. Which is faster is a fixed
+// rule, never measured while the program runs, as they give different bits.
 template <class T>
 bool cublas_is_ahead(const Gpu<T>& on) {
     return on.capability >= 90 && on.capability < 110;

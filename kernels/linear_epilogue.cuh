@@ -102,8 +102,8 @@ struct LinearGradient {
     }
 };
 
-// The gradient of GELU's input, where the matmul's input was GELU's output: d_before = x gelu'(before). Its sums over the
-// rows are the gradient of the bias that before has.
+// The gradient of GELU's input, where the matmul's input was GELU's output: d_before = x gelu'(before). Its sums over
+// the rows are the gradient of the bias that before has.
 struct LinearGeluGradient {
     static constexpr int vectors = 1;
     static constexpr bool sums_columns = true;

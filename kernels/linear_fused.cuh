@@ -13,9 +13,9 @@
 #include "linear.cuh"
 #include "swiglu.cuh"
 
-// cuBLAS has no SwiGLU. Where Hopper's product does not fuse it: is our fused matmul faster than cuBLAS's and a kernel after
-// it, which costs 4 more bytes of memory traffic? Per operation ours takes longer, by the time of so many bytes (on 9.0 to
-// 10.x as an H100 measured it, see dev/doc/gemm.md; elsewhere a guess).
+// cuBLAS has no SwiGLU. Where Hopper's product does not fuse it: is our fused matmul faster than cuBLAS's and a kernel
+// after it, which costs 4 more bytes of memory traffic? Per operation ours takes longer, by the time of so many bytes
+// (on 9.0 to 10.x as an H100 measured it, see dev/doc/gemm.md; elsewhere a guess).
 template <class T>
 bool linear_fuses_swiglu(int flops, const Gpu<T>& on) {
     return !uses_cublas(on) || flops * (cublas_is_ahead(on) ? 3.5e-3 : 1e-3) < 4;

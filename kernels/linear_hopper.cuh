@@ -2,11 +2,11 @@
 // c (M,N) = a . b over k, in fp32.
 //
 // As many blocks as multiprocessors walk over the tiles of c. In a block one thread fills a ring of tiles along k by
-// tensor copies, across the ends of tiles of c; two warpgroups multiply straight from the ring, each its own rows of the
-// tile (either matrix may lie along k or across it); and a fourth warpgroup does what follows (linear_epilogue.cuh) while
-// the next tile is multiplied: it gets the sums with their bias, rounded, through shared memory. Gradients of weights
-// stay fp32 and are written by those who multiplied; where c has too few tiles for the GPU, k is cut into parts, whose
-// sums are added in order.
+// tensor copies, across the ends of tiles of c; two warpgroups multiply straight from the ring, each its own rows of
+// the tile (either matrix may lie along k or across it); and a fourth warpgroup does what follows (linear_epilogue.cuh)
+// while the next tile is multiplied: it gets the sums with their bias, rounded, through shared memory. Gradients of
+// weights stay fp32 and are written by those who multiplied; where c has too few tiles for the GPU, k is cut into
+// parts, whose sums are added in order.
 #pragma once
 #include "kernels/tools/tensor_map.cuh"
 #include "linear_epilogue.cuh"

@@ -1,9 +1,9 @@
-// The matmuls of linear_hopper.cuh with two warpgroups in turn: each owns a whole tile of c, and while the one multiplies,
-// the other does all that follows, with every register it has.
+// The matmuls of linear_hopper.cuh with two warpgroups in turn: each owns a whole tile of c, and while the one
+// multiplies, the other does all that follows, with every register it has.
 //
-// A warp's sums go through shared memory, rounded with their bias, to become rows; the warp itself reads them back, runs
-// the epilogue and writes. Two things pass from one tile's warpgroup to the next tile's: the tensor cores, once the last
-// product has begun, and each warp's part of the staging.
+// A warp's sums go through shared memory, rounded with their bias, to become rows; the warp itself reads them back,
+// runs the epilogue and writes. Two things pass from one tile's warpgroup to the next tile's: the tensor cores, once
+// the last product has begun, and each warp's part of the staging.
 #pragma once
 #include "linear_hopper.cuh"
 
@@ -37,8 +37,8 @@ constexpr bool linear_sums_columns = requires {
 };
 
 #if HOPPER
-// What follows of a warp's 16 I rows, 64 columns at a time. A lane keeps to its columns of each 64 and does every so many
-// rows; what the epilogue reads is on its way 64 columns ahead.
+// What follows of a warp's 16 I rows, 64 columns at a time. A lane keeps to its columns of each 64 and does every so
+// many rows; what the epilogue reads is on its way 64 columns ahead.
 template <class Shape, class Epilogue>
 struct PingpongWriter {
     static constexpr int vectors = Epilogue::vectors, W = 8 * vectors, across = 8 / vectors, down = warp_size / across;

@@ -1,5 +1,5 @@
-// What the warpgroups of linear_hopper.cuh share: shared memory and its barriers, the order of the work, and the ring of
-// tiles along k that tensor copies fill.
+// What the warpgroups of linear_hopper.cuh share: shared memory and its barriers, the order of the work, and the ring
+// of tiles along k that tensor copies fill.
 #pragma once
 #include "kernels/tools/ptx_hopper.cuh"
 #include "kernels/tools/ring_turn.cuh"

@@ -245,8 +245,8 @@ inline int linear_parts(int tiles, int slots, int K) {
     return best;
 }
 
-// Of the tiles the wide one needs less of a and b, the square one leaves less of the GPU idle; both add in the same order
-// of k, and so give the same bits.
+// Of the tiles the wide one needs less of a and b, the square one leaves less of the GPU idle; both add in the same
+// order of k, and so give the same bits.
 using LinearWide = LinearTensor<2, 4>;
 using LinearSquare = LinearTensor<2, 2>;
 template <class Shape>

@@ -39,8 +39,8 @@ __device__ float qk_norm_scale(const Vec<W> (&x)[K], float eps, int team, int HS
     return rsqrtf(qk_norm_team_sum(squares, team) / HS + eps);
 }
 
-// d becomes d_inp, where x is inp and w the weight, whose gradient is added to d_w. All lanes of the warp must call: the
-// sums of its teams are done together.
+// d becomes d_inp, where x is inp and w the weight, whose gradient is added to d_w. All lanes of the warp must call:
+// the sums of its teams are done together.
 template <int W, int K>
 __device__ void qk_norm_gradient(Vec<W> (&d)[K], Vec<W> (&d_w)[K], const Vec<W> (&x)[K], const Vec<W> (&w)[K],
                                  float rstd, int team, int HS) {

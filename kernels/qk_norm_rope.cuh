@@ -1,6 +1,6 @@
 // QK-norm and the RoPE after it in one pass over the heads: qk_norm.cuh, then rope.cuh.
 //
-//   out[n,h] = rope(rmsnorm(inp[n,h]) * weight)          d_inp = qk_norm's gradient of (d_out turned back), assigned
+//   out[n,h] = rope(rmsnorm(inp[n,h]) * weight)          d_inp = qk_norm's gradient of (d_out rotated back), assigned
 //   d_q_weight, d_k_weight += the gains' gradients
 //
 //   inp, out (N,NH+2*NKV,HS)   q_weight, k_weight (HS)   rstd (N,NH+NKV)   position (N)   cos, sin (T,HS/2)
@@ -13,8 +13,8 @@
 #include "qk_norm.cuh"
 #include "rope.cuh"
 
-// The head's vectors of this lane, and the angles of its pairs, as they lie in memory; zeros beyond the head, or where there is
-// none.
+// The head's vectors of this lane, and the angles of its pairs, as they lie in memory; zeros beyond the head, or where
+// there is none.
 template <int W, int K, RopePairs pairs, class T>
 struct QkNormRopeRaw {
     RopeRaw<W, T> part[K];

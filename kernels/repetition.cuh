@@ -1,6 +1,6 @@
 // Repetition penalty (Keskar et al. 2019, CTRL, section 4.1): tokens that the text already has become less likely.
 //
-//   seen[b,token[b]] = 1          logits[b,v] = logits[b,v] > 0 ? logits[b,v] / penalty : logits[b,v] * penalty where seen
+//   seen[b,token[b]] = 1       logits[b,v] = logits[b,v] > 0 ? logits[b,v] / penalty : logits[b,v] * penalty where seen
 //
 //   logits (B,P), columns V..P-1 padding   seen (B,V), 0 or 1   token (B)
 //

@@ -23,10 +23,10 @@ __device__ float sdpa_dot(const A* x, const B* y, int n) {  // of a warp
 }
 
 // scores (B,T,S): scratch.
-template <class T>
-__global__ void sdpa_forward_kernel(T* out, T* prob, float* scores, const T* q, const T* k, const T* v,
-                                    const bool* mask, float scale, int TT, int S, int HS, int VS) {
-    const size_t row = blockIdx.x, b = row / TT, t = row % TT;
+template <class Real>
+__global__ void sdpa_forward_kernel(Real* out, Real* prob, float* scores, const Real* q, const Real* k, const Real* v,
+                                    const bool* mask, float scale, int T, int S, int HS, int VS) {
+    const size_t row = blockIdx.x, b = row / T, t = row % T;
     float* score = scores + row * S;
     for (int s = threadIdx.x / warp_size; s < S; s += sdpa_block / warp_size) {
         const float dot = sdpa_dot(q + row * HS, k + (b * S + s) * HS, HS);
@@ -41,22 +41,22 @@ __global__ void sdpa_forward_kernel(T* out, T* prob, float* scores, const T* q, 
     sum = block_sum(sum);
     for (int s = threadIdx.x; s < S; s += sdpa_block) {
         score[s] = score[s] == -INFINITY ? 0 : __expf(score[s] - max) / sum;
-        prob[row * S + s] = T(score[s]);
+        prob[row * S + s] = Real(score[s]);
     }
     __syncthreads();
 
     for (int i = threadIdx.x; i < VS; i += sdpa_block) {
         float total = 0;
         for (int s = 0; s < S; s++) total += score[s] * float(v[(b * S + s) * VS + i]);
-        out[row * VS + i] = T(total);
+        out[row * VS + i] = Real(total);
     }
 }
 
 // d_scores (B,T,S): for the other kernel.
-template <class T>
-__global__ void sdpa_backward_query_kernel(T* d_q, float* d_scores, const T* d_out, const T* prob, const T* k,
-                                           const T* v, float scale, int TT, int S, int HS, int VS) {
-    const size_t row = blockIdx.x, b = row / TT;
+template <class Real>
+__global__ void sdpa_backward_query_kernel(Real* d_q, float* d_scores, const Real* d_out, const Real* prob,
+                                           const Real* k, const Real* v, float scale, int T, int S, int HS, int VS) {
+    const size_t row = blockIdx.x, b = row / T;
     float* d_score = d_scores + row * S;
     for (int s = threadIdx.x / warp_size; s < S; s += sdpa_block / warp_size) {
         const float d_prob = sdpa_dot(d_out + row * VS, v + (b * S + s) * VS, VS);
@@ -72,41 +72,41 @@ __global__ void sdpa_backward_query_kernel(T* d_q, float* d_scores, const T* d_o
     for (int i = threadIdx.x; i < HS; i += sdpa_block) {
         float total = 0;
         for (int s = 0; s < S; s++) total += d_score[s] * float(k[(b * S + s) * HS + i]);
-        d_q[row * HS + i] = T(total);
+        d_q[row * HS + i] = Real(total);
     }
 }
 
-template <class T>
-__global__ void sdpa_backward_key_kernel(T* d_k, T* d_v, const float* d_scores, const T* d_out, const T* prob,
-                                         const T* q, int TT, int S, int HS, int VS) {
+template <class Real>
+__global__ void sdpa_backward_key_kernel(Real* d_k, Real* d_v, const float* d_scores, const Real* d_out,
+                                         const Real* prob, const Real* q, int T, int S, int HS, int VS) {
     const size_t key = blockIdx.x, b = key / S, s = key % S;
     for (int i = threadIdx.x; i < HS; i += sdpa_block) {
         float total = 0;
-        for (size_t row = b * TT; row < (b + 1) * TT; row++) total += d_scores[row * S + s] * float(q[row * HS + i]);
-        d_k[key * HS + i] = T(total);
+        for (size_t row = b * T; row < (b + 1) * T; row++) total += d_scores[row * S + s] * float(q[row * HS + i]);
+        d_k[key * HS + i] = Real(total);
     }
     for (int i = threadIdx.x; i < VS; i += sdpa_block) {
         float total = 0;
-        for (size_t row = b * TT; row < (b + 1) * TT; row++)
+        for (size_t row = b * T; row < (b + 1) * T; row++)
             total += float(prob[row * S + s]) * float(d_out[row * VS + i]);
-        d_v[key * VS + i] = T(total);
+        d_v[key * VS + i] = Real(total);
     }
 }
 
-template <class T>
-void sdpa_forward(T* out, T* prob, const T* q, const T* k, const T* v, const bool* mask, int B, int TT, int S, int HS,
-                  int VS, Gpu<T> on) {
-    float* scores = on.template scratch<float>(size_t(B) * TT * S);
-    launch(sdpa_forward_kernel<T>, B * TT, sdpa_block, 0, on, out, prob, scores, q, k, v, mask,
-           1 / std::sqrt(float(HS)), TT, S, HS, VS);
+template <class Real>
+void sdpa_forward(Real* out, Real* prob, const Real* q, const Real* k, const Real* v, const bool* mask, int B, int T,
+                  int S, int HS, int VS, Gpu<Real> on) {
+    float* scores = on.template scratch<float>(size_t(B) * T * S);
+    launch(sdpa_forward_kernel<Real>, B * T, sdpa_block, 0, on, out, prob, scores, q, k, v, mask,
+           1 / std::sqrt(float(HS)), T, S, HS, VS);
 }
 
-template <class T>
-void sdpa_backward(T* d_q, T* d_k, T* d_v, const T* d_out, const T* prob, const T* q, const T* k, const T* v, int B,
-                   int TT, int S, int HS, int VS, Gpu<T> on) {
-    float* d_scores = on.template scratch<float>(size_t(B) * TT * S);
+template <class Real>
+void sdpa_backward(Real* d_q, Real* d_k, Real* d_v, const Real* d_out, const Real* prob, const Real* q, const Real* k,
+                   const Real* v, int B, int T, int S, int HS, int VS, Gpu<Real> on) {
+    float* d_scores = on.template scratch<float>(size_t(B) * T * S);
     const float scale = 1 / std::sqrt(float(HS));
-    launch(sdpa_backward_query_kernel<T>, B * TT, sdpa_block, 0, on, d_q, d_scores, d_out, prob, k, v, scale, TT, S, HS,
-           VS);
-    launch(sdpa_backward_key_kernel<T>, B * S, sdpa_block, 0, on, d_k, d_v, d_scores, d_out, prob, q, TT, S, HS, VS);
+    launch(sdpa_backward_query_kernel<Real>, B * T, sdpa_block, 0, on, d_q, d_scores, d_out, prob, k, v, scale, T, S,
+           HS, VS);
+    launch(sdpa_backward_key_kernel<Real>, B * S, sdpa_block, 0, on, d_k, d_v, d_scores, d_out, prob, q, T, S, HS, VS);
 }

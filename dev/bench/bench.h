@@ -42,5 +42,6 @@ std::vector<double> shortest(int rounds, Work... work) {
     return best;
 }
 
-// Runs those of these names, or whose name contains one that is no benchmark's own, all without one; the process's exit status.
+// Runs those of these names, or whose name contains one that is no benchmark's own, all without one;
+// the process's exit status.
 int run_benchmarks(const std::vector<std::string_view>& names);

@@ -1,4 +1,5 @@
-// How fast a model reaches the disk, beside dd.      ./test_gpt --bench save      (GPT-2 1.5B: 6.2 GB below the current folder)
+// How fast a model reaches the disk, beside dd.      ./test_gpt --bench save
+// GPT-2 1.5B is written too: 6.2 GB below the current folder.
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>

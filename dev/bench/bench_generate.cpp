@@ -1,5 +1,5 @@
-// GeneratedText on the CPU: tokens a second beside what reading the weights once per token allows, with the bandwidth measured in
-// the same run; and what the cache saves.      ./test_gpt --bench generate
+// Writing text on the CPU: tokens a second beside what reading the weights once per token allows, with the bandwidth
+// measured in the same run; and what the cache saves.      ./test_gpt --bench generate
 #include "bench_generate.h"
 #include <fmt/core.h>
 #include <omp.h>
@@ -47,7 +47,8 @@ void measure(const char* name, const Config& c, int B, double bandwidth) {
                                             {"threads", omp_get_max_threads()}});
 }
 
-// What the cache saves: for the token after 512, and for all of the first 512, whose times without it come from five lengths.
+// What the cache saves: for the token after 512, and for all of the first 512,
+// whose times without it come from five lengths.
 void measure_cache(const char* name, const Config& c) {
     const int tokens = 512, parts = 4, more = 8;
     Gpt<Device> model(c, tokens + more, Recompute::block, Device(), 1);

@@ -3,8 +3,8 @@
 #include "bench.h"
 #include "host/generate/generator_cached.h"
 
-// Bytes that a step must read: every weight but the embedding's once (of a tied one all, as it is the head), and the keys
-// and values of B texts of `length` tokens.
+// Bytes that a step must read: every weight but the embedding's once (of a tied one all, as it is the head), and the
+// keys and values of B texts of `length` tokens.
 inline double bytes_of_step(const Config& c, size_t element_bytes, int B, int length) {
     const size_t parameters = Gpt<Cpu<float>>(c, 1, Recompute::none, {}).parameters();  // its layout only
     const double embedding =

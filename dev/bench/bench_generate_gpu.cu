@@ -1,5 +1,5 @@
-// GeneratedText on a GPU: tokens a second beside what reading the weights and the cache once per step allows; without a GPU, that
-// limit for those in the table.      ./test_gpt --bench generate
+// Writing text on a GPU: tokens a second beside what reading the weights and the cache once per step allows. Without a
+// GPU: that limit, for the GPUs of the table.      ./test_gpt --bench generate
 #include "bench_generate.h"
 #include "bench_gpu.h"
 #include "bench_memory.cuh"

@@ -25,26 +25,26 @@ void BenchRows::layernorm() {
     add("layernorm_forward", {{"N", N}, {"C", c.C}}, 1, [=, this](M& m) -> BenchLaunch {
         bf16* out = m.out<bf16>(n);
         float *mean = m.out<float>(N), *rstd = m.out<float>(N);
-        bf16 *inp = m.in<bf16>(n), *gain = m.in<bf16>(c.C), *bias = bias_size ? m.in<bf16>(c.C) : nullptr;
-        return [=, this](On on) { layernorm_forward(out, mean, rstd, inp, gain, bias, c.norm_eps, N, c.C, on); };
+        bf16 *inp = m.in<bf16>(n), *weight = m.in<bf16>(c.C), *bias = bias_size ? m.in<bf16>(c.C) : nullptr;
+        return [=, this](On on) { layernorm_forward(out, mean, rstd, inp, weight, bias, c.norm_eps, N, c.C, on); };
     });
     add("layernorm_backward", {{"N", N}, {"C", c.C}}, norms, [=, this](M& m) -> BenchLaunch {
         bf16* d_inp = m.update<bf16>(n);
-        float *d_gain = m.update<float>(c.C), *d_bias = bias_size ? m.update<float>(c.C) : nullptr,
+        float *d_weight = m.update<float>(c.C), *d_bias = bias_size ? m.update<float>(c.C) : nullptr,
               *d_inp_bias = c.proj_bias ? m.update<float>(c.C) : nullptr;
-        bf16 *d_out = m.in<bf16>(n), *inp = m.in<bf16>(n), *gain = m.in<bf16>(c.C);
+        bf16 *d_out = m.in<bf16>(n), *inp = m.in<bf16>(n), *weight = m.in<bf16>(c.C);
         float *mean = m.in<float>(N), *rstd = m.in<float>(N, positive);
         return [=, this](On on) {
-            layernorm_backward(d_inp, d_gain, d_bias, d_inp_bias, d_out, inp, gain, mean, rstd, N, c.C, on);
+            layernorm_backward(d_inp, d_weight, d_bias, d_inp_bias, d_out, inp, weight, mean, rstd, N, c.C, on);
         };
     });
     add("residual_layernorm_forward", {{"N", N}, {"C", c.C}}, 2 * c.L, [=, this](M& m) -> BenchLaunch {
         bf16 *sum = m.out<bf16>(n), *out = m.out<bf16>(n);
         float *mean = m.out<float>(N), *rstd = m.out<float>(N);
-        bf16 *inp = m.in<bf16>(n), *branch = m.in<bf16>(n), *gain = m.in<bf16>(c.C),
+        bf16 *inp = m.in<bf16>(n), *branch = m.in<bf16>(n), *weight = m.in<bf16>(c.C),
              *bias = bias_size ? m.in<bf16>(c.C) : nullptr;
         return [=, this](On on) {
-            residual_layernorm_forward(sum, out, mean, rstd, inp, branch, gain, bias, c.norm_eps, N, c.C, on);
+            residual_layernorm_forward(sum, out, mean, rstd, inp, branch, weight, bias, c.norm_eps, N, c.C, on);
         };
     });
 }
@@ -54,22 +54,22 @@ void BenchRows::rmsnorm() {
     add("rmsnorm_forward", {{"N", N}, {"C", c.C}}, 1, [=, this](M& m) -> BenchLaunch {
         bf16* out = m.out<bf16>(n);
         float* rstd = m.out<float>(N);
-        bf16 *inp = m.in<bf16>(n), *gain = m.in<bf16>(c.C);
-        return [=, this](On on) { rmsnorm_forward(out, rstd, inp, gain, c.norm_eps, N, c.C, on); };
+        bf16 *inp = m.in<bf16>(n), *weight = m.in<bf16>(c.C);
+        return [=, this](On on) { rmsnorm_forward(out, rstd, inp, weight, c.norm_eps, N, c.C, on); };
     });
     add("rmsnorm_backward", {{"N", N}, {"C", c.C}}, norms, [=, this](M& m) -> BenchLaunch {
         bf16* d_inp = m.update<bf16>(n);
-        float* d_gain = m.update<float>(c.C);
-        bf16 *d_out = m.in<bf16>(n), *inp = m.in<bf16>(n), *gain = m.in<bf16>(c.C);
+        float* d_weight = m.update<float>(c.C);
+        bf16 *d_out = m.in<bf16>(n), *inp = m.in<bf16>(n), *weight = m.in<bf16>(c.C);
         float* rstd = m.in<float>(N, positive);
-        return [=, this](On on) { rmsnorm_backward(d_inp, d_gain, d_out, inp, gain, rstd, N, c.C, on); };
+        return [=, this](On on) { rmsnorm_backward(d_inp, d_weight, d_out, inp, weight, rstd, N, c.C, on); };
     });
     add("residual_rmsnorm_forward", {{"N", N}, {"C", c.C}}, 2 * c.L, [=, this](M& m) -> BenchLaunch {
         bf16 *sum = m.out<bf16>(n), *out = m.out<bf16>(n);
         float* rstd = m.out<float>(N);
-        bf16 *inp = m.in<bf16>(n), *branch = m.in<bf16>(n), *gain = m.in<bf16>(c.C);
+        bf16 *inp = m.in<bf16>(n), *branch = m.in<bf16>(n), *weight = m.in<bf16>(c.C);
         return
-            [=, this](On on) { residual_rmsnorm_forward(sum, out, rstd, inp, branch, gain, c.norm_eps, N, c.C, on); };
+            [=, this](On on) { residual_rmsnorm_forward(sum, out, rstd, inp, branch, weight, c.norm_eps, N, c.C, on); };
     });
 }
 

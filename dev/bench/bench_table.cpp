@@ -11,7 +11,7 @@ namespace {
 
 const char* bound(const Work& w, double products, double memory, double exponentials) {
     const double most = limit_seconds(w, products, memory, exponentials);
-    return most == w.bytes / memory ? "memory" : most == w.products / products ? "products" : "exp";
+    return most == w.bytes / memory ? "memory" : most == w.products / products ? "matmuls" : "exp";
 }
 
 std::string rate(const Work& w, double seconds) {

@@ -175,7 +175,7 @@ TEST(bench_test, figures_of_the_book) {
             const bool memory = seconds == m.work.bytes / (reachable_memory * h200.memory);
             char numbers[64];
             std::snprintf(numbers, sizeof numbers, " | %.1f | %.1f | ", m.work.bytes * 1e-6, seconds * 1e6);
-            figures.insert("| " + row.kernel + " | " + row.shape + numbers + (memory ? "memory |" : "products |"));
+            figures.insert("| " + row.kernel + " | " + row.shape + numbers + (memory ? "memory |" : "matmuls |"));
         }
     const std::regex figure(R"(\| [a-z_]+( [a-z]+)? \| (B|N|parameters )\d.*)");
     int found = 0;

@@ -1,5 +1,5 @@
-// What a GPU is doing at this moment, by its driver's own library (NVML): a figure of speed means little without the clock
-// it was reached at.
+// What a GPU is doing at this moment, by its driver's own library (NVML): a figure of speed means little without the
+// clock it was reached at.
 #pragma once
 #include <string>
 

@@ -16,8 +16,8 @@ struct Instruction {
     unsigned operation() const { return low & 0x1ff; }
     unsigned width() const { return high >> 9 & 7; }       // of an access: 4, 5, 6 are 32, 64, 128 bits
     bool always() const { return (low >> 12 & 15) == 7; }  // its predicate is "true"
-    // Scoreboards, of 6: which it sets when it is done and when it has read its operands (7: none), and, a bit each, for
-    // which it waits.
+    // Scoreboards, of 6: which it sets when it is done and when it has read its operands (7: none), and, a bit each,
+    // for which it waits.
     int sets() const { return int(high >> 46 & 7); }
     int releases() const { return int(high >> 49 & 7); }
     int waits() const { return int(high >> 52 & 63); }

@@ -1,8 +1,8 @@
-// How many 128-bit loads from global memory a warp has on the way at a time, in every loop that has some; in the whole of a
-// kernel where no loop has.
+// How many 128-bit loads from global memory a warp has on the way at a time, in every loop that has some; in the whole
+// of a kernel where no loop has.
 //
-//   loads [--all] FILE.cubin    prints, one line a kernel with such loads: mangled name, loads per round trip in the worst
-//                               of its loops; --all: one line a loop, with its place
+//   loads [--all] FILE.cubin    prints a line for each kernel with such loads: its mangled name, and the loads per
+//                               round trip in the worst of its loops; --all: a line for each loop, with its place
 //
 // A load's result is there one round trip after it was issued, and all else takes no time: so a turn of a loop lasts as
 // many round trips as its loads wait for each other, be it that one needs another's result (a position before its
@@ -19,8 +19,8 @@ namespace {
 bool loads(const Instruction& i) { return i.operation() == 0x181; }  // LDG
 bool loads_wide(const Instruction& i) { return loads(i) && i.width() == 6; }
 
-// Where the warp may go from an instruction. A jump of warps whose threads are at different places (BRA.DIV) is none here:
-// they come back to where they left.
+// Where the warp may go from an instruction. A jump of warps whose threads are at different places (BRA.DIV) is none
+// here: they come back to where they left.
 struct Ways {
     long next = -1, jump = -1;
 };  // -1: does not go there
@@ -40,8 +40,8 @@ struct Loop {
     bool once = false;
 };
 
-// From its first instruction to its last, or to a jump back to the first, or out of the kernel: the way that loads most, as
-// what can be skipped is for edges. Inner loops turn once. Empty if there is none.
+// From its first instruction to its last, or to a jump back to the first, or out of the kernel: the way that loads
+// most, as what can be skipped is for edges. Inner loops turn once. Empty if there is none.
 template <class Count>
 std::vector<long> longest_way(const KernelCode& kernel, const Loop& loop, Count count) {
     constexpr long never = -1'000'000;

@@ -1,4 +1,5 @@
-// TensorBoard's files of an earlier run, which a resumed one cuts: as they are, and within a record whose checksums hold.
+// TensorBoard's files of an earlier run, which a resumed one cuts: as they are,
+// and within a record whose checksums hold.
 #include "host/run/tensorboard.h"
 
 #include "fuzz.h"

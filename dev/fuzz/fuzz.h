@@ -1,6 +1,6 @@
-// What fuzz targets share. A target is one file with one function fuzz(): it gives the input to a parser. The parser may
-// refuse it with an Error of a user's making; anything else (a sanitizer's finding, another exception, our own REQUIRE)
-// is a bug. `make fuzz` runs them all.
+// What fuzz targets share. A target is one file with one function fuzz(): it gives the input to a parser. The parser
+// may refuse it with an Error of a user's making; anything else (a sanitizer's finding, another exception, our own
+// REQUIRE) is a bug. `make fuzz` runs them all.
 #pragma once
 #include <sys/mman.h>
 #include <unistd.h>

@@ -1,4 +1,5 @@
-// Models for transformers to open.      ./test_gpt --export DIR      (dev/oracle/check_export.py runs it and looks at them)
+// Models for transformers to open.      ./test_gpt --export DIR
+// dev/oracle/check_export.py runs it and compares what transformers makes of them.
 #pragma once
 #include <string>
 

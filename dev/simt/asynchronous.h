@@ -14,8 +14,8 @@ namespace simt {
 
 struct CudaThread;
 
-// Stands for a barrier in ThreadSanitizer's books: what comes before an arrival comes before what follows a wait, of the threads'
-// own accesses and of what the asynchronous proxy does for them.
+// Stands for a barrier in ThreadSanitizer's books: what comes before an arrival comes before what follows a wait, of
+// the threads' own accesses and of what the asynchronous proxy does for them.
 struct Ordering {
     char generic, proxy;
 };
@@ -88,7 +88,7 @@ struct TensorStores {  // of a thread
     Moments order[2];            // by turn
 };
 
-// ---- Products. Lanes and warps may call them at different times; groups of them complete for all 4 warps together. ----
+// ---- Products. Lanes and warps may call them at different times; a group completes for all 4 warps together. ----
 
 struct Accumulator {
     int registers;

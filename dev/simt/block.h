@@ -48,8 +48,9 @@ struct CudaThread : Thread {
     std::vector<size_t> groups;              // where in copies each group ends that is committed but not waited for
     const void* last_atomic;
     bool fenced;
-    // For ThreadSanitizer: who does what the asynchronous proxy does for this thread; null until needed. The engine writes what
-    // tensor copies bring, after all that the thread has seen; the proxy does the rest, after what was fenced.
+    // For ThreadSanitizer: who does what the asynchronous proxy does for this thread; null until needed. The engine
+    // writes what tensor copies bring, after all that the thread has seen; the proxy does the rest,
+    // after what was fenced.
     void *proxy, *engine;
     char point[2];  // by turn: a moment of this thread
 };

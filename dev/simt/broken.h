@@ -1,5 +1,5 @@
-// A GPU that does some kernel wrong, for tests of what is done about it: so do, while this lives, all launches of kernels
-// with `name` in theirs (template arguments included).
+// A GPU that does some kernel wrong, for tests of what is done about it: so do, while this lives, all launches of
+// kernels with `name` in theirs (template arguments included).
 #pragma once
 #include <string>
 

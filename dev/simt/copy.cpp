@@ -1,5 +1,6 @@
-// Copies and fills between host and device, with CUDA's rules of what is asynchronous: pageable host memory is read before
-// the call returns and written before it returns; pinned memory when the stream comes to it. And what the device is.
+// Copies and fills between host and device, with CUDA's rules of what is asynchronous: pageable host memory is read
+// before the call returns and written before it returns; pinned memory when the stream comes to it.
+// And what the device is.
 #include <cstring>
 #include <memory>
 #include "device_memory.h"

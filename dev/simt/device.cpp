@@ -1,4 +1,5 @@
-// The device that the runtime claims to be: small, so that kernels which size their grid by it stay quick, and of Hopper's limits.
+// The device that the runtime claims to be: small, so that kernels which size their grid by it stay quick,
+// and of Hopper's limits.
 #include <algorithm>
 #include <cstring>
 #include "shared_memory.h"

@@ -16,8 +16,8 @@ namespace simt {
 namespace {
 
 // Without a sanitizer: a buffer ends at a page that may not be touched, rounded to CUDA's alignment; the bytes of that
-// rounding, and as many in front, hold a pattern. With one: the sanitizer's own heap, which keeps red zones and remembers
-// who allocated and freed.
+// rounding, and as many in front, hold a pattern. With one: the sanitizer's own heap, which keeps red zones and
+// remembers who allocated and freed.
 constexpr size_t alignment = 256;
 constexpr unsigned char fresh = 0xff, canary = 0xc5;  // four fresh bytes are a NaN
 constexpr bool guarded = !address_sanitizer && !thread_sanitizer;

@@ -41,7 +41,8 @@ private:
     std::vector<Fiber*> parked;
 };
 
-// Once per OS thread: the handler of a fault runs on a stack of its own, as the fiber's may be full. Not in sanitizer builds.
+// Once per OS thread: the handler of a fault runs on a stack of its own, as the fiber's may be full.
+// Not in sanitizer builds.
 void use_fault_stack();
 
 }  // namespace simt

@@ -51,8 +51,8 @@ unsigned elected_lane(unsigned lanes) {
 }
 
 // ---- Fences and atomics ----
-// In ThreadSanitizer's books an atomic orders what its thread did before its last fence, and, as the CUDA Programming Guide has
-// it ("the last block sums up"), what comes after an atomic that a fence precedes or follows.
+// In ThreadSanitizer's books an atomic orders what its thread did before its last fence, and, as the CUDA Programming
+// Guide has it ("the last block sums up"), what comes after an atomic that a fence precedes or follows.
 
 void fence() {
     if (!thread_sanitizer) return;

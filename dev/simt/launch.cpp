@@ -103,7 +103,8 @@ cudaError_t launch(const cudaLaunchConfig_t& config, const void* function, Call 
              0,           0};
     return submit(config.stream, [l = std::move(l), kernel] {
         const cudaError_t error = run_grid(l);
-        // What the functions that it calls declare is known only now: a GPU, which knows before, would not have started it.
+        // What the functions that it calls declare is known only now: a GPU, which knows before,
+        // would not have started it.
         if (error || l.shared_bytes <= kernel.dynamic_limit()) return error;
         say(l.kernel + ": no GPU launches it with " + std::to_string(l.shared_bytes) +
             " bytes of dynamic shared memory beside " + std::to_string(kernel.static_bytes()) + " static ones, " +

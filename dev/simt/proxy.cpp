@@ -51,9 +51,9 @@ void Block::check_fenced(const char* name, const Chunks& chunks, At at) {
 }
 
 // ---- With it, a proxy is a thread of its own ----
-// In ThreadSanitizer's books each CUDA thread has a proxy that reads shared memory for products and copies. It comes after what the
-// thread has fenced, and after what others had fenced when they came to a barrier where this one waited: so a write without a
-// fence races with it.
+// In ThreadSanitizer's books each CUDA thread has a proxy that reads shared memory for products and copies. It comes
+// after what the thread has fenced, and after what others had fenced when they came to a barrier where this one waited:
+// so a write without a fence races with it.
 
 void Block::use_proxy() {
     CudaThread* t = self();

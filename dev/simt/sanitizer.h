@@ -1,5 +1,5 @@
-// What the sanitizers must be told. The scheduler itself is compiled without them: the Makefile says which one the kernels
-// are built with (SIMT_ASAN, SIMT_TSAN).
+// What the sanitizers must be told. The scheduler itself is compiled without them: the Makefile says which one the
+// kernels are built with (SIMT_ASAN, SIMT_TSAN).
 #pragma once
 #include <cstddef>
 #include <cstdint>

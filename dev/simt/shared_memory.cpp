@@ -7,14 +7,15 @@
 #include <utility>
 #include "sanitizer.h"
 
-// What kernels declare as `extern __shared__ unsigned char dynamic_shared_memory[]`, with any type and alignment up to 1024.
-// The last bytes are a red zone even when a kernel asks for the most it may.
+// What kernels declare as `extern __shared__ unsigned char dynamic_shared_memory[]`, with any type and alignment up to
+// 1024. The last bytes are a red zone even when a kernel asks for the most it may.
 namespace {
 constexpr size_t red_zone = 1024;
 }
 thread_local __attribute__((abi_tag("shared"), aligned(simt::address_sanitizer ? 65536 : 1024))) unsigned char
     dynamic_shared_memory[simt::shared_limit + red_zone];
-// Initialised variables come first: the gap behind this one is in front of the first shared variable (AddressSanitizer's build).
+// Initialised variables come first: the gap behind this one is in front of the first shared variable
+// (AddressSanitizer's build).
 thread_local
     __attribute__((abi_tag("shared"), aligned(simt::address_sanitizer ? 65536 : 16))) volatile char in_front[16] = {1};
 // Other files call this before they touch a thread-local variable that they only declare.

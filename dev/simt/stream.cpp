@@ -1,5 +1,5 @@
-// Streams, events and graphs. Work is queued, and done at the last moment the rules allow: when the host waits for it, or when
-// work that does so must come after it. A program that forgets to wait reads what was there before.
+// Streams, events and graphs. Work is queued, and done at the last moment the rules allow: when the host waits for it,
+// or when work that does so must come after it. A program that forgets to wait reads what was there before.
 #include "stream.h"
 #include <algorithm>
 #include <cstdlib>

@@ -1,4 +1,5 @@
-// The queues of work: what the other parts of the runtime do with them, and the internals that events and graphs also need.
+// The queues of work: what the other parts of the runtime do with them,
+// and the internals that events and graphs also need.
 #pragma once
 #include <cstdint>
 #include <deque>

@@ -1,4 +1,5 @@
-// Tensor copies: loads that are delivered when nothing else can go on, stores that read and write when they are waited for.
+// Tensor copies: loads that are delivered when nothing else can go on,
+// stores that read and write when they are waited for.
 #include <cstring>
 #include "block.h"
 #include "device_memory.h"

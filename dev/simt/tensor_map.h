@@ -27,8 +27,8 @@ struct Box {
     TensorMapData map;
     int c[5];
 
-    // Calls row(offset in the box, address in the tensor, elements to skip, elements inside) for each innermost row; none inside:
-    // the address is null.
+    // Calls row(offset in the box, address in the tensor, elements to skip, elements inside) for each innermost row;
+    // none inside: the address is null.
     template <class F>
     void for_each_row(F f) const {
         const size_t rows = map.box_elements() / map.box[0], row_bytes = size_t(map.box[0]) * map.element_bytes;

@@ -1,5 +1,5 @@
-// Products of warpgroups. They are noted when they are called, and multiplied when their group is waited for, or, in some orders,
-// when it is committed: at once for a warp, whose last lane to arrive does it for all.
+// Products of warpgroups. They are noted when they are called, and multiplied when their group is waited for, or, in
+// some orders, when it is committed: at once for a warp, whose last lane to arrive does it for all.
 #include <algorithm>
 #include "block.h"
 #include "matrix.h"

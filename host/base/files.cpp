@@ -40,6 +40,8 @@ std::string parent_of(const std::string& path) {
     return parent.empty() ? "." : parent;
 }
 
+std::string inside(const std::string& directory, const std::string& name) { return directory + "/" + name; }
+
 // Best effort, for what no longer matters: never throws.
 void discard(const std::string& path) {
     std::error_code ignored;
@@ -62,74 +64,6 @@ void rename_to(const std::string& from, const std::string& to) {
 }
 
 }  // namespace
-
-Reader::Reader(const std::string& path) : path_(path) {
-    file =
-        open(path.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC);  // O_NONBLOCK: opening a pipe must not wait for a writer
-    if (file < 0) throw Error(Exit::input, path, std::strerror(errno));
-    struct stat status;
-    const bool known = fstat(file, &status) == 0;
-    if (known && S_ISREG(status.st_mode)) {
-        stamp_ = {uint64_t(status.st_dev), uint64_t(status.st_ino), uint64_t(status.st_size),
-                  int64_t(status.st_mtim.tv_sec) * 1'000'000'000 + status.st_mtim.tv_nsec};
-        return;
-    }
-    const std::string reason = !known                    ? std::strerror(errno)
-                               : S_ISDIR(status.st_mode) ? "is a directory"
-                                                         : "is not a regular file";
-    close(file);
-    throw Error(Exit::input, path, reason);
-}
-
-Reader::~Reader() { close(file); }
-
-void Reader::read(void* out, size_t n, uint64_t offset) const {
-    char* at = static_cast<char*>(out);
-    if (offset > size() || n > size() - offset)
-        throw Error(Exit::input, path_, "ends before byte " + std::to_string(offset + n));
-    while (n) {
-        const ssize_t got = pread(file, at, std::min<size_t>(n, 1 << 30), off_t(offset));
-        if (got < 0 && errno == EINTR) continue;
-        if (got < 0)
-            throw Error(Exit::input, path_,
-                        "cannot read at byte " + std::to_string(offset) + ": " + std::strerror(errno));
-        if (got == 0) throw Error(Exit::input, path_, "became shorter while being read");
-        at += got, offset += uint64_t(got), n -= size_t(got);
-    }
-}
-
-std::string read_file(const std::string& path, uint64_t limit) {
-    const Reader reader(path);
-    if (reader.size() > limit)
-        throw Error(Exit::input, path,
-                    "is too long (" + std::to_string(reader.size()) + " bytes, at most " + std::to_string(limit) + ")");
-    std::string text(reader.size(), '\0');
-    reader.read(text.data(), text.size(), 0);
-    return text;
-}
-
-uint64_t hash(std::string_view text) { return XXH64(text.data(), text.size(), 0); }
-
-uint64_t hash_file(const std::string& path) {
-    const Reader reader(path);
-    std::vector<char> chunk(std::min<uint64_t>(reader.size(), 4 << 20));
-    XXH64_state_t* state = XXH64_createState();
-    XXH64_reset(state, 0);
-    for (uint64_t at = 0; at < reader.size(); at += chunk.size()) {
-        const size_t n = std::min<uint64_t>(chunk.size(), reader.size() - at);
-        reader.read(chunk.data(), n, at);
-        XXH64_update(state, chunk.data(), n);
-    }
-    const uint64_t hash = XXH64_digest(state);
-    XXH64_freeState(state);
-    return hash;
-}
-
-std::string hex(uint64_t hash) {
-    char text[17];
-    std::snprintf(text, sizeof text, "%016llx", static_cast<unsigned long long>(hash));
-    return text;
-}
 
 bool exists(const std::string& path) {
     struct stat status;
@@ -227,7 +161,7 @@ void write_file(const std::string& path, std::string_view text) {
 
 void replace_file(const std::string& path, std::string_view text) {
     const std::string parent = parent_of(path),
-                      temporary = parent + "/" + temporary_name("tmp", fs::path(path).filename().string());
+                      temporary = inside(parent, temporary_name("tmp", fs::path(path).filename().string()));
     discard(temporary);
     try {
         write_file(temporary, text);
@@ -258,7 +192,7 @@ void replace_output(const std::string& path, std::string_view text) {
 
 void replace_link(const std::string& path, const std::string& target) {
     const std::string parent = parent_of(path),
-                      temporary = parent + "/" + temporary_name("tmp", fs::path(path).filename().string());
+                      temporary = inside(parent, temporary_name("tmp", fs::path(path).filename().string()));
     discard(temporary);
     operation("symlink", path);
     if (symlink(target.c_str(), temporary.c_str())) fail_to("link to " + target, path, errno);
@@ -311,7 +245,10 @@ void require_space(const std::string& directory, uint64_t bytes) {
 }
 
 AtomicDirectory::AtomicDirectory(const std::string& parent, const std::string& name, IsOurs replaces)
-    : parent(parent), name(name), temporary(parent + "/" + temporary_name("tmp", name)), replaces(std::move(replaces)) {
+    : parent(parent),
+      name(name),
+      temporary(inside(parent, temporary_name("tmp", name))),
+      replaces(std::move(replaces)) {
     discard(temporary);
     operation("mkdir", temporary);
     if (mkdir(temporary.c_str(), 0777)) fail_to("create the directory", temporary, errno);
@@ -323,23 +260,27 @@ AtomicDirectory::~AtomicDirectory() {
     if (lock >= 0) close(lock);
 }
 
+// Puts `temporary` in the place of the directory at `final_path`, in a single operation where the file system can.
+void AtomicDirectory::replace(const std::string& final_path) {
+    if (!replaces) throw Error(Exit::io, final_path, "appeared meanwhile: it is not replaced");
+    for (const std::string& entry : list(final_path))
+        if (!replaces(entry))
+            throw Error(Exit::io, inside(final_path, entry), "was not written by this program",
+                        "move it, or choose another --out");
+    operation("exchange", final_path);
+    if (renameat2(AT_FDCWD, temporary.c_str(), AT_FDCWD, final_path.c_str(), RENAME_EXCHANGE) == 0) return;
+    if (errno != EINVAL && errno != ENOSYS) fail_to("replace", final_path, errno);
+    const std::string old = inside(parent, temporary_name("trash", name));  // a file system that cannot exchange
+    rename_to(final_path, old);
+    rename_to(temporary, final_path);
+    discard(old);
+}
+
 std::string AtomicDirectory::commit() {
-    const std::string final_path = parent + "/" + name;
+    std::string final_path = inside(parent, name);
     sync_directory(temporary);
     if (exists(final_path)) {
-        if (!replaces) throw Error(Exit::io, final_path, "appeared meanwhile: it is not replaced");
-        for (const std::string& entry : list(final_path))
-            if (!replaces(entry))
-                throw Error(Exit::io, final_path + "/" + entry, "was not written by this program",
-                            "move it, or choose another --out");
-        operation("exchange", final_path);
-        if (renameat2(AT_FDCWD, temporary.c_str(), AT_FDCWD, final_path.c_str(), RENAME_EXCHANGE)) {
-            if (errno != EINVAL && errno != ENOSYS) fail_to("replace", final_path, errno);
-            const std::string old = parent + "/" + temporary_name("trash", name);  // a file system that cannot exchange
-            rename_to(final_path, old);
-            rename_to(temporary, final_path);
-            discard(old);
-        }
+        replace(final_path);
     } else {
         operation("rename", final_path);
         if (renameat2(AT_FDCWD, temporary.c_str(), AT_FDCWD, final_path.c_str(), RENAME_NOREPLACE)) {
@@ -355,9 +296,9 @@ std::string AtomicDirectory::commit() {
 }
 
 void remove_directory(const std::string& parent, const std::string& name) {
-    const std::string trash = parent + "/" + temporary_name("trash", name);
+    const std::string trash = inside(parent, temporary_name("trash", name));
     discard(trash);
-    rename_to(parent + "/" + name, trash);
+    rename_to(inside(parent, name), trash);
     operation("remove", trash);
     discard(trash);
 }
@@ -370,7 +311,7 @@ void remove_leftovers(const std::string& parent, std::string_view prefix) {
                      tail = entry.rfind('.');
         const bool numbered = tail > head && entry.find_first_not_of("0123456789", tail + 1) == std::string::npos;
         if (!head || !numbered || !std::string_view(entry).substr(head).starts_with(prefix)) continue;
-        const std::string path = parent + "/" + entry;
+        const std::string path = inside(parent, entry);
         const int lock = open_and_lock(path);
         if (lock < 0 && errno == EWOULDBLOCK) continue;
         operation("remove", entry);

@@ -7,6 +7,7 @@
 #include <string_view>
 #include <vector>
 #include "error.h"
+#include "file_reader.h"
 
 struct XXH64_state_s;
 
@@ -15,34 +16,6 @@ namespace files {
 // Called before every operation that changes the disk; a test makes the Nth one fail or kill the process.
 extern void (*before_operation)(const char* operation, const std::string& path);
 
-// Which file a path named, and in which state: another one, or one that was written to, has another stamp.
-struct Stamp {
-    uint64_t device = 0, inode = 0, size = 0;
-    int64_t written = 0;  // nanoseconds
-    bool operator==(const Stamp&) const = default;
-};
-
-// A regular file open for reading at any offset; several threads may read.
-class Reader {
-public:
-    explicit Reader(const std::string& path);
-    ~Reader();
-    Reader(const Reader&) = delete;
-    void read(void* out, size_t n, uint64_t offset) const;  // all n bytes or Error
-    uint64_t size() const { return stamp_.size; }
-    const Stamp& stamp() const { return stamp_; }
-    const std::string& path() const { return path_; }
-
-private:
-    std::string path_;
-    int file;
-    Stamp stamp_;
-};
-
-std::string read_file(const std::string& path, uint64_t limit);  // Error if longer than `limit` bytes
-uint64_t hash(std::string_view text);                            // XXH64, seed 0
-uint64_t hash_file(const std::string& path);
-std::string hex(uint64_t hash);                                         // 16 digits
 bool exists(const std::string& path);                                   // of any kind; a dangling link exists
 bool is_file(const std::string& path);                                  // a regular one, and no link to one
 bool is_directory(const std::string& path);                             // and no link to one
@@ -98,6 +71,7 @@ public:
     std::string commit();  // returns the final path; throws Error{io} if there is something that it does not replace
 
 private:
+    void replace(const std::string& final_path);
     std::string parent, name, temporary;
     IsOurs replaces;
     int lock;

@@ -28,7 +28,7 @@ std::string grouped(uint64_t n) {
 
 std::string short_time(double seconds) {
     if (!std::isfinite(seconds)) return "?";
-    const long s = long(seconds + 0.5);
+    const long s = std::lround(seconds);
     return s < 3600 ? fmt::format("{}:{:02}", s / 60, s % 60)
                     : fmt::format("{}:{:02}:{:02}", s / 3600, s / 60 % 60, s % 60);
 }

@@ -1,13 +1,13 @@
-// What a GPU's fast kernels were found to do (kernels/self_check.cuh), remembered from run to run: a small file for every
-// GPU, driver and build in $XDG_CACHE_HOME/gpt.cu or ~/.cache/gpt.cu.
+// What a GPU's fast kernels were found to do (kernels/self_check.cuh), remembered from run to run: a small file for
+// every GPU, driver and build in $XDG_CACHE_HOME/gpt.cu or ~/.cache/gpt.cu.
 #pragma once
 #include <optional>
 #include <string>
 #include <vector>
 #include "names.h"
 
-// The fast kernels. Where one is wrong, another replaces it: our matmul replaces cuBLAS's, those for any GPU Hopper's, the
-// plain one replaces ours, two kernels replace a fused one, and the matmul of many rows that of few.
+// The fast kernels. Where one is wrong, another replaces it: our matmul replaces cuBLAS's, those for any GPU Hopper's,
+// the plain one replaces ours, two kernels replace a fused one, and the matmul of many rows that of few.
 enum class Kernels {
     linear_cublas,
     linear_hopper,

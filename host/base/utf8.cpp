@@ -9,7 +9,8 @@ size_t length_of_start(uint8_t byte) {
     return byte >= 0xF0 ? 4 : byte >= 0xE0 ? 3 : 2;
 }
 
-// Length of the longest start of text that a whole code point could begin with: what one U+FFFD replaces (Unicode, 3.9).
+// Length of the longest start of `text` that could begin a code point. One U+FFFD replaces so many bytes
+// (Unicode, section 3.9).
 size_t broken_length(std::string_view text) {
     const uint8_t a = uint8_t(text[0]);
     const size_t length = length_of_start(a);

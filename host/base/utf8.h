@@ -25,5 +25,6 @@ size_t complete_utf8(std::string_view text);
 size_t repair_utf8(std::string& text);
 std::string repairs_text(size_t pieces);  // for people: "3 pieces are not UTF-8 and were replaced by U+FFFD"
 
-// Takes a byte order mark, which is not text, off the beginning of a file. Throws Error{input} naming `what` at those of UTF-16 and UTF-32.
+// Takes a byte order mark, which is not text, off the beginning of a file.
+// Throws Error{input} naming `what` at those of UTF-16 and UTF-32.
 void drop_byte_order_mark(std::string& text, const std::string& what);

@@ -155,7 +155,7 @@ std::string save_checkpoint(const std::string& run, const CheckpointContents& co
     text("state.json", to_text(contents.state));
     files::write_file(directory.path() + "/" + manifest_name, manifest_of(contents, sequence, files));
     make_way(run, name);
-    const std::string path = directory.commit();
+    std::string path = directory.commit();
     open_checkpoint(path, Verify::sizes);  // what a network file system made of it
     point_or_warn(run, "latest", name);
     return path;
@@ -277,18 +277,18 @@ void remove_checkpoint(const std::string& run, const std::string& name) {
 
 std::string model_directory(const std::string& path) {
     const auto led_to = [](const fs::path& run, const std::string& link) -> std::string {
-        const std::string name = pointed_at(run.empty() ? "." : run.string(), link), found = (run / name).string();
+        const std::string name = pointed_at(run.empty() ? "." : run.string(), link);
+        std::string found = (run / name).string();
         return !name.empty() && files::exists(found + "/config.json") ? found : "";
     };
     const fs::path plain = files::without_slash(path);
     if (!files::is_directory(plain))  // a link, which may move while we read
-        if (const std::string found = led_to(plain.parent_path(), plain.filename().string()); !found.empty())
-            return found;
+        if (std::string found = led_to(plain.parent_path(), plain.filename().string()); !found.empty()) return found;
     if (files::exists(path + "/config.json")) return path;
     for (const std::string link : {"best", "latest"}) {
         if (files::is_directory(plain / link) && files::exists(path + "/" + link + "/config.json"))
             return path + "/" + link;
-        if (const std::string found = led_to(path, link); !found.empty()) return found;
+        if (std::string found = led_to(path, link); !found.empty()) return found;
     }
     return path;
 }

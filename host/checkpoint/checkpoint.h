@@ -1,7 +1,8 @@
 // Checkpoints of a run: RUN/step_00000500/ is a Hugging Face directory plus optimizer.safetensors, state.json and
 // manifest.json. One whose manifest's sizes and checksums hold is whole; it is never changed after it appears.
 //
-// RUN/latest and RUN/best lead to one each (checkpoint_names.h). All functions that write need the run's lock (files::RunLock) held.
+// RUN/latest and RUN/best lead to one each (checkpoint_names.h).
+// All functions that write need the run's lock (files::RunLock) held.
 #pragma once
 #include <functional>
 #include <optional>
@@ -44,7 +45,8 @@ enum class Verify { sizes, checksums };
 uint64_t checkpoint_bytes(const CheckpointContents& contents);  // about what it takes on disk
 
 // Writes RUN/step_…, durable when this returns its path, and points RUN/latest at it. Throws Error{io} when the disk
-// fails and Error{numeric} when a value is not finite; the run's other checkpoints are then untouched. RUN must be there.
+// fails and Error{numeric} when a value is not finite; the run's other checkpoints are then untouched.
+// RUN must be there.
 std::string save_checkpoint(const std::string& run, const CheckpointContents& contents);
 
 // Reads the manifest and verifies the files. Throws Error{input} naming the file and what is wrong with it.
@@ -69,6 +71,6 @@ void prune_checkpoints(const std::string& run, int keep);
 // Deletes the checkpoint's files, and its directory unless there is something else in it.
 void remove_checkpoint(const std::string& run, const std::string& name);
 
-// The directory to load a model from: a checkpoint or Hugging Face directory itself, or of a run its best, else its latest.
-// The links of a run that still goes on may move while we read: this is what they name now.
+// The directory to load a model from: a checkpoint or Hugging Face directory itself, or of a run its best, else its
+// latest. The links of a run that still goes on may move while we read: this is what they name now.
 std::string model_directory(const std::string& path);

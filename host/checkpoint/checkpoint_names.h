@@ -8,8 +8,8 @@ std::string checkpoint_name(int64_t step);                        // step_000005
 std::optional<int64_t> checkpoint_step(const std::string& name);  // nothing for a name that is none of ours
 bool is_checkpoint_file(const std::string& name);                 // of those that every checkpoint may have
 
-// RUN/latest and RUN/best lead to one checkpoint each: symbolic links, or, where a file system has none, files that hold
-// its name. After a copy that followed the links they may be directories.
+// RUN/latest and RUN/best lead to one checkpoint each: symbolic links, or, where a file system has none, files that
+// hold its name. After a copy that followed the links they may be directories.
 
 // The step's name, "" if it leads nowhere.
 std::string pointed_at(const std::string& run, const std::string& link);

@@ -4,5 +4,6 @@
 #include "host/base/json.h"
 #include "model_description.h"
 
-// Of its keys vocab_size, context_length, d_model, num_layers, num_heads, d_ff. Throws Error{input} naming `what` and the key.
+// Of its keys vocab_size, context_length, d_model, num_layers, num_heads, d_ff.
+// Throws Error{input} naming `what` and the key.
 ModelDescription course_model_from_json(const Json& json, const std::string& what);

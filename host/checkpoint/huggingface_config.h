@@ -1,5 +1,5 @@
-// config.json of a Hugging Face directory, in both directions, for GPT-2, Llama, Qwen2 and Qwen3. What these cannot express
-// (say, LayerNorm with RoPE) is saved in the family `native`, under our own names.
+// config.json of a Hugging Face directory, in both directions, for GPT-2, Llama, Qwen2 and Qwen3. What these cannot
+// express (say, LayerNorm with RoPE) is saved in the family `native`, under our own names.
 #pragma once
 #include <string>
 #include "config_json.h"

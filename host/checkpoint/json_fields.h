@@ -1,4 +1,5 @@
-// A JSON object from a file: absent and null are the same; a value of the wrong type is an error that names file and key.
+// A JSON object from a file: absent and null are the same; a value of the wrong type is an
+// error that names file and key.
 #pragma once
 #include <cmath>
 #include <string>

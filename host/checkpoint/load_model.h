@@ -3,7 +3,8 @@
 #include "host/model/batch_buffer.h"
 #include "model_files.h"
 
-// Memory for a model that is not trained, and its weights. Throws Error before memory is taken for weights that do not fit.
+// Memory for a model that is not trained, and its weights. Throws Error before memory is
+// taken for weights that do not fit.
 template <class Device>
 void load_model(Gpt<Device>& model, const std::string& directory) {
     check_weights(directory, model.c, model.weights);

@@ -6,11 +6,13 @@
 #include "model_description.h"
 #include "parameter_values.h"
 
-// Each throws Error{input} naming the file and what is wrong with it: also where a checkpoint's manifest lists another one.
+// Each throws Error{input} naming the file and what is wrong with it:
+// also where a checkpoint's manifest lists another one.
 ModelDescription read_model_description(const std::string& path);
 void load_weights(const std::string& path, const Config& config, const Layout& layout, const SetParameter& set);
-// What else lies in a model's directory: a chat template, generation_config.json, a licence. Models made from it keep these
-// files as they are. Not the weights, nor what a checkpoint writes itself, nor the tokenizer's where the model has another.
+// What else lies in a model's directory: a chat template, generation_config.json, a licence. Models made from it keep
+// these files as they are. Not the weights, nor what a checkpoint writes itself,
+// nor the tokenizer's where the model has another.
 enum class OwnTokenizer { no, yes };
 std::vector<std::pair<std::string, std::string>> companion_files(const std::string& directory, OwnTokenizer tokenizer);
 void check_weights(const std::string& path, const Config& config, const Layout& layout);  // names and shapes only

@@ -1,4 +1,5 @@
-// How the values of a model's rows come out of it and go into it: whoever has them, on whatever device, gives these two.
+// How the values of a model's rows come out of it and go into it: whoever has them, on whatever device,
+// gives these two.
 #pragma once
 #include <cstdint>
 #include <functional>

@@ -18,7 +18,8 @@ struct Dice {
     uint64_t throws = 0;
     double log_p = 0;
 
-    // In 0 .. sides-1, with probability (weight of the result) / sides noted for a result that stands for `weight` sides.
+    // In 0 .. sides-1, with probability (weight of the result)
+    // / sides noted for a result that stands for `weight` sides.
     uint64_t roll(uint64_t sides) {
         const Words random = philox({{uint32_t(throws), uint32_t(throws >> 32), 0, 0}}, corpus_seed);
         throws++;

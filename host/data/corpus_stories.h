@@ -1,4 +1,5 @@
-// The grammar of builtin:stories. A rule's alternatives are separated by | ; the number before a colon is a weight (else 1).
+// The grammar of builtin:stories. A rule's alternatives are separated by | ; the number before a colon is a weight
+// (else 1).
 //
 //   <word>      an expansion of that rule             <NAME:word>   the same, remembered as NAME
 //   <NAME>      what NAME remembers                   <NAME=text>   remembers the text, writes nothing

@@ -24,8 +24,8 @@ struct TextReading {
     std::string field = "text";  // of JSON lines
 };
 
-// Where a document stands in the text. Behind one of JSON lines is a line feed that is not its own, for tokenizers without a
-// token that separates documents.
+// Where a document stands in the text. Behind one of JSON lines is a line feed that is not its own, for tokenizers
+// without a token that separates documents.
 struct DocumentPlace {
     uint64_t begin, end;
 };
@@ -44,8 +44,8 @@ struct DataInput {
     std::vector<DataFile> files;
 };
 
-// Files, globs, or one builtin:NAME. `type` is that of .bin files without a header. Adds a line to `warnings` for text that
-// had to be repaired and for files that are named twice. Throws Error naming flag or file.
+// Files, globs, or one builtin:NAME. `type` is that of .bin files without a header. Adds a line to `warnings` for text
+// that had to be repaired and for files that are named twice. Throws Error naming flag or file.
 DataInput read_data_input(const std::string& flag, const std::vector<std::string>& patterns,
                           std::optional<TokenType> type, const TextReading& reading, const DataProgress& progress,
                           std::vector<std::string>& warnings);

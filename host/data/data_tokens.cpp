@@ -9,8 +9,8 @@ namespace {
 
 constexpr size_t chunk = 1 << 20;  // bytes of text a thread tokenises at a time
 
-// Encodes in parallel, chunk by chunk, and appends in order, `separator` before every document. Returns how many tokens are
-// the unknown one.
+// Encodes in parallel, chunk by chunk, and appends in order, `separator` before every document. Returns how many tokens
+// are the unknown one.
 size_t add_text(TokenSource& source, const Tokenizer& tokenizer, std::string_view all,
                 std::span<const DocumentPlace> documents, int separator, const DataProgress& progress) {
     struct Piece {

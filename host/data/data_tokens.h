@@ -15,7 +15,8 @@ struct DataTokens {
     size_t unknown = 0;
 };
 
-// Text is encoded, shards are taken as they are. A built-in corpus begins with a line feed, so that every line has one before
-// it: the token its first character is predicted from. `end_of_text` separates documents where shards do not say what does.
+// Text is encoded, shards are taken as they are. A built-in corpus begins with a line feed, so that every line has one
+// before it: the token its first character is predicted from.
+// `end_of_text` separates documents where shards do not say what does.
 DataTokens tokenise(const DataInput& input, const std::optional<Tokenizer>& tokenizer, int vocab, int end_of_text,
                     const DataProgress& progress);

@@ -2,8 +2,9 @@
 // (seed, i): batches, ranks, threads and interruptions do not change it, and the state of reading is that one integer.
 //
 //   plain text, shards   windows start at multiples of T; in training plus an offset that changes with every epoch
-//   documents            a window starts at the separator before a document; the next starts at the first document that did
-//                        not fit wholly. Validation ignores targets that the next window scores: every token counts once.
+//   documents            a window starts at the separator before a document; the next starts at the first document
+//                        that did not fit wholly. Validation ignores targets that the next window scores: every
+//                        token counts once.
 #pragma once
 #include <memory>
 #include <span>
@@ -34,7 +35,8 @@ struct Dataset {
     Window window(uint64_t sample) const;                // train: any sample number; validate: below windows()
 
     // Samples first .. first+B-1. With the mask a token sees its own document only and positions count from its start.
-    // Throws Error{input} naming shard and place of an id outside the vocabulary, and if a shard cannot be read any more.
+    // Throws Error{input} naming shard and place of an id outside the vocabulary,
+    // and if a shard cannot be read any more.
     void fill(HostBatch& batch, uint64_t first, int B) const;
     void fill(HostBatch& batch, std::span<const uint64_t> samples) const;
     uint64_t valid(uint64_t first, uint64_t count) const;  // targets of these samples that count; reads no token

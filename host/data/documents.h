@@ -1,5 +1,5 @@
-// Documents out of files or standard input, a bounded part at a time: a plain text is one document, in JSON lines each line
-// is one, the text of one of its fields.
+// Documents out of files or standard input, a bounded part at a time: a plain text is one document, in JSON lines each
+// line is one, the text of one of its fields.
 #pragma once
 #include <cstdint>
 #include <exception>

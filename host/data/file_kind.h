@@ -1,4 +1,5 @@
-// Whether the beginning of a file is that of a text: archives, pictures, tables and weights are not, whatever they are called.
+// Whether the beginning of a file is that of a text: archives, pictures, tables and weights are not,
+// whatever they are called.
 #pragma once
 #include <string>
 #include <string_view>

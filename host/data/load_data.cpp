@@ -10,7 +10,8 @@
 
 namespace {
 
-// Greedily: a window starts at the last separator that the one before it reaches; within a document longer than T, where that ends.
+// Greedily: a window starts at the last separator that the one before it reaches; within a document longer than T,
+// where that ends.
 std::vector<uint64_t> document_windows(const std::vector<uint64_t>& separators, uint64_t begin, uint64_t end, int T) {
     std::vector<uint64_t> starts{begin};
     while (starts.back() < end - 1) {

@@ -31,7 +31,8 @@ struct Data {
     int vocab = 0;
     std::optional<double> ideal_loss;  // nats per validation token, of the built-in corpora
     std::vector<DataFile> files;       // in the order of their tokens, training before validation
-    // The same only if every window is: XXH64 of all tokens of text, of the hashes of shards, and of the split. Names do not count.
+    // The same only if every window is: XXH64 of all tokens of text, of the hashes of shards, and of the split.
+    // Names do not count.
     uint64_t fingerprint = 0;
     uint64_t shards_hash = 0;           // of all of every shard; 0: there are none
     std::vector<std::string> warnings;  // one line each, to be said once

@@ -1,7 +1,8 @@
 // A random order of 0 .. n-1 that is never stored: place i is computed from i alone.
 //
-// A Feistel network of Philox rounds permutes the numbers of 2k bits, the smallest such power of 4 that holds n; a result of n or
-// more is permuted again until it falls below n ("cycle walking"), which leaves a permutation of 0 .. n-1.
+// A Feistel network of Philox rounds permutes the numbers of 2k bits, the smallest such power of 4 that holds n; a
+// result of n or more is permuted again until it falls below n ("cycle walking"), which leaves a permutation of
+// 0 .. n-1.
 #pragma once
 #include <algorithm>
 #include <bit>

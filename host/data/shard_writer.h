@@ -1,7 +1,7 @@
 // Token shards as llm.c writes them, in a directory that appears whole or not at all:
 //
 //   tokens_000000.bin, ...   1024 bytes of header, then the tokens, two bytes each or, beyond 65,536 of them, four
-//   dataset.json             what they are: vocabulary, separator, the tokenizer's hash, and of every shard size and checksum
+//   dataset.json             what they are: vocabulary, separator, the tokenizer's hash, each shard's size and checksum
 //   tokenizer.json           what they were made with
 #pragma once
 #include <memory>

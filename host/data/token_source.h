@@ -16,8 +16,8 @@ enum class TokenType { uint16, uint32 };  // of files without a header
 template <>
 inline constexpr auto names_of<TokenType> = std::to_array({"uint16", "uint32"});
 
-// A file of tokens, of which the header says how they lie there: llm.c's (256 32-bit integers: magic, version, number of
-// tokens, zeros) or llmq's ("BIN.TOK\n" and numbers in 1024 bytes). nanoGPT's has none: somebody must name its type.
+// A file of tokens, of which the header says how they lie there: llm.c's (256 32-bit integers: magic, version, number
+// of tokens, zeros) or llmq's ("BIN.TOK\n" and numbers in 1024 bytes). nanoGPT's has none: somebody must name its type.
 struct Shard {
     std::string path;
     const char* format = "";  // whose
@@ -47,8 +47,8 @@ struct TokenSource {
     void add(std::span<const int> tokens);
     void add(const Shard& shard);
     // Tokens begin, begin + 1, ... Several threads may read; no file stays open, so there may be any number of shards.
-    // Throws Error{input} naming shard and place of an id outside the vocabulary, and if a shard cannot be read any more or
-    // is not the file that was opened.
+    // Throws Error{input} naming shard and place of an id outside the vocabulary, and if a shard cannot be read any
+    // more or is not the file that was opened.
     void read(std::span<int> out, uint64_t begin) const;
     int at(uint64_t index) const;
     uint64_t hash() const;  // XXH64 of the tokens in memory

@@ -34,7 +34,8 @@ void set_separator(Evaluation& e, const Options& options) {
                     "name one, or none");
 }
 
-// What stands in front of a question: the separator that was asked for, else what the tokenizer itself puts before a text.
+// What stands in front of a question: the separator that was asked for,
+// else what the tokenizer itself puts before a text.
 std::vector<int> before_questions(const Evaluation& e, const Options& options) {
     if (options.separator && e.text.separator >= 0) return {e.text.separator};
     if (options.separator || !e.tokenizer || !e.tokenizer->bpe) return {};

@@ -159,7 +159,7 @@ TextFacts read_shards(const EvalText& what, const TakeSegments& take) {
 }  // namespace
 
 std::vector<std::string> eval_paths(const std::vector<std::string>& data, bool has_tokenizer) {
-    const std::vector<std::string> paths = expand_paths("--data", data);
+    std::vector<std::string> paths = expand_paths("--data", data);
     const auto shards = std::ranges::count_if(paths, is_shard);
     if (shards && size_t(shards) < paths.size())
         throw Error(Exit::usage, "--data", "text and .bin shards cannot be mixed", "score one after the other");

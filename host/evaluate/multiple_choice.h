@@ -1,14 +1,16 @@
 // Questions with several endings of which the model is to find the right one, as in HellaSwag. Two kinds of files:
 //
 //   JSON lines   {"ctx": "A man sits on a roof. he", "endings": ["starts pulling up roofing.", ...], "label": 0}
-//   .bin         llm.c's: 256 32-bit integers (20240522, 1, questions, bytes of the longest), then 16-bit numbers: 65535, bytes of
-//                the question, its number, label, endings; length and tokens of the context, and of every ending
+//   .bin         llm.c's: 256 32-bit integers (20240522, 1, questions, bytes of the longest), then 16-bit numbers:
+//                65535, bytes of the question, its number, label, endings; length and tokens of the context, and of
+//                each ending
 //
 // An ending is what follows the context and a space. Three answers are counted:
 //
-//   acc         the likeliest ending                          as in llm.c and lm-evaluation-harness
-//   acc_norm    the likeliest by the token, its mean loss     llm.c's acc_norm
-//   acc_bytes   the likeliest by the byte                     lm-evaluation-harness's acc_bytes (its acc_norm: by the character)
+//   acc         the likeliest ending                        as in llm.c and lm-evaluation-harness
+//   acc_norm    the likeliest by the token, its mean loss   llm.c's acc_norm
+//   acc_bytes   the likeliest by the byte                   lm-evaluation-harness's acc_bytes (its acc_norm divides by
+//                                                           characters)
 #pragma once
 #include <optional>
 #include <string>
@@ -22,7 +24,8 @@ struct Question {
     int label = 0;
 };
 
-// `before`: tokens in front of every context of JSON lines. Throws Error{input} naming line or question and what is wrong.
+// `before`: tokens in front of every context of JSON lines. Throws Error{input} naming
+// line or question and what is wrong.
 std::vector<Question> read_questions(const std::string& path, const Tokenizer* tokenizer,
                                      const std::vector<int>& before, int vocab);
 

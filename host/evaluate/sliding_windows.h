@@ -1,7 +1,7 @@
 // A document as windows of the model's context that together score every token once, but for the first, before which
-// nothing stands. The first window scores all it predicts; every later one starts `stride` tokens further and scores only
-// the last `stride`, so that each token has at least context - stride others before it, where the document has them
-// (https://huggingface.co/docs/transformers/perplexity).
+// nothing stands. The first window scores all it predicts; every later one starts `stride` tokens further and scores
+// only the last `stride`, so that each token has at least context - stride others before it, where the document has
+// them (https://huggingface.co/docs/transformers/perplexity).
 #pragma once
 #include <span>
 #include <vector>

@@ -1,5 +1,5 @@
-// GeneratedText from a model: one token after the other, each drawn from the logits of the last. What is said here holds with the
-// cache (generator_cached.h) and without it.
+// Text from a model: one token after the other, each drawn from the logits of the last. What is said here
+// holds with the cache (generator_cached.h) and without it.
 #pragma once
 #include <algorithm>
 #include <functional>

@@ -1,5 +1,5 @@
-// Writes several texts at the same time with a cache of keys and values, on any device. A step reads a token of each text
-// and draws the next. The work is the same every time, so a GPU replays one recorded graph.
+// Writes several texts at the same time with a cache of keys and values, on any device. A step reads a token of each
+// text and draws the next. The work is the same every time, so a GPU replays one recorded graph.
 #pragma once
 #include <map>
 #include <optional>
@@ -13,9 +13,9 @@ public:
     using Each = std::function<bool(size_t text, int token)>;
     using Done = std::function<void(size_t text)>;
 
-    // Up to B texts at a time (at most linear_few, so that a text gets the same logits whatever the others are), of which
-    // the model sees at most T tokens: less than how.context where texts end before. The model, which must have memory for
-    // as many tokens, gets a cache.
+    // Up to B texts at a time (at most linear_few, so that a text gets the same logits whatever the others are), of
+    // which the model sees at most T tokens: less than how.context where texts end before. The model, which must have
+    // memory for as many tokens, gets a cache.
     Generator(Gpt<Device>& model, const Generation& how, int B, int T)
         : model(model), how(how), on(model.on), B(B), prompt(model.N_max, on) {
         REQUIRE(B >= 1 && B <= linear_few && B <= model.N_max && B <= model.head_rows && T <= how.context &&
@@ -31,9 +31,9 @@ public:
         places.resize(B);
     }
 
-    // Extends every text to its end, in their order as places become free. `each` gets every new token of a text, those of
-    // a text in order; where it returns false, all writing ends. `done` follows the last one. Throws Error{numeric} at
-    // logits that are no numbers.
+    // Extends every text to its end, in their order as places become free. `each` gets every new token of a text, those
+    // of a text in order; where it returns false, all writing ends. `done` follows the last one. Throws Error{numeric}
+    // at logits that are no numbers.
     void write(std::span<GeneratedText> texts, const Each& each = {}, const Done& done = {}) {
         size_t next = 0;
         for (Place& place : places) place.text.reset();
@@ -70,8 +70,8 @@ private:
         on.upload(seen + size_t(b) * model.V, mine.data(), mine.size());
     }
 
-    // Makes the cache hold all that is visible of every text but the last token, which the step reads. Texts with the same
-    // prompt share the work.
+    // Makes the cache hold all that is visible of every text but the last token, which the step reads. Texts with the
+    // same prompt share the work.
     void read_prompts(std::span<const GeneratedText> texts) {
         std::map<std::vector<int>, std::vector<int>> places_of;
         for (int b = 0; b < B; b++) {

@@ -90,7 +90,7 @@ std::vector<int> prompt_tokens(const Tokenizer& tokenizer, std::vector<int> befo
 std::vector<int> prompt_tokens(const Tokenizer& tokenizer, const ModelDescription& model, const std::string& prompt,
                                const std::string& its_tokenizer, std::optional<bool> bos) {
     const int V = model.config.V;
-    const std::vector<int> tokens = prompt_tokens(tokenizer, before_prompt(tokenizer, model.special, bos), prompt);
+    std::vector<int> tokens = prompt_tokens(tokenizer, before_prompt(tokenizer, model.special, bos), prompt);
     for (const int token : tokens)
         if (token >= V)
             throw Error(Exit::input, its_tokenizer,

@@ -7,8 +7,8 @@
 #include "host/options/options.h"
 #include "host/tokenizer/tokenizer.h"
 
-// The prompts of a file (- is standard input): a line each, empty ones left out; of a .jsonl file, a string or an object
-// with a "prompt" on every line. Throws Error{input} if there is none.
+// The prompts of a file (- is standard input): a line each, empty ones left out; of a .jsonl file, a string or an
+// object with a "prompt" on every line. Throws Error{input} if there is none.
 std::vector<std::string> read_prompts(const std::string& path);
 
 // Asks for a line of standard input, on a terminal with a mark. False at its end, or at a signal.

@@ -1,7 +1,7 @@
 // The model: forward, and its mirror, backward, over the tensors of tables.h.
 //
 //   B batch   T time   N = B*T tokens   C channels   V vocabulary   P = V padded   L layers   F feed-forward width
-//   NH query heads   NKV key/value heads   HS head size   QKV = (NH + 2*NKV) * HS
+//   NH query heads   NKV key/value heads   HS head size   QKV = (NH + 2*NKV) * HS   S tokens that a cache has room for
 #pragma once
 #include "config.h"
 #include "host/reference/attention_decode.h"
@@ -54,10 +54,10 @@ struct Gpt : GptTables {
         fill_constants();
     }
 
-    // Room for the keys and values of B sequences of at most TT tokens. Replaces an earlier cache.
-    void allocate_cache(int B, int TT) {
-        const size_t sequence = size_t(NKV) * TT * HS, all = sequence * B * c.L;
-        cache = {on.template allocate<Real>(all), on.template allocate<Real>(all), B, TT, sequence};
+    // Room for the keys and values of B sequences of at most S tokens. Replaces an earlier cache.
+    void allocate_cache(int B, int S) {
+        const size_t sequence = size_t(NKV) * S * HS, all = sequence * B * c.L;
+        cache = {on.template allocate<Real>(all), on.template allocate<Real>(all), B, S, sequence};
     }
 
     // Logits, and the loss of every token where the batch has targets. To train, *d_loss times its gradient flows back
@@ -98,8 +98,8 @@ struct Gpt : GptTables {
     // Of token n, one of the last head_rows.
     const Real* logits_of(int n) const { return x[logits] + size_t(n - logits_begin) * P; }
 
-    // Adds the rest of *d_loss * d(sum of losses)/d(weights) into dw, or makes it dw, whatever was there; forward must have
-    // run on the same batch, to train, and with the same `into`.
+    // Adds the rest of *d_loss * d(sum of losses)/d(weights) into dw, or makes it dw, whatever was there; forward must
+    // have run on the same batch, to train, and with the same `into`.
     void backward(const Batch& b, float dropout = 0, Into into = Into::add) {
         const auto range = on.range("backward");
         const int N = b.B * b.T;
@@ -146,13 +146,13 @@ struct Gpt : GptTables {
         const auto values = [&](int sequence) { return cache.values + cache.at(l, sequence); };
         if (b.cached == Cached::extend) {
             REQUIRE(b.T == 1 && b.B == cache.B);
-            return attention_decode(x[a.att], keys(0), values(0), x[a.qkv], b.position, b.B, cache.T, NH, NKV, HS, on);
+            return attention_decode(x[a.att], keys(0), values(0), x[a.qkv], b.position, b.B, cache.S, NH, NKV, HS, on);
         }
         attention_forward(x[a.att], stat[a.lse], x[a.qkv], b.first, drop(site(l, 0), dropout), b.B, b.T, NH, NKV, HS,
                           on);
         if (b.cached == Cached::no) return;
-        REQUIRE(b.B == 1 && b.T <= cache.T);
-        for (int i : b.sequences) attention_keep(keys(i), values(i), x[a.qkv], b.T, cache.T, NH, NKV, HS, on);
+        REQUIRE(b.B == 1 && b.T <= cache.S);
+        for (int i : b.sequences) attention_keep(keys(i), values(i), x[a.qkv], b.T, cache.S, NH, NKV, HS, on);
     }
 
     void forward_mlp_inputs(int l, int N) {  // from norm2 to what `down` multiplies
@@ -168,7 +168,8 @@ struct Gpt : GptTables {
         }
     }
 
-    // d_wide, the gradient of `up`, from that of the branch. GELU's pass adds up what it writes: the gradient of `up`'s bias.
+    // d_wide, the gradient of `up`, from that of the branch. GELU's pass adds up what it writes:
+    // the gradient of `up`'s bias.
     void backward_mlp_inputs(int l, Slot d_out, const LinearWeights& down, int N, Into into) {
         const BlockActs& a = ab[l];
         Real* d = x[d_wide];
@@ -246,8 +247,9 @@ private:
             layernorm_backward(x[d_x], dw[p.weight], dw[p.bias], dw[inp_bias], x[d_c], x[inp], w[p.weight],
                                stat[a.mean], stat[a.rstd], N, C, on.writing(into));
     }
-    // The gradient of a branch's last bias is the branch's gradient, summed over the tokens. Without dropout that is d_x,
-    // as LayerNorm's backward pass leaves it, which then sums it on the way. Else the branch's last linear layer does.
+    // The gradient of a branch's last bias is the branch's gradient, summed over the tokens. Without dropout that is
+    // d_x, as LayerNorm's backward pass leaves it, which then sums it on the way.
+    // Else the branch's last linear layer does.
     bool norm_sums(float dropout) const { return c.norm == Norm::layernorm && dropout == 0; }
     Slot sum_by_norm(Slot bias, float dropout) const { return norm_sums(dropout) ? bias : Slot{}; }
     LinearWeights sum_by_linear(const LinearWeights& p, float dropout) const {

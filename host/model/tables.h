@@ -37,8 +37,8 @@ struct BlockActs {
 };
 
 struct GptTables {
-    // What the storage type decides: rows of logits are padded to a multiple of vocab_multiple, and as many are kept at a
-    // time as `rows` says (0: rows_of_logits).
+    // What the storage type decides: rows of logits are padded to a multiple of vocab_multiple, and as many are kept at
+    // a time as `rows` says (0: rows_of_logits).
     struct Storage {
         int vocab_multiple;
         size_t element_bytes;

@@ -7,8 +7,8 @@
 #include <cmath>
 
 std::string Range::words() const {
-    const std::string low = fmt::format("{}{:g}", above ? "more than " : "at least ", least);
-    const std::string high = fmt::format("{}{:g}", below ? "less than " : "at most ", most);
+    std::string low = fmt::format("{}{:g}", above ? "more than " : "at least ", least);
+    std::string high = fmt::format("{}{:g}", below ? "less than " : "at most ", most);
     if (most >= 1e300) return low;
     return least <= -1e300 ? high : low + " and " + high;
 }
@@ -41,18 +41,18 @@ std::string convert(const std::string& text, const Range& range, uint64_t& value
 }
 std::string convert(const std::string& text, const Range& range, int& value) {
     int64_t wide;
-    const std::string reason = convert(text, range, wide);
+    std::string reason = convert(text, range, wide);
     if (!reason.empty()) return reason;
     if (wide < INT_MIN || wide > INT_MAX)
         return fmt::format("{} is beyond what a number here can hold", in_quotes(text));
     value = int(wide);
     return "";
 }
-// All of them are computed with as floats, so what they are rounded to must be allowed as well; and where 0 means another
-// thing, such as no limit, only 0 is 0.
+// All of them are computed with as floats, so what they are rounded to must be allowed as well; and where 0 means
+// another thing, such as no limit, only 0 is 0.
 std::string convert(const std::string& text, const Range& range, double& value) {
     double parsed = 0;
-    const std::string reason = convert_number(text, range, "a number", parsed);
+    std::string reason = convert_number(text, range, "a number", parsed);
     if (!reason.empty()) return reason;
     const float rounded = float(parsed);
     if (!std::isfinite(rounded)) return fmt::format("{} is beyond what a number here can hold", in_quotes(text));

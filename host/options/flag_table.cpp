@@ -154,7 +154,7 @@ std::vector<Flag> all_flags() {
         {"dtype", &O::dtype, "KIND", "auto", "storage of weights and activations: bf16, fp32, or auto: bf16 on a GPU, fp32 on a CPU"}}));
     add(in("Where and how", train | sample | eval, {
         {"device", &O::device, "KIND", "auto", "auto, cuda, cpu, or simt: the GPU's kernels on the CPU, slowly"},
-        {"gemm", &O::gemm, "KIND", "auto", "matrix products on a GPU: cublas, native (our own), or auto, the faster"},
+        {"gemm", &O::gemm, "KIND", "auto", "matmuls on a GPU: cublas, native (our own), or auto, the faster"},
         {"self-check", &O::self_check, "WHEN", "on", "try a GPU's fast kernels against the plain ones: on (once, remembered), force, off"}}));
     add(in("Where and how", train | plan, {
         {"recompute", &O::recompute, "WHAT", "none", "none, mlp or block: compute again in backward, save memory"}}));

@@ -1,4 +1,5 @@
-// What GPUs can do at most, by their makers' data sheets: the yardstick of MFU, and of predictions before a measurement.
+// What GPUs can do at most, by their makers' data sheets: the yardstick of MFU,
+// and of predictions before a measurement.
 #pragma once
 #include <string_view>
 #include <vector>

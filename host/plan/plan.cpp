@@ -74,7 +74,7 @@ Plan make_plan(const Config& c, int batch, Dtype dtype, Recompute recompute) {
     Plan plan;
     plan.config = c, plan.batch = batch, plan.dtype = dtype, plan.recompute = recompute;
     plan.token_embedding.name = "token embedding", plan.positions.name = "positions";
-    plan.projections.name = "attention projections", plan.attention.name = "attention products";
+    plan.projections.name = "attention projections", plan.attention.name = "attention matmuls";
     plan.ffn.name = "feed-forward", plan.norms.name = "norms", plan.head.name = c.tied ? "head (tied)" : "head";
     count_parameters(plan, m);
     count_flops(plan, m);

@@ -62,7 +62,7 @@ std::string flops_table(const Plan& plan) {
     row("forward", double(plan.forward_flops()), fmt::format("a sequence of {} tokens", grouped(plan.config.T)));
     row("training", double(plan.training_flops()),
         plan.repeated ? fmt::format("three times that, and what --recompute {} repeats", name_of(plan.recompute))
-                      : "three times that: backward does every product twice");
+                      : "three times that: backward does every matmul twice");
     row("a micro-batch", step, sequences(plan.batch));
     row("a token", double(plan.training_flops()) / plan.config.T, "training");
 
@@ -70,7 +70,7 @@ std::string flops_table(const Plan& plan) {
     for (const int64_t T : {int64_t(plan.config.T), 4 * int64_t(plan.config.T), 16 * int64_t(plan.config.T)}) {
         if (T > 1 << 24) continue;
         const Plan longer = at_context(plan, plan.config, int(T));
-        text += fmt::format("  {:<22}{:>12} FLOPs  {:.0f}% attention products\n", grouped(uint64_t(T)),
+        text += fmt::format("  {:<22}{:>12} FLOPs  {:.0f}% attention matmuls\n", grouped(uint64_t(T)),
                             scientific(double(longer.forward_flops()), 4),
                             percent(longer.attention.flops, longer.forward_flops()));
     }

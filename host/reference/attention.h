@@ -32,35 +32,35 @@ struct AttentionHead {
 };
 
 // The dropout factors of probabilities (b,h,t,0..t): one random word per element, rows padded to whole Philox calls.
-template <class T>
-void attention_dropout(T* factor, const Dropout& drop, const AttentionHead& at, int b, int h, int t) {
+template <class Real>
+void attention_dropout(Real* factor, const Dropout& drop, const AttentionHead& at, int b, int h, int t) {
     const uint64_t row = (drop.noise->row + at.token(b, t)) * at.NH + h;
     dropout_factors(factor, drop, row * ((at.T + 3) / 4 * 4), t + 1);
 }
 
-template <class T>
-void attention_forward(T* out, T* lse, const T* qkv, const int* first, const Dropout& drop, int B, int TT, int NH,
-                       int NKV, int HS, Cpu<T> on) {
-    const AttentionHead at{B, TT, NH, NKV, HS};
-    const T scale = T(1) / std::sqrt(T(HS));
+template <class Real>
+void attention_forward(Real* out, Real* lse, const Real* qkv, const int* first, const Dropout& drop, int B, int T,
+                       int NH, int NKV, int HS, Cpu<Real> on) {
+    const AttentionHead at{B, T, NH, NKV, HS};
+    const Real scale = Real(1) / std::sqrt(Real(HS));
     parallel_for(B * NH, [=](int i) {
         const int b = i / NH, h = i % NH;
-        T* score = on.scratch(size_t(attention_strip + 1) * TT);
-        T* keep = score + size_t(attention_strip) * TT;
+        Real* score = on.scratch(size_t(attention_strip + 1) * T);
+        Real* keep = score + size_t(attention_strip) * T;
         const int kv = h * NKV / NH;
-        for (int t0 = 0; t0 < TT; t0 += attention_strip) {
-            const int rows = std::min(attention_strip, TT - t0), keys = t0 + rows;
+        for (int t0 = 0; t0 < T; t0 += attention_strip) {
+            const int rows = std::min(attention_strip, T - t0), keys = t0 + rows;
             gemm(Op::none, Op::transpose, rows, keys, HS, qkv + at.query(b, t0, h), at.row(), qkv + at.key(b, kv),
                  at.row(), Into::assign, score, keys);
             for (int t = t0; t < keys; t++) {
-                T* p = score + size_t(t - t0) * keys;
+                Real* p = score + size_t(t - t0) * keys;
                 const int from = first ? first[at.token(b, t)] : 0;
-                std::fill(p, p + from, T(0));
-                std::fill(p + t + 1, p + keys, T(0));
-                const T max = largest(p + from, t + 1 - from);
-                T sum = 0;
+                std::fill(p, p + from, Real(0));
+                std::fill(p + t + 1, p + keys, Real(0));
+                const Real max = largest(p + from, t + 1 - from);
+                Real sum = 0;
                 for (int s = from; s <= t; s++) sum += p[s] = exp_of((p[s] - max) * scale);
-                const T inverse = T(1) / sum;
+                const Real inverse = Real(1) / sum;
                 for (int s = from; s <= t; s++) p[s] *= inverse;
                 if (drop.p > 0) {
                     attention_dropout(keep, drop, at, b, h, t);
@@ -75,11 +75,12 @@ void attention_forward(T* out, T* lse, const T* qkv, const int* first, const Dro
 }
 
 // A query's probabilities and the gradients of its scores, in place of the dot products q.k and d_out.v.
-template <class T>
-void attention_row_backward(T* prob, T* d_score, T* keep, const T* d_out, const T* out, T lse, const int from,
-                            const Dropout& drop, const AttentionHead& at, int b, int h, int t, int keys) {
-    const T scale = T(1) / std::sqrt(T(at.HS));
-    T delta = 0;
+template <class Real>
+void attention_row_backward(Real* prob, Real* d_score, Real* keep, const Real* d_out, const Real* out, Real lse,
+                            const int from, const Dropout& drop, const AttentionHead& at, int b, int h, int t,
+                            int keys) {
+    const Real scale = Real(1) / std::sqrt(Real(at.HS));
+    Real delta = 0;
     for (int i = 0; i < at.HS; i++) delta += d_out[i] * out[i];
     for (int s = 0; s < from; s++) prob[s] = d_score[s] = 0;
     for (int s = t + 1; s < keys; s++) prob[s] = d_score[s] = 0;
@@ -87,7 +88,7 @@ void attention_row_backward(T* prob, T* d_score, T* keep, const T* d_out, const 
         attention_dropout(keep, drop, at, b, h, t);
 #pragma omp simd
         for (int s = from; s <= t; s++) {
-            const T full = exp_of(prob[s] * scale - lse);
+            const Real full = exp_of(prob[s] * scale - lse);
             d_score[s] = full * (d_score[s] * keep[s] - delta) * scale;
             prob[s] = full * keep[s];
         }
@@ -100,25 +101,25 @@ void attention_row_backward(T* prob, T* d_score, T* keep, const T* d_out, const 
     }
 }
 
-template <class T>
-void attention_backward(T* d_qkv, const T* d_out, const T* out, const T* lse, const T* qkv, const int* first,
-                        const Dropout& drop, int B, int TT, int NH, int NKV, int HS, Cpu<T> on) {
-    const AttentionHead at{B, TT, NH, NKV, HS};
+template <class Real>
+void attention_backward(Real* d_qkv, const Real* d_out, const Real* out, const Real* lse, const Real* qkv,
+                        const int* first, const Dropout& drop, int B, int T, int NH, int NKV, int HS, Cpu<Real> on) {
+    const AttentionHead at{B, T, NH, NKV, HS};
     const int group = NH / NKV;
     parallel_for(B * NKV, [=](int i) {
         const int b = i / NKV, kv = i % NKV;
-        T* prob = on.scratch((2 * size_t(attention_strip) + 1) * TT);
-        T *d_score = prob + size_t(attention_strip) * TT, *keep = d_score + size_t(attention_strip) * TT;
-        const T *k = qkv + at.key(b, kv), *v = qkv + at.value(b, kv);
-        T *d_k = d_qkv + at.key(b, kv), *d_v = d_qkv + at.value(b, kv);
-        for (int t = 0; t < TT; t++) {
-            std::fill_n(d_k + size_t(t) * at.row(), HS, T(0));
-            std::fill_n(d_v + size_t(t) * at.row(), HS, T(0));
+        Real* prob = on.scratch((2 * size_t(attention_strip) + 1) * T);
+        Real *d_score = prob + size_t(attention_strip) * T, *keep = d_score + size_t(attention_strip) * T;
+        const Real *k = qkv + at.key(b, kv), *v = qkv + at.value(b, kv);
+        Real *d_k = d_qkv + at.key(b, kv), *d_v = d_qkv + at.value(b, kv);
+        for (int t = 0; t < T; t++) {
+            std::fill_n(d_k + size_t(t) * at.row(), HS, Real(0));
+            std::fill_n(d_v + size_t(t) * at.row(), HS, Real(0));
         }
         for (int h = kv * group; h < (kv + 1) * group; h++)
-            for (int t0 = 0; t0 < TT; t0 += attention_strip) {
-                const int rows = std::min(attention_strip, TT - t0), keys = t0 + rows;
-                const T *q = qkv + at.query(b, t0, h), *d_o = d_out + at.out(b, t0, h);
+            for (int t0 = 0; t0 < T; t0 += attention_strip) {
+                const int rows = std::min(attention_strip, T - t0), keys = t0 + rows;
+                const Real *q = qkv + at.query(b, t0, h), *d_o = d_out + at.out(b, t0, h);
                 gemm(Op::none, Op::transpose, rows, keys, HS, q, at.row(), k, at.row(), Into::assign, prob, keys);
                 gemm(Op::none, Op::transpose, rows, keys, HS, d_o, at.out_row(), v, at.row(), Into::assign, d_score,
                      keys);

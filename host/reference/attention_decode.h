@@ -1,7 +1,7 @@
 // Attention of one new token of each of B sequences, over the keys and values kept of the tokens before it and its own.
 //
 //   p = position[b]:  keys[b,kv,p] = k of qkv[b]     values[b,kv,p] = v of qkv[b]     which stay for the next token
-//   score[s] = q[b,h] . keys[b,kv,s] / sqrt(HS) for 0 <= s <= p         out[b,h] = sum_s softmax(score)[s] values[b,kv,s]
+//   score[s] = q[b,h] . keys[b,kv,s] / sqrt(HS) for 0 <= s <= p       out[b,h] = sum_s softmax(score)[s] values[b,kv,s]
 //
 //   qkv (B,NH+2*NKV,HS)   keys, values (B,NKV,S,HS): S tokens fit   position (B) < S   out (B,NH,HS)
 //   attention_keep does the first line for a prompt, qkv (T,NH+2*NKV,HS), at p = 0 .. T-1 of one sequence.
@@ -16,51 +16,51 @@ inline float dot(const float* a, const float* b, int n) {
     for (int i = 0; i < n; i++) sum += a[i] * b[i];
     return sum;
 }
-template <class T>
-T dot(const T* a, const T* b, int n) {
-    T sum = 0;
+template <class Real>
+Real dot(const Real* a, const Real* b, int n) {
+    Real sum = 0;
     for (int i = 0; i < n; i++) sum += a[i] * b[i];
     return sum;
 }
 
-template <class T>
-void attention_keep(T* keys, T* values, const T* qkv, int TT, int S, int NH, int NKV, int HS, Cpu<T>) {
-    const AttentionHead at{1, TT, NH, NKV, HS};
-    parallel_for(NKV * TT, [=](int i) {
-        const int kv = i / TT, t = i % TT;
+template <class Real>
+void attention_keep(Real* keys, Real* values, const Real* qkv, int T, int S, int NH, int NKV, int HS, Cpu<Real>) {
+    const AttentionHead at{1, T, NH, NKV, HS};
+    parallel_for(NKV * T, [=](int i) {
+        const int kv = i / T, t = i % T;
         const size_t from = size_t(t) * at.row(), to = (size_t(kv) * S + t) * HS;
         std::copy_n(qkv + at.key(0, kv) + from, HS, keys + to);
         std::copy_n(qkv + at.value(0, kv) + from, HS, values + to);
     });
 }
 
-template <class T>
-void attention_decode(T* out, T* keys, T* values, const T* qkv, const int* position, int B, int S, int NH, int NKV,
-                      int HS, Cpu<T> on) {
+template <class Real>
+void attention_decode(Real* out, Real* keys, Real* values, const Real* qkv, const int* position, int B, int S, int NH,
+                      int NKV, int HS, Cpu<Real> on) {
     const AttentionHead at{B, 1, NH, NKV, HS};
-    const T scale = T(1) / std::sqrt(T(HS));
+    const Real scale = Real(1) / std::sqrt(Real(HS));
     const int group = NH / NKV;
     parallel_for(B * NKV, [=](int i) {
         const int b = i / NKV, kv = i % NKV;
         const int p = position[b], count = p + 1;
-        T *k = keys + (size_t(b) * NKV + kv) * S * HS, *v = values + (size_t(b) * NKV + kv) * S * HS;
+        Real *k = keys + (size_t(b) * NKV + kv) * S * HS, *v = values + (size_t(b) * NKV + kv) * S * HS;
         std::copy_n(qkv + at.key(b, kv), HS, k + size_t(p) * HS);
         std::copy_n(qkv + at.value(b, kv), HS, v + size_t(p) * HS);
-        const T* q = qkv + at.query(b, 0, kv * group);
-        T *o = out + at.out(b, 0, kv * group), *prob = on.scratch(size_t(group) * count);
+        const Real* q = qkv + at.query(b, 0, kv * group);
+        Real *o = out + at.out(b, 0, kv * group), *prob = on.scratch(size_t(group) * count);
         for (int s = 0; s < count; s++)
             for (int g = 0; g < group; g++)
                 prob[size_t(g) * count + s] = dot(q + g * HS, k + size_t(s) * HS, HS) * scale;
         for (int g = 0; g < group; g++) {
-            T *row = prob + size_t(g) * count, sum = 0;
-            const T max = largest(row, count);
+            Real *row = prob + size_t(g) * count, sum = 0;
+            const Real max = largest(row, count);
             for (int s = 0; s < count; s++) sum += row[s] = exp_of(row[s] - max);
             for (int s = 0; s < count; s++) row[s] /= sum;
         }
-        std::fill_n(o, size_t(group) * HS, T(0));
+        std::fill_n(o, size_t(group) * HS, Real(0));
         for (int s = 0; s < count; s++)
             for (int g = 0; g < group; g++) {
-                const T weight = prob[size_t(g) * count + s];
+                const Real weight = prob[size_t(g) * count + s];
 #pragma omp simd
                 for (int i = 0; i < HS; i++) o[g * HS + i] += weight * v[size_t(s) * HS + i];
             }

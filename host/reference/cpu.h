@@ -64,8 +64,8 @@ public:
         std::copy_n(device, n, host);
     }
 
-    // For devices that work on while the host does something else; this one is always done. Host memory that such copies
-    // use lives as long as any copy of this device, and is left alone until the device has reached a later mark.
+    // For devices that work on while the host does something else; this one is always done. Host memory that such
+    // copies use lives as long as any copy of this device, and is left alone until the device has reached a later mark.
     struct Mark {};
     template <class U>
     U* allocate_host(size_t n) const {

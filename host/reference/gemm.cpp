@@ -84,8 +84,8 @@ void pack_strip(T* strip, const T* a, int lda, int rows, int depth) {
     }
 }
 
-// Panels of b, each (depth, panel) and one row apart, of which `columns` columns count. Rows are read whole: that is what
-// the hardware expects and fetches ahead.
+// Panels of b, each (depth, panel) and one row apart, of which `columns` columns count. Rows are read whole: that is
+// what the hardware expects and fetches ahead.
 template <class T>
 void pack_panels(T* panels, const T* b, int ldb, int columns, int depth) {
     constexpr int panel = Simd<T>::panel;

@@ -1,4 +1,5 @@
-// Matrix multiplication for the references, row-major: its definition for any T, and a fast version for float and double.
+// Matrix multiplication for the references, row-major: its definition for any T,
+// and a fast version for float and double.
 #pragma once
 #include <cstddef>
 #include "cpu.h"
@@ -7,8 +8,8 @@
 enum class Op { none, transpose };
 
 // c (M,N) = a (M,K) . b (K,N), or += it. `transpose` says that the operand is stored the other way round.
-// ld is the distance between stored rows. Runs on the calling thread. An element of c is a sum over k in one fixed order,
-// whatever M and N are: a part of a product has the bits of the whole.
+// ld is the distance between stored rows. Runs on the calling thread. An element of c is a sum over k in one fixed
+// order, whatever M and N are: a part of a product has the bits of the whole.
 template <class T>
 void gemm(Op op_a, Op op_b, int M, int N, int K, const T* a, int lda, const T* b, int ldb, Into into, T* c, int ldc) {
     for (int m = 0; m < M; m++)

@@ -1,7 +1,7 @@
 // Linear: out = inp . weight^T + bias
 //
 //   d_inp     = d_out . weight
-//   d_weight += d_out^T . inp                 (= with Into::assign, as for all gradients of weights but the embedding's)
+//   d_weight += d_out^T . inp               (= with Into::assign, as for all gradients of weights but the embedding's)
 //   d_bias   += sum over n of d_out[n]
 //
 //   inp (N,C)   weight (OC,C)   bias (OC) or null   out (N,OC)

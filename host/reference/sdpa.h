@@ -12,50 +12,50 @@
 #include "math.h"
 #include "threads.h"
 
-template <class T>
-void sdpa_forward(T* out, T* prob, const T* q, const T* k, const T* v, const bool* mask, int B, int TT, int S, int HS,
-                  int VS, Cpu<T>) {
-    const T scale = T(1) / std::sqrt(T(HS));
-    parallel_for(B * TT, [=](int i) {
-        const int b = i / TT, t = i % TT;
-        T *p = prob + (size_t(b) * TT + t) * S, *o = out + (size_t(b) * TT + t) * VS, sum = 0;
+template <class Real>
+void sdpa_forward(Real* out, Real* prob, const Real* q, const Real* k, const Real* v, const bool* mask, int B, int T,
+                  int S, int HS, int VS, Cpu<Real>) {
+    const Real scale = Real(1) / std::sqrt(Real(HS));
+    parallel_for(B * T, [=](int i) {
+        const int b = i / T, t = i % T;
+        Real *p = prob + (size_t(b) * T + t) * S, *o = out + (size_t(b) * T + t) * VS, sum = 0;
         auto sees = [=](int s) { return !mask || mask[size_t(t) * S + s]; };
         double max = -1e300;
         for (int s = 0; s < S; s++) {
             p[s] = 0;
-            for (int i = 0; i < HS; i++) p[s] += q[(size_t(b) * TT + t) * HS + i] * k[(size_t(b) * S + s) * HS + i];
+            for (int i = 0; i < HS; i++) p[s] += q[(size_t(b) * T + t) * HS + i] * k[(size_t(b) * S + s) * HS + i];
             p[s] *= scale;
             if (sees(s)) max = std::max(max, double(std::real(p[s])));
         }
-        for (int s = 0; s < S; s++) sum += p[s] = sees(s) ? exp_of(p[s] - T(max)) : T(0);
+        for (int s = 0; s < S; s++) sum += p[s] = sees(s) ? exp_of(p[s] - Real(max)) : Real(0);
         for (int s = 0; s < S; s++)
             if (sees(s)) p[s] /= sum;
-        std::fill_n(o, VS, T(0));
+        std::fill_n(o, VS, Real(0));
         for (int s = 0; s < S; s++)
             for (int i = 0; i < VS; i++) o[i] += p[s] * v[(size_t(b) * S + s) * VS + i];
     });
 }
 
-template <class T>
-void sdpa_backward(T* d_q, T* d_k, T* d_v, const T* d_out, const T* prob, const T* q, const T* k, const T* v, int B,
-                   int TT, int S, int HS, int VS, Cpu<T> on) {
-    const T scale = T(1) / std::sqrt(T(HS));
+template <class Real>
+void sdpa_backward(Real* d_q, Real* d_k, Real* d_v, const Real* d_out, const Real* prob, const Real* q, const Real* k,
+                   const Real* v, int B, int T, int S, int HS, int VS, Cpu<Real> on) {
+    const Real scale = Real(1) / std::sqrt(Real(HS));
     on.zero(d_k, size_t(B) * S * HS);
     on.zero(d_v, size_t(B) * S * VS);
-    on.zero(d_q, size_t(B) * TT * HS);
+    on.zero(d_q, size_t(B) * T * HS);
     parallel_for(B, [=](int b) {
-        for (int t = 0; t < TT; t++) {
-            const size_t row = size_t(b) * TT + t;
-            const T *p = prob + row * S, *d_o = d_out + row * VS;
-            T* d_prob = on.scratch(S);
-            T dot = 0;
+        for (int t = 0; t < T; t++) {
+            const size_t row = size_t(b) * T + t;
+            const Real *p = prob + row * S, *d_o = d_out + row * VS;
+            Real* d_prob = on.scratch(S);
+            Real dot = 0;
             for (int s = 0; s < S; s++) {
                 d_prob[s] = 0;
                 for (int i = 0; i < VS; i++) d_prob[s] += d_o[i] * v[(size_t(b) * S + s) * VS + i];
                 dot += p[s] * d_prob[s];
             }
             for (int s = 0; s < S; s++) {
-                const T d_score = p[s] * (d_prob[s] - dot) * scale;
+                const Real d_score = p[s] * (d_prob[s] - dot) * scale;
                 for (int i = 0; i < HS; i++) {
                     d_q[row * HS + i] += d_score * k[(size_t(b) * S + s) * HS + i];
                     d_k[(size_t(b) * S + s) * HS + i] += d_score * q[row * HS + i];

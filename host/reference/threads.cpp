@@ -66,8 +66,8 @@ public:
     }
 
 private:
-    // What is left of a thread's share: its last `left` indices. Who takes some may then read the loop's description, as
-    // that changes only when every share is empty and all that was taken is done.
+    // What is left of a thread's share: its last `left` indices. Who takes some may then read the loop's description,
+    // as that changes only when every share is empty and all that was taken is done.
     struct alignas(64) Share {
         std::atomic<int> left = 0;
     };

@@ -1,6 +1,6 @@
-// Loops over all threads. A thread starts with its own share of the loop and then helps the others with theirs. So a thread
-// that the system has stopped, or that has not woken up yet, holds nobody up but for the piece it has begun: another
-// program may have a core to itself, and the loop goes on with the rest.
+// Loops over all threads. A thread starts with its own share of the loop and then helps the others with theirs. So a
+// thread that the system has stopped, or that has not woken up yet, holds nobody up but for the piece it has begun:
+// another program may have a core to itself, and the loop goes on with the rest.
 #pragma once
 
 // Threads that share a loop: what OpenMP would take (OMP_NUM_THREADS, omp_set_num_threads).

@@ -1,5 +1,5 @@
-// How far a computed number may be from the true one. Every test that compares floating point numbers asks here, and the
-// start-up check of a GPU's kernels (kernels/self_check.cuh).
+// How far a computed number may be from the true one. Every test that compares floating point numbers asks here, and
+// the start-up check of a GPU's kernels (kernels/self_check.cuh).
 #pragma once
 #include <algorithm>
 #include <cmath>

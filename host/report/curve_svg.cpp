@@ -58,7 +58,8 @@ std::vector<XY> thinned(const std::vector<XY>& points) {
     return out;
 }
 
-// What lies between the noise: the mean over a fiftieth of the run around each point, as far to both sides, so that it does not lag.
+// What lies between the noise: the mean over a fiftieth of the run around each point, as far to both sides,
+// so that it does not lag.
 std::vector<XY> smoothed(std::vector<XY> points) {
     const size_t n = points.size();
     std::vector<double> sum(n + 1), count(n + 1);
@@ -153,7 +154,8 @@ std::string legend(const std::vector<Curve>& curves, double y) {
 }
 
 constexpr const char* style = R"(<style>
-svg { color-scheme: light dark; --paper: #ffffff; --ink: #24292f; --soft: #57606a; --grid: #d8dee4; background: var(--paper) }
+svg { color-scheme: light dark; --paper: #ffffff; --ink: #24292f; --soft: #57606a; --grid: #d8dee4;
+  background: var(--paper) }
 @media (prefers-color-scheme: dark) { svg { --paper: #0d1117; --ink: #e6edf3; --soft: #9198a1; --grid: #30363d } }
 text { font: 12px system-ui, sans-serif; fill: var(--soft) }
 .title { font-weight: 600; fill: var(--ink) }

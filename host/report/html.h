@@ -1,4 +1,4 @@
-// GeneratedText as it may stand anywhere in HTML and SVG, between tags and in quoted attributes: whatever it is, it stays text.
+// Escapes text so that it stays text anywhere in HTML and SVG, between tags and in quoted attributes.
 #pragma once
 #include <string>
 #include "host/base/utf8.h"

@@ -166,7 +166,7 @@ ResumePoint resume_point(const std::string& given) {
 Checkpoint checkpoint_to_resume(const std::string& given, Verify verify, const Warn& warn) {
     const ResumePoint point = resume_point(given);
     if (!point.checkpoint.empty()) {
-        const Checkpoint one = open_checkpoint(point.checkpoint, verify);
+        Checkpoint one = open_checkpoint(point.checkpoint, verify);
         if (fs::path(one.path).filename() == checkpoint_name(one.step)) return one;
         throw Error(Exit::input, one.path, "is a checkpoint of another step under this name",
                     "rename it to " + checkpoint_name(one.step));

@@ -7,12 +7,12 @@
 #include "host/checkpoint/checkpoint.h"
 #include "host/options/options.h"
 
-// A run's directory, which nobody else writes to while this lives. Until begin() nothing in it changes, and what was made
-// for a run that cannot begin goes again.
+// A run's directory, which nobody else writes to while this lives. Until begin() nothing in it changes, and what was
+// made for a run that cannot begin goes again.
 class RunDirectory {
 public:
-    // --out, else runs/MODEL-N with the first N that is free. `source`: the directory of the weights to start from, or "".
-    // Throws Error{usage} if it is not empty and may not be overwritten, or holds the source.
+    // --out, else runs/MODEL-N with the first N that is free. `source`: the directory of the weights to start from, or
+    // "". Throws Error{usage} if it is not empty and may not be overwritten, or holds the source.
     static std::unique_ptr<RunDirectory> for_new_run(const Options& options, const std::string& model,
                                                      const std::string& source);
     static std::unique_ptr<RunDirectory> of_old_run(const std::string& path);

@@ -1,8 +1,8 @@
 // A run's learning rate, and what becomes of it when the run is resumed with other flags.
 //
-// A schedule that was begun is kept. Flags that change it (--steps, --epochs, --lr, --min-lr, --schedule, --warmup) begin
-// another one at the step that is resumed, from the rate there: nothing before it is stretched, and the rate does not leap
-// unless --lr says so. A warm-up that was not over goes on as it was; --warmup climbs again.
+// A schedule that was begun is kept. Flags that change it (--steps, --epochs, --lr, --min-lr, --schedule, --warmup)
+// begin another one at the step that is resumed, from the rate there: nothing before it is stretched, and the rate does
+// not leap unless --lr says so. A warm-up that was not over goes on as it was; --warmup climbs again.
 #pragma once
 #include <string>
 #include "host/base/json.h"

@@ -98,8 +98,8 @@ std::string new_path(const std::string& directory) {
     gethostname(host, sizeof host - 1);
     std::replace(host, host + sizeof host, '/', '_');
     for (auto time = std::chrono::system_clock::to_time_t(std::chrono::system_clock::now());; time++) {
-        const std::string path = directory + "/" + EventFile::prefix + std::to_string(time) + "." + host + "." +
-                                 std::to_string(getpid()) + EventFile::suffix;
+        std::string path = directory + "/" + EventFile::prefix + std::to_string(time) + "." + host + "." +
+                           std::to_string(getpid()) + EventFile::suffix;
         if (!files::exists(path)) return path;
     }
 }

@@ -9,7 +9,8 @@
 #include "host/training/validation.h"
 #include "run.h"
 
-// Submits optimiser step number `step`, in micro-batches. False: a signal came before the last of them, and the step is none.
+// Submits optimiser step number `step`, in micro-batches. False: a signal came before the last of them,
+// and the step is none.
 template <class Device>
 bool submit_step(Trainer<Device>& trainer, const Run& run, int64_t step, HostBatch& batch) {
     const auto range = trainer.model.on.range("step", step + 1);

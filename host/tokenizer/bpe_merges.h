@@ -35,5 +35,6 @@ private:
     int shift = 64;
 };
 
-// Appends the tokens of a piece that `tokens` are the single bytes of. Takes time linear in their number but for a logarithm.
+// Appends the tokens of a piece that `tokens` are the single bytes of.
+// Takes time linear in their number but for a logarithm.
 void merge_piece(std::vector<int>& out, std::span<int> tokens, const MergeTable& table);

@@ -24,6 +24,7 @@ using PieceCounts = std::unordered_map<std::string, uint64_t, TextHash, std::equ
 void count_pieces(PieceCounts& counts, std::string_view text, SplitRule split);
 void add_counts(PieceCounts& to, const PieceCounts& from);
 
-// Throws Error{usage} if `vocab` is not even enough for bytes and special tokens. May end with fewer tokens: no pair is left.
+// Throws Error{usage} if `vocab` is not even enough for bytes and special tokens. May end with fewer tokens:
+// no pair is left.
 Tokenizer train_bpe(const BpeTraining& how, const PieceCounts& counts,
                     const std::function<void(int done, int total)>& progress = {});

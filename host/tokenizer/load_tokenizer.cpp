@@ -20,7 +20,7 @@ constexpr uint64_t longest_file = 256 << 20;
 std::string config_beside(const std::string& path) {
     const std::string config = (std::filesystem::path(path).parent_path() / "tokenizer_config.json").string();
     if (!files::exists(config)) return "";
-    const std::string text = files::read_file(config, 16 << 20);
+    std::string text = files::read_file(config, 16 << 20);
     if (!parse_json(text, config).is_object()) refuse(config, "is not a JSON object");
     return text;
 }

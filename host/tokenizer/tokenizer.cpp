@@ -13,7 +13,8 @@ constexpr const char* unknown_word = "<unk>";
 
 enum class CharacterClass { letter, digit, ideograph, space, apostrophe, symbol };
 
-// Scripts written without spaces, where a character is the better word. The regular expression of tokenizer_json says the same.
+// Scripts written without spaces, where a character is the better word.
+// The regular expression of tokenizer_json says the same.
 bool is_ideograph(char32_t c) {
     return (c >= 0x3040 && c <= 0x30FF) || (c >= 0x3400 && c <= 0x4DBF) || (c >= 0x4E00 && c <= 0x9FFF) ||
            (c >= 0xF900 && c <= 0xFAFF) || (c >= 0x20000 && c <= 0x3FFFF);

@@ -46,7 +46,8 @@ struct Tokenizer {
     int leading_spaces() const;                          // that decoding drops from the start of a text
     bool adds_space(std::string_view text) const;        // whether encoding puts one before this beginning of a text
     std::string token_text(int id) const;                // for people: "\n" as \n, half characters as \xE4
-    // What its files put before a text that a model is to continue; nothing: they do not say, as those of our own kinds.
+    // What its files put before a text that a model is to continue; nothing: they do not say,
+    // as those of our own kinds.
     std::optional<std::vector<int>> before_prompt() const;
     int separator() const;  // the token between documents; -1: it has none
     uint64_t hash() const;  // XXH64 of kind and tokens: two that encode alike have the same
@@ -64,8 +65,8 @@ Tokenizer byte_tokenizer();
 // A word vocabulary keeps the `most_words` most frequent; the rest is unknown. Other kinds keep everything.
 Tokenizer train_tokenizer(TokenizerKind kind, std::string_view text, int most_words = 65000);
 
-// Length of the word that starts at text[0] (not empty): a run of letters and marks with inner apostrophes, or one digit,
-// or one symbol, each with a space before it if there is one; one ideograph or kana; one white space.
+// Length of the word that starts at text[0] (not empty): a run of letters and marks with inner apostrophes, or one
+// digit, or one symbol, each with a space before it if there is one; one ideograph or kana; one white space.
 size_t word_length(std::string_view text);
 
 // Decodes token by token, never emitting half a character. Bytes that make none become U+FFFD as repair_utf8 has it.

@@ -1,5 +1,5 @@
-// A Tokenizer as Hugging Face's tokenizer.json, and back. Every field is written as their library writes it, so a file that
-// went through it is still ours; anything else is refused by comparing all but the vocabulary.
+// A Tokenizer as Hugging Face's tokenizer.json, and back. Every field is written as their library writes it, so a file
+// that went through it is still ours; anything else is refused by comparing all but the vocabulary.
 #pragma once
 #include <string>
 #include <string_view>

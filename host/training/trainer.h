@@ -51,8 +51,8 @@ public:
         }
     }
 
-    // Submits a micro-batch: its gradient, scaled by 1 / valid (targets of the whole step), is added to those of the step's
-    // earlier ones.
+    // Submits a micro-batch: its gradient, scaled by 1 / valid (targets of the whole step), is added to those of the
+    // step's earlier ones.
     void submit(const HostBatch& batch, size_t valid, const Noise& noise, float dropout) {
         const Staged s = stage(batch.target.size());
         buffer.pack(s.tokens, batch);

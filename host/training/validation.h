@@ -3,8 +3,9 @@
 #include "host/data/dataset.h"
 #include "trainer.h"
 
-// Mean loss of the valid targets of `sequences` windows, spread evenly over the data; 0: of all windows, each once. Which
-// windows they are does not depend on B, how many are computed at a time: runs of different --batch can be compared.
+// Mean loss of the valid targets of `sequences` windows, spread evenly over the data; 0: of all windows, each once.
+// Which windows they are does not depend on B, how many are computed at a time:
+// runs of different --batch can be compared.
 template <class Device>
 double validation_loss(Trainer<Device>& trainer, const Dataset& data, int B, int sequences) {
     const uint64_t windows = data.windows();

@@ -153,6 +153,6 @@ Gemm settle_gemm(Gemm wanted, Find find, Warn warn) {
     const std::string hint = "GPT_CUBLASLT=FOLDER names the one of " + cublas_file();
     if (wanted == Gemm::cublas)
         throw Error(Exit::device, "--gemm cublas", found.reason, hint + "; --gemm native needs none");
-    warn("cuBLASLt: " + found.reason + ": matrix products are our own, which are slower on most GPUs; " + hint);
+    warn("cuBLASLt: " + found.reason + ": matmuls are our own, which are slower on most GPUs; " + hint);
     return Gemm::native;
 }

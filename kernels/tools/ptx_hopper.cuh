@@ -9,8 +9,8 @@
 #include <cstdint>
 #include "ptx.cuh"
 
-// How a tensor lies in memory and which box of it a copy moves, as the driver encodes it (tensor_map.cuh). Kernels take it as
-// `const __grid_constant__ TensorMap`.
+// How a tensor lies in memory and which box of it a copy moves, as the driver encodes it (tensor_map.cuh). Kernels take
+// it as `const __grid_constant__ TensorMap`.
 struct alignas(64) TensorMap {
     unsigned char opaque[128];
 };
@@ -29,7 +29,7 @@ enum class Major { k, across };
 #else
 #define HOPPER 0
 #endif
-// __launch_bounds__ of such kernels: without a body none may have so many threads, so that they are not launched in vain.
+// __launch_bounds__ of such kernels. Without a body none may have so many threads: a launch there fails and says so.
 constexpr int hopper_threads(int threads) { return HOPPER ? threads : 32; }
 
 #ifndef __CUDACC__
@@ -97,9 +97,9 @@ __device__ inline void tensor_load(void* shared, const TensorMap& map, AsyncBarr
         : "memory");
 }
 
-// The other way; elements outside of the tensor are left out, and no coordinate may be negative (an illegal instruction on
-// an H100). What was written generically needs proxy_fence() by its writers and a barrier before. A commit closes this
-// thread's group of stores.
+// The other way; elements outside of the tensor are left out, and no coordinate may be negative (an illegal instruction
+// on an H100). What was written generically needs proxy_fence() by its writers and a barrier before. A commit closes
+// this thread's group of stores.
 __device__ inline void tensor_store(const TensorMap& map, const void* shared, int c0, int c1) {
     asm volatile("cp.async.bulk.tensor.2d.global.shared::cta.tile.bulk_group [%0, {%2, %3}], [%1];" ::"l"(&map),
                  "r"(shared_address(shared)), "r"(c0), "r"(c1)
@@ -133,7 +133,8 @@ __device__ void tensor_store_wait() {
 //   a lane is row g + 8 (i / 2 % 2), column 8 (i / 4) + 2 t + i % 2. a in registers is laid out as in mma.
 //
 // A product begins when it is called and is done after wgmma_wait: until then nobody may touch d, a in registers, or
-// what it reads in shared memory. After any other write to these registers, wgmma_fence() stands before the next product.
+// what it reads in shared memory. After any other write to these registers, wgmma_fence() must stand before the next
+// product.
 
 __device__ inline void wgmma_fence() { asm volatile("wgmma.fence.sync.aligned;" ::: "memory"); }
 __device__ inline void wgmma_commit() { asm volatile("wgmma.commit_group.sync.aligned;" ::: "memory"); }
@@ -149,7 +150,8 @@ __device__ void wgmma_done(float (&d)[registers]) {
     for (int i = 0; i < registers; i++) asm volatile("" : "+f"(d[i])::"memory");
 }
 
-// Registers of more or fewer than the kernel was launched with, for all warps of a warpgroup: a multiple of 8, 24 to 256.
+// Registers of more or fewer than the kernel was launched with, for all warps of a warpgroup: a multiple of 8,
+// 24 to 256.
 template <int registers>
 __device__ void registers_shrink() {
     asm volatile("setmaxnreg.dec.sync.aligned.u32 %0;" ::"n"(registers));
@@ -159,9 +161,10 @@ __device__ void registers_grow() {
     asm volatile("setmaxnreg.inc.sync.aligned.u32 %0;" ::"n"(registers));
 }
 
-// A matrix in shared memory, as tensor copies with 128-byte swizzle leave it: panels of rows of 64 bf16. `leading` and `stride`
-// are bytes (PTX manual, Matrix Descriptor): rows along k: leading is not used, stride = 8 rows = 1024; rows across k
-// (64 columns of it to a panel): leading from one panel to the next, stride = 8 of k = 1024. Further along k: descriptor_at.
+// A matrix in shared memory, as tensor copies with 128-byte swizzle leave it: panels of rows of 64 bf16. `leading` and
+// `stride` are bytes (PTX manual, Matrix Descriptor): rows along k: leading is not used, stride = 8 rows = 1024; rows
+// across k (64 columns of it to a panel): leading from one panel to the next, stride = 8 of k = 1024.
+// descriptor_at moves along k.
 __device__ inline uint64_t matrix_descriptor(const void* shared, unsigned leading, unsigned stride) {
     const auto field = [](unsigned bytes) { return uint64_t((bytes & 0x3ffff) >> 4); };
     return field(shared_address(shared)) | field(leading) << 16 | field(stride) << 32 | uint64_t(1) << 62;

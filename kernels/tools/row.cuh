@@ -50,7 +50,8 @@ __device__ void load_row(Vec<W> (&x)[K], const T* row, int C) {
     load_row(raw, row, C);
     row_floats(x, raw);
 }
-// A row for which there are few registers left: it is loaded two vectors at a time, when it is used; if it has but one, at once.
+// A row for which there are few registers left: it is loaded two vectors at a time, when it is used; if it has but one,
+// at once.
 template <int W, int K, class T>
 class RowByTwos {
     const T* row;
@@ -108,8 +109,8 @@ __device__ Vec<M> row_sum(Vec<M> x) {
 }
 __device__ inline float row_sum(float x) { return row_sum(Vec<1>{{x}})[0]; }
 
-// out[c] = the sum of the block's rows, in their order: of rows (blockDim.y,C) in shared memory, or of x in registers, with
-// row_shared() bytes. All threads of the block must call.
+// out[c] = the sum of the block's rows, in their order: of rows (blockDim.y,C) in shared memory, or of x in registers,
+// with row_shared() bytes. All threads of the block must call.
 __device__ inline void store_shared_sum(float* out, const float* rows, int C) {
     __syncthreads();
     for (int c = thread_index(); c < C; c += block_threads()) {

@@ -7,7 +7,8 @@
 #include "gpu.cuh"
 #include "ptx_hopper.cuh"
 
-// cuTensorMapEncodeTiled and what of cuda.h it needs. The driver's library is not linked: the runtime hands the function over.
+// cuTensorMapEncodeTiled and what of cuda.h it needs. The driver's library is not linked:
+// the runtime hands the function over.
 using EncodeTensorMap = int(TensorMap*, int type, uint32_t rank, void* data, const uint64_t* sizes,
                             const uint64_t* strides, const uint32_t* box, const uint32_t* steps, int interleave,
                             int swizzle, int l2, int fill);
@@ -27,8 +28,8 @@ inline EncodeTensorMap* tensor_map_encoder() {
 }
 
 // Of bf16 at `data` (16-byte aligned), with `sizes` elements along each axis, innermost first. Axes from the second on
-// lie `strides` elements apart, multiples of 8. A copy moves `box` elements: 64 of the innermost axis, at most 256 of the
-// others, with 128-byte swizzle: vector v (8 elements) of row r, counted over all outer axes, lies at v ^ r % 8. (A
+// lie `strides` elements apart, multiples of 8. A copy moves `box` elements: 64 of the innermost axis, at most 256 of
+// the others, with 128-byte swizzle: vector v (8 elements) of row r, counted over all outer axes, lies at v ^ r % 8. (A
 // narrower box would have gaps behind its rows.) Throws Error{device} where the driver refuses.
 inline TensorMap tensor_map(const bf16* data, std::initializer_list<uint64_t> sizes,
                             std::initializer_list<uint64_t> strides, std::initializer_list<uint32_t> box) {
@@ -45,8 +46,9 @@ inline TensorMap tensor_map(const bf16* data, std::initializer_list<uint64_t> si
     return map;
 }
 
-// Whether Hopper's kernels can run: the GPU and its driver can, and the program, which may have been compiled for others
-// only, has code with their bodies. As all of its kernels are compiled for the same, this one speaks for the others.
+// Whether Hopper's kernels can run: the GPU and its driver can, and the program, which may have been compiled for
+// others only, has code with their bodies. As all of its kernels are compiled for the same,
+// this one speaks for the others.
 template <int threads>
 __global__ void __launch_bounds__(hopper_threads(threads)) hopper_probe_kernel() {}
 template <class T>

@@ -1,4 +1,5 @@
-// bf16: the upper half of a float. Conversions equal CUDA's bit by bit: round to nearest, ties to even, every NaN becomes 0x7FFF.
+// bf16: the upper half of a float. Conversions equal CUDA's bit by bit: round to nearest, ties to even,
+// every NaN becomes 0x7FFF.
 #pragma once
 #include <cstdint>
 #include <cstring>
@@ -63,7 +64,8 @@ constexpr __nv_bfloat16 __low2bfloat16(__nv_bfloat162 v) { return v.x; }
 constexpr __nv_bfloat16 __high2bfloat16(__nv_bfloat162 v) { return v.y; }
 constexpr __nv_bfloat162 __lowhigh2highlow(__nv_bfloat162 v) { return {v.y, v.x}; }
 
-// A float's 24 bits hold more than twice bf16's 8: rounding the float result of one operation equals rounding the exact one.
+// A float's 24 bits hold more than twice bf16's 8: rounding the float result of one
+// operation equals rounding the exact one.
 constexpr __nv_bfloat16 __hadd(__nv_bfloat16 a, __nv_bfloat16 b) { return float(a) + float(b); }
 constexpr __nv_bfloat16 __hsub(__nv_bfloat16 a, __nv_bfloat16 b) { return float(a) - float(b); }
 constexpr __nv_bfloat16 __hmul(__nv_bfloat16 a, __nv_bfloat16 b) { return float(a) * float(b); }

@@ -1,5 +1,6 @@
-// Kernels that touch what is not theirs, each in a process of its own. What tells differs: without a sanitizer, pages that may
-// not be touched and patterns around buffers; with AddressSanitizer, it; with ThreadSanitizer, it also tells of data races.
+// Kernels that touch what is not theirs, each in a process of its own. What tells differs: without a sanitizer, pages
+// that may not be touched and patterns around buffers; with AddressSanitizer, it; with ThreadSanitizer,
+// it also tells of data races.
 #include "kernel_test.h"
 #include "kernels/tools/ptx.cuh"
 
@@ -141,7 +142,8 @@ TEST(simt, accesses_beyond_a_device_buffer_are_caught) {
         EXPECT_DEATH(touch_freed(), "heap-use-after-free");
         return;
     }
-    // 400 bytes end 112 bytes before the next page: writes there are noticed when the kernel has ended, farther ones at once.
+    // 400 bytes end 112 bytes before the next page: writes there are noticed when the kernel has ended,
+    // farther ones at once.
     for (int i : {-1, 100, 127})
         EXPECT_EXIT(touch(Touch::global, i), testing::ExitedWithCode(cudaErrorIllegalAddress & 255),
                     "touch_kernel: wrote ");

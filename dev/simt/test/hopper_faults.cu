@@ -4,7 +4,7 @@
 
 namespace {
 
-// ---- A ring: for each block c (64,64) = a (64,K) . b (64,K), of one warpgroup that copies and one that multiplies. ----
+// ---- A ring: for each block c (64,64) = a (64,K) . b (64,K). One warpgroup copies and one multiplies. ----
 
 enum class Bug {
     none,

@@ -9,7 +9,8 @@ using bf16 = __nv_bfloat16;
 bf16 of_bits(unsigned bits) { return __ushort_as_bfloat16(static_cast<unsigned short>(bits)); }
 bool is_nan(unsigned short bits) { return (bits & 0x7fff) > 0x7f80; }
 
-// Values of one sign in order of magnitude are consecutive as integers; 0x7f80, infinity, stands for 2^128 when rounding.
+// Values of one sign in order of magnitude are consecutive as integers; 0x7f80, infinity,
+// stands for 2^128 when rounding.
 long double magnitude(unsigned bits) {
     return bits == 0x7f80 ? std::ldexp(1.0L, 128) : static_cast<long double>(float(of_bits(bits)));
 }

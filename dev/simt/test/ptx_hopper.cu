@@ -17,7 +17,8 @@ Values small_numbers(size_t n, unsigned seed) {
 }
 // ---- Barriers ----
 
-// All threads arrive in each phase, and see what the others wrote before. Two barriers: nobody is overtaken by a whole phase.
+// All threads arrive in each phase, and see what the others wrote before. Two barriers:
+// nobody is overtaken by a whole phase.
 __global__ void phases_kernel(int* out) {
     __shared__ AsyncBarrier b[2];
     __shared__ int values[2][3];
@@ -38,7 +39,8 @@ __global__ void phases_kernel(int* out) {
 
 // ---- Products ----
 
-// d (64,N) = a (64,64) . b (64,N), of numbers that tensor copies brought. Rows along k: one panel. Across: a panel for each 64 rows.
+// d (64,N) = a (64,64) . b (64,N), of numbers that tensor copies brought. Rows along k: one panel. Across:
+// a panel for each 64 rows.
 template <Major major>
 __device__ unsigned load_matrix(char* to, const TensorMap& map, AsyncBarrier* b, int rows) {
     if constexpr (major == Major::k) return tensor_load(to, map, b, 0, 0), unsigned(rows) * 128;

@@ -17,8 +17,8 @@ __global__ void shuffle_kernel(T* out, const T* inp, Mode mode, int b, int width
     }
 }
 
-// The CUDA Programming Guide's words: lanes are in groups of `width`, up and down stop at the group's edge, idx wraps within
-// the group, xor reads from earlier groups but not from later ones.
+// The CUDA Programming Guide's words: lanes are in groups of `width`, up and down stop at the group's edge, idx wraps
+// within the group, xor reads from earlier groups but not from later ones.
 unsigned source(Mode mode, unsigned lane, unsigned b, unsigned width) {
     const unsigned first = lane / width * width, in_group = lane % width;
     switch (mode) {

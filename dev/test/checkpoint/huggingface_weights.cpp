@@ -193,7 +193,8 @@ TEST(huggingface, state_dict_of_the_course) {
     expect_error(Exit::input, {"d_model must be a multiple of num_heads"}, [&] { course_model_from_json(bad, "m"); });
 }
 
-// GPT-2's matrices are (in, out); those of somebody who transposed them do not fit. Other types than floats are not weights.
+// GPT-2's matrices are (in, out); those of somebody who transposed them do not fit.
+// Other types than floats are not weights.
 TEST(huggingface, turned_and_quantised_tensors_are_refused) {
     const Temporary dir;
     const ToyModel model(toy_gpt2());

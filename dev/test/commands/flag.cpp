@@ -181,7 +181,8 @@ TEST(flag, values_are_read_strictly) {
     expect_refusal({"sample", "--model", "runs/a", "--tokens", "0"}, {"--tokens: must be at least 1"});
 }
 
-// What is computed with are floats: the value that the text is rounded to must be allowed too, and not mean another thing.
+// What is computed with are floats: the value that the text is rounded to must be allowed too,
+// and not mean another thing.
 TEST(flag, values_that_round_to_others) {
     const struct {
         const char *flag, *text, *says;

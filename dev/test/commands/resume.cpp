@@ -72,7 +72,8 @@ TEST(resume, more_steps_without_a_leap) {
     }
 }
 
-// The run that was made longer is itself a run: cut anywhere it has the same rates, and flags said again change nothing.
+// The run that was made longer is itself a run: cut anywhere it has the same rates,
+// and flags said again change nothing.
 TEST(resume, a_longer_run_resumed_has_the_same_rates) {
     Resumed r;
     const fs::path longer = r.copy_at(9);

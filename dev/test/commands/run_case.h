@@ -1,10 +1,13 @@
 // `train_gpt` as a user runs it, on a model small enough to train in a moment.
 #pragma once
+#include <fmt/core.h>
 #include <gtest/gtest.h>
 #include <filesystem>
 #include <fstream>
 #include "dev/test/support/captured.h"
 #include "dev/test/support/temporary_directory.h"
+#include "host/base/files.h"
+#include "host/base/json.h"
 #include "host/base/signals.h"
 #include "host/commands/commands.h"
 #include "host/options/options_parse.h"
@@ -38,7 +41,8 @@ inline Outcome run(const std::vector<std::string>& args) {
     return o;
 }
 
-// A model of two small layers on `data`, 5 windows of 16 an epoch and 2 in a step; `changes` are further flags, or other values.
+// A model of two small layers on `data`, 5 windows of 16 an epoch and 2 in a step; `changes` are further flags,
+// or other values.
 inline std::vector<std::string> small(const fs::path& out, const fs::path& data,
                                       const std::vector<std::string>& changes = {}) {
     std::vector<std::string> args{"--model",  "tiny",        "--layers",        "2",         "--dim",          "16",
@@ -61,4 +65,27 @@ inline fs::path write_text(const Temporary& at, const std::string& name = "text.
     std::ofstream file(path);
     for (int i = 0; i < 9; i++) file << "the cat sat on mat " << i % 10 << "\n";
     return path;
+}
+
+inline std::vector<Json> log_lines(const fs::path& run) {
+    std::vector<Json> lines;
+    std::ifstream file(run / "log.jsonl");
+    for (std::string line; std::getline(file, line);) lines.push_back(Json::parse(line));
+    return lines;
+}
+
+// What must not depend on how a run came about: every loss to its last bit.
+inline std::vector<std::string> losses(const fs::path& run) {
+    std::vector<std::string> all;
+    for (const Json& line : log_lines(run))
+        for (const char* key : {"loss_hex", "val_loss_hex"})
+            if (line.contains(key))
+                all.push_back(fmt::format("{} {} {}", line["step"].get<int>(), key, line[key].get<std::string>()));
+    return all;
+}
+
+inline uint64_t weights_of(const fs::path& run, int step) {
+    const std::string checkpoint = (run / fmt::format("step_{:08}", step)).string();
+    return files::hash_file(checkpoint + "/model.safetensors") * 31 +
+           files::hash_file(checkpoint + "/optimizer.safetensors");
 }

@@ -1,5 +1,5 @@
-// A run's directory: what we did not write stays, what was there goes only when the new run can begin, and a run keeps to
-// its own directory wherever that is moved.
+// A run's directory: what we did not write stays, what was there goes only when the new run can begin, and a run keeps
+// to its own directory wherever that is moved.
 #include "host/run/run_directory.h"
 #include <set>
 #include "child_case.h"

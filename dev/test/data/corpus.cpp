@@ -1,4 +1,5 @@
-// The built-in corpora: an independent reader recovers every story's probability from its text alone, over all derivations there are.
+// The built-in corpora: an independent reader recovers every story's probability from its text alone,
+// over all derivations there are.
 #include "host/data/corpus.h"
 #include <gtest/gtest.h>
 #include <cmath>

@@ -9,34 +9,34 @@ struct Shape {
     int B, T, NH, NKV, HS;
 };
 
-template <class T>
+template <class Real>
 void check_attention(const Shape& s, Mask mask, float dropout) {
-    const int B = s.B, TT = s.T, NH = s.NH, NKV = s.NKV, HS = s.HS;
-    Case<T> c(
+    const int B = s.B, T = s.T, NH = s.NH, NKV = s.NKV, HS = s.HS;
+    Case<Real> c(
         "attention",
-        {{"B", B}, {"T", TT}, {"NH", NH}, {"NKV", NKV}, {"HS", HS}, {"mask", long(mask)}, {"dropout", dropout > 0}});
+        {{"B", B}, {"T", T}, {"NH", NH}, {"NKV", NKV}, {"HS", HS}, {"mask", long(mask)}, {"dropout", dropout > 0}});
     c.gpu.distrust(Kernels::attention_hopper_forward);  // which have tests of their own
     c.gpu.distrust(Kernels::attention_hopper_backward);
-    const size_t rows = size_t(B) * TT, wide = rows * (NH + 2 * NKV) * HS, narrow = rows * NH * HS;
-    auto qkv = c.template random<T>("qkv", wide), out = c.template fresh<T>("out", narrow);
+    const size_t rows = size_t(B) * T, wide = rows * (NH + 2 * NKV) * HS, narrow = rows * NH * HS;
+    auto qkv = c.template random<Real>("qkv", wide), out = c.template fresh<Real>("out", narrow);
     auto lse = c.template fresh<float>("lse", rows * NH);
-    auto first = c.values("first", first_keys(mask, B, TT));
+    auto first = c.values("first", first_keys(mask, B, T));
     auto noise = c.values("noise", std::vector<Noise>{{99, 7, 12}});
     const auto keys = [&](auto on) { return mask == Mask::causal ? nullptr : first(on); };
     c.run([&](auto on) {
-        attention_forward(out(on), lse(on), qkv(on), keys(on), {dropout, 4, noise(on)}, B, TT, NH, NKV, HS, on);
+        attention_forward(out(on), lse(on), qkv(on), keys(on), {dropout, 4, noise(on)}, B, T, NH, NKV, HS, on);
     });
-    c.expect(out, TT + HS, {1, size_t(HS)});
-    c.expect(lse, TT + HS);
+    c.expect(out, T + HS, {1, size_t(HS)});
+    c.expect(lse, T + HS);
 
     c.share(out);
     c.share(lse);
-    auto d_out = c.template random<T>("d_out", narrow), d_qkv = c.template fresh<T>("d_qkv", wide);
+    auto d_out = c.template random<Real>("d_out", narrow), d_qkv = c.template fresh<Real>("d_qkv", wide);
     c.run([&](auto on) {
-        attention_backward(d_qkv(on), d_out(on), out(on), lse(on), qkv(on), keys(on), {dropout, 4, noise(on)}, B, TT,
-                           NH, NKV, HS, on);
+        attention_backward(d_qkv(on), d_out(on), out(on), lse(on), qkv(on), keys(on), {dropout, 4, noise(on)}, B, T, NH,
+                           NKV, HS, on);
     });
-    c.expect(d_qkv, TT * (NH / NKV) + HS, {1, size_t(HS)});
+    c.expect(d_qkv, T * (NH / NKV) + HS, {1, size_t(HS)});
 }
 
 const std::vector<Shape> shapes = {{1, 1, 1, 1, 1},   {2, 7, 2, 1, 6},    {1, 33, 3, 3, 20},  {2, 70, 4, 2, 64},
@@ -93,19 +93,19 @@ TEST(attention, tensor) {
 }
 
 // Scores beyond exp's range: the running maximum must grow tile by tile, and shrink what was summed.
-template <class T>
+template <class Real>
 void check_large_scores(int HS) {
-    const int TT = 200;
-    Case<T> c("attention", {{"T", TT}, {"HS", HS}});
+    const int T = 200;
+    Case<Real> c("attention", {{"T", T}, {"HS", HS}});
     c.gpu.distrust(Kernels::attention_hopper_forward);
-    std::vector<T> values;
-    for (int t = 0; t < TT; t++)
+    std::vector<Real> values;
+    for (int t = 0; t < T; t++)
         for (int i = 0; i < 3 * HS; i++)
             values.push_back(i < HS ? 10.0f : i < 2 * HS ? (t % 2 ? 0.2f * float(t) : -3.0f) : float((t * 7 + i) % 5));
-    auto qkv = c.template values<T>("qkv", values), out = c.template fresh<T>("out", TT * HS);
-    auto lse = c.template fresh<float>("lse", TT);
+    auto qkv = c.template values<Real>("qkv", values), out = c.template fresh<Real>("out", T * HS);
+    auto lse = c.template fresh<float>("lse", T);
     c.run([&](auto on) {
-        attention_forward(out(on), lse(on), qkv(on), static_cast<int*>(nullptr), {}, 1, TT, 1, 1, HS, on);
+        attention_forward(out(on), lse(on), qkv(on), static_cast<int*>(nullptr), {}, 1, T, 1, 1, HS, on);
     });
     c.expect(out, 100, {1, size_t(HS)});
     c.expect(lse, 100);

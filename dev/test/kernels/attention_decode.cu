@@ -28,8 +28,8 @@ void check_decode(const Shape& s, const std::vector<int>& positions, double spre
     c.expect(values, 0);
 }
 
-// Of one token, ragged, a model's, of several parts, all heads on one; sequences that just begin, fill a part, begin the
-// next, fill the cache, have more parts than the second kernel loads at a time.
+// Of one token, ragged, a model's, of several parts, all heads on one; sequences that just begin, fill a part, begin
+// the next, fill the cache, have more parts than the second kernel loads at a time.
 TEST(attention_decode, kernels) {
     const std::pair<Shape, std::vector<int>> cases[] = {{{1, 1, 1, 1}, {0}},
                                                         {{7, 2, 1, 6}, {6, 0, 3}},
@@ -98,47 +98,47 @@ TEST(attention_decode, alone) {
     check_alone<bf16>(64);
 }
 
-template <class T>
-void check_keep(int TT, const Shape& s) {
+template <class Real>
+void check_keep(int T, const Shape& s) {
     const int S = s.S, NH = s.NH, NKV = s.NKV, HS = s.HS;
-    Case<T> c("attention_keep", {{"T", TT}, {"S", S}, {"NH", NH}, {"NKV", NKV}, {"HS", HS}});
-    auto qkv = c.template random<T>("qkv", size_t(TT) * (NH + 2 * NKV) * HS);
-    auto keys = c.template random<T>("keys", size_t(NKV) * S * HS),
-         values = c.template random<T>("values", size_t(NKV) * S * HS);
-    c.run([&](auto on) { attention_keep(keys(on), values(on), qkv(on), TT, S, NH, NKV, HS, on); });
+    Case<Real> c("attention_keep", {{"T", T}, {"S", S}, {"NH", NH}, {"NKV", NKV}, {"HS", HS}});
+    auto qkv = c.template random<Real>("qkv", size_t(T) * (NH + 2 * NKV) * HS);
+    auto keys = c.template random<Real>("keys", size_t(NKV) * S * HS),
+         values = c.template random<Real>("values", size_t(NKV) * S * HS);
+    c.run([&](auto on) { attention_keep(keys(on), values(on), qkv(on), T, S, NH, NKV, HS, on); });
     c.expect(keys, 0);
     c.expect(values, 0);
 }
 TEST(attention_decode, keep) {
-    for (const auto& [TT, s] :
+    for (const auto& [T, s] :
          std::vector<std::pair<int, Shape>>{{1, {1, 1, 1, 1}}, {5, {9, 4, 2, 6}}, {70, {70, 4, 2, 64}}}) {
-        check_keep<float>(TT, s);
-        check_keep<bf16>(TT, s);
+        check_keep<float>(T, s);
+        check_keep<bf16>(T, s);
     }
 }
 
 // One step of attention over a whole text, against attention over the text as it is trained.
 TEST(attention_decode, as_attention) {
-    const int TT = 200, NH = 6, NKV = 2, HS = 16;
+    const int T = 200, NH = 6, NKV = 2, HS = 16;
     const Gpu<float> on;
     std::mt19937 random(9);
     std::normal_distribution<float> normal;
-    std::vector<float> qkv(size_t(TT) * (NH + 2 * NKV) * HS), want(size_t(TT) * NH * HS), got(size_t(NH) * HS);
+    std::vector<float> qkv(size_t(T) * (NH + 2 * NKV) * HS), want(size_t(T) * NH * HS), got(size_t(NH) * HS);
     for (float& x : qkv) x = normal(random);
     float *device = on.allocate<float>(qkv.size()), *out = on.allocate<float>(want.size()),
-          *lse = on.allocate<float>(size_t(TT) * NH);
-    float *keys = on.allocate<float>(size_t(NKV) * TT * HS), *values = on.allocate<float>(size_t(NKV) * TT * HS);
+          *lse = on.allocate<float>(size_t(T) * NH);
+    float *keys = on.allocate<float>(size_t(NKV) * T * HS), *values = on.allocate<float>(size_t(NKV) * T * HS);
     int* position = on.allocate<int>(1);
     on.upload(device, qkv.data(), qkv.size());
-    attention_forward(out, lse, device, nullptr, {}, 1, TT, NH, NKV, HS, on);
+    attention_forward(out, lse, device, nullptr, {}, 1, T, NH, NKV, HS, on);
     on.download(want.data(), out, want.size());
     const int prompt = 150;
-    attention_keep(keys, values, device, prompt, TT, NH, NKV, HS, on);
-    for (int t = prompt; t < TT; t++) {
+    attention_keep(keys, values, device, prompt, T, NH, NKV, HS, on);
+    for (int t = prompt; t < T; t++) {
         on.upload(position, &t, 1);
-        attention_decode(out, keys, values, device + size_t(t) * (NH + 2 * NKV) * HS, position, 1, TT, NH, NKV, HS, on);
+        attention_decode(out, keys, values, device + size_t(t) * (NH + 2 * NKV) * HS, position, 1, T, NH, NKV, HS, on);
         on.download(got.data(), out, got.size());
-        EXPECT_EQ(mismatch(got.data(), want.data() + size_t(t) * NH * HS, got.size(), tolerance<float>(TT + HS)), "")
+        EXPECT_EQ(mismatch(got.data(), want.data() + size_t(t) * NH * HS, got.size(), tolerance<float>(T + HS)), "")
             << "token " << t;
     }
 }

@@ -15,24 +15,24 @@ struct Shape {
 // Of these kernels and no others: nothing else is trusted to.
 template <class Values>
 void check_forward(const Shape& s, int HS, Mask mask, Values values) {
-    const auto [B, TT, NH, NKV] = s;
-    Case<bf16> c("attention_hopper", {{"B", B}, {"T", TT}, {"NH", NH}, {"NKV", NKV}, {"HS", HS}, {"mask", long(mask)}});
-    const size_t rows = size_t(B) * TT;
+    const auto [B, T, NH, NKV] = s;
+    Case<bf16> c("attention_hopper", {{"B", B}, {"T", T}, {"NH", NH}, {"NKV", NKV}, {"HS", HS}, {"mask", long(mask)}});
+    const size_t rows = size_t(B) * T;
     auto qkv = values(c, rows * (NH + 2 * NKV) * HS);
     auto out = c.fresh<bf16>("out", rows * NH * HS);
     auto lse = c.fresh<float>("lse", rows * NH);
-    auto first = c.values("first", first_keys(mask, B, TT));
-    const AttentionHead at{B, TT, NH, NKV, HS};
+    auto first = c.values("first", first_keys(mask, B, T));
+    const AttentionHead at{B, T, NH, NKV, HS};
     bool taken = true;
     c.run([&](auto on) {
         const int* const keys = mask == Mask::causal ? nullptr : first(on);
         if constexpr (std::is_same_v<decltype(on), Gpu<bf16>>)
             taken = attention_hopper_forward(out(on), lse(on), qkv(on), keys, {}, at, on) && taken;
-        else attention_forward(out(on), lse(on), qkv(on), keys, {}, B, TT, NH, NKV, HS, on);
+        else attention_forward(out(on), lse(on), qkv(on), keys, {}, B, T, NH, NKV, HS, on);
     });
     EXPECT_TRUE(taken);
-    c.expect(out, TT + HS, {1, size_t(HS)});
-    c.expect(lse, TT + HS);
+    c.expect(out, T + HS, {1, size_t(HS)});
+    c.expect(lse, T + HS);
 }
 
 const auto normal = [](auto& c, size_t n) { return c.template random<bf16>("qkv", n); };

@@ -9,13 +9,14 @@ namespace {
 // w_j = exp(q k_j / sqrt(HS)) for all queries, and everything is made of running sums over what a query or key sees:
 //
 //   S_t = sum of w_j,  out_t = sum of w_j v_j / S_t,  D_t = g out_t,  dS_tj = w_j (g v_j - D_t) / S_t
-//   dq_t = sum over j of dS_tj k_j / sqrt(HS)     dk_j = sum over t of dS_tj q / sqrt(HS)     dv_j = sum over t of w_j / S_t g
+//   dq_t = sum over j of dS_tj k_j / sqrt(HS),  dk_j = sum over t of dS_tj q / sqrt(HS)
+//   dv_j = sum over t of w_j / S_t g
 struct LongCase {
-    int TT, HS;
+    int T, HS;
     std::vector<bf16> query, gradient, qkv;  // (HS), (HS), (T,3,HS)
     std::vector<int> first;                  // (T)
 
-    LongCase(int TT, int HS, int visible) : TT(TT), HS(HS) {
+    LongCase(int T, int HS, int visible) : T(T), HS(HS) {
         std::mt19937 random(4);
         std::normal_distribution<float> normal;
         const auto vector = [&] {
@@ -24,7 +25,7 @@ struct LongCase {
             return v;
         };
         query = vector(), gradient = vector();
-        for (int t = 0; t < TT; t++) {
+        for (int t = 0; t < T; t++) {
             for (const std::vector<bf16>& part : {query, vector(), vector()})
                 qkv.insert(qkv.end(), part.begin(), part.end());
             first.push_back(std::max(0, t + 1 - visible));
@@ -43,8 +44,8 @@ double dot(const std::vector<bf16>& x, auto y) {  // y(i)
 // Running sums of rows of `width` numbers, from which sum(from, to) is the one over from .. to - 1.
 class RunningSums {
 public:
-    RunningSums(int TT, int width, auto number) : width(width), sums(size_t(TT + 1) * width) {  // number(t, i)
-        for (int t = 0; t < TT; t++)
+    RunningSums(int T, int width, auto number) : width(width), sums(size_t(T + 1) * width) {  // number(t, i)
+        for (int t = 0; t < T; t++)
             for (int i = 0; i < width; i++) at(t + 1, i) = at(t, i) + number(t, i);
     }
     double sum(int from, int to, int i = 0) const {
@@ -62,20 +63,20 @@ struct Wanted {
 };
 
 Wanted wanted(const LongCase& c) {
-    const int TT = c.TT, HS = c.HS;
+    const int T = c.T, HS = c.HS;
     const double scale = 1 / std::sqrt(double(HS));
-    std::vector<double> w(TT), gv(TT), S(TT), D(TT);
-    for (int t = 0; t < TT; t++) {
+    std::vector<double> w(T), gv(T), S(T), D(T);
+    for (int t = 0; t < T; t++) {
         w[t] = std::exp(dot(c.query, [&](int i) { return c.key(t, i); }) * scale);
         gv[t] = dot(c.gradient, [&](int i) { return c.value(t, i); });
     }
-    const RunningSums weights(TT, 1, [&](int t, int) { return w[t]; }),
-        values(TT, HS, [&](int t, int i) { return w[t] * c.value(t, i); }),
-        keys(TT, HS, [&](int t, int i) { return w[t] * c.key(t, i); }),
-        keys_gv(TT, HS, [&](int t, int i) { return w[t] * gv[t] * c.key(t, i); });
-    Wanted want = {std::vector<double>(size_t(TT) * HS), std::vector<double>(TT),
-                   std::vector<double>(size_t(TT) * 3 * HS)};
-    for (int t = 0; t < TT; t++) {
+    const RunningSums weights(T, 1, [&](int t, int) { return w[t]; }),
+        values(T, HS, [&](int t, int i) { return w[t] * c.value(t, i); }),
+        keys(T, HS, [&](int t, int i) { return w[t] * c.key(t, i); }),
+        keys_gv(T, HS, [&](int t, int i) { return w[t] * gv[t] * c.key(t, i); });
+    Wanted want = {std::vector<double>(size_t(T) * HS), std::vector<double>(T),
+                   std::vector<double>(size_t(T) * 3 * HS)};
+    for (int t = 0; t < T; t++) {
         const int from = c.first[t];
         S[t] = weights.sum(from, t + 1);
         want.lse[t] = std::log(S[t]);
@@ -86,10 +87,10 @@ Wanted wanted(const LongCase& c) {
             want.d_qkv[size_t(t) * 3 * HS + i] =
                 scale * (keys_gv.sum(from, t + 1, i) - D[t] * keys.sum(from, t + 1, i)) / S[t];
     }
-    const RunningSums shares(TT, 1, [&](int t, int) { return 1 / S[t]; }),
-        shares_D(TT, 1, [&](int t, int) { return D[t] / S[t]; });
-    for (int j = 0, end = 0; j < TT; j++) {  // queries j .. end - 1 see key j
-        while (end < TT && c.first[end] <= j) end++;
+    const RunningSums shares(T, 1, [&](int t, int) { return 1 / S[t]; }),
+        shares_D(T, 1, [&](int t, int) { return D[t] / S[t]; });
+    for (int j = 0, end = 0; j < T; j++) {  // queries j .. end - 1 see key j
+        while (end < T && c.first[end] <= j) end++;
         const double share = w[j] * shares.sum(j, end), d_score = gv[j] * share - w[j] * shares_D.sum(j, end);
         double* const d_key = &want.d_qkv[(size_t(j) * 3 + 1) * HS];
         for (int i = 0; i < HS; i++) {
@@ -100,8 +101,8 @@ Wanted wanted(const LongCase& c) {
     return want;
 }
 
-void check(int TT, int HS, int visible) {
-    const LongCase c(TT, HS, visible);
+void check(int T, int HS, int visible) {
+    const LongCase c(T, HS, visible);
     const Wanted want = wanted(c);
     const Gpu<bf16> on;
     const auto upload = [&](const auto& host) {
@@ -115,17 +116,17 @@ void check(int TT, int HS, int visible) {
         return host;
     };
     std::vector<bf16> gradients;
-    for (int t = 0; t < TT; t++) gradients.insert(gradients.end(), c.gradient.begin(), c.gradient.end());
+    for (int t = 0; t < T; t++) gradients.insert(gradients.end(), c.gradient.begin(), c.gradient.end());
     bf16 *qkv = upload(c.qkv), *d_out = upload(gradients), *out = on.allocate<bf16>(want.out.size()),
          *d_qkv = on.allocate<bf16>(want.d_qkv.size());
     int* first = upload(c.first);
-    float* lse = on.allocate<float>(TT);
-    attention_forward(out, lse, qkv, first, {}, 1, TT, 1, 1, HS, on);
-    attention_backward(d_qkv, d_out, out, lse, qkv, first, {}, 1, TT, 1, 1, HS, on);
+    float* lse = on.allocate<float>(T);
+    attention_forward(out, lse, qkv, first, {}, 1, T, 1, 1, HS, on);
+    attention_backward(d_qkv, d_out, out, lse, qkv, first, {}, 1, T, 1, 1, HS, on);
 
     const double allowed = tolerance<bf16>(visible + HS) + Rounded{1}.tolerance<bf16>();
     EXPECT_EQ(mismatch(download(out, want.out.size()).data(), want.out.data(), want.out.size(), allowed, HS), "");
-    EXPECT_EQ(mismatch(download(lse, TT).data(), want.lse.data(), TT, tolerance<float>(visible + HS)), "");
+    EXPECT_EQ(mismatch(download(lse, T).data(), want.lse.data(), T, tolerance<float>(visible + HS)), "");
     EXPECT_EQ(mismatch(download(d_qkv, want.d_qkv.size()).data(), want.d_qkv.data(), want.d_qkv.size(), allowed, HS),
               "");
 }
@@ -140,8 +141,8 @@ TEST(attention_long_context, all) {
     cudaDeviceProp device;
     CUDA(cudaGetDeviceProperties(&device, 0));
     const bool simulated = std::string(device.name).starts_with("simt");  // which needs minutes for 16k
-    const int TT = simulated ? 2048 : 16384;
-    for (int HS : {64, 128}) check(TT, HS, TT);
+    const int T = simulated ? 2048 : 16384;
+    for (int HS : {64, 128}) check(T, HS, T);
 }
 
 }  // namespace

@@ -23,7 +23,8 @@ TEST(cross_entropy_fused, kernels) {
     struct Shape {
         int N, V, P;
     };
-    // Rows of 12288 floats and of 24576 bf16 take 48 KiB beside the kernel's own; the last is longer than shared memory.
+    // Rows of 12288 floats and of 24576 bf16 take 48 KiB beside the kernel's own;
+    // the last is longer than shared memory.
     const std::vector<Shape> shapes = {{1, 1, 1},         {3, 8, 8},         {9, 65, 128},      {5, 257, 259},
                                        {2, 12200, 12288}, {2, 24500, 24576}, {2, 50257, 50304}, {2, 123000, 123008}};
     for (auto [N, V, P] : shapes) {

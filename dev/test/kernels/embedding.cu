@@ -1,4 +1,4 @@
-// Checks kernels/embedding.cuh and the sort it uses.      ./test_gpt --gtest_filter='embedding*:sort*'
+// Checks kernels/embedding.cuh and the sort it uses.      ./test_gpt --gtest_filter='embedding*'
 #include <algorithm>
 #include <numeric>
 #include "harness.h"
@@ -9,16 +9,16 @@ namespace {
 // How often tokens repeat decides which paths backward takes.
 enum class Tokens { any, few, one };
 
-template <class T>
-void check_embedding(int B, int TT, int C, int V, Tokens tokens) {
-    const int N = B * TT;
-    Case<T> c("embedding", {{"B", B}, {"T", TT}, {"C", C}, {"V", V}, {"tokens", long(tokens)}});
+template <class Real>
+void check_embedding(int B, int T, int C, int V, Tokens tokens) {
+    const int N = B * T;
+    Case<Real> c("embedding", {{"B", B}, {"T", T}, {"C", C}, {"V", V}, {"tokens", long(tokens)}});
     auto token = c.integers("token", N, tokens == Tokens::any ? V : tokens == Tokens::few ? std::min(V, 3) : 1);
     std::vector<int> positions(N);
-    for (int n = 0; n < N; n++) positions[n] = n % TT;
+    for (int n = 0; n < N; n++) positions[n] = n % T;
     auto position = c.values("position", positions);
-    auto wte = c.template random<T>("wte", size_t(V) * C), wpe = c.template random<T>("wpe", size_t(TT) * C);
-    auto out = c.template fresh<T>("out", size_t(N) * C), word = c.template fresh<T>("word", size_t(N) * C);
+    auto wte = c.template random<Real>("wte", size_t(V) * C), wpe = c.template random<Real>("wpe", size_t(T) * C);
+    auto out = c.template fresh<Real>("out", size_t(N) * C), word = c.template fresh<Real>("word", size_t(N) * C);
     c.run([&](auto on) {
         embedding_forward(out(on), token(on), position(on), wte(on), wpe(on), N, C, on);
         embedding_forward(word(on), token(on), position(on), wte(on), decltype(wte(on))(nullptr), N, C, on);
@@ -26,13 +26,13 @@ void check_embedding(int B, int TT, int C, int V, Tokens tokens) {
     c.expect(out, 1);
     c.expect(word, 0);
 
-    auto d_out = c.template random<T>("d_out", size_t(N) * C);
+    auto d_out = c.template random<Real>("d_out", size_t(N) * C);
     auto d_wte = c.template random<float>("d_wte", size_t(V) * C),
-         d_wpe = c.template random<float>("d_wpe", size_t(TT) * C);
+         d_wpe = c.template random<float>("d_wpe", size_t(T) * C);
     auto d_word = c.template random<float>("d_word", size_t(V) * C);
     c.run([&](auto on) {
-        embedding_backward(d_wte(on), d_wpe(on), d_out(on), token(on), position(on), N, C, V, TT, on);
-        embedding_backward(d_word(on), decltype(d_word(on))(nullptr), d_out(on), token(on), position(on), N, C, V, TT,
+        embedding_backward(d_wte(on), d_wpe(on), d_out(on), token(on), position(on), N, C, V, T, on);
+        embedding_backward(d_word(on), decltype(d_word(on))(nullptr), d_out(on), token(on), position(on), N, C, V, T,
                            on);
     });
     c.expect(d_wte, tokens == Tokens::any ? 10 + N / V : N);

@@ -61,7 +61,7 @@ struct Size {
     long value;
 };
 
-// The ways of doing matrix products that there are here: what any GPU can, Hopper's tensor cores, cuBLAS.
+// The ways of doing matmuls that there are here: what any GPU can, Hopper's tensor cores, cuBLAS.
 enum class Products { native, hopper, cublas };
 inline std::vector<Products> products() {
     std::vector<Products> all{Products::native};

@@ -117,8 +117,8 @@ TEST(linear, rows_alone) {
     }
 }
 
-// Both tiles, in all orientations, over several steps of their rings: right, and of the same bits, as the faster is taken.
-// Of a sum that is split, too.
+// Both tiles, in all orientations, over several steps of their rings: right, and of the same bits, as the faster is
+// taken. Of a sum that is split, too.
 TEST(linear, both_tiles) {
     const int N = 140, C = 264, OC = 160;
     std::vector<std::vector<float>> bits[2];

@@ -247,7 +247,7 @@ TEST(cublaslt, whose_products) {
     EXPECT_EQ(settle(Gemm::native, none), std::make_pair(Gemm::native, std::string()));
     EXPECT_EQ(settle(Gemm::automatic, none),
               std::make_pair(Gemm::native,
-                             "cuBLASLt: it is not here: matrix products are our own, which are slower on most GPUs; "
+                             "cuBLASLt: it is not here: matmuls are our own, which are slower on most GPUs; "
                              "GPT_CUBLASLT=FOLDER names the one of " +
                                  cublas_file() + "\n"));
     expect_error(Exit::device, {"--gemm cublas", "it is not here", "GPT_CUBLASLT", "--gemm native"},

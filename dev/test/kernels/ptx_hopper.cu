@@ -1,5 +1,6 @@
-// Checks kernels/tools/ptx_hopper.cuh: where each operand's element lies, against sums on the host. On a GPU this tells whether
-// the layouts are the hardware's, elsewhere whether dev/simt's are the same.      ./test_gpt --gtest_filter='ptx_hopper*'
+// Checks kernels/tools/ptx_hopper.cuh: where each operand's element lies, against sums on the host. On a GPU this tells
+// whether the layouts are the hardware's, elsewhere whether dev/simt's are the same.
+//     ./test_gpt --gtest_filter='ptx_hopper*'
 #include "harness.h"
 #include "kernels/tools/common.cuh"
 
@@ -69,7 +70,7 @@ __global__ void __launch_bounds__(128) product_kernel(float* c, const __grid_con
 }
 
 // (rows,columns) to (columns,rows)
-std::vector<bf16> turned(const std::vector<bf16>& x, int rows, int columns) {
+std::vector<bf16> transposed(const std::vector<bf16>& x, int rows, int columns) {
     std::vector<bf16> y(x.size());
     for (int r = 0; r < rows; r++)
         for (int c = 0; c < columns; c++) y[size_t(c * rows + r)] = x[size_t(r * columns + c)];
@@ -79,8 +80,8 @@ std::vector<bf16> turned(const std::vector<bf16>& x, int rows, int columns) {
 template <int N, Major of_a, Major of_b, bool a_in_registers = false>
 void check_product(const Gpu<bf16>& gpu) {
     const std::vector<bf16> a = normal(64 * K, 1), b = normal(N * K, 2);
-    const bf16* const at_a = uploaded(of_a == Major::k ? a : turned(a, 64, K), gpu);
-    const bf16* const at_b = uploaded(of_b == Major::k ? b : turned(b, N, K), gpu);
+    const bf16* const at_a = uploaded(of_a == Major::k ? a : transposed(a, 64, K), gpu);
+    const bf16* const at_b = uploaded(of_b == Major::k ? b : transposed(b, N, K), gpu);
     float* const c = uploaded(std::vector<float>(64 * N, NAN), gpu);
     launch(product_kernel<N, of_a, of_b, a_in_registers>, 1, 128, (64 + N) * K * sizeof(bf16), gpu, c,
            tensor_map(at_a, {64, 64}, {64}, {64, 64}),

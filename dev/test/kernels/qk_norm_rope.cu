@@ -4,18 +4,18 @@
 
 namespace {
 
-template <class T>
+template <class Real>
 void check_qk_norm_rope(RopePairs pairs, int N, int NH, int NKV, int HS) {
-    const int TT = 50;
-    Case<T> c("qk_norm_rope",
-              {{"interleaved", pairs == RopePairs::interleaved}, {"N", N}, {"NH", NH}, {"NKV", NKV}, {"HS", HS}});
+    const int T = 50;
+    Case<Real> c("qk_norm_rope",
+                 {{"interleaved", pairs == RopePairs::interleaved}, {"N", N}, {"NH", NH}, {"NKV", NKV}, {"HS", HS}});
     const size_t n = size_t(N) * (NH + 2 * NKV) * HS;
-    auto inp = c.template random<T>("inp", n), out = c.template fresh<T>("out", n);
-    auto q_weight = c.template random<T>("q_weight", HS), k_weight = c.template random<T>("k_weight", HS);
+    auto inp = c.template random<Real>("inp", n), out = c.template fresh<Real>("out", n);
+    auto q_weight = c.template random<Real>("q_weight", HS), k_weight = c.template random<Real>("k_weight", HS);
     auto rstd = c.template fresh<float>("rstd", size_t(N) * (NH + NKV));
-    auto position = c.integers("position", N, TT);
+    auto position = c.integers("position", N, T);
     // Any linear map will do.
-    auto cos = c.template random<float>("cos", TT * HS / 2), sin = c.template random<float>("sin", TT * HS / 2);
+    auto cos = c.template random<float>("cos", T * HS / 2), sin = c.template random<float>("sin", T * HS / 2);
     c.run([&](auto on) {
         qk_norm_rope_forward(out(on), rstd(on), inp(on), q_weight(on), k_weight(on), position(on), cos(on), sin(on),
                              pairs, 1e-6f, N, NH, NKV, HS, on);
@@ -24,7 +24,7 @@ void check_qk_norm_rope(RopePairs pairs, int N, int NH, int NKV, int HS) {
     c.expect(rstd, HS);
 
     c.share(rstd);
-    auto d_out = c.template random<T>("d_out", n), d_inp = c.template fresh<T>("d_inp", n);
+    auto d_out = c.template random<Real>("d_out", n), d_inp = c.template fresh<Real>("d_inp", n);
     auto d_q = c.template random<float>("d_q_weight", HS), d_k = c.template random<float>("d_k_weight", HS);
     c.run([&](auto on) {
         qk_norm_rope_backward(d_inp(on), d_q(on), d_k(on), d_out(on), inp(on), q_weight(on), k_weight(on), rstd(on),

@@ -4,16 +4,16 @@
 
 namespace {
 
-template <class T>
+template <class Real>
 void check_rope(RopePairs pairs, int N, int NH, int NKV, int HS) {
-    const int TT = 50;
-    Case<T> c("rope",
-              {{"interleaved", pairs == RopePairs::interleaved}, {"N", N}, {"NH", NH}, {"NKV", NKV}, {"HS", HS}});
+    const int T = 50;
+    Case<Real> c("rope",
+                 {{"interleaved", pairs == RopePairs::interleaved}, {"N", N}, {"NH", NH}, {"NKV", NKV}, {"HS", HS}});
     const size_t n = size_t(N) * (NH + 2 * NKV) * HS;
-    auto qkv = c.template random<T>("qkv", n), d_qkv = c.template random<T>("d_qkv", n);
-    auto position = c.integers("position", N, TT);
+    auto qkv = c.template random<Real>("qkv", n), d_qkv = c.template random<Real>("d_qkv", n);
+    auto position = c.integers("position", N, T);
     std::vector<float> cos, sin;
-    for (int t = 0; t < TT; t++)
+    for (int t = 0; t < T; t++)
         for (int i = 0; i < HS / 2; i++) {
             const double angle = t * rope_frequency(i, HS, 10000, {});
             cos.push_back(float(std::cos(angle)));

@@ -70,8 +70,8 @@ TEST(sampling, long_rows) {
     check_sampling<bf16>(1, V, V, {1, 0.95f, 0, 0}, 3);
 }
 
-// What is unlike a model's logits: all of them equal, which leaves nothing but ids to tell them apart, two values, hidden
-// tokens, and differences and temperatures beyond float's range.
+// What is unlike a model's logits: all of them equal, which leaves nothing but ids to tell them apart, two values,
+// hidden tokens, and differences and temperatures beyond float's range.
 TEST(sampling, odd_rows) {
     const auto everywhere = [](const Sampling& how, double spread, auto shape) {
         check_sampling<float>(3, 1501, 1504, how, spread, shape);

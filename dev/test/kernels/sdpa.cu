@@ -6,32 +6,32 @@ namespace {
 
 enum class Mask { none, some };
 
-template <class T>
-void check_sdpa(int B, int TT, int S, int HS, int VS, Mask has) {
-    Case<T> c("sdpa", {{"B", B}, {"T", TT}, {"S", S}, {"HS", HS}, {"VS", VS}, {"mask", has == Mask::some}});
-    auto q = c.template random<T>("q", size_t(B) * TT * HS), k = c.template random<T>("k", size_t(B) * S * HS);
-    auto v = c.template random<T>("v", size_t(B) * S * VS), out = c.template fresh<T>("out", size_t(B) * TT * VS);
-    auto prob = c.template fresh<T>("prob", size_t(B) * TT * S);
-    auto mask = c.template generate<bool>("mask", size_t(TT) * S, [=](size_t i) {
-        return i * 2654435761 % 7 < 4 && i / S != size_t(TT) / 2;  // one row sees nothing
+template <class Real>
+void check_sdpa(int B, int T, int S, int HS, int VS, Mask has) {
+    Case<Real> c("sdpa", {{"B", B}, {"T", T}, {"S", S}, {"HS", HS}, {"VS", VS}, {"mask", has == Mask::some}});
+    auto q = c.template random<Real>("q", size_t(B) * T * HS), k = c.template random<Real>("k", size_t(B) * S * HS);
+    auto v = c.template random<Real>("v", size_t(B) * S * VS), out = c.template fresh<Real>("out", size_t(B) * T * VS);
+    auto prob = c.template fresh<Real>("prob", size_t(B) * T * S);
+    auto mask = c.template generate<bool>("mask", size_t(T) * S, [=](size_t i) {
+        return i * 2654435761 % 7 < 4 && i / S != size_t(T) / 2;  // one row sees nothing
     });
     c.run([&](auto on) {
-        sdpa_forward(out(on), prob(on), q(on), k(on), v(on), has == Mask::some ? mask(on) : nullptr, B, TT, S, HS, VS,
+        sdpa_forward(out(on), prob(on), q(on), k(on), v(on), has == Mask::some ? mask(on) : nullptr, B, T, S, HS, VS,
                      on);
     });
     c.expect(out, S + HS);
     c.expect(prob, S + HS);
 
     c.share(prob);
-    auto d_out = c.template random<T>("d_out", out.n), d_q = c.template fresh<T>("d_q", q.n),
-         d_k = c.template fresh<T>("d_k", k.n);
-    auto d_v = c.template fresh<T>("d_v", v.n);
+    auto d_out = c.template random<Real>("d_out", out.n), d_q = c.template fresh<Real>("d_q", q.n),
+         d_k = c.template fresh<Real>("d_k", k.n);
+    auto d_v = c.template fresh<Real>("d_v", v.n);
     c.run([&](auto on) {
-        sdpa_backward(d_q(on), d_k(on), d_v(on), d_out(on), prob(on), q(on), k(on), v(on), B, TT, S, HS, VS, on);
+        sdpa_backward(d_q(on), d_k(on), d_v(on), d_out(on), prob(on), q(on), k(on), v(on), B, T, S, HS, VS, on);
     });
     c.expect(d_q, S + VS);
-    c.expect(d_k, TT + VS);
-    c.expect(d_v, TT);
+    c.expect(d_k, T + VS);
+    c.expect(d_v, T);
 }
 
 TEST(sdpa, kernels) {

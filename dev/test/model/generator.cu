@@ -42,8 +42,8 @@ std::vector<int> some_tokens(int n, int V, unsigned seed) {
     return tokens;
 }
 
-// In fp32 the agreement that dev/doc/generation.md promises. In bf16, with the cache and without, some ten tensors a block are rounded,
-// and the embedding, the last norm and the logits. next_logits are floats of any device.
+// In fp32 the agreement that dev/doc/generation.md promises. In bf16, with the cache and without, some ten tensors a
+// block are rounded, and the embedding, the last norm and the logits. next_logits are floats of any device.
 template <class Real>
 double logits_tolerance(const Config& c) {
     if (std::is_same_v<Real, double>) return tolerance<float>(0);

@@ -1,5 +1,5 @@
-// Whole models against transformers and PyTorch (dev/oracle/models.py), on any device: logits, losses and gradients of one
-// batch, then ten AdamW steps with clipping, warm-up and cosine decay, in two micro-batches each.
+// Whole models against transformers and PyTorch (dev/oracle/models.py), on any device: logits, losses and gradients of
+// one batch, then ten AdamW steps with clipping, warm-up and cosine decay, in two micro-batches each.
 #pragma once
 #include <gtest/gtest.h>
 
@@ -152,8 +152,8 @@ void compare_with_golden(const Model& m, const Device& device, int steps_to_chec
     EXPECT_NEAR(trainer.loss(batch) / valid / means[steps], 1, exact) << "last loss";
     const Rows trained = rows_in(directory + "/trained", c, layout);
     for (const Parameter& parameter : layout.parameters) {
-        // Softmax ignores what all keys share: without RoPE the gradient of the keys' biases is nothing but rounding, which
-        // AdamW makes steps of.
+        // Softmax ignores what all keys share: without RoPE the gradient of the keys' biases is nothing but rounding,
+        // which AdamW makes steps of.
         const bool still = parameter.name.ends_with("qkv.bias") && c.position != Position::rope;
         const size_t keys = size_t(c.NH) * c.HS, values = keys + size_t(c.NKV) * c.HS;
         expect_near(trainer.get(T::Part::weights, parameter), trained.at(parameter.name), "trained " + parameter.name,

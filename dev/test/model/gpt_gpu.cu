@@ -66,7 +66,7 @@ struct Model {
 
     explicit Model(const Family& f) : gpt(f.config, batch * f.config.T, Recompute::none, on) {
         gpt.allocate();
-        const int TT = f.config.T, N = batch * TT;
+        const int T = f.config.T, N = batch * T;
         const bool extras = f.extras == Extras::dropout_and_documents;
         dropout = extras ? 0.2f : 0;
         std::mt19937 random(5);
@@ -74,12 +74,12 @@ struct Model {
         for (int n = 0, start = 0; n < N; n++) {
             token[n] = int(random() % f.config.V);
             target[n] = n % 7 == 3 ? ignored_target : int(random() % f.config.V);
-            if (n % TT == 0 || random() % 9 == 0) start = n % TT;
-            position[n] = extras ? n % TT - start : n % TT;
+            if (n % T == 0 || random() % 9 == 0) start = n % T;
+            position[n] = extras ? n % T - start : n % T;
             first[n] = start;
         }
-        host = {batch, TT, token, target, position, extras ? first : std::vector<int>()};
-        b = {batch, TT, put(token), put(target), put(position), extras ? put(first) : nullptr};
+        host = {batch, T, token, target, position, extras ? first : std::vector<int>()};
+        b = {batch, T, put(token), put(target), put(position), extras ? put(first) : nullptr};
         set(gpt.noise, Noise{42, 3, 1});
         set(gpt.d_loss, Stat(1) / Stat(N));
 
@@ -202,8 +202,8 @@ TEST(gpt_gpu, training) {
     }
 }
 
-// The trainer runs a step kernel by kernel, records it, then repeats the recording, one step ahead of what it has waited
-// for: the same bits as kernel by kernel, waiting all the time.
+// The trainer runs a step kernel by kernel, records it, then repeats the recording, one step ahead of what it has
+// waited for: the same bits as kernel by kernel, waiting all the time.
 template <class T>
 void check_recorded_steps(const Family& f) {
     Model<Gpu<T>> direct(f);

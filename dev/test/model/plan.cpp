@@ -52,12 +52,12 @@ TEST(plan, course_model_s_products) {
     const std::string text = plan_text("cs336-xl", p);
     for (const char* part :
          {"2,127,057,600", "8.51 GB", "90,596,966,400", "20,971,520,000", "6,710,886,400", "62,914,560,000",
-          "164,682,137,600", "4.5133e12", "1.495e14 FLOPs  55% attention products"}) {
+          "164,682,137,600", "4.5133e12", "1.495e14 FLOPs  55% attention matmuls"}) {
         EXPECT_TRUE(has(text, part)) << part << "\n" << text;
     }
     const Plan longer = plan_of("cs336-xl", 16384);
     EXPECT_EQ(longer.parameters(), 2127057600u);
-    EXPECT_TRUE(has(plan_text("", longer), "1.495e14 FLOPs  55% attention products"));
+    EXPECT_TRUE(has(plan_text("", longer), "1.495e14 FLOPs  55% attention matmuls"));
 }
 
 TEST(plan, text_of_the_known_models) {

@@ -158,16 +158,16 @@ TEST(derivations, rope) {
     const auto [cos, sin] = angles(40, HS);
     for (const RopePairs pairs : {RopePairs::half, RopePairs::interleaved}) {
         const Doubles q = drawn<double>("q", HS), k = drawn<double>("k", HS);
-        const auto turned = [&, &cos = cos, &sin = sin](Doubles head, int t) {  // one head, which has no value
+        const auto rotated = [&, &cos = cos, &sin = sin](Doubles head, int t) {  // one head, which has no value
             head.resize(3 * HS);
             rope_forward(head.data(), &t, cos.data(), sin.data(), pairs, 1, 1, 1, HS, On());
             return part(head, 0, HS);
         };
         // A score depends on the distance alone; lengths stay; turning back is the inverse.
-        EXPECT_NEAR(dot(turned(q, 12), turned(k, 5)), dot(turned(q, 37), turned(k, 30)), 1e-13);
-        EXPECT_NEAR(dot(turned(q, 12), turned(k, 12)), dot(q, k), 1e-13);
-        EXPECT_NEAR(dot(turned(q, 33), turned(q, 33)), dot(q, q), 1e-13);
-        Doubles back = turned(q, 33);
+        EXPECT_NEAR(dot(rotated(q, 12), rotated(k, 5)), dot(rotated(q, 37), rotated(k, 30)), 1e-13);
+        EXPECT_NEAR(dot(rotated(q, 12), rotated(k, 12)), dot(q, k), 1e-13);
+        EXPECT_NEAR(dot(rotated(q, 33), rotated(q, 33)), dot(q, q), 1e-13);
+        Doubles back = rotated(q, 33);
         back.resize(3 * HS);
         const int t = 33;
         rope_backward(back.data(), &t, cos.data(), sin.data(), pairs, 1, 1, 1, HS, On());
@@ -240,12 +240,12 @@ TEST(derivations, causal_mask) {
 
 // delta: the sum over a row of probabilities times their gradients needs no probability.
 TEST(derivations, attention_delta) {
-    const int TT = 5, S = 7, HS = 4;
-    const Doubles q = drawn<double>("q", TT * HS), k = drawn<double>("k", S * HS), v = drawn<double>("v", S * HS),
-                  d_out = drawn<double>("d_out", TT * HS);
-    Doubles out(TT * HS), prob(TT * S);
-    sdpa_forward(out.data(), prob.data(), q.data(), k.data(), v.data(), nullptr, 1, TT, S, HS, HS, On());
-    for (int t = 0; t < TT; t++) {
+    const int T = 5, S = 7, HS = 4;
+    const Doubles q = drawn<double>("q", T * HS), k = drawn<double>("k", S * HS), v = drawn<double>("v", S * HS),
+                  d_out = drawn<double>("d_out", T * HS);
+    Doubles out(T * HS), prob(T * S);
+    sdpa_forward(out.data(), prob.data(), q.data(), k.data(), v.data(), nullptr, 1, T, S, HS, HS, On());
+    for (int t = 0; t < T; t++) {
         double delta = 0;
         for (int s = 0; s < S; s++) delta += prob[t * S + s] * dot(part(d_out, t * HS, HS), part(v, s * HS, HS));
         EXPECT_NEAR(delta, dot(part(d_out, t * HS, HS), part(out, t * HS, HS)), 1e-14);

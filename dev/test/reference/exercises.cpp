@@ -107,16 +107,16 @@ TEST(exercises, rope) {
             cos[t * HS / 2 + i] = std::cos(angle), sin[t * HS / 2 + i] = std::sin(angle);
         }
     // One query and one key head; the value is left alone.
-    const auto turned = [&](int t) {
+    const auto rotated = [&](int t) {
         Doubles qkv = {1, 2, 3, 4, -1, 0.5, 2, 1, 9, 9, 9, 9};
         rope_forward(qkv.data(), &t, cos.data(), sin.data(), RopePairs::half, 1, 1, 1, HS, on);
         return qkv;
     };
     const auto score = [&](int t, int s) {
-        const Doubles q = turned(t), k = turned(s);
+        const Doubles q = rotated(t), k = rotated(s);
         return std::inner_product(q.begin(), q.begin() + HS, k.begin() + HS, 0.0);
     };
-    EXPECT_EQ(turned(0), (Doubles{1, 2, 3, 4, -1, 0.5, 2, 1, 9, 9, 9, 9}));
+    EXPECT_EQ(rotated(0), (Doubles{1, 2, 3, 4, -1, 0.5, 2, 1, 9, 9, 9, 9}));
     EXPECT_NEAR(score(10, 7), score(103, 100), near);
     EXPECT_NEAR(2 * M_PI / rope_frequency(31, 64, 10000, {}), 47117, 1);
 }

@@ -1,4 +1,4 @@
-// What ptx_hopper.h needs from the scheduler (../async_barrier.cpp, ../tensor_copy.cpp, ../warpgroup.cpp). As in simt.h.
+// What ptx_hopper.h needs from the scheduler (async_barrier.cpp, tensor_copy.cpp, warpgroup.cpp). As in simt.h.
 //
 // Barriers, maps and descriptors are what they are on the GPU, a few bytes; what they stand for is kept here.
 #pragma once

@@ -2,8 +2,8 @@
 #pragma once
 #include "simt.h"
 
-// A kernel is marked by its symbol's visibility: the loader's symbol table then tells which shared variables are a kernel's
-// own and which belong to functions that any kernel may call (../symbols.cpp).
+// A kernel is marked by its symbol's visibility: the loader's symbol table then tells which shared variables are a
+// kernel's own and which belong to functions that any kernel may call (../symbols.cpp).
 #define __global__ __attribute__((visibility("protected")))
 #define __device__
 #define __host__
@@ -17,9 +17,9 @@
 #define __builtin_align__(bytes) __align__(bytes)
 #define __cluster_dims__(...)
 
-// Shared memory is thread-local: a block runs on one OS thread. The tag lets the scheduler find every shared variable in the
-// symbol table, to fill it with NaNs before each block. Under AddressSanitizer the alignment, larger than any static shared
-// variable may be, leaves a gap after each, which is poisoned.
+// Shared memory is thread-local: a block runs on one OS thread. The tag lets the scheduler find every shared variable
+// in the symbol table, to fill it with NaNs before each block. Under AddressSanitizer the alignment, larger than any
+// static shared variable may be, leaves a gap after each, which is poisoned.
 #if defined(__SANITIZE_ADDRESS__) || defined(SIMT_ASAN)
 #define __shared__ thread_local __attribute__((abi_tag("shared"), aligned(65536)))
 #else

@@ -1,5 +1,5 @@
-// CUDA's mathematical functions that C++ lacks. The approximations (__expf ...) are exact here: a kernel must not lean on
-// more than the accuracy CUDA documents.
+// CUDA's mathematical functions that C++ lacks. The approximations (__expf ...) are exact here: a kernel must not lean
+// on more than the accuracy CUDA documents.
 #pragma once
 #include <math.h>
 #include <cstdint>

@@ -76,8 +76,8 @@ void stmatrix_transposed(void* row, const uint32_t (&r)[n], SIMT_HERE) {
     simt::store_matrices("stmatrix.trans", row, r, true, at);
 }
 
-// Lane 4*(row % 8) + k / 2 % 4 holds A[row][k] in register row / 8 + 2 * (k / 8), and the same lane holds B[k][n = row] in
-// register k / 8. The hardware's order of summation is not specified; here k goes up.
+// Lane 4*(row % 8) + k / 2 % 4 holds A[row][k] in register row / 8 + 2 * (k / 8), and the same lane holds B[k][n = row]
+// in register k / 8. The hardware's order of summation is not specified; here k goes up.
 inline void mma(float (&d)[4], const uint32_t (&a)[4], const uint32_t (&b)[2], const float (&c)[4], SIMT_HERE) {
     const uint64_t words[] = {a[0] | uint64_t(a[2]) << 32, a[1] | uint64_t(a[3]) << 32, b[0] | uint64_t(b[1]) << 32};
     const simt::Gathered& all = simt::gather("mma", ~0u, words, 3, at, simt::Form::aligned);

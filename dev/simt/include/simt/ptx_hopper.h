@@ -1,11 +1,12 @@
-// kernels/tools/ptx_hopper.cuh on the CPU, after the definitions in the PTX manual. What is asynchronous happens as late as the
-// rules allow, or, in a shuffled order, at any moment that they allow; until then its results are NaN.
+// kernels/tools/ptx_hopper.cuh on the CPU, after the definitions in the PTX manual. What is asynchronous happens as
+// late as the rules allow, or, in a shuffled order, at any moment that they allow; until then its results are NaN.
 #pragma once
 #include "asynchronous.h"
 #include "ptx.h"
 
 // ---- Asynchronous barriers ----
-// The words are read and written here: ThreadSanitizer sees who uses a barrier that another thread is just initialising.
+// The words are read and written here: ThreadSanitizer sees who uses a barrier that
+// another thread is just initialising.
 
 inline void barrier_init(AsyncBarrier* b, int arrivals, SIMT_HERE) {
     simt::check_shared("mbarrier.init", b, 8, at);

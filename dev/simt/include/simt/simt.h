@@ -1,7 +1,8 @@
 // What the headers of this folder need from the scheduler (../block.cpp). Kernels never name anything in here.
 //
-// A block runs on one OS thread; each of its CUDA threads is a fiber that runs until it must wait. The scheduler's own files are
-// never built with a sanitizer: what stands in these headers is seen by ThreadSanitizer as the CUDA thread's own accesses.
+// A block runs on one OS thread; each of its CUDA threads is a fiber that runs until it must wait. The scheduler's own
+// files are never built with a sanitizer: what stands in these headers is seen by
+// ThreadSanitizer as the CUDA thread's own accesses.
 #pragma once
 #include <cstdint>
 #include "vector_types.h"

@@ -1,4 +1,5 @@
-// Shuffles, votes, matches and reductions of a warp. What each lane reads is a pure function of what all brought (gather).
+// Shuffles, votes, matches and reductions of a warp. What each lane reads is a pure
+// function of what all brought (gather).
 #pragma once
 #include <cstring>
 #include <type_traits>
