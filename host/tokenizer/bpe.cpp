@@ -239,8 +239,8 @@ void Bpe::encode_piece(std::vector<int>& ids, std::string_view piece) const {
 }
 
 // Every split rule has a boundary between a letter and a space, and after a lone newline before a letter; so has a
-// vocabulary of characters if its merges leave them. No rule and no normalisation looks across such a place, so it is safe to
-// split the text there.
+// vocabulary of characters if its merges leave them. No rule and no normalisation looks across such a place, so it is
+// safe to split the text there.
 size_t Bpe::safe_cut(std::string_view text, size_t near) const {
     if (!cuts || (metaspace ? mark_cuts == MarkCuts::none : split == SplitRule::none)) return text.size();
     for (size_t at = std::max<size_t>(near, 2); at < text.size(); at++) {

@@ -1,6 +1,6 @@
-// Byte-pair encoding (BPE): normalise the text, cut it into pieces (pre_tokenizer.h), merge each piece's symbols into tokens
-// (bpe_merges.h). Symbols are bytes, as GPT-2, Llama 3 and Qwen have it, or characters, as Llama 2 has it (metaspace.h). Ids
-// equal those of tokenizers and tiktoken.
+// Byte-pair encoding (BPE): normalise the text, cut it into pieces (pre_tokenizer.h), merge each piece's symbols into
+// tokens (bpe_merges.h). Symbols are bytes, as GPT-2, Llama 3 and Qwen have it, or characters, as Llama 2 has it
+// (metaspace.h). Ids equal those of tokenizers and tiktoken.
 #pragma once
 #include <array>
 #include <map>

@@ -39,8 +39,8 @@ void add_merge(Bpe& bpe, const std::unordered_map<std::string_view, int>& ids, s
 
 namespace {
 
-// Added tokens are found as they are, so they stand for that: the library takes é for the byte that GPT-2's alphabet writes
-// so. One that bytes and merges make as well keeps their meaning.
+// Added tokens are found as they are, so they stand for that: the library takes é for the byte that GPT-2's alphabet
+// writes so. One that bytes and merges make as well keeps their meaning.
 void restore_added_tokens(std::vector<std::string>& tokens, const Bpe& bpe) {
     std::vector<bool> made(bpe.names.size());
     for (const std::string& symbol : byte_symbols()) made[size_t(bpe.find(symbol))] = true;

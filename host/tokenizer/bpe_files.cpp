@@ -119,7 +119,8 @@ void add_all_merges(Bpe& bpe, const std::vector<std::string>& tokens) {
     }
 }
 
-// Such files do not say how they cut text either: it is GPT-2's rule, but for Qwen's vocabulary, which is published so too.
+// Such files do not say how they cut text either: it is GPT-2's rule, but for Qwen's vocabulary, which is published
+// so too.
 const Published* choose_rule(Bpe& bpe, std::optional<SplitRule> pattern, const std::string& what) {
     std::vector<std::string> all, merged;
     for (const std::string& name : bpe.names) all.push_back(bytes_of_symbols(name));

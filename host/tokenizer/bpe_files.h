@@ -13,6 +13,7 @@
 Tokenizer bpe_from_tiktoken(std::string_view text, const std::string& what, std::optional<SplitRule> pattern = {});
 bool looks_like_ranks(std::string_view text);  // whether the first line is base64, a space and digits
 
-// GPT-2's vocab.json and merges.txt, or others that cut text as it does; Qwen's is known by its size. `pattern` as above.
+// GPT-2's vocab.json and merges.txt, or others that cut text as it does; Qwen's is known by its size. `pattern` as
+// above.
 Tokenizer bpe_from_vocab_and_merges(std::string_view vocab, std::string_view merges, const std::string& what,
                                     std::optional<SplitRule> pattern = {});

@@ -59,7 +59,8 @@ private:
         }
     }
 
-    // The library takes the id of a token of that name, else the next free one: a file that says otherwise contradicts itself.
+    // The library takes the id of a token of that name, else the next free one: a file that says otherwise
+    // contradicts itself.
     void read_added_tokens(Bpe& bpe, const json& list) const {
         constexpr size_t longest_content = 4096;
         if (list.is_null()) return;

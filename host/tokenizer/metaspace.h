@@ -1,5 +1,6 @@
-// Vocabularies of characters, as SentencePiece makes them and Llama 2 has one: ▁ (U+2581) stands for a space, and what has no
-// token of its own is the tokens <0x00> to <0xFF> of its bytes. Mostly a ▁ is put before a text, which decoding takes away.
+// Vocabularies of characters, as SentencePiece makes them and Llama 2 has one: ▁ (U+2581) stands for a space, and
+// what has no token of its own is the tokens <0x00> to <0xFF> of its bytes. Mostly a ▁ is put before a text, which
+// decoding takes away.
 #pragma once
 #include <optional>
 #include <span>
@@ -7,11 +8,12 @@
 #include <string_view>
 #include <vector>
 
-// What is encoded: a text from its beginning, or a part that continues one. Only before the former goes what a tokenizer
-// puts before a text.
+// What is encoded: a text from its beginning, or a part that continues one. Only before the former goes what a
+// tokenizer puts before a text.
 enum class Place { beginning, middle };
 
-// Text between added tokens: at the beginning of all of it, behind an added token, or going on where another part ended.
+// Text between added tokens: at the beginning of all of it, behind an added token, or going on where another part
+// ended.
 enum class Section { first, later, continued };
 
 enum class Prefix {
@@ -45,7 +47,7 @@ std::string byte_name(int byte);                  // "<0x0A>"
 int byte_of_name(std::string_view name);          // as the library reads it, "<0x0a>" too; -1: none
 std::string text_of_name(std::string_view name);  // the text, or the byte, that a token stands for
 
-// The text of these ids as the library has it: bytes in a row become characters, or U+FFFD each if any of them is part of
-// none. `is_byte` says which tokens are one.
+// The text of these ids as the library has it: bytes in a row become characters, or U+FFFD each if any of them is
+// part of none. `is_byte` says which tokens are one.
 std::string decode_marked(const Metaspace& how, const std::vector<std::string>& tokens,
                           const std::vector<bool>& is_byte, std::span<const int> ids);

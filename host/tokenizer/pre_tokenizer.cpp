@@ -170,9 +170,9 @@ size_t llama3_piece(const Text& text, int digits, Tail tail) {
 
 enum class Word { capitals_and_small, capitals };
 
-// Length of the word at `begin` as o200k sees it: what may be a capital, then what may be a small letter, of which the first
-// kind needs one. 0: there is none. Marks and letters without case may be either, so the last of them ends a word where a
-// capital follows it and no small letter comes after the capitals.
+// Length of the word at `begin` as o200k sees it: what may be a capital, then what may be a small letter, of which
+// the first kind needs one. 0: there is none. Marks and letters without case may be either, so the last of them ends
+// a word where a capital follows it and no small letter comes after the capitals.
 size_t o200k_word(const Text& text, size_t begin, Word kind) {
     size_t at = begin, last_either = 0;
     while (at < text.size) {

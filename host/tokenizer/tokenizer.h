@@ -52,7 +52,8 @@ struct Tokenizer {
     int separator() const;  // the token between documents; -1: it has none
     uint64_t hash() const;  // XXH64 of kind and tokens: two that encode alike have the same
 
-    // Where text may be cut at or after `near` so that the parts encode as the whole does, the second with Place::middle.
+    // Where text may be cut at or after `near` so that the parts encode as the whole does, the second with
+    // Place::middle.
     size_t safe_cut(std::string_view text, size_t near) const;
 
     // Derived from the above by index().
