@@ -158,14 +158,19 @@ bool is_pinned(const void* address) {
            size_t(p - it->first) < it->second.bytes;
 }
 
-bool is_device(const void* address, size_t bytes) {
+bool find_device(const void* address, const char*& begin, const char*& end) {
     const char* p = static_cast<const char*>(address);
     Registry& r = registry();
     const std::lock_guard lock(r.mutex);
     auto it = r.buffers.upper_bound(p);
-    if (it == r.buffers.begin()) return false;
-    const auto& [begin, b] = *--it;
-    return !b.freed && size_t(p - begin) < b.bytes && bytes <= b.bytes - size_t(p - begin);
+    if (it == r.buffers.begin() || (--it)->second.freed) return false;
+    begin = it->first, end = begin + it->second.bytes;
+    return p < end;
+}
+
+bool is_device(const void* address, size_t bytes) {
+    const char *begin, *end;
+    return find_device(address, begin, end) && bytes <= size_t(end - static_cast<const char*>(address));
 }
 
 }  // namespace simt

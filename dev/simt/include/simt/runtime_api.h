@@ -242,6 +242,7 @@ namespace simt {
 struct Call {
     std::shared_ptr<const void> arguments;
     void (*run)(const void* arguments);
+    void (*begin)(const void* arguments) = nullptr;  // of a block, before its threads
 };
 template <class... P>
 struct Arguments {
