@@ -69,7 +69,8 @@ FatBinary read_fat_binary(const void* wrapper_address) {
         if (size_t(end - at) < sizeof entry) throw std::runtime_error("a fat binary that ends too early");
         std::memcpy(&entry, at, sizeof entry);
         const size_t rest = size_t(end - at);
-        if (entry.header_bytes < sizeof entry || entry.header_bytes > rest || entry.padded_bytes > rest - entry.header_bytes)
+        if (entry.header_bytes < sizeof entry || entry.header_bytes > rest ||
+            entry.padded_bytes > rest - entry.header_bytes)
             throw std::runtime_error("a fat binary whose entries do not fit into it");
         if (entry.name_bytes && size_t(entry.name_offset) + entry.name_bytes <= entry.header_bytes)
             binary.source.assign(at + entry.name_offset, entry.name_bytes);
@@ -104,8 +105,8 @@ std::string_view ptx_for(const std::string& target, const FatBinary& binary) {
                                                : "there is none beside the machine code";
     const std::string compute = "compute_" + (target.empty() ? "80" : target);
     throw Error(Exit::device, "PTX of " + quoted(binary), reason,
-                "compile with nvcc -gencode arch=" + compute + ",code=" + compute + " --no-compress, as make does for GPU_ARCH=" +
-                    compute);
+                "compile with nvcc -gencode arch=" + compute + ",code=" + compute +
+                    " --no-compress, as make does for GPU_ARCH=" + compute);
 }
 
 }  // namespace ptx

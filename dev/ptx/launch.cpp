@@ -1,6 +1,7 @@
 // Launches, as nvcc's host code asks for them: cudaLaunchKernelEx of the headers, and the stubs behind `kernel<<<...>>>(...)`.
 #include <vector>
 #include "dev/simt/stream.h"
+#include "host_runtime.h"
 #include "program.h"
 
 namespace {
@@ -14,8 +15,6 @@ thread_local std::vector<CallConfiguration> configurations;
 
 }  // namespace
 
-extern "C" {
-
 cudaError_t cudaLaunchKernelExC(const cudaLaunchConfig_t* config, const void* function, void** arguments) {
     if (!config) return simt::remember(cudaErrorInvalidValue);
     const ptx::Entry* entry = ptx::entry_at(function);
@@ -28,7 +27,7 @@ cudaError_t cudaLaunchKernel(const void* function, dim3 grid, dim3 block, void**
     return cudaLaunchKernelExC(&config, function, arguments);
 }
 
-// CUDA 13's stubs ask for a handle first. It is the function's address, which CUDA 12's launch with.
+// A handle is the function's address, which CUDA 12's stubs launch with.
 cudaError_t __cudaGetKernel(const void** handle, const void* function) { return *handle = function, cudaSuccess; }
 cudaError_t __cudaLaunchKernel(const void* handle, dim3 grid, dim3 block, void** arguments, size_t shared_bytes,
                                cudaStream_t stream) {
@@ -46,5 +45,3 @@ cudaError_t __cudaPopCallConfiguration(dim3* grid, dim3* block, size_t* shared_b
     *grid = c.grid, *block = c.block, *shared_bytes = c.shared_bytes, *stream = c.stream;
     return cudaSuccess;
 }
-
-}  // extern "C"

@@ -1,5 +1,4 @@
-// What nvcc's objects call before main, in place of libcudart's: they hand over their fat binaries, and tell which host address
-// stands for which kernel and variable. The functions are declared in NVIDIA's crt/host_runtime.h.
+// What nvcc's objects register before main, in place of libcudart's books.
 #include <cstdlib>
 #include <memory>
 #include <mutex>
@@ -8,6 +7,7 @@
 #include "dev/simt/kernels.h"
 #include "fat_binary.h"
 #include "host/base/error.h"
+#include "host_runtime.h"
 #include "program.h"
 
 namespace ptx {
@@ -36,9 +36,7 @@ std::shared_ptr<Module> load(const Object& object) {
     try {
         const FatBinary binary = read_fat_binary(object.wrapper);
         return Module::load(std::string(ptx_for(target(), binary)), binary.source);
-    } catch (const Error&) {
-        throw;
-    } catch (const std::runtime_error& error) {
+    } catch (const Error&) { throw; } catch (const std::runtime_error& error) {
         throw Error(Exit::device, "PTX", error.what());
     }
 }
@@ -88,8 +86,6 @@ const Entry* entry_at(const void* address) {
 
 using namespace ptx;
 
-extern "C" {
-
 void** __cudaRegisterFatBinary(void* wrapper) {
     simt::set_kernel_owner(&owner);
     auto& objects = program().objects;
@@ -101,8 +97,8 @@ void __cudaUnregisterFatBinary(void**) {}
 char __cudaInitModule(void**) { return 1; }
 
 // A template's kernel may be in several objects: they are all the same.
-void __cudaRegisterFunction(void** object, const char* function, char*, const char* name, int, void*, void*, void*, void*,
-                            int*) {
+void __cudaRegisterFunction(void** object, const char* function, char*, const char* name, int, uint3*, uint3*, dim3*,
+                            dim3*, int*) {
     program().functions.try_emplace(function, Function{reinterpret_cast<Object*>(object), {nullptr, name}});
 }
 void __cudaRegisterVar(void**, char* variable, char*, const char* name, int, size_t, int, int) {
@@ -126,5 +122,3 @@ cudaError_t cudaMemcpyToSymbolAsync(const void* variable, const void*, size_t, s
 cudaError_t cudaMemcpyFromSymbolAsync(void*, const void* variable, size_t, size_t, cudaMemcpyKind, cudaStream_t) {
     refuse_variable(variable);
 }
-
-}  // extern "C"

@@ -27,7 +27,8 @@ struct Kernel {
     std::optional<size_t> asked;  // by cudaFuncSetAttribute
     size_t static_bytes() const { return code.static_shared_bytes + called_shared_bytes(function); }
     size_t dynamic_limit() const {
-        const size_t all = asked ? device_shared_limit() : static_shared_limit, rest = all - std::min(static_bytes(), all);
+        const size_t all = asked ? device_shared_limit() : static_shared_limit,
+                     rest = all - std::min(static_bytes(), all);
         return std::min(asked.value_or(rest), rest);
     }
 };

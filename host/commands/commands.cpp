@@ -89,10 +89,11 @@ int run_program(const std::vector<std::string>& args) {
 static void check_simulated(const std::string& device, const GpuFound& gpu) {
     const bool simulated = gpu.kind == GpuFound::Kind::simulated;
     if (simulated && gpu.text.starts_with(device)) return;
-    throw Error(Exit::device, "--device " + device,
-                simulated ? "this build is for --device " + gpu.text.substr(0, gpu.text.find(' '))
-                          : "the kernels of this build run on a GPU only",
-                "`make train_gpt_" + device + "` builds the one whose run on the CPU" + (device == "ptx" ? ", by nvcc" : ""));
+    throw Error(
+        Exit::device, "--device " + device,
+        simulated ? "this build is for --device " + gpu.text.substr(0, gpu.text.find(' '))
+                  : "the kernels of this build run on a GPU only",
+        "`make train_gpt_" + device + "` builds the one whose run on the CPU" + (device == "ptx" ? ", by nvcc" : ""));
 }
 
 Exit run_command(const Options& given) {

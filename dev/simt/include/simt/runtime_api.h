@@ -173,7 +173,7 @@ enum cudaLaunchAttributeID {
     cudaLaunchAttributeClusterDimension = 4,
     cudaLaunchAttributeProgrammaticStreamSerialization = 6
 };
-union cudaLaunchAttributeValue {
+union alignas(8) cudaLaunchAttributeValue {
     char pad[64];
     struct {
         unsigned x, y, z;
