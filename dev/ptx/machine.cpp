@@ -3,7 +3,7 @@
 #include <cstring>
 #include <mutex>
 #include <optional>
-#include "../simt/shared_memory.h"
+#include "dev/simt/shared_memory.h"
 #include "approximate.h"
 #include "memory.h"
 #include "module.h"

@@ -1,7 +1,7 @@
 #include "memory.h"
 #include <algorithm>
-#include "../simt/device_memory.h"
-#include "../simt/shared_memory.h"
+#include "dev/simt/device_memory.h"
+#include "dev/simt/shared_memory.h"
 #include "module_memory.h"
 
 namespace ptx {

@@ -2,7 +2,7 @@
 #pragma once
 #include <memory>
 #include <string>
-#include "../simt/include/simt/runtime_api.h"
+#include "dev/simt/include/simt/runtime_api.h"
 
 namespace ptx {
 
@@ -17,7 +17,7 @@ public:
 };
 
 size_t static_shared_bytes(const Kernel&);
-int max_threads(const Kernel&);   // .maxntid, or 1024
+int max_threads(const Kernel&);  // .maxntid, or 1024
 // Copies the arguments as the entry's parameters say. The module must outlive the call.
 simt::Call call(const Kernel&, void** arguments);
 

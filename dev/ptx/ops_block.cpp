@@ -1,5 +1,5 @@
 // Barriers of a block (PTX ISA 9.7.13.1 to 9.7.13.3). dev/simt counts the threads.
-#include "../simt/block.h"
+#include "dev/simt/block.h"
 #include "decoder.h"
 
 namespace ptx {

@@ -1,7 +1,7 @@
 // Hopper's instructions: asynchronous barriers, tensor copies, products of warpgroups (PTX ISA 9.7.9.27, 9.7.13.15, 9.7.15).
 // dev/simt does what they mean, as late or as early as the rules allow.
 #include <map>
-#include "../simt/block.h"
+#include "dev/simt/block.h"
 #include "decoder.h"
 #include "memory.h"
 #include "products.h"

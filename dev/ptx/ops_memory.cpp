@@ -1,6 +1,6 @@
 // Loads and stores, atomics, addresses (PTX ISA 9.7.9, 9.7.13).
 #include <cstring>
-#include "../simt/block.h"
+#include "dev/simt/block.h"
 #include "decoder.h"
 #include "memory.h"
 

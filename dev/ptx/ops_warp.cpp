@@ -1,6 +1,6 @@
 // Shuffles, votes, matches and reductions of a warp (PTX ISA 9.7.9.6, 9.7.13). All lanes of the mask are here when they execute.
 #include <algorithm>
-#include "../simt/block.h"
+#include "dev/simt/block.h"
 #include "decoder.h"
 
 namespace ptx {

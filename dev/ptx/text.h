@@ -6,7 +6,7 @@
 #include <string>
 #include <string_view>
 #include <vector>
-#include "../simt/include/simt/simt.h"
+#include "dev/simt/include/simt/simt.h"
 
 namespace ptx {
 

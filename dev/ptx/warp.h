@@ -2,7 +2,7 @@
 #pragma once
 #include "code.h"
 
-#include "../simt/block.h"
+#include "dev/simt/block.h"
 
 namespace ptx {
 

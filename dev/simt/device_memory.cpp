@@ -114,9 +114,6 @@ std::string name_of(const Buffer& b) {
 
 }  // namespace
 
-cudaError_t allocate_device(void** p, size_t bytes) { return allocate(p, bytes, false); }
-cudaError_t allocate_pinned(void** p, size_t bytes) { return allocate(p, bytes, true); }
-
 std::string damaged_device_memory() {
     if (!guarded) return "";
     Registry& r = registry();
@@ -175,6 +172,10 @@ bool is_device(const void* address, size_t bytes) {
 
 }  // namespace simt
 
+cudaError_t cudaMalloc(void** p, size_t bytes) { return simt::allocate(p, bytes, false); }
+cudaError_t cudaMallocAsync(void** p, size_t bytes, cudaStream_t) { return cudaMalloc(p, bytes); }
+cudaError_t cudaMallocHost(void** p, size_t bytes) { return simt::allocate(p, bytes, true); }
+cudaError_t cudaHostAlloc(void** p, size_t bytes, unsigned) { return cudaMallocHost(p, bytes); }
 cudaError_t cudaFree(void* p) { return simt::release(p, false); }
 cudaError_t cudaFreeHost(void* p) { return simt::release(p, true); }
 cudaError_t cudaMemGetInfo(size_t* free_bytes, size_t* total) {

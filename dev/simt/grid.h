@@ -9,7 +9,7 @@
 namespace simt {
 
 struct Launch {
-    std::string kernel;  // its name
+    std::string kernel, mangled;  // its name
     const void* function;
     dim3 grid, block;
     size_t shared_bytes;

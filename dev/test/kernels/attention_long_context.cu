@@ -2,6 +2,7 @@
 //   ./test_gpt --gtest_filter='attention_long_context*'
 #include "harness.h"
 #include "kernels/attention.cuh"
+#include "kernels/tools/device.cuh"
 
 namespace {
 
@@ -137,10 +138,7 @@ TEST(attention_long_context, window) {
 }
 
 TEST(attention_long_context, all) {
-    cudaDeviceProp device;
-    CUDA(cudaGetDeviceProperties(&device, 0));
-    const bool simulated = std::string(device.name).starts_with("simt");  // which needs minutes for 16k
-    const int TT = simulated ? 2048 : 16384;
+    const int TT = on_simulated_device() ? 2048 : 16384;  // which needs minutes for 16k
     for (int HS : {64, 128}) check(TT, HS, TT);
 }
 
