@@ -1,6 +1,7 @@
 // A kernel as the machine runs it: its instructions decoded, their operands places in a warp's registers.
 #pragma once
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -73,8 +74,13 @@ struct Code {
     std::vector<std::unique_ptr<std::string>> names;
 };
 
+struct ModuleVariables {
+    std::map<std::string, uint64_t> addresses;  // of those in global memory
+    std::map<std::string, Variable> shared;     // each block whose entry names one has its own
+};
+
 // Throws TextError for what the machine does not know.
-std::unique_ptr<Code> decode(const EntryText&, const std::map<std::string, uint64_t>& module_variables);
+std::unique_ptr<Code> decode(const EntryText&, const ModuleVariables&);
 
 // Lanes' registers that are never needed at the same time share a place: for each register of the entry its place, from
 // `first_free` on; gives the end through `end`.

@@ -39,25 +39,23 @@ bool has_part(const std::vector<std::string_view>& parts, std::string_view part)
     return std::find(parts.begin(), parts.end(), part) != parts.end();
 }
 
-Decoder::Decoder(const EntryText& text, const std::map<std::string, uint64_t>& module_variables)
-    : text(text), module_variables(module_variables), code(std::make_unique<Code>()) {
+Decoder::Decoder(const EntryText& text, const ModuleVariables& module)
+    : text(text), module(module), code(std::make_unique<Code>()) {
     code->entry = text.name;
     code->parameters = text.parameters;
     code->parameter_bytes = text.parameter_bytes;
     code->max_threads = text.max_threads;
     std::fill(std::begin(code->special), std::end(code->special), nowhere);
     registers = place_registers(text, 0, code->register_bytes);
-    place_variables();
+    for (const Variable& v : text.variables) place(v);
 }
 
-void Decoder::place_variables() {
-    for (const Variable& v : text.variables) {
-        const bool shared = v.space == "shared";
-        size_t& bytes = shared ? code->static_shared_bytes : code->local_bytes;
-        bytes = round_up(bytes, v.align);
-        variables[v.name] = bytes + (shared ? static_shared_begin : 0);
-        bytes += v.bytes;
-    }
+void Decoder::place(const Variable& v) {
+    const bool shared = v.space == "shared";
+    size_t& bytes = shared ? code->static_shared_bytes : code->local_bytes;
+    bytes = round_up(bytes, v.align);
+    variables[v.name] = bytes + (shared ? static_shared_begin : 0);
+    bytes += v.bytes;
     code->local_bytes = round_up(code->local_bytes, 16);
 }
 
@@ -195,10 +193,14 @@ bool Decoder::is_parameter(const std::string& symbol) const {
     return std::any_of(text.parameters.begin(), text.parameters.end(), [&](const Parameter& p) { return p.name == symbol; });
 }
 
-uint64_t Decoder::value_of(const std::string& symbol) const {
-    if (symbol == "dynamic_shared_memory") return 0;
+uint64_t Decoder::value_of(const std::string& symbol) {
     if (const auto it = variables.find(symbol); it != variables.end()) return it->second;
-    if (const auto it = module_variables.find(symbol); it != module_variables.end()) return it->second;
+    if (const auto it = module.addresses.find(symbol); it != module.addresses.end()) return it->second;
+    if (const auto it = module.shared.find(symbol); it != module.shared.end()) {
+        if (!it->second.bytes) return 0;  // the dynamic part
+        place(it->second);
+        return variables.at(symbol);
+    }
     for (const Parameter& p : text.parameters)
         if (p.name == symbol) return p.offset;
     throw TextError(text.name + ": unknown symbol " + symbol);
@@ -249,8 +251,8 @@ void Decoder::fail(const Statement& s, const std::string& what) const {
     throw TextError(text.name + ": " + what + "; " + s.at.file + ":" + std::to_string(s.at.line));
 }
 
-std::unique_ptr<Code> decode(const EntryText& text, const std::map<std::string, uint64_t>& module_variables) {
-    return Decoder(text, module_variables).decode();
+std::unique_ptr<Code> decode(const EntryText& text, const ModuleVariables& module) {
+    return Decoder(text, module).decode();
 }
 
 }  // namespace ptx

@@ -7,7 +7,7 @@ namespace ptx {
 
 class Decoder {
 public:
-    Decoder(const EntryText&, const std::map<std::string, uint64_t>& module_variables);
+    Decoder(const EntryText&, const ModuleVariables&);
     std::unique_ptr<Code> decode();
 
     // ---- For those that read their own operands ----
@@ -34,10 +34,11 @@ private:
     bool decode_move(const Statement&, Instruction&);
     bool decode_comparison_of_three(const Statement&, Instruction&);
     Place new_place(size_t bytes);
-    uint64_t value_of(const std::string& symbol) const;
+    uint64_t value_of(const std::string& symbol);
+    void place(const Variable&);
 
     const EntryText& text;
-    const std::map<std::string, uint64_t>& module_variables;
+    const ModuleVariables& module;
     std::unique_ptr<Code> code;
     std::vector<Place> registers;
     std::map<std::pair<uint64_t, Width>, Place> constants;

@@ -21,7 +21,7 @@ struct Kernel {
 private:
     friend class LoadedModule;
     const ModuleText* text = nullptr;
-    const std::map<std::string, uint64_t>* variables = nullptr;
+    const ModuleVariables* variables = nullptr;
     mutable std::mutex mutex;
     mutable std::unique_ptr<Code> decoded;
 };
@@ -35,8 +35,10 @@ const Code& Kernel::code() const {
 class LoadedModule : public Module {
 public:
     LoadedModule(std::string content, const std::string& origin) : text(std::move(content), origin) {
-        for (const Variable& v : text.variables)
-            if (v.space != "shared") variables[v.name] = make_module_variable(v);
+        for (const Variable& v : text.variables) {
+            if (v.space == "shared") variables.shared[v.name] = v;
+            else variables.addresses[v.name] = make_module_variable(v);
+        }
         for (const std::string& name : text.entries()) {
             Kernel& k = kernels[name];
             k.entry = name;
@@ -51,7 +53,7 @@ public:
 
 private:
     ModuleText text;
-    std::map<std::string, uint64_t> variables;
+    ModuleVariables variables;
     std::map<std::string, Kernel> kernels;
 };
 
