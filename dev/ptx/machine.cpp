@@ -9,6 +9,7 @@
 #include "module.h"
 #include "module_memory.h"
 #include "products.h"
+#include "shadow.h"
 
 namespace ptx {
 
@@ -141,6 +142,7 @@ void Machine::prepare(const Code& c, unsigned count) {
         w.registers = room.registers.get();
         w.local = room.local.get();
         w.products = &room.products;
+        w.number = i;
         w.lanes = i * warp_lanes + warp_lanes <= count ? all_lanes : (Mask(1) << count % warp_lanes) - 1;
         std::memset(w.registers, 0xff, c.register_bytes);
         for (const Constant& constant : c.constants) fill(w.registers, constant);
@@ -175,9 +177,14 @@ void Machine::begin(const Arguments& a) {
     std::memset(fixed_shared, 0xff, window.fixed_bytes);
     forget_ranges();
     const simt::Order& order = block.launch->order;
+    static const char* const checks = std::getenv("PTX_CHECKS");
+    Shadow* const shadow = checks && !std::strcmp(checks, "0") ? nullptr : &Shadow::mine();
     const uint64_t number = blockIdx.x + uint64_t(gridDim.x) * (blockIdx.y + uint64_t(gridDim.y) * blockIdx.z);
+    if (shadow)
+        shadow->begin(unsigned(warps.size()), window.dynamic_bytes, window.fixed_bytes, block.launch->run, uint32_t(number));
     for (unsigned i = 0; i < warps.size(); i++) {
         Warp& w = *warps[i];
+        w.shadow = shadow;
         w.block = &block;
         w.threads = block.thread(i * warp_lanes);
         w.parameters = a.parameters;

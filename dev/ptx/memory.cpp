@@ -3,6 +3,7 @@
 #include "dev/simt/device_memory.h"
 #include "dev/simt/shared_memory.h"
 #include "module_memory.h"
+#include "shadow.h"
 
 namespace ptx {
 namespace {
@@ -104,6 +105,21 @@ char* resolve(Warp& w, const Instruction& i, unsigned lane, Space space, uint64_
     if (address < w.code->parameter_bytes && bytes <= w.code->parameter_bytes - address)
         return const_cast<char*>(w.parameters) + address;
     fail(w, lane, i, illegal, "touches byte " + std::to_string(int64_t(address)) + " of the parameters");
+}
+
+static bool is_of_others(Space space) { return space != Space::local && space != Space::parameter; }
+
+const char* readable(Warp& w, const Instruction& i, unsigned lane, Space space, uint64_t address, unsigned bytes,
+                     unsigned alignment) {
+    const char* p = resolve(w, i, lane, space, address, bytes, alignment);
+    if (w.shadow && is_of_others(space)) w.shadow->read(w, i, lane, p, bytes);
+    return p;
+}
+char* writable(Warp& w, const Instruction& i, unsigned lane, Space space, uint64_t address, unsigned bytes,
+               unsigned alignment) {
+    char* p = resolve(w, i, lane, space, address, bytes, alignment);
+    if (w.shadow && is_of_others(space)) w.shadow->write(w, i, lane, p, bytes);
+    return p;
 }
 
 uint64_t shared_address(Warp& w, const Instruction& i, unsigned lane, const void* pointer) {

@@ -23,6 +23,10 @@ uint64_t address_of(Warp& w, const Instruction& i, unsigned lane) {
     return uint64_t(i.offset) + (wide ? w.at<uint64_t>(i.a)[lane] : w.at<uint32_t>(i.a)[lane]);
 }
 
+// The same for what the lane is going to read or write, and the shadow is told of.
+const char* readable(Warp&, const Instruction&, unsigned lane, Space, uint64_t address, unsigned bytes, unsigned alignment);
+char* writable(Warp&, const Instruction&, unsigned lane, Space, uint64_t address, unsigned bytes, unsigned alignment);
+
 uint64_t shared_address(Warp&, const Instruction&, unsigned lane, const void*);  // of generic ones; ends the kernel for others
 
 struct SharedWindow {  // of the calling OS thread's block

@@ -1,6 +1,7 @@
 // Barriers of a block (PTX ISA 9.7.13.1 to 9.7.13.3). dev/simt counts the threads.
 #include "dev/simt/block.h"
 #include "decoder.h"
+#include "shadow.h"
 
 namespace ptx {
 namespace {
@@ -11,12 +12,22 @@ unsigned threads_of(Warp& w, const Instruction& i, unsigned lane) {
     return i.b == nowhere ? no_threads : w.at<uint32_t>(i.b)[lane];
 }
 
+// What this warp has done comes before what others do after the barrier. Gives the phase, in which they look for it.
+unsigned release(Warp& w, int id) {
+    if (!w.shadow) return 0;
+    const simt::Barrier& b = w.block->barrier(id);
+    if (!b.arrived) w.shadow->reset(&b, b.phase & 1);
+    w.shadow->release(w, &b, b.phase & 1);
+    return b.phase & 1;
+}
+
 // The leader's thread waits, the others of its path arrive before it.
 void synchronise(Warp& w, const Instruction& i, Mask m) {
     const unsigned leader = w.leader;
     const uint32_t* id = w.at<uint32_t>(i.a);
     const Mask p = i.c == nowhere ? 0 : w.predicate(i.c);
     const int threads = int(threads_of(w, i, leader));
+    const unsigned phase = release(w, int(id[leader]));
     for_each_lane(w, m, [&](unsigned l) {
         if (id[l] != id[leader]) fail(w, l, i, 719, "the lanes of a warp name different barriers");
         w.threads[l].barrier = int(id[l]);
@@ -28,6 +39,7 @@ void synchronise(Warp& w, const Instruction& i, Mask m) {
         simt::Ordering* order;
         votes = w.block->barrier_sync(i.name, int(id[leader]), threads, p >> leader & 1, simt::Reach::anywhere, i.at, order);
     });
+    if (w.shadow) w.shadow->acquire(w, &w.block->barrier(int(id[leader])), phase);
     for_each_lane(w, m, [&](unsigned l) { w.threads[l].barrier = -1; });
     if (i.d == nowhere) return;
     if (i.number == 'p') {
@@ -40,6 +52,7 @@ void synchronise(Warp& w, const Instruction& i, Mask m) {
 }
 
 void arrive(Warp& w, const Instruction& i, Mask m) {
+    release(w, int(w.at<uint32_t>(i.a)[__builtin_ctz(m)]));
     for_each_lane(w, m, [&](unsigned l) {
         w.as(l, [&] {
             w.block->barrier_count(i.name, int(w.at<uint32_t>(i.a)[l]), int(threads_of(w, i, l)), false, simt::Reach::anywhere, i.at);

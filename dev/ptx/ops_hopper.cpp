@@ -5,6 +5,7 @@
 #include "decoder.h"
 #include "memory.h"
 #include "products.h"
+#include "shadow.h"
 
 namespace ptx {
 namespace {
@@ -32,12 +33,14 @@ void barrier_init(Warp& w, const Instruction& i, Mask m) {
     for_each_lane(w, m, [&](unsigned l) {
         uint64_t* p = barrier_at(w, i, l);
         w.as(l, [&] { *p = w.block->async_barrier_init(p, int(w.at<uint32_t>(i.b)[l]), i.at); });
+        if (w.shadow) w.shadow->write(w, i, l, reinterpret_cast<const char*>(p), barrier_bytes);
     });
 }
 void barrier_arrive(Warp& w, const Instruction& i, Mask m) {
     for_each_lane(w, m, [&](unsigned l) {
         const uint64_t* p = barrier_at(w, i, l);
         const unsigned bytes = i.b == nowhere ? 0 : w.at<uint32_t>(i.b)[l];
+        if (w.shadow) w.shadow->release(w, p, 0);
         w.as(l, [&] { w.block->async_barrier_arrive(p, *p, bytes, i.at); });
     });
     perhaps_yield(w);
@@ -54,6 +57,7 @@ void barrier_wait(Warp& w, const Instruction& i, Mask m) {
         for_each_lane(w, lanes, [&](unsigned l) {
             const uint64_t* p = barrier_at(w, i, l);
             w.block->async_barrier_wait(p, *p, parity[l], i.at);
+            if (w.shadow) w.shadow->acquire(w, p, 0);
         });
     };
     if (!tests_only && over != m) w.wait([&] { wait_for(m); }), over = m;
@@ -116,7 +120,10 @@ void tensor_load(Warp& w, const Instruction& i, Mask m) {
         const auto* barrier = reinterpret_cast<const uint64_t*>(resolve(
             w, i, l, Space::shared, value_at(w, i.c, i.number & 2, l) + i.target, barrier_bytes, barrier_bytes));
         char* to = shared_at(w, i, l);
-        w.as(l, [&] { w.block->tensor_load(to, map, barrier, *barrier, coordinates(w, i, l), i.at, nullptr); });
+        w.as(l, [&] {
+            w.block->tensor_load(to, map, barrier, *barrier, coordinates(w, i, l), i.at, nullptr);
+            if (w.shadow) w.shadow->written_by_copy(to, w.block->tensor_map(i.name, map, i.at).box_bytes());
+        });
     });
     perhaps_yield(w);
 }

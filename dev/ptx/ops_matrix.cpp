@@ -13,7 +13,9 @@ void move_matrices(Warp& w, const Instruction& i, Mask) {
         char* rows[8];
         for (unsigned r = 0; r < 8; r++) {
             const unsigned lane = 8 * k + r;
-            rows[r] = resolve(w, i, lane, Space::shared, address_of<wide>(w, i, lane), 16, 16);
+            const uint64_t address = address_of<wide>(w, i, lane);
+            rows[r] = stores ? writable(w, i, lane, Space::shared, address, 16, 16)
+                             : const_cast<char*>(readable(w, i, lane, Space::shared, address, 16, 16));
         }
         uint32_t* registers = w.at<uint32_t>(i.more[k]);
         for (unsigned lane = 0; lane < warp_lanes; lane++) {

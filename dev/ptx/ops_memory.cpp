@@ -3,6 +3,7 @@
 #include "dev/simt/block.h"
 #include "decoder.h"
 #include "memory.h"
+#include "shadow.h"
 
 namespace ptx {
 namespace {
@@ -13,7 +14,7 @@ template <class Memory, class Register, Space space, bool wide>
 void load(Warp& w, const Instruction& i, Mask m) {
     const unsigned bytes = sizeof(Memory) * i.count;
     for_each_lane(w, m, [&](unsigned l) {
-        const char* p = resolve(w, i, l, space, address_of<wide>(w, i, l), bytes, bytes);
+        const char* p = readable(w, i, l, space, address_of<wide>(w, i, l), bytes, bytes);
         for (unsigned k = 0; k < i.count; k++) {
             Memory value;
             std::memcpy(&value, p + k * sizeof value, sizeof value);
@@ -26,7 +27,7 @@ template <class Memory, class Register, Space space, bool wide>
 void store(Warp& w, const Instruction& i, Mask m) {
     const unsigned bytes = sizeof(Memory) * i.count;
     for_each_lane(w, m, [&](unsigned l) {
-        char* p = resolve(w, i, l, space, address_of<wide>(w, i, l), bytes, bytes);
+        char* p = writable(w, i, l, space, address_of<wide>(w, i, l), bytes, bytes);
         for (unsigned k = 0; k < i.count; k++) {
             const auto value = Memory(w.at<Register>(i.more[k])[l]);
             std::memcpy(p + k * sizeof value, &value, sizeof value);
@@ -156,6 +157,7 @@ void atomic(Warp& w, const Instruction& i, Mask m) {
     const auto space = Space(i.number >> 4);
     for_each_lane(w, m, [&](unsigned l) {
         auto* p = reinterpret_cast<U*>(resolve(w, i, l, space, address_of<wide>(w, i, l), sizeof(T), sizeof(T)));
+        if (w.shadow) w.shadow->atomic(w, i, l, reinterpret_cast<const char*>(p), sizeof(T));
         const T x = __builtin_bit_cast(T, w.at<U>(i.b)[l]);
         const T swap = i.c == nowhere ? T() : __builtin_bit_cast(T, w.at<U>(i.c)[l]);
         U old = __atomic_load_n(p, __ATOMIC_SEQ_CST);
@@ -237,7 +239,7 @@ void copy_async(Warp& w, const Instruction& i, Mask m) {
         const uint32_t valid = i.c == nowhere ? bytes : w.at<uint32_t>(i.c)[l];
         if (valid > bytes) fail(w, l, i, 719, std::to_string(valid) + " valid bytes of " + std::to_string(bytes));
         const uint64_t from = w.at<uint64_t>(i.b)[l] + uint64_t(i.count);
-        const char* source = valid ? resolve(w, i, l, Space::global, from, valid, bytes) : reinterpret_cast<const char*>(from);
+        const char* source = valid ? readable(w, i, l, Space::global, from, valid, bytes) : reinterpret_cast<const char*>(from);
         std::memset(to, 0xff, bytes);
         w.as(l, [&] { simt::copy_later({to, source, int(bytes), int(valid)}); });
     });
@@ -251,6 +253,7 @@ void wait_for_copies(Warp& w, const Instruction& i, Mask m) {
             for (simt::PendingCopy copy; simt::next_due_copy(unsigned(i.number), copy);) {
                 std::memcpy(copy.to, copy.from, size_t(copy.valid));
                 std::memset(static_cast<char*>(copy.to) + copy.valid, 0, size_t(copy.bytes - copy.valid));
+                if (w.shadow) w.shadow->write(w, i, l, static_cast<const char*>(copy.to), unsigned(copy.bytes));
             }
         });
     });

@@ -2,6 +2,7 @@
 #include <algorithm>
 #include "dev/simt/block.h"
 #include "decoder.h"
+#include "shadow.h"
 
 namespace ptx {
 namespace {
@@ -124,7 +125,10 @@ void active_mask(Warp& w, const Instruction& i, Mask m) {
     for_each_lane(w, m, [&](unsigned l) { w.at<uint32_t>(i.d)[l] = w.shuffled ? Mask(1) << l : m; });
 }
 
-void nothing(Warp&, const Instruction&, Mask) {}
+// What the lanes wrote before is seen after.
+void synchronise(Warp& w, const Instruction&, Mask) {
+    if (w.shadow) w.shadow->step(w);
+}
 
 bool decode_shuffle(Decoder& d, const Statement& s, Instruction& i, const std::vector<std::string_view>& parts) {
     constexpr std::string_view modes[] = {"up", "down", "bfly", "idx"};
@@ -199,7 +203,7 @@ bool decode_warp(Decoder& d, const Statement& s, Instruction& i) {
     i.meeting = Meeting::of_members;
     if (s.opcode == "bar.warp.sync") {
         i.members = d.source(s.operands.at(0), Width::word);
-        return i.execute = nothing, true;
+        return i.execute = synchronise, true;
     }
     if (parts[0] == "shfl" && decode_shuffle(d, s, i, parts)) return true;
     if (parts[0] == "vote" && decode_vote(d, s, i, parts)) return true;

@@ -13,6 +13,7 @@ struct Path {  // lanes that are at the same instruction
 };
 
 class Products;
+class Shadow;
 
 constexpr unsigned nobody = warp_lanes;
 
@@ -25,6 +26,8 @@ struct Warp {
     Mask lanes = 0, living = 0, started = 0;
     unsigned leader = nobody;  // the lane on whose fiber the warp runs
     Products* products = nullptr;
+    Shadow* shadow = nullptr;  // null: PTX_CHECKS=0
+    unsigned number = 0;       // in its block
     std::vector<Path> paths;   // of lanes that neither have exited nor wait for other warps
     simt::CudaThread* threads = nullptr;  // of its lanes
     bool backwards = false;               // the last lane's stores come first
@@ -54,6 +57,7 @@ struct Warp {
         if (leader == nobody) leader = lane;
     }
 
+    unsigned index_of(const Instruction& i) const { return unsigned(&i - code->instructions.data()); }
     bool chance(unsigned n) { return random() % n == 0; }  // one in n
 
     void run_lane(unsigned lane);  // on its fiber, until it has exited

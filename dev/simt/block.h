@@ -102,6 +102,7 @@ public:
     void barrier_count(const char* name, int id, int threads, bool predicate, Reach reach, At at) {
         complete_if_all_here(arrive(name, id, threads, predicate, reach, at));
     }
+    const Barrier& barrier(int id) const { return barriers[size_t(id) % barriers.size()]; }
     void sleep() { wait(); }
     void wake(CudaThread* t) { make_ready(t); }
     void yield() {

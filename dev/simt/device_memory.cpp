@@ -88,6 +88,7 @@ cudaError_t release(void* p, bool pinned) {
     if (it == r.buffers.end() || it->second.freed || it->second.pinned != pinned)
         return remember(cudaErrorInvalidValue);
     Buffer& buffer = it->second;
+    if (when_freed) when_freed(p);
     r.bytes_in_use -= buffer.bytes;
     if (!guarded) {
         r.buffers.erase(it);
@@ -113,6 +114,8 @@ std::string name_of(const Buffer& b) {
 }
 
 }  // namespace
+
+void (*when_freed)(const void*) = nullptr;
 
 std::string damaged_device_memory() {
     if (!guarded) return "";

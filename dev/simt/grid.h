@@ -15,6 +15,7 @@ struct Launch {
     size_t shared_bytes;
     Order order;
     Call call;
+    mutable unsigned run;       // its number among all that have begun; a graph's begin more than once
     mutable char begins, ends;  // addresses that stand for these moments in ThreadSanitizer's books
 };
 

@@ -83,6 +83,8 @@ cudaError_t check_attributes(const cudaLaunchConfig_t& config, const Kernel& ker
 }  // namespace
 
 static cudaError_t run_grid(const Launch& l) {
+    static std::atomic<unsigned> runs = 0;
+    l.run = ++runs;
     if (profiling) profiled++;
     const uint64_t blocks = uint64_t(l.grid.x) * l.grid.y * l.grid.z;
     const Permutation block_order(l.order, 0, blocks);
@@ -135,6 +137,7 @@ cudaError_t launch(const cudaLaunchConfig_t& config, const void* function, Call 
              config.dynamicSmemBytes,
              order(),
              std::move(call),
+             0,
              0,
              0};
     return submit(config.stream, [l = std::move(l), kernel] {
