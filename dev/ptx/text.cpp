@@ -44,7 +44,7 @@ Variable read_variable(Scanner& s, std::string_view space) {
 class Reader {
 public:
     Reader(const ModuleText& module, const ModuleText::Place& place)
-        : module(module), s(module.text, place.begin, place.end, module.origin), body(place.body) {}
+        : module(module), s(module.text, place.begin, place.end, module.origin) {}
 
     EntryText read() {
         s.opcode();
@@ -259,7 +259,6 @@ private:
 
     const ModuleText& module;
     Scanner s;
-    size_t body;
     EntryText e;
     std::vector<Scope> scopes;
     int scope_count = 0;
@@ -282,8 +281,11 @@ ModuleText::ModuleText(std::string t, std::string o) : text(std::move(t)), origi
 }
 
 void ModuleText::find_files() {
-    for (size_t at = 0; (at = text.find("\n\t.file\t", at)) != text.npos;) {
-        Scanner s(text, at += 7, text.size(), origin);
+    for (size_t at = 0; (at = text.find(".file", at)) != text.npos;) {
+        const size_t line = text.find_last_not_of(" \t", at - 1);
+        at += 5;
+        if (line == text.npos || text[line] != '\n') continue;
+        Scanner s(text, at, text.size(), origin);
         const int number = int(s.whole());
         std::string name(s.quoted());
         if (const size_t dot = name.find("/./"); dot != name.npos) name.erase(0, dot + 3);
@@ -291,14 +293,23 @@ void ModuleText::find_files() {
     }
 }
 
+// After the brace that closes the first one from here on.
+size_t ModuleText::end_of_body(size_t at) const {
+    int depth = 0;
+    for (; (at = text.find_first_of("{}/", at)) != text.npos; at++) {
+        if (text.compare(at, 2, "//") == 0) at = std::min(text.find('\n', at), text.size() - 1);
+        else if (text[at] == '{') depth++;
+        else if (text[at] == '}' && --depth == 0) return at + 1;
+    }
+    throw TextError(origin + ": an entry without an end");
+}
+
 void ModuleText::find_entries() {
     for (size_t at = 0; (at = text.find(".entry ", at)) != text.npos;) {
-        Place place{at, text.find("\n{", at), 0};
-        const size_t close = text.find("\n}", place.body);
-        if (place.body == text.npos || close == text.npos) throw TextError(origin + ": an entry without a body");
-        place.end = close + 2;
+        const Place place{at, end_of_body(at)};
         Scanner s(text, at + 7, text.size(), origin);
         places[std::string(s.name())] = place;
+        places_by_begin[place.begin] = place.end;
         at = place.end;
     }
     if (text.find("\n.func ") != text.npos || text.find(" .func ") != text.npos)
@@ -307,6 +318,11 @@ void ModuleText::find_entries() {
 
 void ModuleText::find_variables() {
     for (size_t at = 0; (at = text.find("\n.", at)) != text.npos; at++) {
+        const auto entry = places_by_begin.upper_bound(at);
+        if (entry != places_by_begin.begin() && at < std::prev(entry)->second) {
+            at = std::prev(entry)->second - 1;
+            continue;
+        }
         Scanner s(text, at, text.size(), origin);
         std::string_view word = s.opcode();
         while (word == ".visible" || word == ".extern" || word == ".weak") word = s.opcode();

@@ -73,11 +73,13 @@ public:
 
 private:
     struct Place {
-        size_t begin, body, end;  // of ".entry", of its "{", and after its "}"
+        size_t begin, end;  // of ".entry", and after its "}"
     };
     std::string text, origin;
     std::map<std::string, Place, std::less<>> places;
+    std::map<size_t, size_t> places_by_begin;  // their ends
     std::map<int, std::string> files;
+    size_t end_of_body(size_t) const;
     void find_entries();
     void find_files();
     void find_variables();
