@@ -13,7 +13,8 @@ struct Entry {
 // entries is first asked for, and lives as long as the program. Throws Error{device} where there is no PTX that can be run.
 const Entry* entry_at(const void* function);
 
-// The target that PTX is taken for: PTX_TARGET's, such as "90a", or else the highest that any object has. Empty: none has any.
+// The target that PTX is taken for: PTX_TARGET's, such as "90a", or else the highest that any object has. Throws
+// Error{device} when first asked if some object with kernels has no PTX for it. Empty: there are no kernels.
 const std::string& target();
 
 }  // namespace ptx
