@@ -14,7 +14,7 @@
 #
 # train_gpt and test_gpt are the best this machine can build: by nvcc where there is one, else by the host compiler.
 # train_gpt_simt and test_gpt_simt are always the host compiler's: dev/simt runs the kernels on the CPU.
-# train_gpt_ptx and test_gpt_ptx run on the CPU what nvcc made: GPU_ARCH=compute_80, or compute_90a, or both (dev/ptx).
+# train_gpt_ptx and test_gpt_ptx run nvcc's PTX on the CPU (dev/ptx): GPU_ARCH=compute_80, compute_90a, or both.
 #
 # Options:  ARCH=...       -march of the CPU code (native)
 #           GPU_ARCH=...   architectures of the kernels, such as "80 90a compute_90" (dev/gpu_arch.sh: this machine's GPUs)
@@ -88,9 +88,9 @@ NVCC_FLAGS = $(COMMON) $(if $(DEBUG),-O0 -g,-O1 -Xcompiler -g1) --expt-relaxed-c
               -Xcompiler -march=$(ARCH),-fopenmp,-Wno-unknown-pragmas \
               $(if $(filter 1,$(WERROR)),-Werror all-warnings) $(COMPRESS)
 
-# Where there is PTX alone, dev/ptx can run it: it reads what is not compressed (a flag that every nvcc has).
+# dev/ptx runs PTX that is not compressed.
 ifeq ($(PORTABLE),)
-COMPRESS = $(if $(filter-out compute_%,$(GPU_ARCH)),,--no-compress)
+COMPRESS = $(if $(filter compute_%,$(GPU_ARCH)),--no-compress)
 endif
 
 # Source lines for profilers and compute-sanitizer. In the tests of a bundle they would be half of it.

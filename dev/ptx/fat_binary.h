@@ -1,8 +1,8 @@
 // Fat binaries: where nvcc puts what it has made of one source file's kernels, for one GPU or several.
 //
-// A wrapper points at a container, whose header is followed by entries, each a header and what it is of: PTX, as text, or
-// machine code. NVIDIA documents no more than the wrapper (fatbinary_section.h); the rest was read off what nvcc 12.4 and 13.0
-// write.
+// A wrapper points at a container, whose header is followed by entries, each a header and what it is of: PTX, as
+// text, or machine code. NVIDIA documents no more than the wrapper (fatbinary_section.h); the rest was read off what
+// nvcc 12.4 and 13.0 write.
 #pragma once
 #include <string>
 #include <string_view>

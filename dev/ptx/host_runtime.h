@@ -1,5 +1,5 @@
-// What nvcc's host code calls and no header of the runtime API declares (NVIDIA's crt/host_runtime.h), and the launches by
-// untyped arguments, which only PTX's kernels have. registration.cpp and launch.cpp define them.
+// What nvcc's host code calls and no header of the runtime API declares (NVIDIA's crt/host_runtime.h), and the launches
+// by untyped arguments, which only PTX's kernels have. registration.cpp and launch.cpp define them.
 #pragma once
 #include "dev/simt/include/simt/runtime_api.h"
 
@@ -18,8 +18,8 @@ void __cudaRegisterVar(void** object, char* variable, char* device_variable, con
 void __cudaRegisterManagedVar(void** object, void** variable, char* device_variable, const char* name, int external,
                               size_t bytes, int constant, int global);
 
-// `kernel<<<grid, block, shared_bytes, stream>>>(...)`: pushes the numbers, and calls a stub that pops them and launches. CUDA 13's
-// asks for a handle first.
+// `kernel<<<grid, block, shared_bytes, stream>>>(...)`: pushes the numbers, and calls a stub that pops them and
+// launches. CUDA 13's asks for a handle first.
 unsigned __cudaPushCallConfiguration(dim3 grid, dim3 block, size_t shared_bytes, cudaStream_t);
 cudaError_t __cudaPopCallConfiguration(dim3* grid, dim3* block, size_t* shared_bytes, cudaStream_t*);
 cudaError_t __cudaGetKernel(const void** handle, const void* function);

@@ -1,4 +1,5 @@
-// Launches, as nvcc's host code asks for them: cudaLaunchKernelEx of the headers, and the stubs behind `kernel<<<...>>>(...)`.
+// Launches, as nvcc's host code asks for them: cudaLaunchKernelEx of the headers, and the stubs behind
+// `kernel<<<...>>>(...)`.
 #include <vector>
 #include "dev/simt/stream.h"
 #include "host_runtime.h"

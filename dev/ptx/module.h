@@ -10,7 +10,8 @@ struct Kernel;  // an entry of a module; lives as long as its module
 
 class Module {
 public:
-    // Parses and decodes a module's text; `origin` names it in messages. Throws std::runtime_error with one line: what and where.
+    // Parses and decodes a module's text; `origin` names it in messages. Throws std::runtime_error with one line: what
+    // and where.
     static std::shared_ptr<Module> load(std::string text, const std::string& origin);
     const Kernel* find(const std::string& entry) const;  // by its mangled name; null: no such entry
     virtual ~Module() = default;

@@ -15,6 +15,7 @@ namespace {
 
 struct Object {  // of nvcc
     const void* wrapper;
+    bool has_kernels = false;
     std::shared_ptr<Module> module{};  // null: not loaded yet
 };
 struct Function {
@@ -32,13 +33,32 @@ Program& program() {  // needed before main and until the very end
     return *p;
 }
 
-std::shared_ptr<Module> load(const Object& object) {
+// What f does, with the reason of a failure as an Error.
+template <class F>
+auto with_error(F f) {
     try {
-        const FatBinary binary = read_fat_binary(object.wrapper);
-        return Module::load(std::string(ptx_for(target(), binary)), binary.source);
+        return f();
     } catch (const Error&) { throw; } catch (const std::runtime_error& error) {
         throw Error(Exit::device, "PTX", error.what());
     }
+}
+
+FatBinary binary_of(const Object& object) {
+    return with_error([&] { return read_fat_binary(object.wrapper); });
+}
+
+std::shared_ptr<Module> load(const Object& object) {
+    const FatBinary binary = binary_of(object);
+    std::string text(ptx_for(target(), binary));
+    return with_error([&] { return Module::load(std::move(text), binary.source); });
+}
+
+std::string choose_target() {
+    if (const char* asked = std::getenv("PTX_TARGET"); asked && *asked) return asked;
+    std::string highest;
+    for (const auto& object : program().objects)
+        if (const std::string its = highest_target(binary_of(*object)); is_above(its, highest)) highest = its;
+    return highest;
 }
 
 [[noreturn]] void refuse_variable(const void* variable) {
@@ -59,12 +79,10 @@ const simt::KernelOwner owner{
 
 const std::string& target() {
     static const std::string it = [] {
-        if (const char* asked = std::getenv("PTX_TARGET"); asked && *asked) return std::string(asked);
-        std::string highest;
+        const std::string chosen = choose_target();
         for (const auto& object : program().objects)
-            if (const std::string of_it = highest_target(read_fat_binary(object->wrapper)); is_above(of_it, highest))
-                highest = of_it;
-        return highest;
+            if (object->has_kernels) ptx_for(chosen, binary_of(*object));
+        return chosen;
     }();
     return it;
 }
@@ -99,7 +117,9 @@ char __cudaInitModule(void**) { return 1; }
 // A template's kernel may be in several objects: they are all the same.
 void __cudaRegisterFunction(void** object, const char* function, char*, const char* name, int, uint3*, uint3*, dim3*,
                             dim3*, int*) {
-    program().functions.try_emplace(function, Function{reinterpret_cast<Object*>(object), {nullptr, name}});
+    Object* const its = reinterpret_cast<Object*>(object);
+    its->has_kernels = true;
+    program().functions.try_emplace(function, Function{its, {nullptr, name}});
 }
 void __cudaRegisterVar(void**, char* variable, char*, const char* name, int, size_t, int, int) {
     program().variables[variable] = name;

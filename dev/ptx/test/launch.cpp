@@ -1,6 +1,9 @@
 // What nvcc's host code does when it registers and launches kernels, and what the runtime then knows of them.
 #include <gtest/gtest.h>
+#include <sys/wait.h>
+#include <cstdio>
 #include <cstring>
+#include <filesystem>
 #include <vector>
 #include "dev/ptx/host_runtime.h"
 #include "dev/ptx/program.h"
@@ -143,6 +146,20 @@ TEST_F(ptx_launch, without_ptx_or_by_a_variable) {
     } catch (const Error& error) {
         EXPECT_NE(std::strstr(error.what(), "device variable factor: "), nullptr) << error.what();
     }
+}
+
+// Before anything is done, so that a refused training leaves nothing behind.
+TEST(ptx_program, without_ptx_for_the_target) {
+    const std::string self = std::filesystem::read_symlink("/proc/self/exe").string();
+    FILE* const pipe = popen(("PTX_TARGET=75 '" + self + "' --gpu 2>&1").c_str(), "r");
+    std::string said;
+    for (char text[4096]; std::fgets(text, sizeof text, pipe);) said += text;
+    EXPECT_EQ(WEXITSTATUS(pclose(pipe)), int(Exit::device));
+    EXPECT_TRUE(said.starts_with("error: PTX of ")) << said;
+    EXPECT_NE(said.find(", none for sm_75; compile with nvcc -gencode arch=compute_75,code=compute_75 --no-compress"),
+              std::string::npos)
+        << said;
+    EXPECT_EQ(said.find('\n'), said.size() - 1) << said;
 }
 
 }  // namespace ptx
