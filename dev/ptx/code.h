@@ -49,6 +49,9 @@ struct Instruction {
     unsigned count = 0;           // how many they are
     simt::At at{};
     const char* name = "";  // its opcode
+    std::string_view text;
+    Place result = nowhere;  // the first register it writes
+    Width width = Width::word;
 };
 
 struct Constant {

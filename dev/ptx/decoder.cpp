@@ -77,12 +77,19 @@ Instruction Decoder::instruction(const Statement& s) {
     code->names.push_back(std::make_unique<std::string>(s.opcode));
     i.name = code->names.back()->c_str();
     if (s.guard >= 0) i.guard = registers[size_t(s.guard)], i.guard_negated = s.guard_negated;
+    i.text = s.text;
+    result = nowhere;
+    decode(s, i);
+    i.result = result, i.width = result_width;
+    return i;
+}
+
+void Decoder::decode(const Statement& s, Instruction& i) {
     if (decode_control(s, i) || decode_move(s, i) || decode_memory(*this, s, i) || decode_warp(*this, s, i) ||
         decode_block(*this, s, i) || decode_matrix(*this, s, i) || decode_hopper(*this, s, i) ||
         decode_conversion(s, i))
-        return i;
+        return;
     decode_operation(s, i);
-    return i;
 }
 
 void Decoder::decode_operation(const Statement& s, Instruction& i) {
@@ -231,6 +238,7 @@ Place Decoder::source(const Operand& o, Width wanted) {
 Place Decoder::target(const Operand& o, Width wanted) {
     if (o.kind != Operand::Kind::reg || width(o) != wanted || o.second >= 0)
         fail(*now, now->opcode + " writes to something else than a register of its width");
+    if (result == nowhere) result = registers[size_t(o.reg)], result_width = wanted;
     return registers[size_t(o.reg)];
 }
 

@@ -28,6 +28,7 @@ public:
 private:
     void place_variables();
     Instruction instruction(const Statement&);
+    void decode(const Statement&, Instruction&);
     void decode_operation(const Statement&, Instruction&);
     bool decode_control(const Statement&, Instruction&);
     bool decode_conversion(const Statement&, Instruction&);
@@ -44,6 +45,8 @@ private:
     std::map<std::pair<uint64_t, Width>, Place> constants;
     std::map<std::string, uint64_t> variables;  // of the entry: addresses
     const Statement* now = nullptr;
+    Place result = nowhere;  // the first register that `now` writes
+    Width result_width = Width::word;
 };
 
 std::vector<std::string_view> parts_of(std::string_view opcode);  // between its dots

@@ -10,6 +10,7 @@
 #include "module_memory.h"
 #include "products.h"
 #include "shadow.h"
+#include "trace.h"
 
 namespace ptx {
 
@@ -185,6 +186,7 @@ void Machine::begin(const Arguments& a) {
     for (unsigned i = 0; i < warps.size(); i++) {
         Warp& w = *warps[i];
         w.shadow = shadow;
+        w.traced = number || i ? 0 : traced_lanes(block.launch->kernel);
         w.block = &block;
         w.threads = block.thread(i * warp_lanes);
         w.parameters = a.parameters;

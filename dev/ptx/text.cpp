@@ -104,6 +104,7 @@ private:
         if (c == '\0') s.fail("the entry has no end");
         Statement statement;
         statement.at = at;
+        const size_t begin = s.position();
         if (s.take('@')) {
             statement.guard_negated = s.take('!');
             statement.guard = find_register(s.name());
@@ -118,6 +119,7 @@ private:
             statement.operands.push_back(read_operand());
             if (!s.take(',') && s.peek() != ';') s.fail("expected ',' or ';'");
         }
+        statement.text = std::string_view(module.text).substr(begin, s.position() - begin);
         note_references(statement);
         e.statements.push_back(std::move(statement));
     }

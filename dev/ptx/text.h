@@ -34,6 +34,7 @@ struct Statement {
     int guard = -1;  // the register of @%p1
     bool guard_negated = false;
     simt::At at{};
+    std::string_view text;  // all of it, within its module's
 };
 
 enum class Width : uint8_t { predicate, half, word, double_word };

@@ -4,6 +4,7 @@
 // join again where the compiler's code lets them; in a shuffled order any may. Each lane has a fiber of dev/simt's; the warp runs on
 // that of its leader, the others' sleep. What waits for other warps must wait on the fiber of a lane that does.
 #include "warp.h"
+#include "trace.h"
 
 namespace ptx {
 namespace {
@@ -107,6 +108,11 @@ Mask Warp::ready_to_meet(const Instruction& i, Mask active) {
     return ready;
 }
 
+void Warp::execute(const Instruction& i, Mask m) {
+    i.execute(*this, i, m);
+    if (traced) trace(*this, i, m);
+}
+
 // For the message of a deadlock.
 void Warp::note_waiting(const Instruction& i, Mask m) {
     for (; m; m &= m - 1) threads[lowest(m)].waits_in = i.name, threads[lowest(m)].waits_at = i.at;
@@ -133,16 +139,17 @@ bool Warp::run(Path path) {
                 if (!run_waiting(i, path, ready)) return false;
                 stop = next_of_others(path.pc);
             } else {
-                if (ready) i.execute(*this, i, ready);
+                if (ready) execute(i, ready);
                 path.pc++;
             }
         } else {
             switch (i.flow) {
                 case Flow::on:
-                    if (active) i.execute(*this, i, active);
+                    if (active) execute(i, active);
                     path.pc++;
                     break;
                 case Flow::branch:
+                    if (traced) execute(i, active);
                     if (active == path.lanes) {
                         path.pc = i.target;
                     } else if (active) {
@@ -187,7 +194,7 @@ bool Warp::run_waiting(const Instruction& i, Path& path, Mask active) {
         return false;
     }
     note_waiting(i, active);
-    i.execute(*this, i, active);
+    execute(i, active);
     path.pc++;
     if (leader == lane) return true;
     add(path);

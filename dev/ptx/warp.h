@@ -26,6 +26,7 @@ struct Warp {
     Mask lanes = 0, living = 0, started = 0;
     unsigned leader = nobody;  // the lane on whose fiber the warp runs
     Products* products = nullptr;
+    Mask traced = 0;           // lanes whose results are printed
     Shadow* shadow = nullptr;  // null: PTX_CHECKS=0
     unsigned number = 0;       // in its block
     std::vector<Path> paths;   // of lanes that neither have exited nor wait for other warps
@@ -76,6 +77,7 @@ private:
     bool pick(Path&);
     uint32_t next_of_others(uint32_t pc) const;
     void hand_over();
+    void execute(const Instruction&, Mask);
     void note_waiting(const Instruction&, Mask);
     void exit(Mask);
     uint64_t random() { return random_state = simt::Permutation::mix(random_state + 0x9e3779b97f4a7c15); }
