@@ -14,6 +14,7 @@
 #
 # train_gpt and test_gpt are the best this machine can build: by nvcc where there is one, else by the host compiler.
 # train_gpt_simt and test_gpt_simt are always the host compiler's: dev/simt runs the kernels on the CPU.
+# train_gpt_ptx and test_gpt_ptx run nvcc's PTX on the CPU (dev/ptx): GPU_ARCH=compute_80, compute_90a, or both.
 #
 # Options:  ARCH=...       -march of the CPU code (native)
 #           GPU_ARCH=...   architectures of the kernels, such as "80 90a compute_90" (dev/gpu_arch.sh: this machine's GPUs)
@@ -63,7 +64,7 @@ $(addprefix $(BUILD)/,host/reference/%.o host/tokenizer/%.o host/commands/run_on
 # The references are templates: these tests have the very loops that train on the CPU.
 $(addprefix $(BUILD)/dev/,test/reference/%.o test/model/%.o bench/%.o): OPTIMISE = -O3
 $(addprefix $(BUILD)/,host/base/%.o host/data/%.o host/checkpoint/%.o host/report/inspect_model.o): OPTIMISE = -O2
-$(addprefix $(BUILD)/,dev/simt/%.o simt/%.o): OPTIMISE = -O2
+$(addprefix $(BUILD)/,dev/simt/%.o simt/%.o dev/ptx/%.o): OPTIMISE = -O2
 LEVEL = $(if $(DEBUG),-O0 -g,$(OPTIMISE) -g1)
 COMMON := -std=c++20 -I. -MMD -MP
 SANITIZER := $(if $(SANITIZE),-fsanitize=$(SANITIZE) -fno-omit-frame-pointer)
@@ -87,12 +88,19 @@ NVCC_FLAGS = $(COMMON) $(if $(DEBUG),-O0 -g,-O1 -Xcompiler -g1) --expt-relaxed-c
               -Xcompiler -march=$(ARCH),-fopenmp,-Wno-unknown-pragmas \
               $(if $(filter 1,$(WERROR)),-Werror all-warnings) $(COMPRESS)
 
+# dev/ptx runs PTX that is not compressed.
+ifeq ($(PORTABLE),)
+COMPRESS = $(if $(filter compute_%,$(GPU_ARCH)),--no-compress)
+endif
+
 # Source lines for profilers and compute-sanitizer. In the tests of a bundle they would be half of it.
 LINES = $(if $(and $(PORTABLE),$(filter dev/%,$<)),,-lineinfo)
 
 HOST := $(patsubst %.cpp,$(BUILD)/%.o,$(wildcard host/*/*.cpp host/*/*/*.cpp))
 TESTS := $(patsubst %.cpp,$(BUILD)/%.o,$(wildcard dev/test/*/*.cpp dev/bench/*.cpp dev/oracle/*.cpp))
 SIMT := $(patsubst %.cpp,$(BUILD)/%.o,$(wildcard dev/simt/*.cpp))
+PTX := $(patsubst %.cpp,$(BUILD)/%.o,$(wildcard dev/ptx/*.cpp))
+PTX_TESTS := $(patsubst %.cpp,$(BUILD)/%.o,$(wildcard dev/ptx/test/*.cpp))
 KERNELS := $(wildcard kernels/instances/*.cu kernels/*.cu)
 # The references are templates, which several objects have, optimised more or less: the linker takes the first it sees.
 HOT = %/host/commands/run_on_cpu.o
@@ -131,6 +139,16 @@ $(PROGRAM)train_gpt: $(BUILD)/cuda/train_gpt.o $(KERNELS:%.cu=$(BUILD)/cuda/%.o)
 
 $(PROGRAM)test_gpt: $(patsubst %.cu,$(BUILD)/cuda/%.o,test_gpt.cu $(KERNELS) $(KERNEL_TESTS)) $(TESTS) $(HOST)
 	$(NVCC) $(CODE) $(OPENMP) -o $@ $(OBJECTS) $(GTEST) $(CUDA_LIBS)
+
+# nvcc's objects as they are, with dev/simt's runtime in place of NVIDIA's, which runs their PTX (dev/ptx).
+ifeq ($(SANITIZE),)
+$(PROGRAM)train_gpt_ptx: $(BUILD)/cuda/train_gpt.o $(KERNELS:%.cu=$(BUILD)/cuda/%.o) $(HOST) $(SIMT) $(PTX)
+	$(CXX) $(FLAGS) -o $@ $(OBJECTS) -lboost_context $(LIBS)
+
+$(PROGRAM)test_gpt_ptx: $(patsubst %.cu,$(BUILD)/cuda/%.o,test_gpt.cu $(KERNELS) $(KERNEL_TESTS)) $(PTX_TESTS) $(TESTS) $(HOST) \
+                        $(SIMT) $(PTX)
+	$(CXX) $(FLAGS) -o $@ $(OBJECTS) -lgtest -lboost_context $(LIBS)
+endif
 else
 $(PROGRAM)train_gpt $(PROGRAM)test_gpt: %: %_simt
 	cp $< $@
@@ -169,6 +187,13 @@ $(BUILD)/fuzz/%.o: %.cpp | fuzz_setup
 $(BUILD)/dev/simt/%.o: dev/simt/%.cpp | setup
 	@mkdir -p $(@D)
 	$(CXX) $(filter-out $(MATH),$(FLAGS)) $(SIMT_FLAGS) -c -o $@ $<
+
+# Every operation of a lane rounds by itself. Registers hold bits, which instructions take for numbers of any kind.
+$(BUILD)/dev/ptx/ops_%.o: OPTIMISE = -O3
+$(BUILD)/dev/ptx/%.o: FLAGS += -ffp-contract=off -fno-strict-aliasing -fno-math-errno -fno-trapping-math
+$(BUILD)/dev/ptx/%.o: dev/ptx/%.cpp | setup
+	@mkdir -p $(@D)
+	$(CXX) $(filter-out -fassociative-math -fno-signed-zeros,$(FLAGS)) -c -o $@ $<
 
 $(BUILD)/simt/%.o: %.cu | setup
 	@mkdir -p $(@D)
@@ -222,6 +247,6 @@ help:
 	@sed -n '/^#   make train_gpt/,/^$$/{s/^# \{0,1\}//;p}' Makefile
 
 clean:
-	rm -rf $(BUILD) train_gpt test_gpt train_gpt_simt test_gpt_simt
+	rm -rf $(BUILD) train_gpt test_gpt train_gpt_simt test_gpt_simt train_gpt_ptx test_gpt_ptx
 
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)

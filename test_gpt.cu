@@ -28,7 +28,7 @@ void leave_out_kernels(const GpuFound& gpu) {
 
 }  // namespace
 
-int main(int argc, char** argv) {
+int main(int argc, char** argv) try {
     if (argc > 1 && std::string_view(argv[1]) == "--bench") return run_benchmarks({argv + 2, argv + argc});
     if (argc == 3 && std::string_view(argv[1]) == "--export") return export_models(argv[2]);
     const GpuFound gpu = find_gpu();
@@ -41,4 +41,7 @@ int main(int argc, char** argv) {
     const CacheFolder cache(at / "cache");  // the user's own is left alone
     if (gpu.kind == GpuFound::Kind::none) leave_out_kernels(gpu);
     return RUN_ALL_TESTS();
+} catch (const Error& error) {
+    std::fprintf(stderr, "error: %s\n", error.what());
+    return int(error.code);
 }

@@ -79,12 +79,13 @@ struct AttentionRow {
     Vec<4> v[M / 16] = {};
     __device__ void add(const float* weight, const float* tile, int HS) {  // += sum over s of weight[s] * tile[s]
         using Tile = AttentionTile<M>;
+        const int first = threadIdx.x % attention_quad * 4;
         for (int s = 0; s < Tile::R; s++) {
-            const float* from = tile + s * Tile::pitch + threadIdx.x % attention_quad * 4;
+            const float* from = tile + s * Tile::pitch + first;
             const float w = weight[s];
             UNROLL
             for (int j = 0; j < M / 16; j++) {
-                if (16 * j >= HS) break;
+                if (16 * j + first >= HS) break;
                 const Vec<4> x = load<4>(from + 16 * j);
                 for (int i = 0; i < 4; i++) v[j][i] += w * x[i];
             }
@@ -95,9 +96,10 @@ struct AttentionRow {
             for (int i = 0; i < 4; i++) v[j][i] *= factor;
     }
     __device__ void put(float* row, int HS) const {
+        const int first = threadIdx.x % attention_quad * 4;
         UNROLL
         for (int j = 0; j < M / 16; j++)
-            if (16 * j < HS) store<4>(row + 16 * j + threadIdx.x % attention_quad * 4, v[j]);
+            if (16 * j + first < HS) store<4>(row + 16 * j + first, v[j]);
     }
 };
 

@@ -1,6 +1,7 @@
 // The GPU that is here, and what train_gpt does on it; built by the host compiler, on the CPU (dev/simt).
 #include "host/commands/run_on_gpu.h"
 #include "kernels/tools/cuda_error.cuh"
+#include "kernels/tools/device.cuh"
 #include "kernels/tools/gpu.cuh"
 
 GpuFound find_gpu() {
@@ -11,11 +12,12 @@ GpuFound find_gpu() {
         return {GpuFound::Kind::none, reason ? reason : cudaGetErrorString(error)};
     }
     if (count == 0) return {GpuFound::Kind::none, explain(cudaErrorNoDevice).reason};
-    cudaDeviceProp device;
-    CUDA(cudaGetDeviceProperties(&device, 0));
-    const std::string name = device.name, reason = too_old(10 * device.major + device.minor);
+    int major = 0, minor = 0;
+    CUDA(cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, 0));
+    CUDA(cudaDeviceGetAttribute(&minor, cudaDevAttrComputeCapabilityMinor, 0));
+    const std::string name = device_name(), reason = too_old(10 * major + minor);
     if (!reason.empty()) return {GpuFound::Kind::none, name + " is too old: " + reason};
-    return {name.starts_with("simt") ? GpuFound::Kind::simulated : GpuFound::Kind::real, name};
+    return {is_simulated(name) ? GpuFound::Kind::simulated : GpuFound::Kind::real, name};
 }
 
 std::string kernels_text() {

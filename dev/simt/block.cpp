@@ -46,6 +46,8 @@ void Block::run(const Launch& l, dim3 at, uint64_t number) {
     SharedMemory& shared = SharedMemory::mine();
     shared.renew(l);
     renew_asynchronous();
+    by_warps = false;
+    if (l.call.begin) l.call.begin(l.call.arguments.get());
 
     fibers.switch_to(next_fiber());  // comes back when no thread can go on
 

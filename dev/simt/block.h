@@ -96,6 +96,24 @@ public:
     void barrier_arrive(int id, int threads, At);
     [[noreturn]] void fail(int error, const std::string& message);
 
+    // Of those who execute a whole warp on the fiber of one of its threads (../ptx). What its lanes do they do one after the other,
+    // and only the last may wait.
+    bool by_warps = false;
+    CudaThread* thread(unsigned linear) { return &threads[linear]; }
+    void barrier_count(const char* name, int id, int threads, bool predicate, Reach reach, At at) {
+        complete_if_all_here(arrive(name, id, threads, predicate, reach, at));
+    }
+    const Barrier& barrier(int id) const { return barriers[size_t(id) % barriers.size()]; }
+    void sleep() { wait(); }
+    void wake(CudaThread* t) { make_ready(t); }
+    void yield() {
+        make_ready(self());
+        leave();
+    }
+    bool async_barrier_is_over(const char* name, const void* barrier, uint64_t word, unsigned parity, At at) {
+        return (async_barrier(name, barrier, word, at).phase & 1) != parity;
+    }
+
     // The same, Hopper's (include/simt/asynchronous.h). `called_from`: the place in the code, for ThreadSanitizer.
     uint64_t async_barrier_init(const void* barrier, int arrivals, At);
     void async_barrier_init_fence();
@@ -223,7 +241,7 @@ inline void Block::wait() {
 
 // What the running thread has begun or told others may go on before the thread does.
 inline void Block::let_others_go_on() {
-    if (!shuffled || random() % 4) return;
+    if (by_warps || !shuffled || random() % 4) return;
     make_ready(self());
     leave();
 }

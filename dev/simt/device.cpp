@@ -1,7 +1,7 @@
 // The device that the runtime claims to be: small, so that kernels which size their grid by it stay quick,
 // and of Hopper's limits.
-#include <algorithm>
 #include <cstring>
+#include "kernels.h"
 #include "shared_memory.h"
 #include "stream.h"
 
@@ -17,32 +17,16 @@ cudaError_t cudaSetDevice(int device) { return remember(device == 0 ? cudaSucces
 cudaError_t cudaDriverGetVersion(int* version) { return *version = 13000, cudaSuccess; }
 cudaError_t cudaRuntimeGetVersion(int* version) { return *version = 13000, cudaSuccess; }
 
+// Only its first member is filled, the one that is where it is in every version of CUDA.
 cudaError_t cudaGetDeviceProperties(cudaDeviceProp* p, int device) {
     if (device != 0) return remember(cudaErrorInvalidDevice);
     *p = {};
-    std::strcpy(p->name, "simt (CPU)");
-    size_t free_bytes;
-    cudaMemGetInfo(&free_bytes, &p->totalGlobalMem);
-    p->sharedMemPerBlock = static_shared_limit;
-    p->sharedMemPerBlockOptin = shared_limit;
-    p->sharedMemPerMultiprocessor = shared_limit + 1024;
-    p->reservedSharedMemPerBlock = 1024;
-    p->totalConstMem = 65536;
-    p->major = 9;
-    p->multiProcessorCount = multiprocessors;
-    p->warpSize = 32;
-    p->maxThreadsPerBlock = 1024;
-    p->maxThreadsPerMultiProcessor = 2048;
-    p->maxBlocksPerMultiProcessor = 32;
-    p->regsPerBlock = p->regsPerMultiprocessor = 65536;
-    p->l2CacheSize = 1 << 20;
-    p->memoryBusWidth = 64;
-    p->asyncEngineCount = 1;
-    p->concurrentKernels = 1;
-    const int threads[] = {1024, 1024, 64}, blocks[] = {0x7fffffff, 65535, 65535};
-    std::copy_n(threads, 3, p->maxThreadsDim);
-    std::copy_n(blocks, 3, p->maxGridSize);
+    std::strncpy(p->name, kernel_owner().device, sizeof p->name - 1);
     return cudaSuccess;
+}
+// What CUDA 12's headers call it.
+extern "C" cudaError_t cudaGetDeviceProperties_v2(cudaDeviceProp* p, int device) {
+    return cudaGetDeviceProperties(p, device);
 }
 
 cudaError_t cudaDeviceGetPCIBusId(char* name, int length, int device) {
@@ -54,21 +38,20 @@ cudaError_t cudaDeviceGetPCIBusId(char* name, int length, int device) {
 }
 
 cudaError_t cudaDeviceGetAttribute(int* value, cudaDeviceAttr attribute, int device) {
-    cudaDeviceProp p;
-    if (const cudaError_t error = cudaGetDeviceProperties(&p, device)) return error;
+    if (device != 0) return remember(cudaErrorInvalidDevice);
     switch (attribute) {
-        case cudaDevAttrMaxThreadsPerBlock: *value = p.maxThreadsPerBlock; break;
-        case cudaDevAttrMaxSharedMemoryPerBlock: *value = int(p.sharedMemPerBlock); break;
+        case cudaDevAttrMaxThreadsPerBlock: *value = 1024; break;
+        case cudaDevAttrMaxSharedMemoryPerBlock: *value = int(static_shared_limit); break;
         case cudaDevAttrClockRate: *value = 1000000; break;
-        case cudaDevAttrMultiProcessorCount: *value = p.multiProcessorCount; break;
+        case cudaDevAttrMultiProcessorCount: *value = multiprocessors; break;
         case cudaDevAttrMemoryClockRate: *value = 1000000; break;
-        case cudaDevAttrGlobalMemoryBusWidth: *value = p.memoryBusWidth; break;
-        case cudaDevAttrL2CacheSize: *value = p.l2CacheSize; break;
-        case cudaDevAttrMaxThreadsPerMultiProcessor: *value = p.maxThreadsPerMultiProcessor; break;
-        case cudaDevAttrComputeCapabilityMajor: *value = p.major; break;
-        case cudaDevAttrComputeCapabilityMinor: *value = p.minor; break;
-        case cudaDevAttrMaxSharedMemoryPerMultiprocessor: *value = int(p.sharedMemPerMultiprocessor); break;
-        case cudaDevAttrMaxSharedMemoryPerBlockOptin: *value = int(p.sharedMemPerBlockOptin); break;
+        case cudaDevAttrGlobalMemoryBusWidth: *value = 64; break;
+        case cudaDevAttrL2CacheSize: *value = 1 << 20; break;
+        case cudaDevAttrMaxThreadsPerMultiProcessor: *value = 2048; break;
+        case cudaDevAttrComputeCapabilityMajor: *value = kernel_owner().capability() / 10; break;
+        case cudaDevAttrComputeCapabilityMinor: *value = kernel_owner().capability() % 10; break;
+        case cudaDevAttrMaxSharedMemoryPerMultiprocessor: *value = int(device_shared_limit()) + 1024; break;
+        case cudaDevAttrMaxSharedMemoryPerBlockOptin: *value = int(device_shared_limit()); break;
         default: return remember(cudaErrorInvalidValue);
     }
     return cudaSuccess;

@@ -88,6 +88,7 @@ cudaError_t release(void* p, bool pinned) {
     if (it == r.buffers.end() || it->second.freed || it->second.pinned != pinned)
         return remember(cudaErrorInvalidValue);
     Buffer& buffer = it->second;
+    if (when_freed) when_freed(p);
     r.bytes_in_use -= buffer.bytes;
     if (!guarded) {
         r.buffers.erase(it);
@@ -114,8 +115,7 @@ std::string name_of(const Buffer& b) {
 
 }  // namespace
 
-cudaError_t allocate_device(void** p, size_t bytes) { return allocate(p, bytes, false); }
-cudaError_t allocate_pinned(void** p, size_t bytes) { return allocate(p, bytes, true); }
+void (*when_freed)(const void*) = nullptr;
 
 std::string damaged_device_memory() {
     if (!guarded) return "";
@@ -158,18 +158,27 @@ bool is_pinned(const void* address) {
            size_t(p - it->first) < it->second.bytes;
 }
 
-bool is_device(const void* address, size_t bytes) {
+bool find_device(const void* address, const char*& begin, const char*& end) {
     const char* p = static_cast<const char*>(address);
     Registry& r = registry();
     const std::lock_guard lock(r.mutex);
     auto it = r.buffers.upper_bound(p);
-    if (it == r.buffers.begin()) return false;
-    const auto& [begin, b] = *--it;
-    return !b.freed && size_t(p - begin) < b.bytes && bytes <= b.bytes - size_t(p - begin);
+    if (it == r.buffers.begin() || (--it)->second.freed) return false;
+    begin = it->first, end = begin + it->second.bytes;
+    return p < end;
+}
+
+bool is_device(const void* address, size_t bytes) {
+    const char *begin, *end;
+    return find_device(address, begin, end) && bytes <= size_t(end - static_cast<const char*>(address));
 }
 
 }  // namespace simt
 
+cudaError_t cudaMalloc(void** p, size_t bytes) { return simt::allocate(p, bytes, false); }
+cudaError_t cudaMallocAsync(void** p, size_t bytes, cudaStream_t) { return cudaMalloc(p, bytes); }
+cudaError_t cudaMallocHost(void** p, size_t bytes) { return simt::allocate(p, bytes, true); }
+cudaError_t cudaHostAlloc(void** p, size_t bytes, unsigned) { return cudaMallocHost(p, bytes); }
 cudaError_t cudaFree(void* p) { return simt::release(p, false); }
 cudaError_t cudaFreeHost(void* p) { return simt::release(p, true); }
 cudaError_t cudaMemGetInfo(size_t* free_bytes, size_t* total) {

@@ -9,12 +9,13 @@
 namespace simt {
 
 struct Launch {
-    std::string kernel;  // its name
+    std::string kernel, mangled;  // its name
     const void* function;
     dim3 grid, block;
     size_t shared_bytes;
     Order order;
     Call call;
+    mutable unsigned run;       // its number among all that have begun; a graph's begin more than once
     mutable char begins, ends;  // addresses that stand for these moments in ThreadSanitizer's books
 };
 

@@ -11,34 +11,36 @@
 #include "fault.h"
 #include "include/cuda_profiler_api.h"
 #include "include/cuda_runtime.h"
+#include "kernels.h"
 #include "report.h"
 #include "shared_memory.h"
 #include "stream.h"
+#include "symbols.h"
 
 namespace simt {
 namespace {
 
 struct Kernel {
     const void* function = nullptr;
-    std::string mangled, name;
-    size_t own_bytes = 0;
+    KernelCode code;
+    std::string name;
     std::optional<size_t> asked;  // by cudaFuncSetAttribute
-    size_t static_bytes() const { return own_bytes + called_shared_bytes(function); }
+    size_t static_bytes() const { return code.static_shared_bytes + called_shared_bytes(function); }
     size_t dynamic_limit() const {
-        const size_t all = asked ? shared_limit : static_shared_limit, rest = all - std::min(static_bytes(), all);
+        const size_t all = asked ? device_shared_limit() : static_shared_limit,
+                     rest = all - std::min(static_bytes(), all);
         return std::min(asked.value_or(rest), rest);
     }
 };
 Kernel& kernel_of(const void* function) {
     static std::unordered_map<const void*, Kernel> kernels;
-    Kernel& k = kernels[function];
-    if (k.name.empty()) {
-        k.function = function;
-        k.mangled = Symbols::mangled_name(function);
-        k.name = Symbols::readable(k.mangled);
-        k.own_bytes = own_shared_bytes(k.mangled);
-    }
-    return k;
+    const StateLock lock;
+    if (const auto known = kernels.find(function); known != kernels.end()) return known->second;
+    Kernel k;
+    k.function = function;
+    k.code = kernel_owner().code_of(function);
+    k.name = Symbols::readable(k.code.mangled);
+    return kernels[function] = std::move(k);
 }
 
 std::atomic<bool> profiling = false;
@@ -49,13 +51,40 @@ cudaError_t check(const cudaLaunchConfig_t& config, const Kernel& kernel) {
     if (!g.x || !g.y || !g.z || !b.x || !b.y || !b.z) return cudaErrorInvalidConfiguration;
     if (g.x > 0x7fffffff || g.y > 65535 || g.z > 65535) return cudaErrorInvalidConfiguration;
     if (b.x > 1024 || b.y > 1024 || b.z > 64 || b.x * b.y * b.z > 1024) return cudaErrorInvalidConfiguration;
+    if (b.x * b.y * b.z > unsigned(kernel.code.max_threads)) return cudaErrorInvalidValue;
     if (config.dynamicSmemBytes > kernel.dynamic_limit()) return cudaErrorInvalidValue;
+    return cudaSuccess;
+}
+
+bool is_known(const cudaLaunchAttribute& attribute) {
+    const auto& cluster = attribute.val.clusterDim;
+    switch (attribute.id) {
+        case cudaLaunchAttributeIgnore:
+        case cudaLaunchAttributeProgrammaticStreamSerialization: return true;  // it may begin early, but need not
+        case cudaLaunchAttributeClusterDimension: return cluster.x * cluster.y * cluster.z == 1;
+        default: return false;
+    }
+}
+
+// A launch is refused rather than done otherwise than it was meant.
+cudaError_t check_attributes(const cudaLaunchConfig_t& config, const Kernel& kernel) {
+    for (unsigned i = 0; i < config.numAttrs; i++) {
+        const cudaLaunchAttribute& attribute = config.attrs[i];
+        if (is_known(attribute)) continue;
+        const bool cluster = attribute.id == cudaLaunchAttributeClusterDimension;
+        say(kernel.name + ": launched with " +
+            (cluster ? "clusters of several blocks" : "launch attribute " + std::to_string(int(attribute.id))) +
+            ", which this runtime does not know");
+        return cudaErrorNotSupported;
+    }
     return cudaSuccess;
 }
 
 }  // namespace
 
 static cudaError_t run_grid(const Launch& l) {
+    static std::atomic<unsigned> runs = 0;
+    l.run = ++runs;
     if (profiling) profiled++;
     const uint64_t blocks = uint64_t(l.grid.x) * l.grid.y * l.grid.z;
     const Permutation block_order(l.order, 0, blocks);
@@ -98,9 +127,19 @@ cudaError_t launch(const cudaLaunchConfig_t& config, const void* function, Call 
     catch_faults();
     const Kernel& kernel = kernel_of(function);
     if (const cudaError_t error = check(config, kernel)) return remember(error);
+    if (const cudaError_t error = check_attributes(config, kernel)) return remember(error);
     if (is_broken(kernel.name, Broken::Way::is_refused)) return remember(cudaErrorInvalidValue);
-    Launch l{kernel.name, function, config.gridDim, config.blockDim, config.dynamicSmemBytes, order(), std::move(call),
-             0,           0};
+    Launch l{kernel.name,
+             kernel.code.mangled,
+             function,
+             config.gridDim,
+             config.blockDim,
+             config.dynamicSmemBytes,
+             order(),
+             std::move(call),
+             0,
+             0,
+             0};
     return submit(config.stream, [l = std::move(l), kernel] {
         const cudaError_t error = run_grid(l);
         // What the functions that it calls declare is known only now: a GPU, which knows before,
@@ -113,41 +152,49 @@ cudaError_t launch(const cudaLaunchConfig_t& config, const void* function, Call 
     });
 }
 
-cudaError_t set_attribute(const void* function, cudaFuncAttribute attribute, int value) {
-    if (attribute != cudaFuncAttributeMaxDynamicSharedMemorySize) return cudaSuccess;
+uint64_t profiled_launches() { return profiled; }
+
+}  // namespace simt
+
+using namespace simt;
+
+cudaError_t cudaFuncSetAttribute(const void* function, cudaFuncAttribute attribute, int value) {
+    if (attribute == cudaFuncAttributePreferredSharedMemoryCarveout) return cudaSuccess;  // a hint
+    if (attribute != cudaFuncAttributeMaxDynamicSharedMemorySize) return remember(cudaErrorNotSupported);
     Kernel& k = kernel_of(function);
-    if (value < 0 || size_t(value) + k.static_bytes() > shared_limit) return remember(cudaErrorInvalidValue);
+    if (value < 0 || size_t(value) + k.static_bytes() > device_shared_limit()) return remember(cudaErrorInvalidValue);
     k.asked = size_t(value);
     return cudaSuccess;
 }
 
-cudaError_t get_attributes(cudaFuncAttributes* out, const void* function) {
+cudaError_t cudaFuncGetAttributes(cudaFuncAttributes* out, const void* function) {
     const Kernel& k = kernel_of(function);
     *out = {};
     out->sharedSizeBytes = k.static_bytes();
-    out->maxThreadsPerBlock = 1024;
+    out->maxThreadsPerBlock = k.code.max_threads;
     out->maxDynamicSharedSizeBytes = int(k.dynamic_limit());
-    out->ptxVersion = out->binaryVersion = 90;
+    out->ptxVersion = out->binaryVersion = kernel_owner().capability();
     return cudaSuccess;
 }
 
-uint64_t profiled_launches() { return profiled; }
+cudaError_t cudaFuncGetName(const char** mangled, const void* function) {
+    *mangled = kernel_of(function).code.mangled.c_str();
+    return **mangled ? cudaSuccess : remember(cudaErrorInvalidDeviceFunction);
+}
 
-const char* mangled_name(const void* function) { return kernel_of(function).mangled.c_str(); }
-
-cudaError_t blocks_per_multiprocessor(int* blocks, const void* function, int threads, size_t dynamic_bytes) {
-    if (threads < 1 || threads > 1024) return remember(cudaErrorInvalidValue);
-    const size_t bytes = kernel_of(function).static_bytes() + dynamic_bytes + 1024;
-    *blocks = int(std::min<size_t>({size_t(2048 / ((threads + 31) / 32 * 32)), 32, (shared_limit + 1024) / bytes}));
+cudaError_t cudaOccupancyMaxActiveBlocksPerMultiprocessor(int* blocks, const void* function, int threads,
+                                                          size_t dynamic_bytes) {
+    const Kernel& k = kernel_of(function);
+    if (threads < 1 || threads > k.code.max_threads) return remember(cudaErrorInvalidValue);
+    const size_t bytes = k.static_bytes() + dynamic_bytes + 1024;
+    const size_t by_threads = size_t(2048 / ((threads + 31) / 32 * 32));
+    *blocks = int(std::min<size_t>({by_threads, 32, (device_shared_limit() + 1024) / bytes}));
     return cudaSuccess;
 }
-
-}  // namespace simt
-
-cudaError_t cudaProfilerStart() { return simt::profiling = true, cudaSuccess; }
-cudaError_t cudaProfilerStop() { return simt::profiling = false, cudaSuccess; }
-
-cudaError_t cudaFuncGetName(const char** mangled, const void* kernel) {
-    *mangled = simt::mangled_name(kernel);
-    return **mangled ? cudaSuccess : simt::remember(cudaErrorInvalidDeviceFunction);
+cudaError_t cudaOccupancyMaxActiveBlocksPerMultiprocessorWithFlags(int* blocks, const void* function, int threads,
+                                                                   size_t dynamic_bytes, unsigned) {
+    return cudaOccupancyMaxActiveBlocksPerMultiprocessor(blocks, function, threads, dynamic_bytes);
 }
+
+cudaError_t cudaProfilerStart() { return profiling = true, cudaSuccess; }
+cudaError_t cudaProfilerStop() { return profiling = false, cudaSuccess; }

@@ -175,6 +175,7 @@ std::string Block::describe_waiting() const {
         if (t.for_warpgroup) return "wait in " + place + " for the other warps of the warpgroup";
         if (t.async_barrier)
             return "wait in " + place + " for parity " + std::to_string(t.parity) + " of " + describe(*t.async_barrier);
+        if (t.barrier < 0 && !t.meeting) return "wait in " + place;
         if (t.barrier < 0) return "wait in " + place + " for lanes " + hex(t.meeting->mask & ~t.meeting->lanes);
         const Barrier& b = barriers[size_t(t.barrier)];
         const unsigned expected = b.expected == all_threads ? living : unsigned(b.expected);

@@ -77,10 +77,9 @@ void SharedMemory::choose(const Launch& l) {
     chosen_for = l.function;
     ranges.clear();
     const Symbols& symbols = Symbols::read();
-    const std::string kernel = Symbols::mangled_name(l.function);
     for (const SharedVariable& v : symbols.shared)
-        if (!v.of_kernel || v.belongs_to(kernel))
-            ranges.push_back({variables.begin + v.offset, v.bytes, v.belongs_to(kernel) ? nullptr : &v});
+        if (!v.of_kernel || v.belongs_to(l.mangled))
+            ranges.push_back({variables.begin + v.offset, v.bytes, v.belongs_to(l.mangled) ? nullptr : &v});
 }
 
 void SharedMemory::renew(const Launch& l) {

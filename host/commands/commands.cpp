@@ -85,6 +85,17 @@ int run_program(const std::vector<std::string>& args) {
     }
 }
 
+// `device`: simt or ptx, each a build of its own.
+static void check_simulated(const std::string& device, const GpuFound& gpu) {
+    const bool simulated = gpu.kind == GpuFound::Kind::simulated;
+    if (simulated && gpu.text.starts_with(device)) return;
+    throw Error(
+        Exit::device, "--device " + device,
+        simulated ? "this build is for --device " + gpu.text.substr(0, gpu.text.find(' '))
+                  : "the kernels of this build run on a GPU only",
+        "`make train_gpt_" + device + "` builds the one whose run on the CPU" + (device == "ptx" ? ", by nvcc" : ""));
+}
+
 Exit run_command(const Options& given) {
     Options options = given.resume ? with_saved(given) : given;
     if (options.help) {
@@ -104,14 +115,13 @@ Exit run_command(const Options& given) {
 
     using Kind = GpuFound::Kind;
     const GpuFound gpu = options.device == DeviceKind::cpu ? GpuFound{Kind::none, "not asked for"} : find_gpu();
-    if (options.device == DeviceKind::simt && gpu.kind != Kind::simulated)
-        throw Error(Exit::device, "--device simt", "the kernels of this build run on a GPU only",
-                    "`make train_gpt_simt` builds the one whose run on the CPU");
+    const bool simulated = options.device == DeviceKind::simt || options.device == DeviceKind::ptx;
+    if (simulated) check_simulated(std::string(name_of(options.device)), gpu);
     if (options.device == DeviceKind::cuda && gpu.kind != Kind::real)
         throw Error(Exit::device, "--device cuda",
                     gpu.kind == Kind::none ? gpu.text : "the kernels of this build run on the CPU only",
                     "--device cpu trains without a GPU");
-    const bool on_gpu = gpu.kind == Kind::real || options.device == DeviceKind::simt;
+    const bool on_gpu = gpu.kind == Kind::real || simulated;
     options.dtype = dtype_on(on_gpu ? Processor::gpu : Processor::cpu, options.dtype);
     if (on_gpu) return run_on_gpu(options);
     return run_on_cpu(options, gpu.kind == Kind::none ? gpu.text : "built without nvcc");

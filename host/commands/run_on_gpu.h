@@ -4,7 +4,7 @@
 #include "host/base/error.h"
 #include "host/options/options.h"
 
-// What this build's kernels would run on: a GPU, dev/simt on the CPU, or nothing, and why.
+// What this build's kernels would run on: a GPU, dev/simt or dev/ptx on the CPU, or nothing, and why.
 struct GpuFound {
     enum class Kind { none, simulated, real } kind;
     std::string text;  // its name, or the reason

@@ -153,7 +153,7 @@ std::vector<Flag> all_flags() {
     add(in("Where and how", train | sample | eval | plan, {
         {"dtype", &O::dtype, "KIND", "auto", "storage of weights and activations: bf16, fp32, or auto: bf16 on a GPU, fp32 on a CPU"}}));
     add(in("Where and how", train | sample | eval, {
-        {"device", &O::device, "KIND", "auto", "auto, cuda, cpu, or simt: the GPU's kernels on the CPU, slowly"},
+        {"device", &O::device, "KIND", "auto", "auto, cuda, cpu; in train_gpt_simt simt, in train_gpt_ptx ptx: the GPU's kernels on the CPU"},
         {"gemm", &O::gemm, "KIND", "auto", "matmuls on a GPU: cublas, native (our own), or auto, the faster"},
         {"self-check", &O::self_check, "WHEN", "on", "try a GPU's fast kernels against the plain ones: on (once, remembered), force, off"}}));
     add(in("Where and how", train | plan, {

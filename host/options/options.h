@@ -14,7 +14,7 @@ enum class Command { train, sample, eval, plan, tokenize, plot, report };
 enum class Dtype { automatic, bf16, fp32 };
 enum class SelfCheckWhen { off, on, force };  // on: what was found is remembered (remembered_check.h)
 enum class PlotAxis { steps, tokens, seconds };
-enum class DeviceKind { automatic, cuda, cpu, simt };
+enum class DeviceKind { automatic, cuda, cpu, simt, ptx };
 
 template <>
 inline constexpr auto names_of<Command> = std::to_array({"train", "sample", "eval", "plan", "tokenize", "plot",
@@ -28,7 +28,7 @@ inline constexpr auto names_of<Gemm> = std::to_array({"auto", "cublas", "native"
 template <>
 inline constexpr auto names_of<SelfCheckWhen> = std::to_array({"off", "on", "force"});
 template <>
-inline constexpr auto names_of<DeviceKind> = std::to_array({"auto", "cuda", "cpu", "simt"});
+inline constexpr auto names_of<DeviceKind> = std::to_array({"auto", "cuda", "cpu", "simt", "ptx"});
 template <>
 inline constexpr auto names_of<PlotAxis> = std::to_array({"steps", "tokens", "seconds"});
 template <>

@@ -8,6 +8,7 @@
 #include <memory>
 #include <string>
 #include <vector>
+#include "device.cuh"
 #include "host/reference/cpu.h"
 
 enum class CublasStatus : int { success = 0, invalid_value = 7, arch_mismatch = 8, not_supported = 15 };
@@ -128,18 +129,16 @@ inline CublasFound find_cublas(const char* named, const std::vector<std::string>
     return first;
 }
 
-// The machine's own, loaded when first asked for (half a gigabyte). It cannot use dev/simt's memory.
+// The machine's own, loaded when first asked for (half a gigabyte). It would compute on a real GPU, and cannot use the memory
+// of a simulated one.
 inline const CublasFound& installed_cublas() {
     static const CublasFound found = [] {
-#ifdef __CUDACC__
+        if (on_simulated_device()) return CublasFound{nullptr, "this build's kernels run on the CPU"};
         std::vector<std::string> folders = {"/usr/local/cuda/lib64"};
 #ifdef GPT_TOOLKIT  // that of the build
         folders.insert(folders.begin(), GPT_TOOLKIT "/lib64");
 #endif
         return find_cublas(std::getenv("GPT_CUBLASLT"), folders);
-#else
-        return CublasFound{nullptr, "this build's kernels run on the CPU"};
-#endif
     }();
     return found;
 }

@@ -2,8 +2,10 @@
 #pragma once
 #include "cuda_runtime.h"
 
+extern "C" {
 cudaError_t cudaProfilerStart();
 cudaError_t cudaProfilerStop();
+}
 namespace simt {
 uint64_t profiled_launches();  // kernels launched between start and stop, since the program began
 }

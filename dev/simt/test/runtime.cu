@@ -235,3 +235,28 @@ TEST(simt, blocks_run_on_all_cores) {
     const std::vector<int> numbers = out.get();
     EXPECT_NE(*std::max_element(numbers.begin(), numbers.end()), 0);
 }
+
+// What would make a kernel run otherwise than it was meant.
+TEST(simt, launch_attributes_that_are_not_known_are_refused) {
+    const Device<int> x(std::vector<int>{1});
+    const auto launched_with = [&](int id, unsigned blocks) {
+        cudaLaunchAttribute attribute{};
+        attribute.id = cudaLaunchAttributeID(id);
+        attribute.val.clusterDim = {blocks, 1, 1};
+        const cudaLaunchConfig_t config{2, 1, 0, nullptr, &attribute, 1};
+        return cudaLaunchKernelEx(&config, add_kernel, static_cast<int*>(x), static_cast<const int*>(x), 1);
+    };
+    simt::take_report();
+    EXPECT_EQ(launched_with(cudaLaunchAttributeIgnore, 0), cudaSuccess);
+    EXPECT_EQ(launched_with(cudaLaunchAttributeProgrammaticStreamSerialization, 1), cudaSuccess);
+    EXPECT_EQ(launched_with(cudaLaunchAttributeClusterDimension, 1), cudaSuccess);
+    EXPECT_EQ(simt::take_report(), "");
+    EXPECT_EQ(launched_with(cudaLaunchAttributeClusterDimension, 2), cudaErrorNotSupported);
+    expect_says(simt::take_report(), {"add_kernel: launched with clusters of several blocks"});
+    EXPECT_EQ(launched_with(2, 1), cudaErrorNotSupported);
+    expect_says(simt::take_report(),
+                {"add_kernel: launched with launch attribute 2, which this runtime does not know"});
+    EXPECT_EQ(cudaGetLastError(), cudaErrorNotSupported);
+    EXPECT_EQ(cudaFuncSetAttribute(add_kernel, cudaFuncAttribute(14), 1), cudaErrorNotSupported);
+    cudaGetLastError();
+}

@@ -52,6 +52,7 @@ TEST(flag, forms_of_a_flag) {
     EXPECT_EQ(parse({"--data", "a.txt", "b*.txt", "--steps", "60"}).data, (Args{"a.txt", "b*.txt"}));
     EXPECT_EQ(parse({"--data", "a", "--data=b"}).data, (Args{"a", "b"}));
     EXPECT_EQ(parse({"--device", "simt"}).device, DeviceKind::simt);
+    EXPECT_EQ(parse({"--device", "ptx"}).device, DeviceKind::ptx);
     EXPECT_EQ(parse({"--device", "auto"}).device, DeviceKind::automatic);
     EXPECT_EQ(parse({"--schedule=wsd"}).schedule, Schedule::wsd);
     EXPECT_TRUE(parse({"--batch=8"}).has("batch") && !parse({"--batch=8"}).has("steps"));

@@ -15,7 +15,9 @@
 namespace fs = std::filesystem;
 
 // The device beside the CPU: the GPU, or its kernels on the CPU. A machine may have neither.
-inline const char* kernels_of(const GpuFound& gpu) { return gpu.kind == GpuFound::Kind::real ? "cuda" : "simt"; }
+inline std::string kernels_of(const GpuFound& gpu) {
+    return gpu.kind == GpuFound::Kind::real ? "cuda" : gpu.text.substr(0, gpu.text.find(' '));  // "simt (CPU)"
+}
 
 struct Outcome {
     Exit code;

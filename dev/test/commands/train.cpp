@@ -278,6 +278,8 @@ TEST(train, says_what_is_wrong_and_leaves_things_alone) {
         {{"sample", "--model", (at.path / "nowhere").string()}, Exit::input, "nowhere"},
         {small(out, text, {"--device", find_gpu().kind == GpuFound::Kind::real ? "simt" : "cuda"}), Exit::device,
          "--device"},
+        {small(out, text, {"--device", kernels_of(find_gpu()) == "ptx" ? "simt" : "ptx"}), Exit::device,
+         "builds the one"},
     };
     for (const auto& c : cases) {
         const Outcome o = run(c.args);

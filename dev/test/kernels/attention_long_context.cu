@@ -2,6 +2,7 @@
 //   ./test_gpt --gtest_filter='attention_long_context*'
 #include "harness.h"
 #include "kernels/attention.cuh"
+#include "kernels/tools/device.cuh"
 
 namespace {
 
@@ -138,10 +139,7 @@ TEST(attention_long_context, window) {
 }
 
 TEST(attention_long_context, all) {
-    cudaDeviceProp device;
-    CUDA(cudaGetDeviceProperties(&device, 0));
-    const bool simulated = std::string(device.name).starts_with("simt");  // which needs minutes for 16k
-    const int T = simulated ? 2048 : 16384;
+    const int T = on_simulated_device() ? 2048 : 16384;  // which needs minutes for 16k
     for (int HS : {64, 128}) check(T, HS, T);
 }
 

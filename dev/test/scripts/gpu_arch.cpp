@@ -99,6 +99,9 @@ TEST_F(gpu_arch, the_makefile_compiles_for_it) {
     EXPECT_TRUE(has(made, "wrapper nvcc " + flags + " ")) << made;  // the link
     EXPECT_EQ(count(made, flags), count(made, "wrapper nvcc ")) << made;
     EXPECT_EQ(count(dry("train_gpt_simt"), "kernels for"), 0) << machine.output;
+    const int with_ptx = count(made, " -c -o "), without = count(dry("train_gpt GPU_ARCH=89"), "--no-compress");
+    EXPECT_EQ(count(made, "--no-compress"), with_ptx) << made;  // so that dev/ptx can run it
+    EXPECT_EQ(without, 0) << machine.output;
     EXPECT_FALSE(has(made, "cublasLt")) << made;  // it is loaded when the program runs
     const std::string portable = dry("PORTABLE=1 bundle_folder");
     EXPECT_FALSE(has(portable, "compress-mode")) << portable;

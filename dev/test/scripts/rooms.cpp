@@ -27,7 +27,8 @@ const Floors house = {{"host/base"},
                       {"dev/simt/include/simt"},
                       {"dev/simt/include"},
                       {"dev/simt"},
-                      {"dev/simt/test", "dev/test/support", "dev/budget", "dev/fuzz"},
+                      {"dev/ptx"},
+                      {"dev/simt/test", "dev/ptx/test", "dev/test/support", "dev/budget", "dev/fuzz"},
                       {"dev/test/base", "dev/test/reference", "dev/test/tokenizer", "dev/test/data",
                        "dev/test/checkpoint", "dev/test/kernels"},
                       {"dev/test/model", "dev/test/commands", "dev/bench"},
@@ -119,12 +120,12 @@ Texts faults_of_circles(const Tree& tree) {
     return circles.faults;
 }
 
-// Every room that people look for has a line in the map; those below dev/test and dev/simt are found there.
+// Every room that people look for has a line in the map; those below dev/test, dev/simt and dev/ptx are found there.
 Texts faults_of_map(const std::string& readme, const Floors& floors) {
     Texts faults;
     for (const Texts& floor : floors)
         for (std::string room : floor) {
-            for (const char* whole : {"dev/test", "dev/simt", "host/tokenizer"})
+            for (const char* whole : {"dev/test", "dev/simt", "dev/ptx", "host/tokenizer"})
                 if (is_inside(room, whole)) room = whole;
             const std::string fault = "README.md: its map has no `" + room + "`";
             if (!room.empty() && readme.find("`" + room + "`") == readme.npos && !std::ranges::count(faults, fault))

@@ -1,94 +1,47 @@
 // The runtime API's types, and the functions that launch. Work on streams is queued and done at the last moment CUDA
 // allows, when something waits for it; CUDA_LAUNCH_BLOCKING=1 does it at once (../stream.cpp).
+//
+// Names, numbers and layouts are NVIDIA's, so that objects of nvcc can be linked with this runtime (dev/ptx); templates only
+// forward to what has a C name. dev/test/kernels/runtime_abi.cu holds both builds to the same table.
 #pragma once
 #include <cstddef>
 #include <memory>
 #include <tuple>
 #include <type_traits>
 #include <utility>
+#include "errors.h"
 #include "vector_types.h"
 
 #define CUDART_VERSION 13000
 
-// name, number, what cudaGetErrorString says
-#define SIMT_ERRORS(row)                                                                                               \
-    row(cudaSuccess, 0, "no error") row(cudaErrorInvalidValue, 1, "invalid argument") row(                             \
-        cudaErrorMemoryAllocation, 2, "out of memory") row(cudaErrorInitializationError, 3, "initialization error")    \
-        row(cudaErrorInvalidConfiguration, 9, "invalid configuration argument") row(                                   \
-            cudaErrorInvalidDevicePointer, 17, "invalid device pointer") row(cudaErrorInvalidMemcpyDirection, 21,      \
-                                                                             "invalid copy direction for memcpy")      \
-            row(cudaErrorInsufficientDriver, 35, "CUDA driver version is insufficient for CUDA runtime version") row(  \
-                cudaErrorDevicesUnavailable, 46,                                                                       \
-                "CUDA-capable device(s) is/are busy or unavailable") row(cudaErrorInvalidDeviceFunction, 98,           \
-                                                                         "invalid device function")                    \
-                row(cudaErrorNoDevice, 100, "no CUDA-capable device is detected") row(                                 \
-                    cudaErrorInvalidDevice, 101,                                                                       \
-                    "invalid device ordinal") row(cudaErrorNoKernelImageForDevice, 209,                                \
-                                                  "no kernel image is available for execution on the device")          \
-                    row(cudaErrorECCUncorrectable, 214, "uncorrectable ECC error encountered") row(                    \
-                        cudaErrorNvlinkUncorrectable, 220, "uncorrectable NVLink error detected during the execution") \
-                        row(cudaErrorUnsupportedPtxVersion, 222,                                                       \
-                            "the provided PTX was compiled with an unsupported toolchain.")                            \
-                            row(cudaErrorInvalidResourceHandle, 400, "invalid resource handle") row(                   \
-                                cudaErrorIllegalState, 401,                                                            \
-                                "the operation cannot be performed in the present state") row(cudaErrorNotReady, 600,  \
-                                                                                              "device not ready")      \
-                                row(cudaErrorIllegalAddress, 700, "an illegal memory access was encountered") row(     \
-                                    cudaErrorLaunchOutOfResources, 701, "too many resources requested for launch")     \
-                                    row(cudaErrorLaunchTimeout, 702, "the launch timed out and was terminated") row(   \
-                                        cudaErrorHardwareStackError, 714,                                              \
-                                        "hardware stack error") row(cudaErrorIllegalInstruction, 715,                  \
-                                                                    "an illegal instruction was encountered")          \
-                                        row(cudaErrorMisalignedAddress, 716, "misaligned address") row(                \
-                                            cudaErrorLaunchFailure, 719,                                               \
-                                            "unspecified launch failure") row(cudaErrorNotSupported, 801,              \
-                                                                              "operation not supported")               \
-                                            row(cudaErrorSystemNotReady, 802, "system not yet initialized") row(       \
-                                                cudaErrorSystemDriverMismatch, 803,                                    \
-                                                "system has unsupported display driver / cuda driver combination")     \
-                                                row(cudaErrorCompatNotSupportedOnDevice, 804,                          \
-                                                    "forward compatibility was attempted on non supported HW")         \
-                                                    row(cudaErrorStreamCaptureUnsupported, 900,                        \
-                                                        "operation not permitted when stream is capturing")            \
-                                                        row(cudaErrorStreamCaptureInvalidated, 901,                    \
-                                                            "operation failed due to a previous error during capture") \
-                                                            row(cudaErrorStreamCaptureUnjoined, 904,                   \
-                                                                "capturing stream has unjoined work")                  \
-                                                                row(cudaErrorUnknown, 999, "unknown error")
 #define SIMT_ERROR_ENUM(name, number, text) name = number,
 enum cudaError_t { SIMT_ERRORS(SIMT_ERROR_ENUM) };
 using cudaError = cudaError_t;
+extern "C" {
 const char* cudaGetErrorName(cudaError_t);
 const char* cudaGetErrorString(cudaError_t);
 cudaError_t cudaGetLastError();
 cudaError_t cudaPeekAtLastError();
+}
 
 namespace simt {
 struct Stream;
 struct Event;
 struct Graph;
 struct GraphExec;
+struct GraphNode;
 }  // namespace simt
 using cudaStream_t = simt::Stream*;
 using cudaEvent_t = simt::Event*;
 using cudaGraph_t = simt::Graph*;
 using cudaGraphExec_t = simt::GraphExec*;
+using cudaGraphNode_t = simt::GraphNode*;
 
 // ---- Device ----
 
-struct cudaUUID_t {
-    char bytes[16];
-};
+// Where the rest is differs from one CUDA to the next: cudaDeviceGetAttribute tells it.
 struct cudaDeviceProp {
     char name[256];
-    cudaUUID_t uuid;
-    size_t totalGlobalMem, sharedMemPerBlock, sharedMemPerBlockOptin, sharedMemPerMultiprocessor,
-        reservedSharedMemPerBlock;
-    size_t totalConstMem;
-    int major, minor, multiProcessorCount, warpSize, maxThreadsPerBlock, maxThreadsPerMultiProcessor;
-    int maxBlocksPerMultiProcessor, regsPerBlock, regsPerMultiprocessor, l2CacheSize, persistingL2CacheMaxSize;
-    int memoryBusWidth, asyncEngineCount, concurrentKernels, ECCEnabled, integrated;
-    int pciBusID, pciDeviceID, pciDomainID, maxThreadsDim[3], maxGridSize[3];
 };
 enum cudaDeviceAttr {
     cudaDevAttrMaxThreadsPerBlock = 1,
@@ -104,6 +57,7 @@ enum cudaDeviceAttr {
     cudaDevAttrMaxSharedMemoryPerMultiprocessor = 81,
     cudaDevAttrMaxSharedMemoryPerBlockOptin = 97
 };
+extern "C" {
 cudaError_t cudaGetDeviceCount(int*);
 cudaError_t cudaGetDevice(int*);
 cudaError_t cudaSetDevice(int);
@@ -114,6 +68,7 @@ cudaError_t cudaDeviceSynchronize();
 cudaError_t cudaDeviceReset();
 cudaError_t cudaDriverGetVersion(int*);
 cudaError_t cudaRuntimeGetVersion(int*);
+}
 // Functions of the driver: there is cuTensorMapEncodeTiled (../tensor_map.cpp).
 enum cudaDriverEntryPointQueryResult {
     cudaDriverEntryPointSuccess,
@@ -121,10 +76,12 @@ enum cudaDriverEntryPointQueryResult {
     cudaDriverEntryPointVersionNotSufficent  // as CUDA spells it
 };
 constexpr unsigned long long cudaEnableDefault = 0;
+extern "C" {
 cudaError_t cudaGetDriverEntryPoint(const char* name, void** function, unsigned long long flags,
                                     cudaDriverEntryPointQueryResult* = nullptr);
 cudaError_t cudaGetDriverEntryPointByVersion(const char* name, void** function, unsigned version,
                                              unsigned long long flags, cudaDriverEntryPointQueryResult* = nullptr);
+}
 
 // ---- Memory ----
 
@@ -136,26 +93,11 @@ enum cudaMemcpyKind {
     cudaMemcpyDefault
 };
 constexpr unsigned cudaHostAllocDefault = 0, cudaHostAllocPortable = 1, cudaHostAllocMapped = 2;
-namespace simt {
-cudaError_t allocate_device(void** p, size_t bytes);
-cudaError_t allocate_pinned(void** p, size_t bytes);
-}  // namespace simt
-template <class T>
-cudaError_t cudaMalloc(T** p, size_t bytes) {
-    return simt::allocate_device(reinterpret_cast<void**>(p), bytes);
-}
-template <class T>
-cudaError_t cudaMallocHost(T** p, size_t bytes, unsigned = 0) {
-    return simt::allocate_pinned(reinterpret_cast<void**>(p), bytes);
-}
-template <class T>
-cudaError_t cudaHostAlloc(T** p, size_t bytes, unsigned flags) {
-    return cudaMallocHost(p, bytes, flags);
-}
-template <class T>
-cudaError_t cudaMallocAsync(T** p, size_t bytes, cudaStream_t) {
-    return cudaMalloc(p, bytes);
-}
+extern "C" {
+cudaError_t cudaMalloc(void**, size_t bytes);
+cudaError_t cudaMallocAsync(void**, size_t bytes, cudaStream_t);
+cudaError_t cudaMallocHost(void**, size_t bytes);
+cudaError_t cudaHostAlloc(void**, size_t bytes, unsigned flags);
 cudaError_t cudaFree(void*);
 cudaError_t cudaFreeHost(void*);
 cudaError_t cudaFreeAsync(void*, cudaStream_t);
@@ -166,6 +108,23 @@ cudaError_t cudaMemcpy2DAsync(void* to, size_t to_pitch, const void* from, size_
                               size_t height, cudaMemcpyKind, cudaStream_t = nullptr);
 cudaError_t cudaMemset(void*, int value, size_t bytes);
 cudaError_t cudaMemsetAsync(void*, int value, size_t bytes, cudaStream_t = nullptr);
+}
+template <class T>
+cudaError_t cudaMalloc(T** p, size_t bytes) {
+    return cudaMalloc(reinterpret_cast<void**>(p), bytes);
+}
+template <class T>
+cudaError_t cudaMallocHost(T** p, size_t bytes, unsigned = 0) {
+    return cudaMallocHost(reinterpret_cast<void**>(p), bytes);
+}
+template <class T>
+cudaError_t cudaHostAlloc(T** p, size_t bytes, unsigned flags) {
+    return cudaHostAlloc(reinterpret_cast<void**>(p), bytes, flags);
+}
+template <class T>
+cudaError_t cudaMallocAsync(T** p, size_t bytes, cudaStream_t stream) {
+    return cudaMallocAsync(reinterpret_cast<void**>(p), bytes, stream);
+}
 
 // ---- Streams, events, graphs ----
 
@@ -181,6 +140,7 @@ enum cudaStreamCaptureStatus {
     cudaStreamCaptureStatusActive,
     cudaStreamCaptureStatusInvalidated
 };
+extern "C" {
 cudaError_t cudaStreamCreate(cudaStream_t*);
 cudaError_t cudaStreamCreateWithFlags(cudaStream_t*, unsigned flags);
 cudaError_t cudaStreamCreateWithPriority(cudaStream_t*, unsigned flags, int priority);
@@ -201,17 +161,20 @@ cudaError_t cudaStreamEndCapture(cudaStream_t, cudaGraph_t*);
 cudaError_t cudaStreamIsCapturing(cudaStream_t, cudaStreamCaptureStatus*);
 cudaError_t cudaGraphInstantiate(cudaGraphExec_t*, cudaGraph_t, unsigned long long flags = 0);
 cudaError_t cudaGraphLaunch(cudaGraphExec_t, cudaStream_t);
-cudaError_t cudaGraphGetNodes(cudaGraph_t, void* nodes, size_t* count);
+cudaError_t cudaGraphGetNodes(cudaGraph_t, cudaGraphNode_t* nodes, size_t* count);
 cudaError_t cudaGraphDestroy(cudaGraph_t);
 cudaError_t cudaGraphExecDestroy(cudaGraphExec_t);
+}
 
 // ---- Launches ----
 
 enum cudaLaunchAttributeID {
+    cudaLaunchAttributeIgnore = 0,
     cudaLaunchAttributeClusterDimension = 4,
     cudaLaunchAttributeProgrammaticStreamSerialization = 6
 };
-union cudaLaunchAttributeValue {
+union alignas(8) cudaLaunchAttributeValue {
+    char pad[64];
     struct {
         unsigned x, y, z;
     } clusterDim;
@@ -219,6 +182,7 @@ union cudaLaunchAttributeValue {
 };
 struct cudaLaunchAttribute {
     cudaLaunchAttributeID id;
+    char pad[4];
     cudaLaunchAttributeValue val;
 };
 struct cudaLaunchConfig_t {
@@ -235,13 +199,25 @@ enum cudaFuncAttribute {
 struct cudaFuncAttributes {
     size_t sharedSizeBytes, constSizeBytes, localSizeBytes;
     int maxThreadsPerBlock, numRegs;
-    int ptxVersion, binaryVersion, maxDynamicSharedSizeBytes;
+    int ptxVersion, binaryVersion, cacheModeCA, maxDynamicSharedSizeBytes, preferredShmemCarveout;
+    int clusterDimMustBeSet, requiredClusterWidth, requiredClusterHeight, requiredClusterDepth;
+    int clusterSchedulingPolicyPreference, nonPortableClusterSizeAllowed, reserved[16];
 };
+extern "C" {
+cudaError_t cudaFuncSetAttribute(const void* kernel, cudaFuncAttribute, int value);
+cudaError_t cudaFuncGetAttributes(cudaFuncAttributes*, const void* kernel);
+cudaError_t cudaFuncGetName(const char** mangled, const void* kernel);
+cudaError_t cudaOccupancyMaxActiveBlocksPerMultiprocessor(int* blocks, const void* kernel, int threads,
+                                                          size_t shared_bytes);
+cudaError_t cudaOccupancyMaxActiveBlocksPerMultiprocessorWithFlags(int* blocks, const void* kernel, int threads,
+                                                                   size_t shared_bytes, unsigned flags);
+}
 namespace simt {
 // A kernel with its arguments. Plain pointers rather than std::function: every frame shows in backtraces.
 struct Call {
     std::shared_ptr<const void> arguments;
     void (*run)(const void* arguments);
+    void (*begin)(const void* arguments) = nullptr;  // of a block, before its threads
 };
 template <class... P>
 struct Arguments {
@@ -256,9 +232,6 @@ struct Arguments {
     static void free(const void* p) { delete static_cast<const Arguments*>(p); }
 };
 cudaError_t launch(const cudaLaunchConfig_t&, const void* kernel, Call);
-cudaError_t set_attribute(const void* kernel, cudaFuncAttribute, int value);
-cudaError_t get_attributes(cudaFuncAttributes*, const void* kernel);
-cudaError_t blocks_per_multiprocessor(int* blocks, const void* kernel, int threads, size_t dynamic_shared_bytes);
 }  // namespace simt
 
 template <class... P, class... A>
@@ -279,15 +252,15 @@ cudaError_t cudaLaunchKernel(void (*kernel)(P...), dim3 grid, dim3 block, void**
 }
 template <class... P>
 cudaError_t cudaFuncSetAttribute(void (*kernel)(P...), cudaFuncAttribute attribute, int value) {
-    return simt::set_attribute(reinterpret_cast<const void*>(kernel), attribute, value);
+    return cudaFuncSetAttribute(reinterpret_cast<const void*>(kernel), attribute, value);
 }
 template <class... P>
 cudaError_t cudaFuncGetAttributes(cudaFuncAttributes* attributes, void (*kernel)(P...)) {
-    return simt::get_attributes(attributes, reinterpret_cast<const void*>(kernel));
+    return cudaFuncGetAttributes(attributes, reinterpret_cast<const void*>(kernel));
 }
-cudaError_t cudaFuncGetName(const char** mangled, const void* kernel);
 template <class... P>
 cudaError_t cudaOccupancyMaxActiveBlocksPerMultiprocessor(int* blocks, void (*kernel)(P...), int threads,
                                                           size_t shared_bytes) {
-    return simt::blocks_per_multiprocessor(blocks, reinterpret_cast<const void*>(kernel), threads, shared_bytes);
+    return cudaOccupancyMaxActiveBlocksPerMultiprocessor(blocks, reinterpret_cast<const void*>(kernel), threads,
+                                                         shared_bytes);
 }

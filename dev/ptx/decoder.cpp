@@ -1,0 +1,266 @@
+#include "decoder.h"
+#include <algorithm>
+#include <cstring>
+#include "memory.h"
+
+namespace ptx {
+
+Execute integer_conversion(const std::string& to, const std::string& from, Width d, Width a);
+
+namespace {
+
+constexpr std::pair<const char*, Special> special_names[] = {
+    {"%tid.x", Special::tid_x},         {"%tid.y", Special::tid_y},         {"%tid.z", Special::tid_z},
+    {"%ntid.x", Special::ntid_x},       {"%ntid.y", Special::ntid_y},       {"%ntid.z", Special::ntid_z},
+    {"%ctaid.x", Special::ctaid_x},     {"%ctaid.y", Special::ctaid_y},     {"%ctaid.z", Special::ctaid_z},
+    {"%nctaid.x", Special::nctaid_x},   {"%nctaid.y", Special::nctaid_y},   {"%nctaid.z", Special::nctaid_z},
+    {"%laneid", Special::laneid},       {"%warpid", Special::warpid},       {"%nwarpid", Special::nwarpid},
+    {"%lanemask_lt", Special::lanemask_lt}, {"%lanemask_le", Special::lanemask_le},
+    {"%lanemask_eq", Special::lanemask_eq}, {"%lanemask_gt", Special::lanemask_gt},
+    {"%lanemask_ge", Special::lanemask_ge}, {"%clock", Special::clock},
+};
+
+uint32_t round_up(size_t n, size_t to) { return uint32_t((n + to - 1) / to * to); }
+
+void leave(Warp&, const Instruction&, Mask) {}
+
+}  // namespace
+
+std::vector<std::string_view> parts_of(std::string_view opcode) {
+    std::vector<std::string_view> parts;
+    for (size_t from = 0;;) {
+        const size_t dot = opcode.find('.', from);
+        parts.push_back(opcode.substr(from, dot - from));
+        if (dot == opcode.npos) return parts;
+        from = dot + 1;
+    }
+}
+bool has_part(const std::vector<std::string_view>& parts, std::string_view part) {
+    return std::find(parts.begin(), parts.end(), part) != parts.end();
+}
+
+Decoder::Decoder(const EntryText& text, const ModuleVariables& module)
+    : text(text), module(module), code(std::make_unique<Code>()) {
+    code->entry = text.name;
+    code->parameters = text.parameters;
+    code->parameter_bytes = text.parameter_bytes;
+    code->max_threads = text.max_threads;
+    std::fill(std::begin(code->special), std::end(code->special), nowhere);
+    registers = place_registers(text, 0, code->register_bytes);
+    for (const Variable& v : text.variables) place(v);
+}
+
+void Decoder::place(const Variable& v) {
+    const bool shared = v.space == "shared";
+    size_t& bytes = shared ? code->static_shared_bytes : code->local_bytes;
+    bytes = round_up(bytes, v.align);
+    variables[v.name] = bytes + (shared ? static_shared_begin : 0);
+    bytes += v.bytes;
+    code->local_bytes = round_up(code->local_bytes, 16);
+}
+
+std::unique_ptr<Code> Decoder::decode() {
+    code->instructions.reserve(text.statements.size() + 1);
+    for (const Statement& s : text.statements) {
+        now = &s;
+        code->instructions.push_back(instruction(s));
+    }
+    Instruction end;  // an entry may end without `ret`
+    end.execute = leave, end.flow = Flow::exit, end.name = "ret";
+    code->instructions.push_back(end);
+    return std::move(code);
+}
+
+Instruction Decoder::instruction(const Statement& s) {
+    Instruction i;
+    i.at = s.at;
+    code->names.push_back(std::make_unique<std::string>(s.opcode));
+    i.name = code->names.back()->c_str();
+    if (s.guard >= 0) i.guard = registers[size_t(s.guard)], i.guard_negated = s.guard_negated;
+    i.text = s.text;
+    result = nowhere;
+    decode(s, i);
+    i.result = result, i.width = result_width;
+    return i;
+}
+
+void Decoder::decode(const Statement& s, Instruction& i) {
+    if (decode_control(s, i) || decode_move(s, i) || decode_memory(*this, s, i) || decode_warp(*this, s, i) ||
+        decode_block(*this, s, i) || decode_matrix(*this, s, i) || decode_hopper(*this, s, i) ||
+        decode_conversion(s, i))
+        return;
+    decode_operation(s, i);
+}
+
+void Decoder::decode_operation(const Statement& s, Instruction& i) {
+    const auto it = operations().find(s.opcode);
+    if (it == operations().end()) fail(s, "this machine does not know the instruction " + s.opcode);
+    const auto& [execute, widths] = it->second;
+    if (s.operands.size() != widths.size())
+        fail(s, s.opcode + " has " + std::to_string(s.operands.size()) + " operands instead of " +
+                    std::to_string(widths.size()));
+    i.execute = execute;
+    Place* const places[] = {&i.d, &i.a, &i.b, &i.c, &i.e};
+    for (size_t k = 0; k < widths.size(); k++)
+        *places[k] = k ? source(s.operands[k], widths[k]) : target(s.operands[k], widths[k]);
+}
+
+bool Decoder::decode_control(const Statement& s, Instruction& i) {
+    if (s.opcode == "bra" || s.opcode == "bra.uni") {
+        i.flow = Flow::branch;
+        i.execute = leave;
+        i.target = uint32_t(text.labels.at(s.operands.at(0).symbol));
+        return true;
+    }
+    if (s.opcode != "ret" && s.opcode != "ret.uni" && s.opcode != "exit") return false;
+    i.flow = Flow::exit;
+    i.execute = leave;
+    return true;
+}
+
+// Moves of addresses and of special registers, and those that pack or unpack: mov.b64 %rd1, {%r1, %r2}.
+bool Decoder::decode_move(const Statement& s, Instruction& i) {
+    if (s.opcode.starts_with("mov.") && s.operands.size() == 2) {
+        const Operand &to = s.operands[0], &from = s.operands[1];
+        if (to.kind != Operand::Kind::list && from.kind != Operand::Kind::list) return false;
+        const bool packs = from.kind == Operand::Kind::list;
+        const Operand &whole = packs ? to : from, &list = packs ? from : to;
+        const Width wide = s.opcode.ends_with("64") ? Width::double_word : Width::word;
+        const bool halves = wide == Width::double_word;
+        if (list.list.size() != 2) fail(s, "a move of other than two parts");
+        std::vector<Place> parts;
+        for (const Operand& part : list.list)
+            parts.push_back(part.kind == Operand::Kind::none ? nowhere
+                            : packs ? source(part, halves ? Width::word : Width::half)
+                                    : target(part, halves ? Width::word : Width::half));
+        i.a = parts[0], i.b = parts[1];
+        i.d = packs ? target(whole, wide) : source(whole, wide);
+        const auto pack = []<class W, class P>(Warp& w, const Instruction& i, Mask m, W, P) {
+            for_each_lane(w, m, [&](unsigned l) {
+                w.at<W>(i.d)[l] = W(w.at<P>(i.a)[l]) | W(w.at<P>(i.b)[l]) << 8 * sizeof(P);
+            });
+        };
+        const auto unpack = []<class W, class P>(Warp& w, const Instruction& i, Mask m, W, P) {
+            for_each_lane(w, m, [&](unsigned l) {
+                const W x = w.at<W>(i.d)[l];
+                if (i.a != nowhere) w.at<P>(i.a)[l] = P(x);
+                if (i.b != nowhere) w.at<P>(i.b)[l] = P(x >> 8 * sizeof(P));
+            });
+        };
+        static const auto p = pack;
+        static const auto u = unpack;
+        if (packs && halves) i.execute = [](Warp& w, const Instruction& i, Mask m) { p(w, i, m, uint64_t(), uint32_t()); };
+        else if (packs) i.execute = [](Warp& w, const Instruction& i, Mask m) { p(w, i, m, uint32_t(), uint16_t()); };
+        else if (halves) i.execute = [](Warp& w, const Instruction& i, Mask m) { u(w, i, m, uint64_t(), uint32_t()); };
+        else i.execute = [](Warp& w, const Instruction& i, Mask m) { u(w, i, m, uint32_t(), uint16_t()); };
+        return true;
+    }
+    return false;
+}
+
+bool Decoder::decode_conversion(const Statement& s, Instruction& i) {
+    const auto parts = parts_of(s.opcode);
+    if (parts[0] != "cvt" || parts.size() != 3) return false;
+    i.execute = integer_conversion(std::string(parts[1]), std::string(parts[2]), width(s.operands[0]),
+                                   s.operands[1].kind == Operand::Kind::reg ? width(s.operands[1]) : Width::double_word);
+    if (!i.execute) return false;
+    i.d = target(s.operands[0]);
+    i.a = source(s.operands[1], s.operands[1].kind == Operand::Kind::reg ? width(s.operands[1]) : Width::double_word);
+    return true;
+}
+
+// ---- Operands ----
+
+Width Decoder::width(const Operand& o) const {
+    if (o.kind != Operand::Kind::reg) throw TextError(text.name + ": " + now->opcode + ": expected a register");
+    return text.registers[size_t(o.reg)];
+}
+
+Place Decoder::new_place(size_t bytes) {
+    const Place place = round_up(code->register_bytes, 64);
+    code->register_bytes = place + round_up(bytes, 64);
+    return place;
+}
+
+Place Decoder::constant(uint64_t bits, Width width) {
+    const auto [it, is_new] = constants.try_emplace({bits, width}, nowhere);
+    if (!is_new) return it->second;
+    it->second = new_place(width == Width::predicate ? 4 : warp_lanes * size_t(bytes_of(width)));
+    code->constants.push_back({it->second, bits, width});
+    return it->second;
+}
+
+Place Decoder::special(Special which) {
+    Place& place = code->special[size_t(which)];
+    if (place == nowhere) place = new_place(warp_lanes * 4);
+    return place;
+}
+
+bool Decoder::is_parameter(const std::string& symbol) const {
+    return std::any_of(text.parameters.begin(), text.parameters.end(), [&](const Parameter& p) { return p.name == symbol; });
+}
+
+uint64_t Decoder::value_of(const std::string& symbol) {
+    if (const auto it = variables.find(symbol); it != variables.end()) return it->second;
+    if (const auto it = module.addresses.find(symbol); it != module.addresses.end()) return it->second;
+    if (const auto it = module.shared.find(symbol); it != module.shared.end()) {
+        if (!it->second.bytes) return 0;  // the dynamic part
+        place(it->second);
+        return variables.at(symbol);
+    }
+    for (const Parameter& p : text.parameters)
+        if (p.name == symbol) return p.offset;
+    throw TextError(text.name + ": unknown symbol " + symbol);
+}
+
+Place Decoder::source(const Operand& o, Width wanted) {
+    switch (o.kind) {
+        case Operand::Kind::reg:
+            if (width(o) != wanted) fail(*now, now->opcode + " has a register of another width");
+            if (o.negated) fail(*now, now->opcode + " has a negated operand");
+            return registers[size_t(o.reg)];
+        case Operand::Kind::number: {
+            uint64_t bits = o.bits;
+            if (o.number_bits == 64 && wanted == Width::word)
+                bits = __builtin_bit_cast(uint32_t, float(__builtin_bit_cast(double, bits)));
+            return constant(bits, wanted);
+        }
+        case Operand::Kind::symbol: {
+            for (const auto& [name, which] : special_names)
+                if (o.symbol == name) return special(which);
+            if (o.symbol == "WARP_SZ") return constant(warp_lanes, wanted);
+            return constant(value_of(o.symbol) + uint64_t(o.offset), wanted);
+        }
+        default: fail(*now, now->opcode + " has an operand that this machine does not expect");
+    }
+}
+
+Place Decoder::target(const Operand& o, Width wanted) {
+    if (o.kind != Operand::Kind::reg || width(o) != wanted || o.second >= 0)
+        fail(*now, now->opcode + " writes to something else than a register of its width");
+    if (result == nowhere) result = registers[size_t(o.reg)], result_width = wanted;
+    return registers[size_t(o.reg)];
+}
+
+void Decoder::address(const Operand& o, Place& base, int64_t& offset) {
+    if (o.kind != Operand::Kind::address) fail(*now, now->opcode + ": expected an address");
+    offset = o.offset;
+    base = o.reg >= 0 ? registers[size_t(o.reg)] : nowhere;
+    if (!o.symbol.empty()) offset += int64_t(value_of(o.symbol));
+}
+
+const Place* Decoder::list(const std::vector<Place>& places) {
+    code->lists.push_back(std::make_unique<Place[]>(places.size()));
+    std::copy(places.begin(), places.end(), code->lists.back().get());
+    return code->lists.back().get();
+}
+
+void Decoder::fail(const Statement& s, const std::string& what) const {
+    throw TextError(text.name + ": " + what + "; " + s.at.file + ":" + std::to_string(s.at.line));
+}
+
+std::unique_ptr<Code> decode(const EntryText& text, const ModuleVariables& module) {
+    return Decoder(text, module).decode();
+}
+
+}  // namespace ptx

@@ -1,0 +1,134 @@
+#include "memory.h"
+#include <algorithm>
+#include "dev/simt/device_memory.h"
+#include "dev/simt/shared_memory.h"
+#include "module_memory.h"
+#include "shadow.h"
+
+namespace ptx {
+namespace {
+
+constexpr int illegal = 700, misaligned = 716;
+
+struct Range {
+    uintptr_t begin, end;
+    bool holds(uintptr_t p, size_t bytes) const { return p >= begin && p < end && bytes <= end - p; }
+};
+// Those that the OS thread has used last, newest first.
+struct Ranges {
+    Range of[4] = {};
+    bool find(uintptr_t p, size_t bytes) {
+        for (size_t i = 0; i < 4; i++) {
+            if (!of[i].holds(p, bytes)) continue;
+            if (i) std::rotate(of, of + i, of + i + 1);
+            return true;
+        }
+        return false;
+    }
+    void add(Range r) {
+        std::rotate(of, of + 3, of + 4);
+        of[0] = r;
+    }
+};
+thread_local Ranges ranges;
+thread_local SharedWindow window{};
+
+std::string at_address(uint64_t address) {
+    char text[32];
+    std::snprintf(text, sizeof text, "0x%llx", static_cast<unsigned long long>(address));
+    return text;
+}
+
+// Of global memory: a buffer, or a variable of the module.
+bool look_up(uintptr_t p, size_t bytes) {
+    const char *begin, *end;
+    const void* address = reinterpret_cast<const void*>(p);
+    if (!simt::find_device(address, begin, end) && !find_module_variable(address, begin, end)) return false;
+    ranges.add({reinterpret_cast<uintptr_t>(begin), reinterpret_cast<uintptr_t>(end)});
+    return ranges.of[0].holds(p, bytes);
+}
+
+char* global(Warp& w, const Instruction& i, unsigned lane, uint64_t address, unsigned bytes) {
+    if (!ranges.find(address, bytes) && !look_up(address, bytes)) {
+        const std::string where = simt::describe_address(reinterpret_cast<const void*>(address));
+        fail(w, lane, i, illegal, "touches " + (where.empty() ? "an address in no device buffer: " + at_address(address) : where));
+    }
+    return reinterpret_cast<char*>(address);
+}
+
+char* shared(Warp& w, const Instruction& i, unsigned lane, uint64_t address, unsigned bytes) {
+    const SharedWindow& s = window;
+    if (address < s.dynamic_bytes && bytes <= s.dynamic_bytes - address) return s.dynamic + address;
+    const uint64_t fixed = address - static_shared_begin;
+    if (fixed < s.fixed_bytes && bytes <= s.fixed_bytes - fixed) return s.fixed + fixed;
+    fail(w, lane, i, illegal,
+         "touches byte " + std::to_string(int64_t(int32_t(address))) + " of shared memory, but there are " +
+             std::to_string(s.dynamic_bytes) + " dynamic ones" +
+             (s.fixed_bytes ? " and " + std::to_string(s.fixed_bytes) + " static ones from " +
+                                  std::to_string(static_shared_begin) + " on"
+                            : ""));
+}
+
+char* generic(Warp& w, const Instruction& i, unsigned lane, uint64_t address, unsigned bytes) {
+    const auto inside = [&](const char* begin, size_t n) {
+        return address - uint64_t(begin) < n && bytes <= n - (address - uint64_t(begin));
+    };
+    char* p = reinterpret_cast<char*>(address);
+    if (inside(window.dynamic, window.dynamic_bytes) || inside(window.fixed, window.fixed_bytes)) return p;
+    if (inside(w.local + lane * w.code->local_bytes, w.code->local_bytes)) return p;
+    if (inside(w.parameters, w.code->parameter_bytes)) return p;
+    return global(w, i, lane, address, bytes);
+}
+
+}  // namespace
+
+SharedWindow& shared_window() { return window; }
+void forget_ranges() { ranges = {}; }
+
+char* resolve(Warp& w, const Instruction& i, unsigned lane, Space space, uint64_t address, unsigned bytes,
+              unsigned alignment) {
+    if (address % alignment)
+        fail(w, lane, i, misaligned,
+             "the address " + at_address(address) + " is not a multiple of " + std::to_string(alignment));
+    switch (space) {
+        case Space::global:
+        case Space::constant: return global(w, i, lane, address, bytes);
+        case Space::shared: return shared(w, i, lane, address, bytes);
+        case Space::generic: return generic(w, i, lane, address, bytes);
+        case Space::local:
+            if (address < w.code->local_bytes && bytes <= w.code->local_bytes - address)
+                return w.local + lane * w.code->local_bytes + address;
+            fail(w, lane, i, illegal, "touches byte " + std::to_string(int64_t(address)) + " of " +
+                                          std::to_string(w.code->local_bytes) + " of local memory");
+        case Space::parameter: break;
+    }
+    if (address < w.code->parameter_bytes && bytes <= w.code->parameter_bytes - address)
+        return const_cast<char*>(w.parameters) + address;
+    fail(w, lane, i, illegal, "touches byte " + std::to_string(int64_t(address)) + " of the parameters");
+}
+
+static bool is_of_others(Space space) { return space != Space::local && space != Space::parameter; }
+
+const char* readable(Warp& w, const Instruction& i, unsigned lane, Space space, uint64_t address, unsigned bytes,
+                     unsigned alignment) {
+    const char* p = resolve(w, i, lane, space, address, bytes, alignment);
+    if (w.shadow && is_of_others(space)) w.shadow->read(w, i, lane, p, bytes);
+    return p;
+}
+char* writable(Warp& w, const Instruction& i, unsigned lane, Space space, uint64_t address, unsigned bytes,
+               unsigned alignment) {
+    char* p = resolve(w, i, lane, space, address, bytes, alignment);
+    if (w.shadow && is_of_others(space)) w.shadow->write(w, i, lane, p, bytes);
+    return p;
+}
+
+uint64_t shared_address(Warp& w, const Instruction& i, unsigned lane, const void* pointer) {
+    const char* p = static_cast<const char*>(pointer);
+    // One past the end is no error yet.
+    if (p >= window.dynamic && p <= window.dynamic + window.dynamic_bytes) return uint64_t(p - window.dynamic);
+    if (p >= window.fixed && p <= window.fixed + window.fixed_bytes)
+        return static_shared_begin + uint64_t(p - window.fixed);
+    fail(w, lane, i, illegal, "the generic address is not in shared memory");
+}
+
+}  // namespace ptx

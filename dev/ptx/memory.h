@@ -1,0 +1,39 @@
+// Addresses as PTX has them, and where they are on this machine. Every access is checked before it is made.
+//
+// A generic address is a pointer of this machine, and so is a global one. Shared addresses begin at 0 (dynamic shared memory)
+// and at static_shared_begin; local ones at 0 in each lane's own memory; a parameter's is its offset.
+#pragma once
+#include "warp.h"
+
+namespace ptx {
+
+// Addresses of shared memory, as 32 bits: dynamic shared memory begins at 0, what kernels declare with a size at this.
+constexpr uint32_t static_shared_begin = 0x80000;
+
+enum class Space : uint8_t { generic, global, shared, local, parameter, constant };
+constexpr const char* space_names[] = {"generic", "global", "shared", "local", "param", "const"};
+
+// Where `bytes` bytes at that address are. Ends the kernel if they are not all there, or not aligned to `alignment`.
+char* resolve(Warp&, const Instruction&, unsigned lane, Space, uint64_t address, unsigned bytes, unsigned alignment);
+
+// The address an instruction has for a lane, in its own space.
+template <bool wide>
+uint64_t address_of(Warp& w, const Instruction& i, unsigned lane) {
+    if (i.a == nowhere) return uint64_t(i.offset);
+    return uint64_t(i.offset) + (wide ? w.at<uint64_t>(i.a)[lane] : w.at<uint32_t>(i.a)[lane]);
+}
+
+// The same for what the lane is going to read or write, and the shadow is told of.
+const char* readable(Warp&, const Instruction&, unsigned lane, Space, uint64_t address, unsigned bytes, unsigned alignment);
+char* writable(Warp&, const Instruction&, unsigned lane, Space, uint64_t address, unsigned bytes, unsigned alignment);
+
+uint64_t shared_address(Warp&, const Instruction&, unsigned lane, const void*);  // of generic ones; ends the kernel for others
+
+struct SharedWindow {  // of the calling OS thread's block
+    char *dynamic, *fixed;
+    size_t dynamic_bytes, fixed_bytes;
+};
+SharedWindow& shared_window();
+void forget_ranges();  // of buffers that were looked up: they may be gone
+
+}  // namespace ptx

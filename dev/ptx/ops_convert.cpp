@@ -1,0 +1,157 @@
+// Conversions (PTX ISA 9.7.9.21).
+#include <cmath>
+#include <limits>
+#include "operations.h"
+
+namespace ptx {
+namespace {
+
+struct Nearest {
+    template <class F>
+    F operator()(F x) const { return std::nearbyint(x); }
+};
+struct Zero {
+    template <class F>
+    F operator()(F x) const { return std::trunc(x); }
+};
+struct Down {
+    template <class F>
+    F operator()(F x) const { return std::floor(x); }
+};
+struct Up {
+    template <class F>
+    F operator()(F x) const { return std::ceil(x); }
+};
+
+template <class U>
+auto number(U bits) {
+    if constexpr (sizeof(U) == 4) return __builtin_bit_cast(float, bits);
+    else return __builtin_bit_cast(double, bits);
+}
+
+// A float to a whole number: out of range it is the nearest there is, NaN is zero.
+template <class T, class F>
+T whole(F x) {
+    if (x != x) return 0;
+    constexpr F low = F(std::numeric_limits<T>::min()), high = F(std::numeric_limits<T>::max());
+    return x <= low ? std::numeric_limits<T>::min() : x >= high ? std::numeric_limits<T>::max() : T(x);
+}
+
+// A register may be wider than the type it holds: the extension of a smaller one is in it. Both views are added.
+template <class T, class Register, class F, class Round>
+void add_float_to_whole(Operations& all, const std::string& opcode) {
+    using From = std::conditional_t<sizeof(F) == 4, uint32_t, uint64_t>;
+    add<Register, From>(all, opcode, [](From x) { return Register(whole<T>(Round()(number(x)))); });
+}
+template <class T, class F>
+void add_both_ways(Operations& all, const std::string& type, const std::string& real) {
+    using Whole = std::conditional_t<sizeof(T) == 8, uint64_t, std::conditional_t<sizeof(T) == 4, uint32_t, uint16_t>>;
+    using Real = std::conditional_t<sizeof(F) == 4, uint32_t, uint64_t>;
+    for (const char* ftz : {"", ".ftz"}) {
+        add_float_to_whole<T, Whole, F, Nearest>(all, "cvt.rni" + (ftz + ("." + type)) + "." + real);
+        add_float_to_whole<T, Whole, F, Zero>(all, "cvt.rzi" + (ftz + ("." + type)) + "." + real);
+        add_float_to_whole<T, Whole, F, Down>(all, "cvt.rmi" + (ftz + ("." + type)) + "." + real);
+        add_float_to_whole<T, Whole, F, Up>(all, "cvt.rpi" + (ftz + ("." + type)) + "." + real);
+    }
+    add<Real, Whole>(all, "cvt.rn." + real + "." + type, [](Whole x) { return __builtin_bit_cast(Real, F(T(x))); });
+}
+
+template <class U>
+void add_to_integral(Operations& all, const std::string& type) {  // floats that are whole
+    const std::string types = "." + type + "." + type;
+    add<U, U>(all, "cvt.rni" + types, [](U x) { return __builtin_bit_cast(U, std::nearbyint(number(x))); });
+    add<U, U>(all, "cvt.rzi" + types, [](U x) { return __builtin_bit_cast(U, std::trunc(number(x))); });
+    add<U, U>(all, "cvt.rmi" + types, [](U x) { return __builtin_bit_cast(U, std::floor(number(x))); });
+    add<U, U>(all, "cvt.rpi" + types, [](U x) { return __builtin_bit_cast(U, std::ceil(number(x))); });
+}
+
+// Whole numbers of any sizes: cut, or extended by the sign of the source. The registers may be wider than the types.
+template <class To, class From, class D, class A>
+void convert(Warp& w, const Instruction& i, Mask m) {
+    const A* a = w.at<A>(i.a);
+    D* d = w.at<D>(i.d);
+    for_each_lane(w, m, [&](unsigned l) { d[l] = D(std::make_signed_t<D>(To(From(a[l])))); });
+}
+template <class To, class From, class D, class A>
+void convert_unsigned(Warp& w, const Instruction& i, Mask m) {
+    const A* a = w.at<A>(i.a);
+    D* d = w.at<D>(i.d);
+    for_each_lane(w, m, [&](unsigned l) { d[l] = D(To(From(a[l]))); });
+}
+
+template <class To, class From, class D>
+Execute for_source(Width a) {
+    constexpr bool sign = std::is_signed_v<To>;
+    switch (a) {
+        case Width::half: return sign ? convert<To, From, D, uint16_t> : convert_unsigned<To, From, D, uint16_t>;
+        case Width::word: return sign ? convert<To, From, D, uint32_t> : convert_unsigned<To, From, D, uint32_t>;
+        default: return sign ? convert<To, From, D, uint64_t> : convert_unsigned<To, From, D, uint64_t>;
+    }
+}
+template <class To, class From>
+Execute for_widths(Width d, Width a) {
+    switch (d) {
+        case Width::half: return for_source<To, From, uint16_t>(a);
+        case Width::word: return for_source<To, From, uint32_t>(a);
+        default: return for_source<To, From, uint64_t>(a);
+    }
+}
+template <class To>
+Execute for_from(const std::string& from, Width d, Width a) {
+    if (from == "u8") return for_widths<To, uint8_t>(d, a);
+    if (from == "s8") return for_widths<To, int8_t>(d, a);
+    if (from == "u16") return for_widths<To, uint16_t>(d, a);
+    if (from == "s16") return for_widths<To, int16_t>(d, a);
+    if (from == "u32") return for_widths<To, uint32_t>(d, a);
+    if (from == "s32") return for_widths<To, int32_t>(d, a);
+    if (from == "u64") return for_widths<To, uint64_t>(d, a);
+    if (from == "s64") return for_widths<To, int64_t>(d, a);
+    return nullptr;
+}
+
+// bf16: the upper half of a float, rounded to the nearest, ties to even.
+uint16_t to_bf16(float x) {
+    const uint32_t bits = __builtin_bit_cast(uint32_t, x);
+    if (x != x) return 0x7fff;
+    return uint16_t((bits + 0x7fff + (bits >> 16 & 1)) >> 16);
+}
+
+}  // namespace
+
+Execute integer_conversion(const std::string& to, const std::string& from, Width d, Width a) {
+    if (to == "u8") return for_from<uint8_t>(from, d, a);
+    if (to == "s8") return for_from<int8_t>(from, d, a);
+    if (to == "u16") return for_from<uint16_t>(from, d, a);
+    if (to == "s16") return for_from<int16_t>(from, d, a);
+    if (to == "u32") return for_from<uint32_t>(from, d, a);
+    if (to == "s32") return for_from<int32_t>(from, d, a);
+    if (to == "u64") return for_from<uint64_t>(from, d, a);
+    if (to == "s64") return for_from<int64_t>(from, d, a);
+    return nullptr;
+}
+
+void add_conversions(Operations& all) {
+    using H = uint16_t;
+    using U = uint32_t;
+    using L = uint64_t;
+    add_both_ways<int16_t, float>(all, "s16", "f32");
+    add_both_ways<uint16_t, float>(all, "u16", "f32");
+    add_both_ways<int32_t, float>(all, "s32", "f32");
+    add_both_ways<uint32_t, float>(all, "u32", "f32");
+    add_both_ways<int64_t, float>(all, "s64", "f32");
+    add_both_ways<uint64_t, float>(all, "u64", "f32");
+    add_both_ways<int32_t, double>(all, "s32", "f64");
+    add_both_ways<uint32_t, double>(all, "u32", "f64");
+    add_both_ways<int64_t, double>(all, "s64", "f64");
+    add_both_ways<uint64_t, double>(all, "u64", "f64");
+    add_to_integral<U>(all, "f32");
+    add_to_integral<L>(all, "f64");
+    add<L, U>(all, "cvt.f64.f32", [](U x) { return __builtin_bit_cast(L, double(number(x))); });
+    add<U, L>(all, "cvt.rn.f32.f64", [](L x) { return __builtin_bit_cast(U, float(number(x))); });
+    add<U, H>(all, "cvt.f32.bf16", [](H x) { return U(x) << 16; });
+    add<H, U>(all, "cvt.rn.bf16.f32", [](U x) { return to_bf16(number(x)); });
+    add<U, U, U>(all, "cvt.rn.bf16x2.f32",
+                 [](U high, U low) { return U(to_bf16(number(high))) << 16 | to_bf16(number(low)); });
+}
+
+}  // namespace ptx

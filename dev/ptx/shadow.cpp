@@ -1,0 +1,164 @@
+#include "shadow.h"
+#include <atomic>
+#include <cstdlib>
+#include <map>
+#include <mutex>
+#include "dev/simt/device_memory.h"
+#include "memory.h"
+
+namespace ptx {
+namespace {
+
+constexpr int launch_failure = 719;
+std::atomic<uint32_t> runs = 0;
+
+struct Registry {
+    std::mutex mutex;
+    std::map<const char*, DeviceCells> buffers;  // by begin
+};
+Registry& registry() {
+    static auto* r = new Registry;
+    return *r;
+}
+
+void forget_cells(const void* begin) {
+    Registry& r = registry();
+    const std::lock_guard lock(r.mutex);
+    const auto it = r.buffers.find(static_cast<const char*>(begin));
+    if (it == r.buffers.end()) return;
+    std::free(it->second.cells);
+    r.buffers.erase(it);
+}
+
+// Words are counted from the begin of a buffer or a window, which are aligned.
+unsigned byte_mask(const char* p, unsigned bytes) { return ((1u << bytes) - 1) << (uintptr_t(p) & 3); }
+
+}  // namespace
+
+bool find_cells(const void* address, DeviceCells& out) {
+    DeviceCells d;
+    if (!simt::find_device(address, d.begin, d.end)) return false;
+    simt::when_freed = forget_cells;
+    Registry& r = registry();
+    const std::lock_guard lock(r.mutex);
+    DeviceCells& known = r.buffers[d.begin];
+    if (known.end != d.end) {  // new, or another buffer in the place of one that was freed
+        std::free(known.cells);
+        d.cells = static_cast<Cell*>(std::calloc(size_t(d.end - d.begin) / 4 + 1, sizeof(Cell)));
+        known = d;
+    }
+    out = known;
+    return known.cells;
+}
+
+Shadow& Shadow::mine() {
+    static thread_local auto* s = new Shadow;
+    return *s;
+}
+
+void Shadow::begin(unsigned warps, size_t dynamic_n, size_t fixed_n, uint32_t grid, uint32_t block_number) {
+    dynamic_bytes = dynamic_n, fixed_bytes = fixed_n;
+    if (dynamic.size() < dynamic_n / 4 + 1) dynamic.resize(dynamic_n / 4 + 1);
+    if (fixed.size() < fixed_n / 4 + 1) fixed.resize(fixed_n / 4 + 1);
+    run = ++runs;
+    grid_run = grid;
+    block = block_number & 0xffffff;
+    believes = false;
+    device = {};
+    for (unsigned i = 0; i < warps; i++) own[i] = 1, known[i].fill(0);
+    published.clear();
+}
+
+Cell* Shadow::shared_cell(const char* p) {
+    const SharedWindow& s = shared_window();
+    if (size_t(p - s.dynamic) < dynamic_bytes) return &dynamic[size_t(p - s.dynamic) / 4];
+    if (size_t(p - s.fixed) < fixed_bytes) return &fixed[size_t(p - s.fixed) / 4];
+    return nullptr;
+}
+
+template <bool writes>
+void Shadow::access(Warp& w, const Instruction& i, unsigned lane, const char* p, unsigned bytes) {
+    Cell* cell = shared_cell(p);
+    const bool shared = cell;
+    if (!shared) {
+        if ((p < device.begin || p >= device.end) && !find_cells(p, device)) return;  // parameters, local memory, tables
+        cell = device.cells + (p - device.begin) / 4;
+    }
+    for (unsigned done = 0; done < bytes; cell++) {
+        const unsigned here = std::min(bytes - done, 4 - unsigned(uintptr_t(p + done) & 3));
+        touch<writes>(w, i, lane, p + done, *cell, here, shared);
+        done += here;
+    }
+}
+
+template <bool writes>
+void Shadow::touch(Warp& w, const Instruction& i, unsigned lane, const char* p, Cell& c, unsigned bytes, bool shared) {
+    const uint32_t now = shared ? run : grid_run, mine = shared ? 0 : block;
+    const unsigned mask = byte_mask(p, bytes);
+    const Access last = c.write;
+    const auto unseen = [&](const Access& a) {
+        if (a.run != now || !(a.bytes & mask)) return false;
+        return a.block == mine ? !seen(w, lane, a) : !believes;
+    };
+    if (unseen(last)) race(w, i, lane, p, last, writes, true);
+    if (shared && !writes && (last.run != now || (last.written & mask) != mask))
+        fail(w, lane, i, launch_failure, "reads shared memory that nobody has written");
+    Access a{};
+    a.clock = own[w.number], a.warp = w.number, a.lane = lane, a.pc = w.index_of(i);
+    a.run = now, a.block = mine, a.bytes = mask;
+    if (writes) {
+        if (unseen(c.read)) race(w, i, lane, p, c.read, true, false);
+        a.written = mask | (last.run == now ? last.written : 0);
+        c.write = a;
+    } else if (!unseen(c.read) || w.chance(2)) {  // of reads at the same time any may be kept
+        c.read = a;
+    }
+}
+
+void Shadow::race(Warp& w, const Instruction& i, unsigned lane, const char* p, const Access& other, bool writes, bool wrote) {
+    const Instruction& first = w.code->instructions[other.pc];
+    const std::string where = simt::describe_address(p);
+    std::string who = "warp " + std::to_string(other.warp) + ", lane " + std::to_string(other.lane);
+    if (const bool shared = shared_cell(p); !shared && other.block != block) who = "block " + std::to_string(other.block) + ", " + who;
+    const char* order = other.warp == w.number && other.lane != lane && !(other.block != block)
+                            ? "no barrier of the warp or block stands between them"
+                            : "nothing orders them";
+    fail(w, lane, i, launch_failure,
+         std::string("a race: this ") + (writes ? "writes" : "reads") + " what " + first.name + " at " + first.at.file + ':' +
+             std::to_string(first.at.line) + " (" + who + ") " + (wrote ? "writes" : "reads") + ", and " + order +
+             (where.empty() ? "" : "; it is " + where));
+}
+
+void Shadow::atomic(Warp& w, const Instruction& i, unsigned lane, const char* p, unsigned bytes) {
+    const unsigned mask = byte_mask(p, std::min(bytes, 4u));
+    if (const Cell* c = shared_cell(p); !c) believes = true;
+    else if (c->write.run != run || (c->write.written & mask) != mask)
+        fail(w, lane, i, launch_failure, "reads shared memory that nobody has written");
+}
+
+void Shadow::written_by_copy(const char* shared, size_t bytes) {
+    for (size_t done = 0; done < bytes; done += 4)
+        if (Cell* c = shared_cell(shared + done)) {
+            c->write = {};
+            c->write.run = run, c->write.written = 15;  // with no bytes of its own it is in no race
+        }
+}
+
+void Shadow::release(const Warp& w, const void* at, unsigned slot) {
+    Clocks& c = published[key(at, slot)];
+    for (unsigned v = 0; v < most_warps; v++) c[v] = std::max(c[v], known[w.number][v]);
+    c[w.number] = std::max(c[w.number], own[w.number]);
+    own[w.number]++;
+}
+
+void Shadow::acquire(const Warp& w, const void* at, unsigned slot) {
+    const auto it = published.find(key(at, slot));
+    if (it == published.end()) return;
+    for (unsigned v = 0; v < most_warps; v++) known[w.number][v] = std::max(known[w.number][v], it->second[v]);
+    own[w.number]++;
+}
+
+template void Shadow::access<true>(Warp&, const Instruction&, unsigned, const char*, unsigned);
+template void Shadow::access<false>(Warp&, const Instruction&, unsigned, const char*, unsigned);
+
+}  // namespace ptx
