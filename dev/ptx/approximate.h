@@ -5,7 +5,8 @@
 
 namespace ptx {
 
-// exact: correctly rounded. up, down: always at the edge of the bound. scattered: anywhere within it, the same for the same input.
+// exact: correctly rounded. up, down: always at the edge of the bound. scattered: anywhere within it, the same for
+// the same input.
 enum class Error { exact, up, down, scattered };
 extern Error approximation;  // of all kernels; set by the order in which they run (warp.cpp)
 

@@ -17,8 +17,8 @@ struct Warp;
 struct Instruction;
 using Execute = void (*)(Warp&, const Instruction&, Mask);
 
-// A register holds 32 numbers, one for each lane, beside each other; a predicate holds a Mask. This is where, in bytes from the
-// begin of the warp's registers.
+// A register holds 32 numbers, one for each lane, beside each other; a predicate holds a Mask. This is where, in
+// bytes from the begin of the warp's registers.
 using Place = uint32_t;
 constexpr Place nowhere = ~Place(0);
 
@@ -26,7 +26,7 @@ enum class Flow : uint8_t {
     on,      // to the next instruction
     branch,  // to the target, for the lanes whose guard says so
     exit,
-    wait   // as `on`, but the warp may have to wait for others of its block
+    wait  // as `on`, but the warp may have to wait for others of its block
 };
 enum class Meeting : uint8_t {
     none,
@@ -42,9 +42,9 @@ struct Instruction {
     Place guard = nowhere;
     Place d = nowhere, a = nowhere, b = nowhere, c = nowhere, e = nowhere;
     Place members = nowhere;
-    uint32_t target = 0;         // of a branch
-    int64_t offset = 0;          // of its address, or what else is a number in the instruction itself
-    int64_t number = 0;          // another
+    uint32_t target = 0;          // of a branch
+    int64_t offset = 0;           // of its address, or what else is a number in the instruction itself
+    int64_t number = 0;           // another
     const Place* more = nullptr;  // of lists
     unsigned count = 0;           // how many they are
     simt::At at{};
@@ -59,9 +59,30 @@ struct Constant {
     uint64_t bits;
     Width width;
 };
-enum class Special : uint8_t { tid_x, tid_y, tid_z, ntid_x, ntid_y, ntid_z, ctaid_x, ctaid_y, ctaid_z, nctaid_x,
-                               nctaid_y, nctaid_z, laneid, warpid, nwarpid, lanemask_lt, lanemask_le, lanemask_eq,
-                               lanemask_gt, lanemask_ge, clock, count };
+enum class Special : uint8_t {
+    tid_x,
+    tid_y,
+    tid_z,
+    ntid_x,
+    ntid_y,
+    ntid_z,
+    ctaid_x,
+    ctaid_y,
+    ctaid_z,
+    nctaid_x,
+    nctaid_y,
+    nctaid_z,
+    laneid,
+    warpid,
+    nwarpid,
+    lanemask_lt,
+    lanemask_le,
+    lanemask_eq,
+    lanemask_gt,
+    lanemask_ge,
+    clock,
+    count
+};
 
 struct Code {
     std::string entry;

@@ -10,14 +10,27 @@ Execute integer_conversion(const std::string& to, const std::string& from, Width
 namespace {
 
 constexpr std::pair<const char*, Special> special_names[] = {
-    {"%tid.x", Special::tid_x},         {"%tid.y", Special::tid_y},         {"%tid.z", Special::tid_z},
-    {"%ntid.x", Special::ntid_x},       {"%ntid.y", Special::ntid_y},       {"%ntid.z", Special::ntid_z},
-    {"%ctaid.x", Special::ctaid_x},     {"%ctaid.y", Special::ctaid_y},     {"%ctaid.z", Special::ctaid_z},
-    {"%nctaid.x", Special::nctaid_x},   {"%nctaid.y", Special::nctaid_y},   {"%nctaid.z", Special::nctaid_z},
-    {"%laneid", Special::laneid},       {"%warpid", Special::warpid},       {"%nwarpid", Special::nwarpid},
-    {"%lanemask_lt", Special::lanemask_lt}, {"%lanemask_le", Special::lanemask_le},
-    {"%lanemask_eq", Special::lanemask_eq}, {"%lanemask_gt", Special::lanemask_gt},
-    {"%lanemask_ge", Special::lanemask_ge}, {"%clock", Special::clock},
+    {"%tid.x", Special::tid_x},
+    {"%tid.y", Special::tid_y},
+    {"%tid.z", Special::tid_z},
+    {"%ntid.x", Special::ntid_x},
+    {"%ntid.y", Special::ntid_y},
+    {"%ntid.z", Special::ntid_z},
+    {"%ctaid.x", Special::ctaid_x},
+    {"%ctaid.y", Special::ctaid_y},
+    {"%ctaid.z", Special::ctaid_z},
+    {"%nctaid.x", Special::nctaid_x},
+    {"%nctaid.y", Special::nctaid_y},
+    {"%nctaid.z", Special::nctaid_z},
+    {"%laneid", Special::laneid},
+    {"%warpid", Special::warpid},
+    {"%nwarpid", Special::nwarpid},
+    {"%lanemask_lt", Special::lanemask_lt},
+    {"%lanemask_le", Special::lanemask_le},
+    {"%lanemask_eq", Special::lanemask_eq},
+    {"%lanemask_gt", Special::lanemask_gt},
+    {"%lanemask_ge", Special::lanemask_ge},
+    {"%clock", Special::clock},
 };
 
 uint32_t round_up(size_t n, size_t to) { return uint32_t((n + to - 1) / to * to); }
@@ -131,14 +144,13 @@ bool Decoder::decode_move(const Statement& s, Instruction& i) {
         std::vector<Place> parts;
         for (const Operand& part : list.list)
             parts.push_back(part.kind == Operand::Kind::none ? nowhere
-                            : packs ? source(part, halves ? Width::word : Width::half)
-                                    : target(part, halves ? Width::word : Width::half));
+                            : packs                          ? source(part, halves ? Width::word : Width::half)
+                                                             : target(part, halves ? Width::word : Width::half));
         i.a = parts[0], i.b = parts[1];
         i.d = packs ? target(whole, wide) : source(whole, wide);
         const auto pack = []<class W, class P>(Warp& w, const Instruction& i, Mask m, W, P) {
-            for_each_lane(w, m, [&](unsigned l) {
-                w.at<W>(i.d)[l] = W(w.at<P>(i.a)[l]) | W(w.at<P>(i.b)[l]) << 8 * sizeof(P);
-            });
+            for_each_lane(
+                w, m, [&](unsigned l) { w.at<W>(i.d)[l] = W(w.at<P>(i.a)[l]) | W(w.at<P>(i.b)[l]) << 8 * sizeof(P); });
         };
         const auto unpack = []<class W, class P>(Warp& w, const Instruction& i, Mask m, W, P) {
             for_each_lane(w, m, [&](unsigned l) {
@@ -149,7 +161,8 @@ bool Decoder::decode_move(const Statement& s, Instruction& i) {
         };
         static const auto p = pack;
         static const auto u = unpack;
-        if (packs && halves) i.execute = [](Warp& w, const Instruction& i, Mask m) { p(w, i, m, uint64_t(), uint32_t()); };
+        if (packs && halves)
+            i.execute = [](Warp& w, const Instruction& i, Mask m) { p(w, i, m, uint64_t(), uint32_t()); };
         else if (packs) i.execute = [](Warp& w, const Instruction& i, Mask m) { p(w, i, m, uint32_t(), uint16_t()); };
         else if (halves) i.execute = [](Warp& w, const Instruction& i, Mask m) { u(w, i, m, uint64_t(), uint32_t()); };
         else i.execute = [](Warp& w, const Instruction& i, Mask m) { u(w, i, m, uint32_t(), uint16_t()); };
@@ -161,8 +174,9 @@ bool Decoder::decode_move(const Statement& s, Instruction& i) {
 bool Decoder::decode_conversion(const Statement& s, Instruction& i) {
     const auto parts = parts_of(s.opcode);
     if (parts[0] != "cvt" || parts.size() != 3) return false;
-    i.execute = integer_conversion(std::string(parts[1]), std::string(parts[2]), width(s.operands[0]),
-                                   s.operands[1].kind == Operand::Kind::reg ? width(s.operands[1]) : Width::double_word);
+    i.execute =
+        integer_conversion(std::string(parts[1]), std::string(parts[2]), width(s.operands[0]),
+                           s.operands[1].kind == Operand::Kind::reg ? width(s.operands[1]) : Width::double_word);
     if (!i.execute) return false;
     i.d = target(s.operands[0]);
     i.a = source(s.operands[1], s.operands[1].kind == Operand::Kind::reg ? width(s.operands[1]) : Width::double_word);
@@ -197,7 +211,8 @@ Place Decoder::special(Special which) {
 }
 
 bool Decoder::is_parameter(const std::string& symbol) const {
-    return std::any_of(text.parameters.begin(), text.parameters.end(), [&](const Parameter& p) { return p.name == symbol; });
+    return std::any_of(text.parameters.begin(), text.parameters.end(),
+                       [&](const Parameter& p) { return p.name == symbol; });
 }
 
 uint64_t Decoder::value_of(const std::string& symbol) {

@@ -3,8 +3,8 @@
 #include <cstring>
 #include <mutex>
 #include <optional>
-#include "dev/simt/shared_memory.h"
 #include "approximate.h"
+#include "dev/simt/shared_memory.h"
 #include "memory.h"
 #include "module.h"
 #include "module_memory.h"
@@ -182,7 +182,8 @@ void Machine::begin(const Arguments& a) {
     Shadow* const shadow = checks && !std::strcmp(checks, "0") ? nullptr : &Shadow::mine();
     const uint64_t number = blockIdx.x + uint64_t(gridDim.x) * (blockIdx.y + uint64_t(gridDim.y) * blockIdx.z);
     if (shadow)
-        shadow->begin(unsigned(warps.size()), window.dynamic_bytes, window.fixed_bytes, block.launch->run, uint32_t(number));
+        shadow->begin(unsigned(warps.size()), window.dynamic_bytes, window.fixed_bytes, block.launch->run,
+                      uint32_t(number));
     for (unsigned i = 0; i < warps.size(); i++) {
         Warp& w = *warps[i];
         w.shadow = shadow;

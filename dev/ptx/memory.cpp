@@ -51,7 +51,8 @@ bool look_up(uintptr_t p, size_t bytes) {
 char* global(Warp& w, const Instruction& i, unsigned lane, uint64_t address, unsigned bytes) {
     if (!ranges.find(address, bytes) && !look_up(address, bytes)) {
         const std::string where = simt::describe_address(reinterpret_cast<const void*>(address));
-        fail(w, lane, i, illegal, "touches " + (where.empty() ? "an address in no device buffer: " + at_address(address) : where));
+        fail(w, lane, i, illegal,
+             "touches " + (where.empty() ? "an address in no device buffer: " + at_address(address) : where));
     }
     return reinterpret_cast<char*>(address);
 }
@@ -98,8 +99,9 @@ char* resolve(Warp& w, const Instruction& i, unsigned lane, Space space, uint64_
         case Space::local:
             if (address < w.code->local_bytes && bytes <= w.code->local_bytes - address)
                 return w.local + lane * w.code->local_bytes + address;
-            fail(w, lane, i, illegal, "touches byte " + std::to_string(int64_t(address)) + " of " +
-                                          std::to_string(w.code->local_bytes) + " of local memory");
+            fail(w, lane, i, illegal,
+                 "touches byte " + std::to_string(int64_t(address)) + " of " + std::to_string(w.code->local_bytes) +
+                     " of local memory");
         case Space::parameter: break;
     }
     if (address < w.code->parameter_bytes && bytes <= w.code->parameter_bytes - address)

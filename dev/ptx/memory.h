@@ -1,7 +1,7 @@
 // Addresses as PTX has them, and where they are on this machine. Every access is checked before it is made.
 //
-// A generic address is a pointer of this machine, and so is a global one. Shared addresses begin at 0 (dynamic shared memory)
-// and at static_shared_begin; local ones at 0 in each lane's own memory; a parameter's is its offset.
+// A generic address is a pointer of this machine, and so is a global one. Shared addresses begin at 0 (dynamic shared
+// memory) and at static_shared_begin; local ones at 0 in each lane's own memory; a parameter's is its offset.
 #pragma once
 #include "warp.h"
 
@@ -24,10 +24,12 @@ uint64_t address_of(Warp& w, const Instruction& i, unsigned lane) {
 }
 
 // The same for what the lane is going to read or write, and the shadow is told of.
-const char* readable(Warp&, const Instruction&, unsigned lane, Space, uint64_t address, unsigned bytes, unsigned alignment);
+const char* readable(Warp&, const Instruction&, unsigned lane, Space, uint64_t address, unsigned bytes,
+                     unsigned alignment);
 char* writable(Warp&, const Instruction&, unsigned lane, Space, uint64_t address, unsigned bytes, unsigned alignment);
 
-uint64_t shared_address(Warp&, const Instruction&, unsigned lane, const void*);  // of generic ones; ends the kernel for others
+uint64_t shared_address(Warp&, const Instruction&, unsigned lane,
+                        const void*);  // of generic ones; ends the kernel for others
 
 struct SharedWindow {  // of the calling OS thread's block
     char *dynamic, *fixed;

@@ -15,7 +15,8 @@ void add_logic(Operations& all, const std::string& bits) {
     add<U, U>(all, "not.b" + bits, [](U x) { return U(~x); });
     add<U, U>(all, "cnot.b" + bits, [](U x) { return U(x == 0); });
     // Shifts by more than the width give what shifting bit by bit would.
-    add<U, U, uint32_t>(all, "shl.b" + bits, [](U x, uint32_t n) { return n >= size ? U(0) : U(x << (n & (size - 1))); });
+    add<U, U, uint32_t>(all, "shl.b" + bits,
+                        [](U x, uint32_t n) { return n >= size ? U(0) : U(x << (n & (size - 1))); });
     for (const char* type : {"u", "b"})
         add<U, U, uint32_t>(all, "shr." + (type + bits),
                             [](U x, uint32_t n) { return n >= size ? U(0) : U(x >> (n & (size - 1))); });

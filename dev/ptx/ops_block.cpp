@@ -1,6 +1,6 @@
 // Barriers of a block (PTX ISA 9.7.13.1 to 9.7.13.3). dev/simt counts the threads.
-#include "dev/simt/block.h"
 #include "decoder.h"
+#include "dev/simt/block.h"
 #include "shadow.h"
 
 namespace ptx {
@@ -37,7 +37,8 @@ void synchronise(Warp& w, const Instruction& i, Mask m) {
     simt::Votes votes{};
     w.wait([&] {
         simt::Ordering* order;
-        votes = w.block->barrier_sync(i.name, int(id[leader]), threads, p >> leader & 1, simt::Reach::anywhere, i.at, order);
+        votes = w.block->barrier_sync(i.name, int(id[leader]), threads, p >> leader & 1, simt::Reach::anywhere, i.at,
+                                      order);
     });
     if (w.shadow) w.shadow->acquire(w, &w.block->barrier(int(id[leader])), phase);
     for_each_lane(w, m, [&](unsigned l) { w.threads[l].barrier = -1; });
@@ -55,7 +56,8 @@ void arrive(Warp& w, const Instruction& i, Mask m) {
     release(w, int(w.at<uint32_t>(i.a)[__builtin_ctz(m)]));
     for_each_lane(w, m, [&](unsigned l) {
         w.as(l, [&] {
-            w.block->barrier_count(i.name, int(w.at<uint32_t>(i.a)[l]), int(threads_of(w, i, l)), false, simt::Reach::anywhere, i.at);
+            w.block->barrier_count(i.name, int(w.at<uint32_t>(i.a)[l]), int(threads_of(w, i, l)), false,
+                                   simt::Reach::anywhere, i.at);
         });
     });
 }

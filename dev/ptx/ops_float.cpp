@@ -56,9 +56,12 @@ void add_arithmetic(Operations& all, const std::string& suffix) {
     using F = Float<U>;
     for (const std::string& rounding : {std::string(), std::string(".rn")}) {
         const std::string end = rounding + suffix;
-        add<U, U, U>(all, "add" + end, [](U x, U y) { return bits_of(flushed<ftz>(flushed<ftz>(x) + flushed<ftz>(y))); });
-        add<U, U, U>(all, "sub" + end, [](U x, U y) { return bits_of(flushed<ftz>(flushed<ftz>(x) - flushed<ftz>(y))); });
-        add<U, U, U>(all, "mul" + end, [](U x, U y) { return bits_of(flushed<ftz>(flushed<ftz>(x) * flushed<ftz>(y))); });
+        add<U, U, U>(all, "add" + end,
+                     [](U x, U y) { return bits_of(flushed<ftz>(flushed<ftz>(x) + flushed<ftz>(y))); });
+        add<U, U, U>(all, "sub" + end,
+                     [](U x, U y) { return bits_of(flushed<ftz>(flushed<ftz>(x) - flushed<ftz>(y))); });
+        add<U, U, U>(all, "mul" + end,
+                     [](U x, U y) { return bits_of(flushed<ftz>(flushed<ftz>(x) * flushed<ftz>(y))); });
     }
     add<U, U, U, U>(all, "fma.rn" + suffix, [](U x, U y, U z) {
         return bits_of(flushed<ftz>(std::fma(flushed<ftz>(x), flushed<ftz>(y), flushed<ftz>(z))));
@@ -89,8 +92,10 @@ void add_arithmetic(Operations& all, const std::string& suffix) {
     add_comparison<U>(all, "setp.leu" + suffix, [](U x, U y) { return !(flushed<ftz>(x) > flushed<ftz>(y)); });
     add_comparison<U>(all, "setp.gtu" + suffix, [](U x, U y) { return !(flushed<ftz>(x) <= flushed<ftz>(y)); });
     add_comparison<U>(all, "setp.geu" + suffix, [](U x, U y) { return !(flushed<ftz>(x) < flushed<ftz>(y)); });
-    add_comparison<U>(all, "setp.num" + suffix, [](U x, U y) { return number(x) == number(x) && number(y) == number(y); });
-    add_comparison<U>(all, "setp.nan" + suffix, [](U x, U y) { return number(x) != number(x) || number(y) != number(y); });
+    add_comparison<U>(all, "setp.num" + suffix,
+                      [](U x, U y) { return number(x) == number(x) && number(y) == number(y); });
+    add_comparison<U>(all, "setp.nan" + suffix,
+                      [](U x, U y) { return number(x) != number(x) || number(y) != number(y); });
 }
 
 // The others round by the CPU's own mode.
@@ -122,30 +127,27 @@ template <bool ftz>
 void add_approximate(Operations& all, const std::string& suffix) {
     using U = uint32_t;
     constexpr float ulp = 0x1p-23f;
-    add<U, U>(all, "ex2.approx" + suffix, [](U x) {
-        return bits_of(flushed<ftz>(off_by_relative(std::exp2(flushed<ftz>(x)), x, 0x1p-22f)));
-    });
+    add<U, U>(all, "ex2.approx" + suffix,
+              [](U x) { return bits_of(flushed<ftz>(off_by_relative(std::exp2(flushed<ftz>(x)), x, 0x1p-22f))); });
     add<U, U>(all, "lg2.approx" + suffix, [](U x) {
         const float exact = std::log2(flushed<ftz>(x));
-        return bits_of(std::fabs(exact) > 1 ? off_by_relative(exact, x, 0x1p-22f) : off_by_absolute(exact, x, 0x1p-22f));
+        return bits_of(std::fabs(exact) > 1 ? off_by_relative(exact, x, 0x1p-22f)
+                                            : off_by_absolute(exact, x, 0x1p-22f));
     });
-    add<U, U>(all, "rcp.approx" + suffix, [](U x) {
-        return bits_of(flushed<ftz>(off_by_relative(1 / flushed<ftz>(x), x, ulp)));
-    });
-    add<U, U>(all, "rsqrt.approx" + suffix, [](U x) {
-        return bits_of(off_by_relative(float(1 / std::sqrt(double(flushed<ftz>(x)))), x, 0x1p-22f));
-    });
-    add<U, U>(all, "sqrt.approx" + suffix, [](U x) { return bits_of(off_by_relative(std::sqrt(flushed<ftz>(x)), x, ulp)); });
+    add<U, U>(all, "rcp.approx" + suffix,
+              [](U x) { return bits_of(flushed<ftz>(off_by_relative(1 / flushed<ftz>(x), x, ulp))); });
+    add<U, U>(all, "rsqrt.approx" + suffix,
+              [](U x) { return bits_of(off_by_relative(float(1 / std::sqrt(double(flushed<ftz>(x)))), x, 0x1p-22f)); });
+    add<U, U>(all, "sqrt.approx" + suffix,
+              [](U x) { return bits_of(off_by_relative(std::sqrt(flushed<ftz>(x)), x, ulp)); });
     for (const char* kind : {"div.approx", "div.full"})
         add<U, U, U>(all, kind + suffix, [](U x, U y) {
             return bits_of(flushed<ftz>(off_by_relative(flushed<ftz>(x) / flushed<ftz>(y), x ^ y, 2 * ulp)));
         });
-    add<U, U>(all, "sin.approx" + suffix, [](U x) {
-        return bits_of(off_by_absolute(float(std::sin(double(flushed<ftz>(x)))), x, 0x1p-20f));
-    });
-    add<U, U>(all, "cos.approx" + suffix, [](U x) {
-        return bits_of(off_by_absolute(float(std::cos(double(flushed<ftz>(x)))), x, 0x1p-20f));
-    });
+    add<U, U>(all, "sin.approx" + suffix,
+              [](U x) { return bits_of(off_by_absolute(float(std::sin(double(flushed<ftz>(x)))), x, 0x1p-20f)); });
+    add<U, U>(all, "cos.approx" + suffix,
+              [](U x) { return bits_of(off_by_absolute(float(std::cos(double(flushed<ftz>(x)))), x, 0x1p-20f)); });
 }
 
 }  // namespace
@@ -160,8 +162,7 @@ void add_float_operations(Operations& all) {
     add_rounded<FE_UPWARD>(all, ".rp.f32");
     add_approximate<false>(all, ".f32");
     add_approximate<true>(all, ".ftz.f32");
-    add<U, U>(all, "tanh.approx.f32",
-              [](U x) { return bits_of(off_by_relative(std::tanh(number(x)), x, 0x1p-11f)); });
+    add<U, U>(all, "tanh.approx.f32", [](U x) { return bits_of(off_by_relative(std::tanh(number(x)), x, 0x1p-11f)); });
     add<U, U, U>(all, "add.sat.f32", [](U x, U y) { return bits_of(saturated(number(x) + number(y))); });
     add<U, U, U>(all, "mul.sat.f32", [](U x, U y) { return bits_of(saturated(number(x) * number(y))); });
     add<U, U, U, U>(all, "fma.rn.sat.f32",

@@ -1,8 +1,8 @@
-// Hopper's instructions: asynchronous barriers, tensor copies, products of warpgroups (PTX ISA 9.7.9.27, 9.7.13.15, 9.7.15).
-// dev/simt does what they mean, as late or as early as the rules allow.
+// Hopper's instructions: asynchronous barriers, tensor copies, products of warpgroups (PTX ISA 9.7.9.27, 9.7.13.15,
+// 9.7.15). dev/simt does what they mean, as late or as early as the rules allow.
 #include <map>
-#include "dev/simt/block.h"
 #include "decoder.h"
+#include "dev/simt/block.h"
 #include "memory.h"
 #include "products.h"
 #include "shadow.h"
@@ -18,8 +18,9 @@ uint64_t value_at(Warp& w, Place p, bool wide, unsigned lane) {
     return wide ? w.at<uint64_t>(p)[lane] : w.at<uint32_t>(p)[lane];
 }
 uint64_t* barrier_at(Warp& w, const Instruction& i, unsigned lane) {
-    return reinterpret_cast<uint64_t*>(
-        resolve(w, i, lane, Space::shared, value_at(w, i.a, i.number & 1, lane) + uint64_t(i.offset), barrier_bytes, barrier_bytes));
+    return reinterpret_cast<uint64_t*>(resolve(w, i, lane, Space::shared,
+                                               value_at(w, i.a, i.number & 1, lane) + uint64_t(i.offset), barrier_bytes,
+                                               barrier_bytes));
 }
 
 // In a shuffled order others may go on before this warp does.
@@ -189,7 +190,8 @@ void products_commit(Warp& w, const Instruction& i, Mask m) {
 void products_wait(Warp& w, const Instruction& i, Mask m) {
     const unsigned leader = w.leader;
     w.wait([&] { w.block->wgmma_wait(unsigned(i.number), i.at); });
-    for_each_lane(w, m & ~(Mask(1) << leader), [&](unsigned l) { w.as(l, [&] { w.block->wgmma_wait(unsigned(i.number), i.at); }); });
+    for_each_lane(w, m & ~(Mask(1) << leader),
+                  [&](unsigned l) { w.as(l, [&] { w.block->wgmma_wait(unsigned(i.number), i.at); }); });
     w.products->deliver(w, m);
 }
 
@@ -245,7 +247,8 @@ bool decode_product(Decoder& d, const Statement& s, Instruction& i, const std::v
     const std::string_view what = parts.at(1);
     if (what == "fence") i.execute = products_fence;
     else if (what == "commit_group") i.execute = products_commit;
-    else if (what == "wait_group") i.execute = products_wait, i.flow = Flow::wait, i.number = int64_t(s.operands.at(0).bits);
+    else if (what == "wait_group")
+        i.execute = products_wait, i.flow = Flow::wait, i.number = int64_t(s.operands.at(0).bits);
     else if (what != "mma_async" || !decode_multiply(d, s, i)) return false;
     i.meeting = Meeting::of_warp;
     return true;

@@ -42,8 +42,8 @@ Execute moves(bool wide) {
 float low_half(uint32_t x) { return __builtin_bit_cast(float, x << 16); }
 float high_half(uint32_t x) { return __builtin_bit_cast(float, x & 0xffff0000); }
 
-// d = a b + c of 16 x 8 x 16. Lane 4 (row % 8) + k / 2 % 4 holds A[row][k] in register row / 8 + 2 (k / 8), and the same lane
-// holds B[k][column = row] in register k / 8. The order of hardware's sum is not specified; here k goes up.
+// d = a b + c of 16 x 8 x 16. Lane 4 (row % 8) + k / 2 % 4 holds A[row][k] in register row / 8 + 2 (k / 8), and the
+// same lane holds B[k][column = row] in register k / 8. The order of hardware's sum is not specified; here k goes up.
 void multiply(Warp& w, const Instruction& i, Mask) {
     float a[16][16], b[16][8], sum[16][8];
     for (unsigned lane = 0; lane < warp_lanes; lane++) {

@@ -1,7 +1,7 @@
 // Loads and stores, atomics, addresses (PTX ISA 9.7.9, 9.7.13).
 #include <cstring>
-#include "dev/simt/block.h"
 #include "decoder.h"
+#include "dev/simt/block.h"
 #include "memory.h"
 #include "shadow.h"
 
@@ -91,12 +91,13 @@ Space space_of(const std::vector<std::string_view>& parts) {
 }
 
 bool known_hints(const std::vector<std::string_view>& parts) {
-    constexpr std::string_view known[] = {"global", "shared", "shared::cta", "local", "param", "param::entry", "const", "v2", "v4",
-                                          "nc", "volatile", "relaxed", "weak", "acquire", "release", "cta", "gpu", "sys",
-                                          "ca", "cg", "cs", "lu", "cv", "wb", "wt"};
+    constexpr std::string_view known[] = {
+        "global", "shared",   "shared::cta", "local", "param",   "param::entry", "const", "v2",  "v4",
+        "nc",     "volatile", "relaxed",     "weak",  "acquire", "release",      "cta",   "gpu", "sys",
+        "ca",     "cg",       "cs",          "lu",    "cv",      "wb",           "wt"};
     for (size_t k = 1; k + 1 < parts.size(); k++)
-        if (std::find(std::begin(known), std::end(known), parts[k]) == std::end(known) && !parts[k].starts_with("L1::") &&
-            !parts[k].starts_with("L2::"))
+        if (std::find(std::begin(known), std::end(known), parts[k]) == std::end(known) &&
+            !parts[k].starts_with("L1::") && !parts[k].starts_with("L2::"))
             return false;
     return true;
 }
@@ -161,7 +162,8 @@ void atomic(Warp& w, const Instruction& i, Mask m) {
         const T x = __builtin_bit_cast(T, w.at<U>(i.b)[l]);
         const T swap = i.c == nowhere ? T() : __builtin_bit_cast(T, w.at<U>(i.c)[l]);
         U old = __atomic_load_n(p, __ATOMIC_SEQ_CST);
-        while (!__atomic_compare_exchange_n(p, &old, __builtin_bit_cast(U, combined(what, __builtin_bit_cast(T, old), x, swap)),
+        while (!__atomic_compare_exchange_n(p, &old,
+                                            __builtin_bit_cast(U, combined(what, __builtin_bit_cast(T, old), x, swap)),
                                             false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST)) {}
         if (i.d != nowhere) w.at<U>(i.d)[l] = old;
     });
@@ -173,13 +175,14 @@ Execute atomic_of(bool wide) {
 
 bool decode_atomic(Decoder& d, const Statement& s, Instruction& i, const std::vector<std::string_view>& parts) {
     constexpr std::pair<std::string_view, Atomic> names[] = {
-        {"add", Atomic::add}, {"exch", Atomic::exchange}, {"min", Atomic::minimum}, {"max", Atomic::maximum},
-        {"and", Atomic::all_bits}, {"or", Atomic::any_bits}, {"xor", Atomic::other_bits}, {"cas", Atomic::compare}};
+        {"add", Atomic::add},      {"exch", Atomic::exchange}, {"min", Atomic::minimum},    {"max", Atomic::maximum},
+        {"and", Atomic::all_bits}, {"or", Atomic::any_bits},   {"xor", Atomic::other_bits}, {"cas", Atomic::compare}};
     const size_t first = parts[0] == "atom" ? 1 : 0;
     const std::string_view type = parts.back();
     const Width width = type.ends_with("64") ? Width::double_word : Width::word;
     const bool wide = take_address(d, s.operands.at(first), i);
-    const auto name = std::find_if(std::begin(names), std::end(names), [&](auto& n) { return has_part(parts, n.first); });
+    const auto name =
+        std::find_if(std::begin(names), std::end(names), [&](auto& n) { return has_part(parts, n.first); });
     if (name == std::end(names)) d.fail(s, "this machine does not know the instruction " + s.opcode);
     i.number = int64_t(name->second) | int64_t(space_of(parts)) << 4;
     if (first && s.operands[0].kind != Operand::Kind::none) i.d = d.target(s.operands[0], width);
@@ -204,7 +207,9 @@ void to_generic(Warp& w, const Instruction& i, Mask m) {
         const SharedWindow& s = shared_window();
         if (space == Space::parameter) w.at<uint64_t>(i.d)[l] = uint64_t(w.parameters) + a;
         else if (space == Space::local) w.at<uint64_t>(i.d)[l] = uint64_t(w.local + l * w.code->local_bytes) + a;
-        else w.at<uint64_t>(i.d)[l] = a >= static_shared_begin ? uint64_t(s.fixed) + (a - static_shared_begin) : uint64_t(s.dynamic) + a;
+        else
+            w.at<uint64_t>(i.d)[l] =
+                a >= static_shared_begin ? uint64_t(s.fixed) + (a - static_shared_begin) : uint64_t(s.dynamic) + a;
     });
 }
 template <Space space>
@@ -239,7 +244,8 @@ void copy_async(Warp& w, const Instruction& i, Mask m) {
         const uint32_t valid = i.c == nowhere ? bytes : w.at<uint32_t>(i.c)[l];
         if (valid > bytes) fail(w, l, i, 719, std::to_string(valid) + " valid bytes of " + std::to_string(bytes));
         const uint64_t from = w.at<uint64_t>(i.b)[l] + uint64_t(i.count);
-        const char* source = valid ? readable(w, i, l, Space::global, from, valid, bytes) : reinterpret_cast<const char*>(from);
+        const char* source =
+            valid ? readable(w, i, l, Space::global, from, valid, bytes) : reinterpret_cast<const char*>(from);
         std::memset(to, 0xff, bytes);
         w.as(l, [&] { simt::copy_later({to, source, int(bytes), int(valid)}); });
     });

@@ -1,7 +1,8 @@
-// Shuffles, votes, matches and reductions of a warp (PTX ISA 9.7.9.6, 9.7.13). All lanes of the mask are here when they execute.
+// Shuffles, votes, matches and reductions of a warp (PTX ISA 9.7.9.6, 9.7.13). All lanes of the mask are here when
+// they execute.
 #include <algorithm>
-#include "dev/simt/block.h"
 #include "decoder.h"
+#include "dev/simt/block.h"
 #include "shadow.h"
 
 namespace ptx {
@@ -34,8 +35,9 @@ void shuffle(Warp& w, const Instruction& i, Mask m) {
         unsigned source;
         if (source_lane(Shuffle(i.number), l, b[l], c[l], source)) inside |= Mask(1) << l;
         if (!(members[l] & m) || !((members[l] & m) >> source & 1))
-            fail(w, l, i, 719, "lane " + std::to_string(l) + " reads lane " + std::to_string(source) + ", which " +
-                                   (members[l] >> source & 1 ? "has exited" : "is not in the mask"));
+            fail(w, l, i, 719,
+                 "lane " + std::to_string(l) + " reads lane " + std::to_string(source) + ", which " +
+                     (members[l] >> source & 1 ? "has exited" : "is not in the mask"));
         result[l] = a[source];
     });
     for_each_lane(w, m, [&](unsigned l) { w.at<uint32_t>(i.d)[l] = result[l]; });

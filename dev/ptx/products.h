@@ -1,4 +1,5 @@
-// Accumulators of a warpgroup's products. dev/simt holds the values of those that are not done; the registers are poisoned.
+// Accumulators of a warpgroup's products. dev/simt holds the values of those that are not done; the registers are
+// poisoned.
 #pragma once
 #include <deque>
 #include "warp.h"

@@ -1,5 +1,5 @@
-// Registers that are never needed at the same time share a place, so that a warp's fit into a cache. An entry in PTX has
-// thousands, each written once: the hardware's registers are chosen by ptxas, later.
+// Registers that are never needed at the same time share a place, so that a warp's fit into a cache. An entry in PTX
+// has thousands, each written once: the hardware's registers are chosen by ptxas, later.
 #include <algorithm>
 #include <set>
 #include "code.h"
@@ -9,7 +9,8 @@ namespace {
 
 class Liveness {
 public:
-    explicit Liveness(const EntryText& text) : text(text), first(text.registers.size(), ~size_t(0)), last(text.registers.size(), 0) {
+    explicit Liveness(const EntryText& text)
+        : text(text), first(text.registers.size(), ~size_t(0)), last(text.registers.size(), 0) {
         for (size_t i = 0; i < text.statements.size(); i++) {
             const Statement& s = text.statements[i];
             if (s.guard >= 0) use(s.guard, i);
@@ -32,9 +33,9 @@ private:
         for (const Operand& part : o.list) use(part, at);
     }
 
-    // What is used in a loop and begins before it, or is read in it before it is written, lives until the loop's end. Whether it is
-    // read first is not asked: a register whose uses all lie in a loop is taken to be needed from one round to the next only
-    // if its first use reads it.
+    // What is used in a loop and begins before it, or is read in it before it is written, lives until the loop's end.
+    // Whether it is read first is not asked: a register whose uses all lie in a loop is taken to be needed from one
+    // round to the next only if its first use reads it.
     void extend_over_loops() {
         struct Loop {
             size_t begin, end;
@@ -72,7 +73,8 @@ private:
         return !entered_between(first[r], last[r]);
     }
     static bool reads(const Operand& o, int r) {
-        return o.reg == r || o.second == r || std::any_of(o.list.begin(), o.list.end(), [&](auto& part) { return reads(part, r); });
+        return o.reg == r || o.second == r ||
+               std::any_of(o.list.begin(), o.list.end(), [&](auto& part) { return reads(part, r); });
     }
     bool entered_between(size_t from, size_t to) const {
         if (targets.empty())
@@ -101,7 +103,7 @@ std::vector<Place> place_registers(const EntryText& text, Place first_free, size
         if (live.is_used(r)) order.push_back(r);
     std::sort(order.begin(), order.end(), [&](size_t a, size_t b) { return live.begin(a) < live.begin(b); });
     std::vector<Place> places(n, nowhere);
-    std::vector<Place> free_places[4];  // by width
+    std::vector<Place> free_places[4];           // by width
     std::set<std::pair<size_t, size_t>> active;  // last use, register
     size_t next = first_free;
     for (const size_t r : order) {

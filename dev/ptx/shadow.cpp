@@ -81,7 +81,8 @@ void Shadow::access(Warp& w, const Instruction& i, unsigned lane, const char* p,
     Cell* cell = shared_cell(p);
     const bool shared = cell;
     if (!shared) {
-        if ((p < device.begin || p >= device.end) && !find_cells(p, device)) return;  // parameters, local memory, tables
+        if ((p < device.begin || p >= device.end) && !find_cells(p, device))
+            return;  // parameters, local memory, tables
         cell = device.cells + (p - device.begin) / 4;
     }
     for (unsigned done = 0; done < bytes; cell++) {
@@ -115,17 +116,19 @@ void Shadow::touch(Warp& w, const Instruction& i, unsigned lane, const char* p, 
     }
 }
 
-void Shadow::race(Warp& w, const Instruction& i, unsigned lane, const char* p, const Access& other, bool writes, bool wrote) {
+void Shadow::race(Warp& w, const Instruction& i, unsigned lane, const char* p, const Access& other, bool writes,
+                  bool wrote) {
     const Instruction& first = w.code->instructions[other.pc];
     const std::string where = simt::describe_address(p);
     std::string who = "warp " + std::to_string(other.warp) + ", lane " + std::to_string(other.lane);
-    if (const bool shared = shared_cell(p); !shared && other.block != block) who = "block " + std::to_string(other.block) + ", " + who;
+    if (const bool shared = shared_cell(p); !shared && other.block != block)
+        who = "block " + std::to_string(other.block) + ", " + who;
     const char* order = other.warp == w.number && other.lane != lane && !(other.block != block)
                             ? "no barrier of the warp or block stands between them"
                             : "nothing orders them";
     fail(w, lane, i, launch_failure,
-         std::string("a race: this ") + (writes ? "writes" : "reads") + " what " + first.name + " at " + first.at.file + ':' +
-             std::to_string(first.at.line) + " (" + who + ") " + (wrote ? "writes" : "reads") + ", and " + order +
+         std::string("a race: this ") + (writes ? "writes" : "reads") + " what " + first.name + " at " + first.at.file +
+             ':' + std::to_string(first.at.line) + " (" + who + ") " + (wrote ? "writes" : "reads") + ", and " + order +
              (where.empty() ? "" : "; it is " + where));
 }
 

@@ -1,9 +1,9 @@
 // Who has read and written what, and in which order: races, and reads of what nobody wrote.
 //
-// Of every 4 bytes a cell remembers the last write and a last read. An access carries its warp's clock, which barriers move on;
-// a warp knows of each other up to which clock it has seen it (vector clocks; FastTrack, Flanagan and Freund 2009). Two accesses
-// of different lanes, one of them a write, neither of which has seen the other, are a race. Blocks of a grid see nothing of each other,
-// unless they use atomics of global memory: then they are believed.
+// Of every 4 bytes a cell remembers the last write and a last read. An access carries its warp's clock, which
+// barriers move on; a warp knows of each other up to which clock it has seen it (vector clocks; FastTrack, Flanagan
+// and Freund 2009). Two accesses of different lanes, one of them a write, neither of which has seen the other, are a
+// race. Blocks of a grid see nothing of each other, unless they use atomics of global memory: then they are believed.
 #pragma once
 #include <array>
 #include <unordered_map>
@@ -17,7 +17,7 @@ using Clocks = std::array<Clock, most_warps>;  // of each warp of the block
 
 struct Access {
     uint64_t clock : 32, warp : 5, lane : 5, pc : 22;
-    uint32_t run;                          // 0: never. Of shared memory the block, of global memory the grid
+    uint32_t run;                                 // 0: never. Of shared memory the block, of global memory the grid
     uint32_t block : 24, bytes : 4, written : 4;  // bytes: of this access; written: of all writes of the run
 };
 struct Cell {
@@ -38,13 +38,17 @@ public:
     void begin(unsigned warps, size_t dynamic_bytes, size_t fixed_bytes, uint32_t grid_run, uint32_t block);
 
     // ---- Accesses that are in bounds ----
-    void read(Warp& w, const Instruction& i, unsigned lane, const char* p, unsigned bytes) { access<false>(w, i, lane, p, bytes); }
-    void write(Warp& w, const Instruction& i, unsigned lane, const char* p, unsigned bytes) { access<true>(w, i, lane, p, bytes); }
+    void read(Warp& w, const Instruction& i, unsigned lane, const char* p, unsigned bytes) {
+        access<false>(w, i, lane, p, bytes);
+    }
+    void write(Warp& w, const Instruction& i, unsigned lane, const char* p, unsigned bytes) {
+        access<true>(w, i, lane, p, bytes);
+    }
     void written_by_copy(const char* shared, size_t bytes);  // whose order dev/simt checks
     void atomic(Warp&, const Instruction&, unsigned lane, const char*, unsigned bytes);
 
     // ---- What orders them ----
-    void step(const Warp& w) { own[w.number]++; }  // the lanes of a warp have met
+    void step(const Warp& w) { own[w.number]++; }              // the lanes of a warp have met
     void release(const Warp&, const void* at, unsigned slot);  // comes before what follows an acquire of the same
     void acquire(const Warp&, const void* at, unsigned slot);
     void reset(const void* at, unsigned slot) { published.erase(key(at, slot)); }
@@ -60,7 +64,8 @@ private:
     }
     Cell* shared_cell(const char*);
     static uint64_t key(const void* at, unsigned slot) { return uint64_t(at) * 4 + slot; }
-    [[noreturn]] void race(Warp&, const Instruction&, unsigned lane, const char*, const Access&, bool writes, bool wrote);
+    [[noreturn]] void race(Warp&, const Instruction&, unsigned lane, const char*, const Access&, bool writes,
+                           bool wrote);
 
     std::vector<Cell> dynamic, fixed;
     size_t dynamic_bytes = 0, fixed_bytes = 0;

@@ -173,8 +173,8 @@ private:
         s.fail("an unknown register: " + std::string(name));
     }
 
-    // ".loc 3 215 10, function_name $L__info_string40, inlined_at 6 24 9". Of what stands in the wrappers of instructions, the
-    // place that calls them tells more.
+    // ".loc 3 215 10, function_name $L__info_string40, inlined_at 6 24 9". Of what stands in the wrappers of
+    // instructions, the place that calls them tells more.
     void read_place() {
         const int file = int(s.whole()), line = int(s.whole());
         s.whole();

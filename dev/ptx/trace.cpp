@@ -31,7 +31,9 @@ std::string value(Warp& w, const Instruction& i, unsigned lane) {
             break;
         case Width::double_word:
             if (name.ends_with("f64")) std::snprintf(text, sizeof text, "%.17g", w.at<double>(i.result)[lane]);
-            else std::snprintf(text, sizeof text, "%016llx", static_cast<unsigned long long>(w.at<uint64_t>(i.result)[lane]));
+            else
+                std::snprintf(text, sizeof text, "%016llx",
+                              static_cast<unsigned long long>(w.at<uint64_t>(i.result)[lane]));
             break;
     }
     return text;

@@ -4,7 +4,7 @@
 
 namespace ptx {
 
-Mask traced_lanes(const std::string& kernel);     // 0: it is not traced
+Mask traced_lanes(const std::string& kernel);      // 0: it is not traced
 void trace(Warp&, const Instruction&, Mask done);  // prints an instruction, and what it left in these lanes
 
 }  // namespace ptx

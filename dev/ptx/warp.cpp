@@ -1,8 +1,9 @@
 // How the lanes of a warp go their ways and meet again.
 //
-// Lanes at the same instruction go on together. Of several paths the one that is furthest behind runs first, so that paths
-// join again where the compiler's code lets them; in a shuffled order any may. Each lane has a fiber of dev/simt's; the warp runs on
-// that of its leader, the others' sleep. What waits for other warps must wait on the fiber of a lane that does.
+// Lanes at the same instruction go on together. Of several paths the one that is furthest behind runs first, so that
+// paths join again where the compiler's code lets them; in a shuffled order any may. Each lane has a fiber of
+// dev/simt's; the warp runs on that of its leader, the others' sleep. What waits for other warps must wait on the
+// fiber of a lane that does.
 #include "warp.h"
 #include "trace.h"
 
@@ -66,7 +67,8 @@ bool Warp::pick(Path& path) {
     for (size_t i = 0; i < paths.size(); i++) {
         if (paths[i].waits) continue;
         ready++;
-        const bool better = shuffled || tired ? random() % ready == 0 : best == paths.size() || paths[i].pc < paths[best].pc;
+        const bool better =
+            shuffled || tired ? random() % ready == 0 : best == paths.size() || paths[i].pc < paths[best].pc;
         if (better) best = i;
     }
     tired = false;
@@ -101,7 +103,8 @@ Mask Warp::ready_to_meet(const Instruction& i, Mask active) {
         Mask same = 0;
         for (Mask m = rest; m; m &= m - 1)
             if (members[lowest(m)] == members[lane]) same |= Mask(1) << lowest(m);
-        if (same & ~members[lane]) fail(*this, lowest(same & ~members[lane]), i, 719, "the lane is not in its own mask");
+        if (same & ~members[lane])
+            fail(*this, lowest(same & ~members[lane]), i, 719, "the lane is not in its own mask");
         if ((members[lane] & living) == same) ready |= same;
         rest &= ~same;
     }

@@ -26,14 +26,14 @@ struct Warp {
     Mask lanes = 0, living = 0, started = 0;
     unsigned leader = nobody;  // the lane on whose fiber the warp runs
     Products* products = nullptr;
-    Mask traced = 0;           // lanes whose results are printed
-    Shadow* shadow = nullptr;  // null: PTX_CHECKS=0
-    unsigned number = 0;       // in its block
-    std::vector<Path> paths;   // of lanes that neither have exited nor wait for other warps
+    Mask traced = 0;                      // lanes whose results are printed
+    Shadow* shadow = nullptr;             // null: PTX_CHECKS=0
+    unsigned number = 0;                  // in its block
+    std::vector<Path> paths;              // of lanes that neither have exited nor wait for other warps
     simt::CudaThread* threads = nullptr;  // of its lanes
     bool backwards = false;               // the last lane's stores come first
     bool shuffled = false;
-    bool tired = false;  // of the path that is furthest behind: it may wait for another
+    bool tired = false;                       // of the path that is furthest behind: it may wait for another
     uint64_t random_state = 0, executed = 0;  // lanes' instructions
 
     template <class T>

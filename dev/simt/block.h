@@ -96,8 +96,8 @@ public:
     void barrier_arrive(int id, int threads, At);
     [[noreturn]] void fail(int error, const std::string& message);
 
-    // Of those who execute a whole warp on the fiber of one of its threads (../ptx). What its lanes do they do one after the other,
-    // and only the last may wait.
+    // Of those who execute a whole warp on the fiber of one of its threads (../ptx). What its lanes do they do one
+    // after the other, and only the last may wait.
     bool by_warps = false;
     CudaThread* thread(unsigned linear) { return &threads[linear]; }
     void barrier_count(const char* name, int id, int threads, bool predicate, Reach reach, At at) {

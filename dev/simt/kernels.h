@@ -1,5 +1,5 @@
-// The program's kernels, as the runtime needs to know them, and the device they are for, whoever owns them: they are functions
-// of the program itself, or PTX that its objects carry (dev/ptx).
+// The program's kernels, as the runtime needs to know them, and the device they are for, whoever owns them: they are
+// functions of the program itself, or PTX that its objects carry (dev/ptx).
 #pragma once
 #include <cstddef>
 #include <string>

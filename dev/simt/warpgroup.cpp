@@ -57,17 +57,16 @@ WarpProducts& Block::products(const char* name, At at) {
 // All lanes of a warp come; true for one of them, the first that goes on.
 bool Block::first_to_meet(const char* name, WarpProducts& w, At at) {
     const uint64_t word = w.issued[running->lane];
-    const unsigned lanes =
-        by_warps ? warps[running->linear / 32].living
-                 : gather(name, ~0u, nullptr, 0, at, Form::aligned, Orders::nothing).lanes;
+    const unsigned lanes = by_warps ? warps[running->linear / 32].living
+                                    : gather(name, ~0u, nullptr, 0, at, Form::aligned, Orders::nothing).lanes;
     if (lanes != ~0u) fail(719, std::string(name) + ": some lanes have exited; " + to_string(at));
     if (++w.met[running->lane] <= w.meetings) return false;
     w.meetings++;
     for (unsigned lane = 0; lane < 32; lane++)
         if (w.issued[lane] != word)
             fail(719, std::string(name) + ": lane " + std::to_string(lane) + " has called " +
-                          std::to_string(w.issued[lane]) + " products, lane " + std::to_string(running->lane) +
-                          ' ' + std::to_string(word) + "; " + to_string(at));
+                          std::to_string(w.issued[lane]) + " products, lane " + std::to_string(running->lane) + ' ' +
+                          std::to_string(word) + "; " + to_string(at));
     return true;
 }
 

@@ -1,8 +1,8 @@
 // The runtime API's types, and the functions that launch. Work on streams is queued and done at the last moment CUDA
 // allows, when something waits for it; CUDA_LAUNCH_BLOCKING=1 does it at once (../stream.cpp).
 //
-// Names, numbers and layouts are NVIDIA's, so that objects of nvcc can be linked with this runtime (dev/ptx); templates only
-// forward to what has a C name. dev/test/kernels/runtime_abi.cu holds both builds to the same table.
+// Names, numbers and layouts are NVIDIA's, so that objects of nvcc can be linked with this runtime (dev/ptx);
+// templates only forward to what has a C name. dev/test/kernels/runtime_abi.cu holds both builds to the same table.
 #pragma once
 #include <cstddef>
 #include <memory>
