@@ -39,7 +39,7 @@ size_t first_length(const Tokenizer& tokenizer, std::string_view text, int token
 
 TextFacts read_text(const EvalText& what, const TakeSegments& take) {
     const Tokenizer& tokenizer = *what.tokenizer;
-    DocumentReader reader(what.paths, what.format,
+    DocumentReader reader(what.paths, what.reading,
                           [&](std::string_view text, size_t near) { return tokenizer.safe_cut(text, near); });
     Windows windows(what.context, what.stride, what.separator);
     TextFacts facts;
@@ -48,10 +48,7 @@ TextFacts read_text(const EvalText& what, const TakeSegments& take) {
     double from = 0;
     for (std::vector<TextPart> parts; !(parts = reader.read(batch_bytes)).empty();) {
         std::vector<std::vector<int>> ids(parts.size());
-        for_each_part(parts, [&](TextPart& part, size_t i) {
-            if (part.json) part.text = text_of_line(part, what.field);
-            ids[i] = tokenizer.encode(part.text);
-        });
+        for_each_part(parts, [&](const TextPart& part, size_t i) { ids[i] = tokenizer.encode(part.text); });
         const double to = double(reader.done()) / double(std::max<uint64_t>(reader.total(), reader.done()));
         const double each = (to - from) / double(parts.size());
         for (size_t i = 0; i < parts.size(); i++, from += each) {
@@ -72,6 +69,7 @@ TextFacts read_text(const EvalText& what, const TakeSegments& take) {
     windows.end();
     take(windows.ready, 1);
     facts.repaired = reader.repaired();
+    facts.skipped = reader.skipped();
     return facts;
 }
 
