@@ -27,14 +27,6 @@ namespace fs = std::filesystem;
 
 constexpr size_t batch_bytes = 16 << 20;  // of text in memory at a time
 
-Tokenizer given_tokenizer(const Options& options) {
-    const auto kind = from_name<TokenizerKind>(options.tokenizer);
-    if (!kind || files::exists(options.tokenizer)) return load_tokenizer(options.tokenizer, options.pattern);
-    if (*kind == TokenizerKind::byte) return byte_tokenizer();
-    throw Error(Exit::usage, "--tokenizer " + printable(options.tokenizer), "is learned from a text",
-                "name a tokenizer's file or directory");
-}
-
 void print_ids(const Options& options) {
     const Tokenizer tokenizer = given_tokenizer(options);
     std::string text = *options.text;

@@ -16,8 +16,7 @@ namespace {
 constexpr int tokens_at_a_time = 8192;
 
 std::optional<Tokenizer> tokenizer_for(const Options& options, const std::string& directory) {
-    if (options.has("tokenizer"))
-        return options.tokenizer == "byte" ? byte_tokenizer() : load_tokenizer(options.tokenizer, options.pattern);
+    if (options.has("tokenizer")) return given_tokenizer(options);
     for (const char* file : {"/tokenizer.json", "/vocab.json"})
         if (files::exists(directory + file)) return load_tokenizer(directory, options.pattern);
     return std::nullopt;

@@ -21,7 +21,7 @@ public:
           description(read_model_description(directory)),
           config(with_context(description.config, options.context)),
           its_tokenizer(options.tokenizer.empty() ? directory : options.tokenizer),
-          tokenizer(its_tokenizer == "byte" ? byte_tokenizer() : load_tokenizer(its_tokenizer, options.pattern)) {
+          tokenizer(options.tokenizer.empty() ? load_tokenizer(directory, options.pattern) : given_tokenizer(options)) {
         check_weights(directory, config, Gpt<Device>(config, 1, Recompute::none, on).weights);
         const int context = options.context.value_or(options.interactive ? std::min(config.T, 4096) : config.T);
         how = {.sampling = sampling_of(options),

@@ -1,7 +1,9 @@
 #include "model_options.h"
 #include <fmt/core.h>
 #include "host/base/error.h"
+#include "host/base/files.h"
 #include "host/base/messages.h"
+#include "host/tokenizer/load_tokenizer.h"
 
 bool is_preset(const Options& o) { return find_preset(o.model) != nullptr; }
 bool loads_weights(const Options& o) { return o.command != Command::plan && !is_preset(o) && !o.from_scratch; }
@@ -71,6 +73,14 @@ void warn_of_extension(const Config& before, const Config& after) {
 }
 
 double peak_lr(const Options& o, const Config& c) { return o.lr.value_or(0.384 / c.C); }
+
+Tokenizer given_tokenizer(const Options& options) {
+    const auto kind = from_name<TokenizerKind>(options.tokenizer);
+    if (!kind || files::exists(options.tokenizer)) return load_tokenizer(options.tokenizer, options.pattern);
+    if (*kind == TokenizerKind::byte) return byte_tokenizer();
+    throw Error(Exit::usage, "--tokenizer " + printable(options.tokenizer), "is learned from a text",
+                "name a tokenizer's file or directory");
+}
 
 TextReading reading_of(const Options& o) {
     return {o.format, o.field, o.skip_bad_lines ? BadLines::skipped : BadLines::refused};

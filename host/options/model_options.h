@@ -2,6 +2,7 @@
 #pragma once
 #include "host/model/config.h"
 #include "host/reference/sampling.h"
+#include "host/tokenizer/tokenizer.h"
 #include "options.h"
 
 bool is_preset(const Options& options);      // --model names one
@@ -21,6 +22,9 @@ void warn_of_extension(const Config& before, const Config& after);  // in a line
 
 // --lr, else 0.384 / C: 3e-3 for the tiny model, 1e-3 for nanoGPT's baby, 5e-4 for gpt2.
 double peak_lr(const Options& options, const Config& model);
+
+// The tokenizer that --tokenizer names, of itself: a file's, a directory's or `byte`. Throws Error{usage, input}.
+Tokenizer given_tokenizer(const Options& options);
 
 // How --format, --field and --skip-bad-lines read texts.
 TextReading reading_of(const Options& options);

@@ -20,13 +20,13 @@ TEST(bad_lines, every_reader_says_how_to_go_on_and_counts) {
     for (std::vector<std::string> args : commands) {
         const Outcome refused = run(args);
         EXPECT_EQ(refused.code, Exit::input) << args[0];
-        EXPECT_TRUE(has(refused.error, "lines.jsonl: line 31: \"text\" is null and no text; --skip-bad-lines"))
+        EXPECT_TRUE(has(refused.error, "lines.jsonl: line 31: \"text\" is null, not text; --skip-bad-lines"))
             << args[0] << ": " << refused.error;
         args.push_back("--skip-bad-lines");
         const Outcome skipped = run(args);
         EXPECT_EQ(skipped.code, Exit::done) << args[0] << ": " << skipped.error;
         EXPECT_TRUE(has(skipped.error, "warning: --data: 2 bad lines were skipped; the first: ") &&
-                    has(skipped.error, "lines.jsonl: line 31: \"text\" is null and no text\n"))
+                    has(skipped.error, "lines.jsonl: line 31: \"text\" is null, not text\n"))
             << args[0] << ": " << skipped.error;
     }
     const Outcome again = run({"--resume", at / "trained", "--steps", "9"});

@@ -5,6 +5,7 @@
 #include "dev/test/support/expect_error.h"
 #include "dev/test/support/text_search.h"
 #include "host/base/json.h"
+#include "host/checkpoint/config_json.h"
 #include "host/checkpoint/model_files.h"
 #include "host/run/run.h"
 #include "run_case.h"

@@ -98,8 +98,8 @@ TEST(text_files, bad_lines) {
     const Temporary folder;
     const struct {
         std::string line, says;
-    } bad[] = {{"{\"text\": null}", "\"text\" is null and no text"},
-               {"{\"text\": 7}", "\"text\" is number and no text"},
+    } bad[] = {{"{\"text\": null}", "\"text\" is null, not text"},
+               {"{\"text\": 7}", "\"text\" is number, not text"},
                {"{\"text\": \"a\\ud800b\"}", "half a surrogate pair"},
                {"{\"text\": \"a\\udc00b\"}", "half a surrogate pair"},
                {"{\"text\": \"caf\xE9\"}", "not valid JSON"},
