@@ -44,8 +44,7 @@ std::string text_of_line(const TextPart& part, const std::string& field) {
     const auto text = json.find(field);
     if (text == json.end())
         throw Error(Exit::input, where, "has no \"" + field + "\"", "--field names the field that holds the text");
-    if (!text->is_string())
-        throw Error(Exit::input, where, "\"" + field + "\" is " + text->type_name() + ", not text");
+    if (!text->is_string()) throw Error(Exit::input, where, "\"" + field + "\" is " + text->type_name() + ", not text");
     return std::move(text->get_ref<std::string&>());
 }
 
