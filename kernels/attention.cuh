@@ -7,6 +7,7 @@
 //   d_score = prob (d_prob - delta) / sqrt(HS)     d_q[t] = sum_s d_score k[s]     d_k[s] = sum_t d_score q[t]
 //
 //   qkv (B,T,NH+2*NKV,HS)   out (B,T,NH,HS)   lse (B,NH,T)   first (B,T) or null (= 0: causal)   h reads head h*NKV/NH
+//   Where AttentionHead has a divisor, it stands beside every sqrt(HS).
 //
 // Probabilities live in tiles of R x R, never in memory (Dao 2023). A block owns R queries of a head (or, for d_k and
 // d_v, R keys of a key/value head and walks over its query heads); four neighbouring threads own a row, and split its
@@ -295,39 +296,37 @@ void by_head_size(int HS, Then then) {
 }
 
 template <class Real>
-void attention_forward(Real* out, float* lse, const Real* qkv, const int* first, const Dropout& drop, int B, int T,
-                       int NH, int NKV, int HS, Gpu<Real> on) {
-    REQUIRE(aligned(out) && aligned(qkv) && NH % NKV == 0);
-    const AttentionHead at{B, T, NH, NKV, HS};
+void attention_forward(Real* out, float* lse, const Real* qkv, const int* first, const Dropout& drop,
+                       const AttentionHead& at, Gpu<Real> on) {
+    REQUIRE(aligned(out) && aligned(qkv) && at.NH % at.NKV == 0);
     if constexpr (std::is_same_v<Real, bf16>) {
         if (attention_hopper_forward(out, lse, qkv, first, drop, at, on)) return;
         if (on.trusts(Kernels::attention_forward) && attention_tensor_forward(out, lse, qkv, first, drop, at, on))
             return;
     }
-    by_head_size(HS, [&](auto M) {
+    by_head_size(at.HS, [&](auto M) {
         using Tile = AttentionTile<M>;
-        launch(attention_forward_kernel<M, Real>, dim3(ceil_div(T, Tile::R), NH, B), Tile::threads, Tile::bytes(3, 1),
-               on, out, lse, qkv, first, drop, at, at.scale());
+        launch(attention_forward_kernel<M, Real>, dim3(ceil_div(at.T, Tile::R), at.NH, at.B), Tile::threads,
+               Tile::bytes(3, 1), on, out, lse, qkv, first, drop, at, at.scale());
     });
 }
 
 template <class Real>
 void attention_backward(Real* d_qkv, const Real* d_out, const Real* out, const float* lse, const Real* qkv,
-                        const int* first, const Dropout& drop, int B, int T, int NH, int NKV, int HS, Gpu<Real> on) {
-    REQUIRE(aligned(d_qkv) && aligned(d_out) && aligned(out) && aligned(qkv) && NH % NKV == 0);
-    const AttentionHead at{B, T, NH, NKV, HS};
-    float* delta = on.template scratch<float>(size_t(B) * NH * T);
+                        const int* first, const Dropout& drop, const AttentionHead& at, Gpu<Real> on) {
+    REQUIRE(aligned(d_qkv) && aligned(d_out) && aligned(out) && aligned(qkv) && at.NH % at.NKV == 0);
+    float* delta = on.template scratch<float>(size_t(at.B) * at.NH * at.T);
     if constexpr (std::is_same_v<Real, bf16>)
         if (attention_hopper_backward(d_qkv, delta, d_out, out, lse, qkv, first, drop, at, on) ||
             (on.trusts(Kernels::attention_backward) &&
              attention_tensor_backward(d_qkv, delta, d_out, out, lse, qkv, first, drop, at, on)))
             return;
-    by_head_size(HS, [&](auto M) {
+    by_head_size(at.HS, [&](auto M) {
         using Tile = AttentionTile<M>;
-        const unsigned tiles = ceil_div(T, Tile::R);
-        launch(attention_backward_query_kernel<M, Real>, dim3(tiles, NH, B), Tile::threads, Tile::bytes(4, 1), on,
+        const unsigned tiles = ceil_div(at.T, Tile::R);
+        launch(attention_backward_query_kernel<M, Real>, dim3(tiles, at.NH, at.B), Tile::threads, Tile::bytes(4, 1), on,
                d_qkv, delta, d_out, out, lse, qkv, first, drop, at, at.scale());
-        launch(attention_backward_key_kernel<M, Real>, dim3(tiles, NKV, B), Tile::threads, Tile::bytes(4, 2), on, d_qkv,
-               delta, d_out, lse, qkv, first, drop, at, at.scale());
+        launch(attention_backward_key_kernel<M, Real>, dim3(tiles, at.NKV, at.B), Tile::threads, Tile::bytes(4, 2), on,
+               d_qkv, delta, d_out, lse, qkv, first, drop, at, at.scale());
     });
 }

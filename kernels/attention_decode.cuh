@@ -290,13 +290,14 @@ void attention_keep(Real* keys, Real* values, const Real* qkv, int T, int S, int
 }
 
 template <class T>
-void attention_decode(T* out, T* keys, T* values, const T* qkv, const int* position, int B, int S, int NH, int NKV,
-                      int HS, Gpu<T> on) {
+void attention_decode(T* out, T* keys, T* values, const T* qkv, const int* position, int S, const AttentionHead& heads,
+                      Gpu<T> on) {
+    const int B = heads.B, NH = heads.NH, NKV = heads.NKV, HS = heads.HS;
     check_limit("attention_decode", "HS", HS, 8 * warp_size);
     REQUIRE(NH % NKV == 0);
     by_width(on.trusts(Kernels::attention_decode) ? HS : 1, {keys, values, qkv}, [&](auto W) {
         const int lanes = W == 8 ? int(std::bit_ceil(unsigned(ceil_div(HS, 8)))) : warp_size;
-        const DecodeShape at{S, NH, NKV, HS, ceil_div(S, decode_part), lanes, 1 / std::sqrt(float(HS))};
+        const DecodeShape at{S, NH, NKV, HS, ceil_div(S, decode_part), lanes, heads.scale()};
         const size_t all = size_t(B) * NH * at.parts;
         float* sums = on.template scratch<float>(all * HS + 1 + 2 * all);
         DecodeSum* found = reinterpret_cast<DecodeSum*>(sums + round_up(all * HS, 2));

@@ -5,12 +5,12 @@
 
 // clang-format off
 #define INSTANCES_OF_ATTENTION(declare, T)                                                                            \
-    declare template void attention_forward(T*, float*, const T*, const int*, const Dropout&, int, int, int, int,     \
-        int, Gpu<T>);                                                                                                 \
+    declare template void attention_forward(T*, float*, const T*, const int*, const Dropout&, const AttentionHead&,   \
+        Gpu<T>);                                                                                                      \
     declare template void attention_backward(T*, const T*, const T*, const float*, const T*, const int*,              \
-        const Dropout&, int, int, int, int, int, Gpu<T>);                                                             \
+        const Dropout&, const AttentionHead&, Gpu<T>);                                                                \
     declare template void attention_keep(T*, T*, const T*, int, int, int, int, int, Gpu<T>);                          \
-    declare template void attention_decode(T*, T*, T*, const T*, const int*, int, int, int, int, int, Gpu<T>);
+    declare template void attention_decode(T*, T*, T*, const T*, const int*, int, const AttentionHead&, Gpu<T>);
 
 #define INSTANCES_OF_LINEAR(declare, T)                                                                               \
     declare template void linear_forward(T*, const T*, const T*, const T*, int, int, int, Gpu<T>);                    \

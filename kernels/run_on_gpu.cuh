@@ -18,10 +18,8 @@ void check_kernels(Gpu<T>& gpu, const Options& options, const std::string& dtype
     if (options.self_check != SelfCheckWhen::force) faults = recall_check(on);
     if (!faults) remember_check(on, *(faults = SelfCheck<T>(gpu.gemm).run()));
     for (const KernelFault& fault : *faults) {
-        std::fprintf(
-            stderr,
-            "warning: %s: on this GPU not what the plain kernel gives, which is taken instead (%s); please report\n",
-            name_of(fault.kernels), fault.text.c_str());
+        warn(name_of(fault.kernels) + (": on this GPU not what the plain kernel gives, which is taken instead (" +
+                                       fault.text + "); please report"));
         gpu.distrust(fault.kernels);
     }
 }
@@ -31,7 +29,7 @@ Exit run_on_gpu(const Options& options, const std::string& dtype) {
     Gpu<T> gpu;
     const GpuFound found = find_gpu();
     gpu.gemm = settle_gemm(options.gemm, installed_cublas, [&](const std::string& line) {
-        if (found.kind == GpuFound::Kind::real) std::fprintf(stderr, "warning: %s\n", line.c_str());
+        if (found.kind == GpuFound::Kind::real) warn(line);
     });
     check_kernels(gpu, options, dtype);
     if (options.command == Command::sample) return sample(options, gpu);

@@ -58,6 +58,7 @@ models = [
           documents=True),
     Model("gpt2-no-bias", "GPT2", gpt2(), documents=True, frozen="bias"),
     Model("gpt2-sinusoidal", "GPT2", gpt2(activation_function="relu"), frozen="wpe"),
+    Model("gpt2-by-layer", "GPT2", gpt2(n_layer=3, scale_attn_by_inverse_layer_idx=True)),
     Model("llama-2", "Llama", llama(), shards=True),
     Model("llama-3.1", "Llama", llama(max_position_embeddings=20, num_key_value_heads=2, head_dim=16, theta=500000.0,
                                       scaling=(8.0, 1.0, 4.0, 16))),

@@ -9,6 +9,14 @@
 
 namespace {
 
+// What is wrong, where the parser's own words tell it.
+std::string cause(const std::string& words) {
+    const auto says = [&](const char* part) { return words.find(part) != words.npos; };
+    if (says("surrogate")) return ": half a surrogate pair, which is no character";
+    if (says("unexpected end of input") || says("missing closing quote")) return ": it ends in the middle";
+    return "";
+}
+
 template <class AnyJson>
 AnyJson parse(std::string_view text, const std::string& what) {
     constexpr int max_depth = 64;
@@ -31,7 +39,7 @@ AnyJson parse(std::string_view text, const std::string& what) {
     try {
         return AnyJson::parse(text, check);
     } catch (const typename AnyJson::parse_error& error) {
-        throw Error(Exit::input, what, "not valid JSON at byte " + std::to_string(error.byte));
+        throw Error(Exit::input, what, "not valid JSON at byte " + std::to_string(error.byte) + cause(error.what()));
     } catch (const typename AnyJson::exception&) {
         throw Error(Exit::input, what, "not valid JSON: a number out of range");
     }

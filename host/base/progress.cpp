@@ -7,6 +7,7 @@
 #include <cstdio>
 #include <cstring>
 #include "error.h"
+#include "messages.h"
 #include "terminal.h"
 #include "utf8.h"
 
@@ -60,7 +61,8 @@ void Progress::note(const std::string& text) {
     show(text + "\n");
 }
 
-void Progress::status(const std::string& text, bool due) {
+void Progress::status(const std::string& line, bool due) {
+    const std::string text = printable(line);  // it may name a file
     if (!terminal) {
         if (due) note(text);
         return;

@@ -4,6 +4,9 @@
 
 namespace {
 
+// Fields that came later stand in a file only where they are not 0: older files go on to be read.
+enum class Since { always, later };
+
 template <class C, class F>
 void for_each_field(C& c, F&& field) {
     static_assert(sizeof(Config) == 92, "a new field of Config needs its line here");
@@ -18,6 +21,7 @@ void for_each_field(C& c, F&& field) {
     field("qkv_bias", c.qkv_bias), field("proj_bias", c.proj_bias), field("ffn_bias", c.ffn_bias),
         field("norm_bias", c.norm_bias);
     field("qk_norm", c.qk_norm), field("tied", c.tied);
+    field("scores_by_layer", c.scores_by_layer, Since::later);
     field("norm_eps", c.norm_eps), field("dropout", c.dropout), field("init_std", c.init_std), field("init", c.init);
 }
 
@@ -25,7 +29,8 @@ void for_each_field(C& c, F&& field) {
 
 Json to_json(const Config& config) {
     Json json;
-    for_each_field(config, [&](const char* name, auto value) {
+    for_each_field(config, [&](const char* name, auto value, Since since = Since::always) {
+        if (since == Since::later && !int(value)) return;
         if constexpr (std::is_enum_v<decltype(value)>) json[name] = name_of(value);
         else if constexpr (std::is_same_v<decltype(value), float>) json[name] = shortest(value);
         else json[name] = value;
@@ -37,8 +42,9 @@ Config config_from_json(const Json& json, const std::string& what) {
     const Fields f(json, what);
     Config config;
     size_t known = 0;
-    for_each_field(config, [&](const char* name, auto& value) {
+    for_each_field(config, [&](const char* name, auto& value, Since since = Since::always) {
         using T = std::remove_reference_t<decltype(value)>;
+        if (!f.find(name) && since == Since::later) return;
         if (!f.find(name)) f.refuse(name, "is missing");
         known++;
         if constexpr (std::is_same_v<T, bool>) value = f.flag(name, false);

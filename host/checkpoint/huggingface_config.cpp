@@ -1,5 +1,7 @@
 #include "huggingface_config.h"
 #include "host/base/messages.h"
+#include "host/base/text.h"
+#include "huggingface_keys.h"
 #include "json_fields.h"
 
 using safetensors::Dtype;
@@ -33,22 +35,33 @@ Family detect_family(const Fields& f) {
              "GPT2LMHeadModel, LlamaForCausalLM, Qwen2ForCausalLM and Qwen3ForCausalLM are");
 }
 
+bool is_null(const Fields& f, const char* key) { return f.object.contains(key) && !f.find(key); }
+
 void refuse_unsupported(const Fields& f) {
     if (f.find("quantization_config"))
         f.refuse("quantization_config", "is not supported", "save the model in float32 or bfloat16");
     for (const char* key : {"num_experts", "num_local_experts"})
         if (f.integer(key, 0) > 1) f.refuse(key, "is set: mixtures of experts are not supported");
-    for (const char* key :
-         {"use_sliding_window", "add_cross_attention", "scale_attn_by_inverse_layer_idx", "use_mrope"})
+    for (const char* key : {"add_cross_attention", "use_mrope"})
         if (f.flag(key, false)) f.refuse(key, "is true, which is not supported");
     if (!f.flag("scale_attn_weights", true)) f.refuse("scale_attn_weights", "is false, which is not supported");
     if (f.number("partial_rotary_factor", 1) != 1) f.refuse("partial_rotary_factor", "other than 1 is not supported");
-    if (f.number("attention_dropout", 0) != 0)
-        f.refuse("attention_dropout", "other than 0 is not supported", "--dropout sets it for training");
-    if (const Json* types = f.find("layer_types"))
+}
+
+// Which layers see a window only: layer_types says, else all from max_window_layers on (the defaults are Qwen2's).
+void refuse_sliding_layers(const Fields& f, int L) {
+    if (const Json* types = f.find("layer_types")) {
         for (const Json& type : *types)
             if (type != "full_attention")
                 f.refuse("layer_types", "holds " + type.dump() + ": only full_attention is supported");
+        return;
+    }
+    const bool has_window = f.integer("sliding_window", 4096) > 0 && !is_null(f, "sliding_window");
+    const int first = f.integer("max_window_layers", 28);
+    if (f.flag("use_sliding_window", false) && has_window && first < L)
+        f.refuse("use_sliding_window",
+                 "is true, and layers from " + std::to_string(first) + " (max_window_layers) on slide",
+                 "only models all of whose layers see everything are supported");
 }
 
 // transformers 4 writes rope_theta and rope_scaling, 5 one object rope_parameters.
@@ -72,8 +85,19 @@ void read_rope(Config& c, const Fields& f) {
     c.rope_scaling.original_context = rope.integer("original_max_position_embeddings", c.T);
 }
 
-Config read_gpt2(const Fields& f) {
-    Config c;
+// Training has one rate for all that is dropped.
+void compare_dropout(ModelDescription& model, const Fields& f, std::initializer_list<const char*> keys,
+                     double otherwise) {
+    for (const char* key : keys) {
+        const double rate = f.number(key, otherwise);
+        if (float(rate) == model.config.dropout || !model.dropout_problem.empty()) continue;
+        model.dropout_problem = key + (" " + Json(rate).dump()) + " is not the dropout of the other places, " +
+                                Json(shortest(model.config.dropout)).dump() + ", and training has one rate for all";
+    }
+}
+
+void read_gpt2(ModelDescription& model, const Fields& f) {
+    Config& c = model.config;
     c.T = f.integer("n_positions", f.integer("n_ctx", 1024));
     c.V = f.integer("vocab_size", 50257);
     c.L = f.integer("n_layer", 12);
@@ -89,16 +113,14 @@ Config read_gpt2(const Fields& f) {
                  "gelu_new, gelu_pytorch_tanh, gelu_fast and relu are");
     c.norm_eps = float(f.number("layer_norm_epsilon", 1e-5));
     c.dropout = float(f.number("resid_pdrop", 0.1));
-    for (const char* key : {"embd_pdrop", "attn_pdrop"})
-        if (float(f.number(key, 0.1)) != c.dropout)
-            f.refuse(key, "differs from resid_pdrop", "one rate of dropout holds everywhere: make them equal");
+    compare_dropout(model, f, {"embd_pdrop", "attn_pdrop"}, 0.1);
+    c.scores_by_layer = f.flag("scale_attn_by_inverse_layer_idx", false);
     c.tied = f.flag("tie_word_embeddings", true);
-    return c;
 }
 
-Config read_llama(const Fields& f, Family family) {
+void read_llama(ModelDescription& model, const Fields& f, Family family) {
     const bool llama = family == Family::llama;
-    Config c;
+    Config& c = model.config;
     c.norm = Norm::rmsnorm, c.position = Position::rope, c.activation = Activation::swiglu, c.init = InitScheme::plain;
     c.V = f.integer("vocab_size", llama ? 32000 : 151936);
     c.C = f.integer("hidden_size", 4096);
@@ -121,15 +143,34 @@ Config read_llama(const Fields& f, Family family) {
     c.norm_bias = false;
     c.qk_norm = family == Family::qwen3;
     read_rope(c, f);
-    return c;
+    compare_dropout(model, f, {"attention_dropout"}, 0);
+    refuse_sliding_layers(f, c.L);
 }
 
 // What the standard keys say, without "gpt_cu".
-Config read_standard(const Fields& f, Family family) {
+Config read_standard(ModelDescription& model, const Fields& f, Family family) {
+    model.config = {};
     refuse_unsupported(f);
-    Config c = family == Family::gpt2 ? read_gpt2(f) : read_llama(f, family);
-    c.init_std = float(f.number("initializer_range", 0.02));
-    return c;
+    if (family == Family::gpt2) read_gpt2(model, f);
+    else read_llama(model, f, family);
+    model.config.init_std = float(f.number("initializer_range", 0.02));
+    return model.config;
+}
+
+void note_unknown_keys(ModelDescription& model, const Fields& f) {
+    constexpr size_t most = 8;
+    std::string names;
+    size_t count = 0;
+    for (const auto& [key, value] : f.object.items()) {
+        const bool says_nothing = value.is_null() || (!value.is_primitive() && value.empty());
+        if (says_nothing || f.asked.contains(key) || is_harmless(key)) continue;
+        if (count++ < most) names += (names.empty() ? "" : ", ") + in_quotes(key);
+    }
+    if (!count) return;
+    if (count > most) names += " and " + std::to_string(count - most) + " more";
+    model.warnings.push_back(f.what + ": " + names + ": not known here and ignored; if " +
+                             (count == 1 ? "it changes" : "they change") +
+                             " what the model computes, its results will be others");
 }
 
 void write_gpt2(Json& json, const Config& c) {
@@ -139,7 +180,8 @@ void write_gpt2(Json& json, const Config& c) {
     json["layer_norm_epsilon"] = shortest(c.norm_eps);
     json["resid_pdrop"] = json["embd_pdrop"] = json["attn_pdrop"] = shortest(c.dropout);
     json["scale_attn_weights"] = true;
-    json["scale_attn_by_inverse_layer_idx"] = json["reorder_and_upcast_attn"] = false;
+    json["scale_attn_by_inverse_layer_idx"] = c.scores_by_layer;
+    json["reorder_and_upcast_attn"] = false;
 }
 
 void write_llama(Json& json, const Config& c, Family family) {
@@ -174,26 +216,23 @@ Json standard_json(const Config& c, Family family) {
     return json;
 }
 
-int token_id(const Fields& f, const std::string& key, const Json& value, int V) {
-    if (!value.is_number_integer() || value < -1 || value >= V)
-        f.refuse(key, value.dump() + " is not a token id below " + std::to_string(V));
-    return value.get<int>();
-}
-
-std::vector<int> read_eos(const Fields& f, int V) {
+// Those within the vocabulary. A toy model's configuration often keeps the ids of the large one's.
+std::vector<int> token_ids(ModelDescription& model, const Fields& f, const char* key) {
     std::vector<int> ids;
-    if (const Json* eos = f.find("eos_token_id"))
-        for (const Json& one : eos->is_array() ? *eos : Json::array({*eos}))
-            ids.push_back(token_id(f, "eos_token_id", one, V));
+    const Json* values = f.find(key);
+    if (!values) return ids;
+    for (const Json& value : values->is_array() ? *values : Json::array({*values})) {
+        if (!value.is_number_integer() || value < -1)
+            f.refuse(key, value.dump() + " is not a token id below " + std::to_string(model.config.V));
+        if (value < model.config.V) ids.push_back(value.get<int>());
+        else model.ignored_ids.push_back(key + (" " + value.dump()));
+    }
     return ids;
 }
 
-SpecialTokens read_special(const Fields& f, int V) {
-    SpecialTokens special;
-    if (const Json* bos = f.find("bos_token_id")) special.bos = token_id(f, "bos_token_id", *bos, V);
-    if (const Json* pad = f.find("pad_token_id")) special.pad = token_id(f, "pad_token_id", *pad, V);
-    special.eos = read_eos(f, V);
-    return special;
+int token_id(ModelDescription& model, const Fields& f, const char* key) {
+    const std::vector<int> ids = token_ids(model, f, key);
+    return ids.empty() ? -1 : ids[0];
 }
 
 void write_special(Json& json, const SpecialTokens& special) {
@@ -212,7 +251,8 @@ Family family_of(const Config& c) {
     const bool own_width = c.NH * c.HS == c.C, all_heads = c.NKV == c.NH;
     if (c.norm == Norm::layernorm && c.position != Position::rope && c.activation != Activation::swiglu && !c.qk_norm)
         return own_width && all_heads ? Family::gpt2 : Family::native;
-    if (c.norm != Norm::rmsnorm || c.position != Position::rope || c.activation != Activation::swiglu || c.norm_bias)
+    if (c.norm != Norm::rmsnorm || c.position != Position::rope || c.activation != Activation::swiglu || c.norm_bias ||
+        c.scores_by_layer)
         return Family::native;
     if (c.qk_norm) return c.ffn_bias ? Family::native : Family::qwen3;
     if (c.qkv_bias && !c.proj_bias && !c.ffn_bias) return Family::qwen2;
@@ -237,20 +277,25 @@ ModelDescription model_from_json(const Json& json, const std::string& what) {
     const Json* ours = f.find("gpt_cu");
     if (family == Family::native && !ours) f.refuse("gpt_cu", "is missing");
     if (ours) model.config = config_from_json(*ours, what + ": gpt_cu");
-    else model.config = read_standard(f, family);
+    else read_standard(model, f, family);
     if (const auto wrong = problems(model.config); !wrong.empty()) throw Error(Exit::input, what, wrong.front());
     if (ours && family_of(model.config) != family)
         f.refuse("gpt_cu", "does not describe a model of type " + std::string(families[int(family)].model_type));
     if (ours && family != Family::native) {  // the standard keys must agree: other programs may have changed them
         const Json expected = standard_json(model.config, family);
-        const auto changed = differences(to_json(read_standard(Fields(expected, what), family)),
-                                         to_json(read_standard(f, family)), "there", "in the standard keys");
+        ModelDescription there, here;
+        const auto changed = differences(to_json(read_standard(there, Fields(expected, what), family)),
+                                         to_json(read_standard(here, f, family)), "there", "in the standard keys");
+        model.dropout_problem = here.dropout_problem;
         if (!changed.empty())
             f.refuse("gpt_cu", "disagrees with the standard keys: " + changed.front(),
                      "remove gpt_cu to go by the standard keys");
     }
-    model.special = read_special(f, model.config.V);
+    model.special = {.bos = token_id(model, f, "bos_token_id"),
+                     .pad = token_id(model, f, "pad_token_id"),
+                     .eos = token_ids(model, f, "eos_token_id")};
     model.dtype = f.text("dtype", f.text("torch_dtype", "float32").c_str()) == "bfloat16" ? Dtype::BF16 : Dtype::F32;
+    if (family != Family::native) note_unknown_keys(model, f);
     return model;
 }
 
@@ -261,6 +306,6 @@ Json generation_config(const SpecialTokens& special) {
     return json;
 }
 
-std::vector<int> ends_of_generation_config(const Json& json, const std::string& what, int V) {
-    return read_eos(Fields(json, what), V);
+std::vector<int> ends_of_generation_config(ModelDescription& model, const Json& json, const std::string& what) {
+    return token_ids(model, Fields(json, what), "eos_token_id");
 }

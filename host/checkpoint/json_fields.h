@@ -2,6 +2,7 @@
 // error that names file and key.
 #pragma once
 #include <cmath>
+#include <set>
 #include <string>
 #include "host/base/error.h"
 #include "host/base/json.h"
@@ -9,6 +10,7 @@
 struct Fields {
     const Json& object;
     std::string what;
+    mutable std::set<std::string> asked = {};  // keys, by find()
 
     Fields(const Json& object, const std::string& what) : object(object), what(what) {
         if (!object.is_object()) throw Error(Exit::input, what, "must be a JSON object");
@@ -18,6 +20,7 @@ struct Fields {
         throw Error(Exit::input, what, key + " " + reason, hint);
     }
     const Json* find(const char* key) const {
+        asked.insert(key);
         const auto found = object.find(key);
         return found == object.end() || found->is_null() ? nullptr : &*found;
     }

@@ -14,6 +14,8 @@ struct ModelDescription {
     Config config;
     SpecialTokens special;
     safetensors::Dtype dtype = safetensors::Dtype::F32;  // of the weights
-    std::vector<int> ends = {};              // what ends a text that is generated: generation_config.json may name more
-    std::vector<std::string> warnings = {};  // a line each, to be said once
+    std::vector<int> ends = {};  // what ends a text that is generated: generation_config.json may name more
+    std::vector<std::string> ignored_ids = {};  // "eos_token_id 50256": beyond the vocabulary
+    std::vector<std::string> warnings = {};     // a line each, to be said once
+    std::string dropout_problem = {};           // why its dropout is none that training has; "": it has it
 };

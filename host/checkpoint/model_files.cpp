@@ -31,8 +31,19 @@ void read_generation_config(ModelDescription& model, const std::string& path) {
     model.ends = model.special.eos;
     const std::string file = path + "/generation_config.json";
     if (!files::exists(file)) return;
-    const std::vector<int> ends = ends_of_generation_config(read_json(file, longest), file, model.config.V);
+    const std::vector<int> ends = ends_of_generation_config(model, read_json(file, longest), file);
     if (!ends.empty()) model.ends = ends;
+}
+
+void warn_of_ignored_ids(ModelDescription& model, const std::string& path) {
+    std::vector<std::string>& ids = model.ignored_ids;
+    std::sort(ids.begin(), ids.end());
+    ids.erase(std::unique(ids.begin(), ids.end()), ids.end());  // both files say the same, as a rule
+    if (ids.empty()) return;
+    std::string names;
+    for (const std::string& id : ids) names += (names.empty() ? "" : ", ") + id;
+    model.warnings.push_back(path + ": " + names + ": beyond the vocabulary of " + std::to_string(model.config.V) +
+                             ", ignored");
 }
 
 // As transformers 5 does: a head of its own is used, whatever config.json says.
@@ -62,14 +73,15 @@ bool is_tokenizers(const std::string& name) {
 
 }  // namespace
 
-std::vector<std::pair<std::string, std::string>> companion_files(const std::string& directory, OwnTokenizer tokenizer) {
+std::vector<std::pair<std::string, std::string>> companion_files(const std::string& directory, Companions which) {
     constexpr int64_t largest = 32 << 20;
     std::vector<std::pair<std::string, std::string>> found;
     if (llmc::is_checkpoint(directory)) return found;
     for (const std::string& name : files::list(directory)) {
         const std::string path = directory + "/" + name;
         struct stat status;
-        if (is_ours_or_weights(name) || (tokenizer == OwnTokenizer::no && is_tokenizers(name))) continue;
+        if (is_ours_or_weights(name)) continue;
+        if (which != Companions::all && is_tokenizers(name) != (which == Companions::tokenizer)) continue;
         if (stat(path.c_str(), &status) || !S_ISREG(status.st_mode) || status.st_size > largest) continue;
         found.emplace_back(name, files::read_file(path, uint64_t(largest)));
     }
@@ -86,6 +98,7 @@ ModelDescription read_model_description(const std::string& path) {
     ModelDescription model = model_from_json(read_json(file, longest), file);
     untie_other_head(model, path);
     read_generation_config(model, path);
+    warn_of_ignored_ids(model, path);
     return model;
 }
 

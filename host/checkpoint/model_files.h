@@ -11,8 +11,8 @@
 ModelDescription read_model_description(const std::string& path);
 void load_weights(const std::string& path, const Config& config, const Layout& layout, const SetParameter& set);
 // What else lies in a model's directory: a chat template, generation_config.json, a licence. Models made from it keep
-// these files as they are. Not the weights, nor what a checkpoint writes itself,
-// nor the tokenizer's where the model has another.
-enum class OwnTokenizer { no, yes };
-std::vector<std::pair<std::string, std::string>> companion_files(const std::string& directory, OwnTokenizer tokenizer);
+// these files as they are. Not the weights, nor what a checkpoint writes itself; only the tokenizer's, or all but
+// those, where another model takes them or this one has another tokenizer.
+enum class Companions { all, tokenizer, no_tokenizer };
+std::vector<std::pair<std::string, std::string>> companion_files(const std::string& directory, Companions which);
 void check_weights(const std::string& path, const Config& config, const Layout& layout);  // names and shapes only

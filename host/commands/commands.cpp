@@ -23,10 +23,16 @@
 #include "version.h"
 
 namespace {
+Config described_model(const std::string& directory) {
+    const ModelDescription model = read_model_description(model_directory(directory));
+    for (const std::string& warning : model.warnings) warn(warning);
+    return model.config;
+}
+
 Exit plan(Options options) {
     Config base;
     if (const Config* preset = find_preset(options.model)) base = *preset;
-    else base = read_model_description(model_directory(options.model)).config;
+    else base = described_model(options.model);
     // As it would be trained here, or on the GPU whose memory is given.
     const bool gpu =
         options.gpu_memory || (options.dtype == Dtype::automatic && find_gpu().kind == GpuFound::Kind::real);
@@ -39,7 +45,7 @@ Exit plot(const Options& options) {
     std::vector<Curve> curves;
     for (const std::string& run : options.runs) curves.push_back(read_curve(run));
     files::replace_output(options.out, plot_svg(curves, options.x));
-    print_piece(fmt::format("wrote {}: open it in a browser\n", options.out));
+    print_piece(fmt::format("wrote {}: open it in a browser\n", printable(options.out)));
     return Exit::done;
 }
 

@@ -14,6 +14,7 @@
 #include "host/data/data_paths.h"
 #include "host/data/documents.h"
 #include "host/data/shard_writer.h"
+#include "host/options/model_options.h"
 #include "host/tokenizer/bpe.h"
 #include "host/tokenizer/bpe_train.h"
 #include "host/tokenizer/load_tokenizer.h"
@@ -25,14 +26,6 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr size_t batch_bytes = 16 << 20;  // of text in memory at a time
-
-Tokenizer given_tokenizer(const Options& options) {
-    const auto kind = from_name<TokenizerKind>(options.tokenizer);
-    if (!kind || files::exists(options.tokenizer)) return load_tokenizer(options.tokenizer, options.pattern);
-    if (*kind == TokenizerKind::byte) return byte_tokenizer();
-    throw Error(Exit::usage, "--tokenizer " + printable(options.tokenizer), "is learned from a text",
-                "name a tokenizer's file or directory");
-}
 
 void print_ids(const Options& options) {
     const Tokenizer tokenizer = given_tokenizer(options);
@@ -114,8 +107,8 @@ std::string so_far(const DocumentReader& reader, double start) {
 }
 
 void warn_of_repairs(const DocumentReader& reader) {
-    if (!reader.repaired()) return;
-    warn("--data: " + repairs_text(reader.repaired()));
+    if (reader.repaired()) warn("--data: " + repairs_text(reader.repaired()));
+    if (reader.skipped().count) warn("--data: " + reader.skipped().text());
 }
 
 int separator_of(const Options& options, const Tokenizer& tokenizer) {
@@ -136,7 +129,7 @@ Exit write_shards(const Options& options) {
     const int separator = separator_of(options, tokenizer);
     const std::vector<std::string> paths = expand_paths("--data", options.data);
     const std::string out = checked_out(options, paths);
-    DocumentReader reader(paths, options.format,
+    DocumentReader reader(paths, reading_of(options),
                           [&](std::string_view text, size_t near) { return tokenizer.safe_cut(text, near); });
     ShardWriter writer(out, replaceable(options), tokenizer, separator, uint64_t(options.shard_tokens));
     const Specials specials = options.special.value_or(false) ? Specials::recognised : Specials::as_text;
@@ -147,8 +140,7 @@ Exit write_shards(const Options& options) {
         if (stop_requested) return Exit::stopped;
         std::vector<std::vector<int>> ids(parts.size());
         for_each_part(parts, [&](const TextPart& part, size_t i) {
-            ids[i] = tokenizer.encode(part.json ? text_of_line(part, options.field) : part.text, specials,
-                                      part.begins ? Place::beginning : Place::middle);
+            ids[i] = tokenizer.encode(part.text, specials, part.begins ? Place::beginning : Place::middle);
         });
         for (size_t i = 0; i < parts.size(); i++) {
             if (parts[i].begins) writer.begin_document();
@@ -164,9 +156,10 @@ Exit write_shards(const Options& options) {
     writer.commit({{"sources", sources}, {"source_bytes", reader.done()}});
     warn_of_repairs(reader);
     if (unknown) warn(fmt::format("--data: {} tokens are the unknown one", unknown));
-    progress.note(fmt::format("done: {} tokens of {} documents in {}, {} bytes in {}", tokens, documents, options.out,
-                              short_count(double(reader.done())), short_time(seconds() - start)));
-    progress.note(fmt::format("next    ./train_gpt --data '{}/*.bin'", options.out));
+    progress.note(fmt::format("done: {} tokens of {} documents in {}, {} bytes in {}", tokens, documents,
+                              printable(options.out), short_count(double(reader.done())),
+                              short_time(seconds() - start)));
+    progress.note(fmt::format("next    ./train_gpt --data '{}/*.bin'", printable(options.out)));
     return Exit::done;
 }
 
@@ -181,7 +174,7 @@ Exit write_tokenizer(const Options& options) {
     const fs::path out = checked_out(options, paths);
     const BpeTraining how{options.train_bpe, uint64_t(options.min_frequency), options.split, options.special_tokens};
     train_bpe(how, {});  // complains before a long read
-    DocumentReader reader(paths, options.format, end_of_line);
+    DocumentReader reader(paths, reading_of(options), end_of_line);
     Progress progress;
     const double start = seconds();
     PieceCounts counts;
@@ -189,7 +182,7 @@ Exit write_tokenizer(const Options& options) {
         if (stop_requested) return Exit::stopped;
         for_each_part(parts, [&](const TextPart& part, size_t) {
             PieceCounts its;
-            count_pieces(its, part.json ? text_of_line(part, options.field) : part.text, options.split);
+            count_pieces(its, part.text, options.split);
 #pragma omp critical
             add_counts(counts, its);
         });
@@ -210,8 +203,9 @@ Exit write_tokenizer(const Options& options) {
         warn(fmt::format("--train-bpe {}: no pair was left to merge after {} tokens", options.train_bpe,
                          tokenizer.vocab_size()));
     progress.note(fmt::format("done: {} tokens from {} different pieces in {}, saved {}/tokenizer.json",
-                              tokenizer.vocab_size(), counts.size(), short_time(seconds() - start), options.out));
-    progress.note(fmt::format("next    ./train_gpt --tokenizer {} --data FILES", options.out));
+                              tokenizer.vocab_size(), counts.size(), short_time(seconds() - start),
+                              printable(options.out)));
+    progress.note(fmt::format("next    ./train_gpt --tokenizer {} --data FILES", printable(options.out)));
     return Exit::done;
 }
 

@@ -21,10 +21,16 @@ size_t end_of_character(std::string_view text, size_t near) {
     return near;
 }
 
+// What reading had to do to the texts.
+struct Mended {
+    size_t repaired = 0;
+    SkippedLines skipped;
+};
+
 // Appends a file's text. Returns whether it was JSON lines.
-bool add_text(DataInput& input, const std::string& path, const TextReading& reading, size_t& repaired) {
+bool add_text(DataInput& input, const std::string& path, const TextReading& reading, Mended& mended) {
     if (files::Reader(path).size() > longest_text) throw Error(Exit::input, path, "is longer than 64 GiB");
-    DocumentReader reader({path}, reading.format, end_of_character);
+    DocumentReader reader({path}, reading, end_of_character);
     bool json = false, open = false;
     const size_t first = input.text.size();
     const auto close = [&] {
@@ -33,9 +39,6 @@ bool add_text(DataInput& input, const std::string& path, const TextReading& read
         if (json) input.text += '\n';
     };
     for (std::vector<TextPart> parts; !(parts = reader.read(batch_bytes)).empty();) {
-        for_each_part(parts, [&](TextPart& part, size_t) {
-            if (part.json) part.text = text_of_line(part, reading.field);
-        });
         for (const TextPart& part : parts) {
             if (part.begins) {
                 close();
@@ -46,7 +49,8 @@ bool add_text(DataInput& input, const std::string& path, const TextReading& read
         }
     }
     close();
-    repaired += reader.repaired();
+    mended.repaired += reader.repaired();
+    mended.skipped.add(reader.skipped());
     const std::string_view text = std::string_view(input.text).substr(first);
     if (text.empty()) throw Error(Exit::input, path, "is empty");
     input.files.push_back({path, text.size(), XXH64(text.data(), text.size(), 0)});
@@ -110,7 +114,8 @@ DataInput read_data_input(const std::string& flag, const std::vector<std::string
     input.content = shards ? Content::shards : Content::text;
     input.name = paths.at(0);
     if (paths.size() > 1) input.name += " and " + std::to_string(paths.size() - 1) + " more";
-    size_t repaired = 0, done = 0;
+    Mended mended;
+    size_t done = 0;
     bool json = false;
     for (const std::string& path : paths) {
         if (progress) progress("reading " + path, done++, paths.size());
@@ -118,10 +123,11 @@ DataInput read_data_input(const std::string& flag, const std::vector<std::string
             add_shard(input, path, type);
             continue;
         }
-        json |= add_text(input, path, reading, repaired);
+        json |= add_text(input, path, reading, mended);
     }
     if (!json) input.documents.clear();
     if (shards) hash_shards(input, progress);
-    if (repaired) warnings.push_back(input.name + ": " + repairs_text(repaired));
+    if (mended.repaired) warnings.push_back(input.name + ": " + repairs_text(mended.repaired));
+    if (mended.skipped.count) warnings.push_back(flag + ": " + mended.skipped.text());
     return input;
 }

@@ -18,12 +18,6 @@ struct DataFile {
 
 using DataProgress = std::function<void(const std::string& what, uint64_t done, uint64_t total)>;  // bytes
 
-// How texts are read.
-struct TextReading {
-    TextFormat format = TextFormat::automatic;
-    std::string field = "text";  // of JSON lines
-};
-
 // Where a document stands in the text. Behind one of JSON lines is a line feed that is not its own, for tokenizers
 // without a token that separates documents.
 struct DocumentPlace {
@@ -44,8 +38,8 @@ struct DataInput {
     std::vector<DataFile> files;
 };
 
-// Files, globs, or one builtin:NAME. `type` is that of .bin files without a header. Adds a line to `warnings` for text
-// that had to be repaired and for files that are named twice. Throws Error naming flag or file.
+// Files, globs, or one builtin:NAME. `type` is that of .bin files without a header. Adds a line to `warnings` for
+// text that had to be repaired or skipped and for files that are named twice. Throws Error naming flag or file.
 DataInput read_data_input(const std::string& flag, const std::vector<std::string>& patterns,
                           std::optional<TokenType> type, const TextReading& reading, const DataProgress& progress,
                           std::vector<std::string>& warnings);

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <utility>
 #include "data_paths.h"
 #include "file_kind.h"
 #include "host/base/error.h"
@@ -35,10 +36,22 @@ void say_if_it_waits(int file, const std::string& path) {
         warn(path + ": is a pipe that nobody has written into yet; waiting");
 }
 
+// The text of `field` in a line of JSON. Throws Error{input} naming file and line.
+std::string text_of_line(const TextPart& part, const std::string& field) {
+    const std::string where = shown(*part.path) + ": line " + std::to_string(part.line);
+    nlohmann::json json = parse_large_json(part.text, where);
+    if (!json.is_object()) throw Error(Exit::input, where, "is not a JSON object");
+    const auto text = json.find(field);
+    if (text == json.end())
+        throw Error(Exit::input, where, "has no \"" + field + "\"", "--field names the field that holds the text");
+    if (!text->is_string()) throw Error(Exit::input, where, "\"" + field + "\" is " + text->type_name() + ", not text");
+    return std::move(text->get_ref<std::string&>());
+}
+
 }  // namespace
 
-DocumentReader::DocumentReader(std::vector<std::string> all, TextFormat format, Cut cut)
-    : paths(std::move(all)), format(format), cut(std::move(cut)) {
+DocumentReader::DocumentReader(std::vector<std::string> all, TextReading how, Cut cut)
+    : paths(std::move(all)), reading(std::move(how)), cut(std::move(cut)) {
     for (const std::string& path : paths) {
         if (is_standard_input(path)) {
             total_ = 0;
@@ -74,8 +87,8 @@ bool DocumentReader::open_next() {
     if (waiting.empty()) throw Error(Exit::input, shown(path), "is empty");
     drop_byte_order_mark(waiting, shown(path));
     require_text(waiting, shown(path));
-    json = format == TextFormat::jsonl ||
-           (format == TextFormat::automatic &&
+    json = reading.format == TextFormat::jsonl ||
+           (reading.format == TextFormat::automatic &&
             (path.ends_with(".jsonl") || (is_standard_input(path) && starts_with_object(waiting))));
     return true;
 }
@@ -96,6 +109,19 @@ bool DocumentReader::fill(size_t bytes) {
 }
 
 std::vector<TextPart> DocumentReader::read(size_t bytes) {
+    for (;;) {
+        std::vector<TextPart> parts = read_raw(bytes);
+        const bool ended = parts.empty();
+        parse_lines(parts);
+        any = any || !parts.empty();
+        if (ended && !any && skipped_.count)
+            throw Error(Exit::input, shown(paths.at(0)),
+                        "none of the " + std::to_string(skipped_.count) + " lines can be used", skipped_.first);
+        if (ended || !parts.empty()) return parts;
+    }
+}
+
+std::vector<TextPart> DocumentReader::read_raw(size_t bytes) {
     std::vector<TextPart> parts;
     const auto size = [&] {
         size_t sum = 0;
@@ -156,13 +182,32 @@ void DocumentReader::take_lines(std::vector<TextPart>& parts) {
         throw Error(Exit::input, shown(paths[next - 1]) + ": line " + std::to_string(line + 1), "is longer than 1 GiB");
 }
 
-std::string text_of_line(const TextPart& part, const std::string& field) {
-    const std::string where = shown(*part.path) + ": line " + std::to_string(part.line);
-    nlohmann::json json = parse_large_json(part.text, where);
-    if (!json.is_object()) throw Error(Exit::input, where, "is not a JSON object");
-    const auto text = json.find(field);
-    if (text == json.end())
-        throw Error(Exit::input, where, "has no \"" + field + "\"", "--field names the field that holds the text");
-    if (!text->is_string()) throw Error(Exit::input, where, "\"" + field + "\" is not text");
-    return std::move(text->get_ref<std::string&>());
+// The texts of the raw lines among `parts`.
+void DocumentReader::parse_lines(std::vector<TextPart>& parts) {
+    std::vector<std::string> wrong(parts.size());
+    for_each_part(parts, [&](TextPart& part, size_t i) {
+        try {
+            if (part.json) part.text = text_of_line(part, reading.field);
+        } catch (const Error& error) {
+            wrong[i] = error.lines.at(0);
+            if (reading.bad == BadLines::refused)
+                throw Error(error.code, {wrong[i] + "; --skip-bad-lines goes on without such lines"});
+        }
+    });
+    size_t kept = 0;
+    for (size_t i = 0; i < parts.size(); i++) {
+        if (!wrong[i].empty()) skipped_.add({1, wrong[i]});
+        else if (kept++ != i) parts[kept - 1] = std::move(parts[i]);
+    }
+    parts.resize(kept);
+}
+
+void SkippedLines::add(const SkippedLines& more) {
+    if (!count) first = more.first;
+    count += more.count;
+}
+
+std::string SkippedLines::text() const {
+    return std::to_string(count) + (count == 1 ? " bad line was" : " bad lines were") + " skipped" +
+           (count == 1 ? ": " : "; the first: ") + first;
 }

@@ -9,38 +9,58 @@
 #include <vector>
 
 enum class TextFormat { automatic, text, jsonl };
+enum class BadLines { refused, skipped };  // of JSON: no object, without the field, whose value is no text
 
-// A piece of text as it is read: a whole document or a part of one; for JSON lines, the raw line.
+// How texts are read.
+struct TextReading {
+    TextFormat format = TextFormat::automatic;
+    std::string field = "text";  // of JSON lines
+    BadLines bad = BadLines::refused;
+};
+
+// A piece of text: a whole document or a part of one.
 struct TextPart {
     std::string text;
     bool begins = false;  // a document
-    bool json = false;
-    uint64_t line = 0;  // of its file, for messages
+    bool json = false;    // it was a line of JSON
+    uint64_t line = 0;    // of its file, for messages
     const std::string* path = nullptr;
+};
+
+// Bad lines that were left out.
+struct SkippedLines {
+    uint64_t count = 0;
+    std::string first;  // which it was, and why
+    void add(const SkippedLines& more);
+    std::string text() const;  // for people
 };
 
 class DocumentReader {
 public:
     // Where a text may be cut at or after `near` so that its parts encode as the whole does.
     using Cut = std::function<size_t(std::string_view text, size_t near)>;
-    DocumentReader(std::vector<std::string> paths, TextFormat format, Cut cut);
+    DocumentReader(std::vector<std::string> paths, TextReading reading, Cut cut);
     ~DocumentReader();
     DocumentReader(const DocumentReader&) = delete;
 
-    // The next parts, about `bytes` together; none: the end. Throws Error{input} naming the file.
+    // The next parts, about `bytes` together; none: the end. Throws Error{input} naming the file, and of a bad line its
+    // number; if bad lines are skipped, only where all are.
     std::vector<TextPart> read(size_t bytes);
     uint64_t done() const { return done_; }    // bytes read
     uint64_t total() const { return total_; }  // of all files; 0: not known
     size_t repaired() const { return repaired_; }
+    const SkippedLines& skipped() const { return skipped_; }
 
 private:
     bool open_next();
     bool fill(size_t bytes);  // more of the file into `waiting`; false: it ended
     void take_text(std::vector<TextPart>& parts);
     void take_lines(std::vector<TextPart>& parts);
+    std::vector<TextPart> read_raw(size_t bytes);
+    void parse_lines(std::vector<TextPart>& parts);
 
     const std::vector<std::string> paths;
-    const TextFormat format;
+    const TextReading reading;
     const Cut cut;
     size_t next = 0;  // of the paths
     int file = -1;
@@ -49,6 +69,8 @@ private:
     size_t tried = 0;  // no cut was found in so much of `waiting`
     uint64_t line = 0, done_ = 0, total_ = 0;
     size_t repaired_ = 0;
+    bool any = false;  // part was read
+    SkippedLines skipped_;
 };
 
 // Calls work(part, index) for all parts, in parallel. The error of the first part that has one is thrown.
@@ -64,6 +86,3 @@ void for_each_part(Parts& parts, F work) {
     for (const std::exception_ptr& error : failed)
         if (error) std::rethrow_exception(error);
 }
-
-// The text of `field` in a line of JSON. Throws Error{input} naming file and line.
-std::string text_of_line(const TextPart& part, const std::string& field);

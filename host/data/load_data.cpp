@@ -87,9 +87,10 @@ void compare_vocabularies(const DataInput& input, const DataOptions& options, Da
             "take a model or a --vocab that knows them all");
     const bool same_tokenizer = input.sidecar && options.tokenizer;  // or take_tokenizer_of_shards had refused it
     if (ours > padded && !same_tokenizer)
-        data.warnings.push_back(shard.path + ": " + (input.sidecar ? "its" : "such files usually hold") +
-                                " tokens are of " + std::to_string(theirs) + ", the model's vocabulary is " +
-                                std::to_string(ours) + ": was it made for this model? The others are never trained");
+        data.warnings.push_back(shard.path + ": " +
+                                (input.sidecar ? "its tokens" : "the tokens of such files usually") + " are of " +
+                                std::to_string(theirs) + ", the model's vocabulary is " + std::to_string(ours) +
+                                ": was it made for this model? The others are never trained");
 }
 
 // Shards that we wrote have their tokenizer beside them; another one would decode them to other text.

@@ -7,6 +7,7 @@
 #include "host/base/utf8.h"
 #include "host/checkpoint/checkpoint.h"
 #include "host/checkpoint/model_files.h"
+#include "host/options/model_options.h"
 #include "host/tokenizer/bpe.h"
 #include "host/tokenizer/load_tokenizer.h"
 
@@ -15,8 +16,7 @@ namespace {
 constexpr int tokens_at_a_time = 8192;
 
 std::optional<Tokenizer> tokenizer_for(const Options& options, const std::string& directory) {
-    if (options.has("tokenizer"))
-        return options.tokenizer == "byte" ? byte_tokenizer() : load_tokenizer(options.tokenizer, options.pattern);
+    if (options.has("tokenizer")) return given_tokenizer(options);
     if (has_tokenizer(directory)) return load_tokenizer(directory, options.pattern);
     return std::nullopt;
 }
@@ -43,11 +43,11 @@ std::vector<int> before_questions(const Evaluation& e, const Options& options) {
 }
 
 void set_sizes(Evaluation& e, const Options& options) {
-    Config config = e.model.config;
+    Config config = with_context(e.model.config, options.context);
+    if (const std::string text = extension_text(e.model.config, config); !text.empty())
+        e.model.warnings.push_back("--context: " + text + ": the model was not made for it");
+    e.model.config = config;
     e.context = options.context.value_or(config.T);
-    if (e.context > config.T)
-        throw Error(Exit::usage, "--context", fmt::format("{} is beyond the model's {}", e.context, config.T),
-                    "leave it out");
     e.text.context = e.context, e.text.stride = options.stride.value_or(e.context);
     if (e.text.stride > e.context)
         throw Error(
@@ -77,6 +77,7 @@ Figures figures_of(const TextScore& score) {
 void warn_of(const Evaluation& e, const std::optional<TextScore>& text, const std::optional<Answers>& answers) {
     for (const std::string& warning : e.model.warnings) warn(warning);
     if (text && text->facts.repaired) warn("--data: " + repairs_text(text->facts.repaired));
+    if (text && text->facts.skipped.count) warn("--data: " + text->facts.skipped.text());
     if (text && text->facts.unknown)
         warn(fmt::format("--data: {} of {} tokens are the unknown one: the loss looks better than the model is",
                          text->facts.unknown, text->tokens));
@@ -100,7 +101,7 @@ void open_evaluation(Evaluation& e, const Options& options) {
                     fmt::format("the tokenizer has {} tokens, the model only {}", e.tokenizer->vocab_size(), V),
                     "use the tokenizer the model was trained with");
     EvalText& text = e.text;
-    text.format = options.format, text.field = options.field, text.token_type = options.token_type;
+    text.reading = reading_of(options), text.token_type = options.token_type;
     text.tokenizer = e.tokenizer ? &*e.tokenizer : nullptr, text.vocab = V;
     set_separator(e, options);
     set_sizes(e, options);

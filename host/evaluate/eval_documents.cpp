@@ -38,7 +38,7 @@ size_t first_length(const Tokenizer& tokenizer, std::string_view text, int token
 
 TextFacts read_text(const EvalText& what, const TakeSegments& take) {
     const Tokenizer& tokenizer = *what.tokenizer;
-    DocumentReader reader(what.paths, what.format,
+    DocumentReader reader(what.paths, what.reading,
                           [&](std::string_view text, size_t near) { return tokenizer.safe_cut(text, near); });
     Windows windows(what.context, what.stride, what.separator);
     TextFacts facts;
@@ -47,8 +47,7 @@ TextFacts read_text(const EvalText& what, const TakeSegments& take) {
     double from = 0;
     for (std::vector<TextPart> parts; !(parts = reader.read(batch_bytes)).empty();) {
         std::vector<std::vector<int>> ids(parts.size());
-        for_each_part(parts, [&](TextPart& part, size_t i) {
-            if (part.json) part.text = text_of_line(part, what.field);
+        for_each_part(parts, [&](const TextPart& part, size_t i) {
             ids[i] = tokenizer.encode(part.text, Specials::as_text, part.begins ? Place::beginning : Place::middle);
         });
         const double to = double(reader.done()) / double(std::max<uint64_t>(reader.total(), reader.done()));
@@ -71,6 +70,7 @@ TextFacts read_text(const EvalText& what, const TakeSegments& take) {
     windows.end();
     take(windows.ready, 1);
     facts.repaired = reader.repaired();
+    facts.skipped = reader.skipped();
     return facts;
 }
 

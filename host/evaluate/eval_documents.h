@@ -8,8 +8,7 @@
 
 struct EvalText {
     std::vector<std::string> paths;  // all text, or all shards
-    TextFormat format = TextFormat::automatic;
-    std::string field = "text";
+    TextReading reading;
     std::optional<TokenType> token_type;
     const Tokenizer* tokenizer = nullptr;  // null: there is none; enough for shards
     int vocab = 0;                         // of the model
@@ -21,6 +20,7 @@ struct EvalText {
 struct TextFacts {
     uint64_t documents = 0, unknown = 0, repaired = 0;
     std::optional<uint64_t> bytes;  // of the text of the tokens scored, where it is known
+    SkippedLines skipped = {};
 };
 
 // The files that --data names. Throws Error{usage, input} for what read_documents could not begin with.

@@ -19,14 +19,11 @@ public:
           on(on),
           directory(model_directory(options.model)),
           description(read_model_description(directory)),
-          config(description.config),
+          config(with_context(description.config, options.context)),
           its_tokenizer(options.tokenizer.empty() ? directory : options.tokenizer),
-          tokenizer(load_tokenizer(its_tokenizer, options.pattern)) {
+          tokenizer(options.tokenizer.empty() ? load_tokenizer(directory, options.pattern) : given_tokenizer(options)) {
         check_weights(directory, config, Gpt<Device>(config, 1, Recompute::none, on).weights);
         const int context = options.context.value_or(options.interactive ? std::min(config.T, 4096) : config.T);
-        if (context > config.T)
-            throw Error(Exit::usage, "--context",
-                        std::to_string(context) + " is beyond the model's " + std::to_string(config.T), "leave it out");
         how = {.sampling = sampling_of(options),
                .repetition_penalty = float(options.repetition_penalty),
                .tokens = options.tokens,
@@ -35,6 +32,7 @@ public:
                .separator = description.special.bos};
         if (!options.ignore_eos) how.ends = description.ends;
         for (const std::string& warning : description.warnings) warn(warning);
+        warn_of_extension(description.config, config);
     }
 
     int context() const { return how.context; }

@@ -38,8 +38,11 @@ struct Config {
     RopeScaling rope_scaling = {};
     bool qkv_bias = true, proj_bias = true, ffn_bias = true, norm_bias = true;  // norm_bias: of a LayerNorm
     bool qk_norm = false, tied = true;  // RMSNorm of every query and key head; head = token embedding
+    bool scores_by_layer = false;       // GPT-2's scale_attn_by_inverse_layer_idx
     float norm_eps = 1e-5f, dropout = 0, init_std = 0.02f;
     InitScheme init = InitScheme::gpt2;
+
+    int score_divisor(int l) const { return scores_by_layer ? l + 1 : 1; }  // of layer l's scores, beside sqrt(HS)
 };
 
 struct Preset {

@@ -146,14 +146,15 @@ struct Gpt : GptTables {
         const auto values = [&](int sequence) { return cache.values + cache.at(l, sequence); };
         if (b.cached == Cached::extend) {
             REQUIRE(b.T == 1 && b.B == cache.B);
-            return attention_decode(x[a.att], keys(0), values(0), x[a.qkv], b.position, b.B, cache.S, NH, NKV, HS, on);
+            return attention_decode(x[a.att], keys(0), values(0), x[a.qkv], b.position, cache.T, heads(l, b), on);
         }
-        attention_forward(x[a.att], stat[a.lse], x[a.qkv], b.first, drop(site(l, 0), dropout), b.B, b.T, NH, NKV, HS,
-                          on);
+        attention_forward(x[a.att], stat[a.lse], x[a.qkv], b.first, drop(site(l, 0), dropout), heads(l, b), on);
         if (b.cached == Cached::no) return;
         REQUIRE(b.B == 1 && b.T <= cache.S);
         for (int i : b.sequences) attention_keep(keys(i), values(i), x[a.qkv], b.T, cache.S, NH, NKV, HS, on);
     }
+
+    AttentionHead heads(int l, const Batch& b) const { return {b.B, b.T, NH, NKV, HS, c.score_divisor(l)}; }
 
     void forward_mlp_inputs(int l, int N) {  // from norm2 to what `down` multiplies
         const BlockActs& a = ab[l];
@@ -216,7 +217,7 @@ struct Gpt : GptTables {
 
         project_backward(d_att, drop_backward(branch, d_x, site(l, 1), dropout, N), a.att, proj, N, into);
         attention_backward(x[d_wide], x[d_att], x[a.att], stat[a.lse], x[a.qkv], b.first, drop(site(l, 0), dropout),
-                           b.B, b.T, NH, NKV, HS, on);
+                           heads(l, b), on);
         heads_backward(a, p, b, into);
         project_backward(d_c, d_wide, a.norm1.out, p.qkv, N, into);
         norm_backward(p.norm1, a.norm1, a.in, sum_by_norm(block_in_bias(l), dropout), N, into);

@@ -27,6 +27,7 @@ std::vector<Flag> model_flags() { return {
     {"position",   &O::position,   "KIND",  "rope",   "learned, sinusoidal or rope"},
     {"rope-pairs", &O::rope_pairs, "KIND",  "half",   "half (Hugging Face) or interleaved (Meta, CS336)"},
     {"rope-theta", &O::rope_theta, "X",     "10000",  "base of RoPE's frequencies", more_than(0)},
+    {"rope-factor", &O::rope_factor, "X",   "8",      "stretch RoPE's slow pairs, as Llama 3.1 does, for a longer --context", at_least(1)},
     {"activation", &O::activation, "KIND",  "swiglu", "gelu, relu or swiglu"},
     {"qk-norm",    &O::qk_norm,    "",      "",       "RMSNorm of every query and key head"},
     {"tied",       &O::tied,       "",      "",       "the head is the token embedding"},
@@ -42,6 +43,7 @@ std::vector<Flag> data_flags() { return {
     {"tokenizer",    &O::tokenizer,    "KIND",    "char", "char, word, byte, or a tokenizer's file or directory"},
     {"format",       &O::format,       "KIND",    "auto", "of text files: auto (JSON lines by the name .jsonl), text or jsonl"},
     {"field",        &O::field,        "NAME",    "text", "the field of JSON lines that holds the text"},
+    {"skip-bad-lines", &O::skip_bad_lines, "", "false", "leave out JSON lines that are damaged or have no text, and count them"},
     {"token-type",   &O::token_type,   "TYPE", "uint16",  "of .bin files without a header, as nanoGPT's: uint16 or uint32"},
     {"doc-mask",     &O::doc_mask,     "",        "false", "attention stays within a document"},
 }; }
@@ -98,6 +100,7 @@ std::vector<Flag> eval_flags() { return {
     {"separator",  &O::separator,  "TOKEN", "\"<|endoftext|>\"", "the token before every document, or none (the model's)"},
     {"format",     &O::format,     "KIND", "auto", "of --data: auto, text or jsonl"},
     {"field",      &O::field,      "NAME", "text", "the field of JSON lines that holds the text"},
+    {"skip-bad-lines", &O::skip_bad_lines, "", "false", "leave out JSON lines that are damaged or have no text, and count them"},
     {"token-type", &O::token_type, "TYPE", "uint16", "of .bin files without a header, as nanoGPT's: uint16 or uint32"},
     {"batch",      &O::batch,      "SEQS", "0",    "windows at a time; 0: as many as make 8192 tokens", at_least(0)},
     {"json",       &O::json,       "",     "false", "print one JSON object"},
@@ -113,6 +116,7 @@ std::vector<Flag> tokenize_flags() { return {
     {"overwrite", &O::overwrite, "",     "false", "replace --out if it exists"},
     {"format",    &O::format,    "KIND", "auto", "auto, text or jsonl"},
     {"field",     &O::field,     "NAME", "text", "the field of JSON lines that holds the text"},
+    {"skip-bad-lines", &O::skip_bad_lines, "", "false", "leave out JSON lines that are damaged or have no text, and count them"},
     {"separator", &O::separator, "TOKEN", "\"<|endoftext|>\"", "the token before every document, or none (the tokenizer's)"},
     {"shard-tokens", &O::shard_tokens, "N", "100000000", "tokens of a shard", between(1, 2147483647)},
 }; }

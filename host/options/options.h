@@ -54,7 +54,7 @@ struct Options {
     std::optional<Norm> norm;
     std::optional<Position> position;
     std::optional<RopePairs> rope_pairs;
-    std::optional<double> rope_theta, norm_eps, dropout;
+    std::optional<double> rope_theta, rope_factor, norm_eps, dropout;
     std::optional<Activation> activation;
     std::optional<bool> qk_norm, tied, bias, qkv_bias;
     std::optional<InitScheme> init;
@@ -112,6 +112,7 @@ struct Options {
     std::vector<std::string> special_tokens;
     TextFormat format = TextFormat::automatic;
     std::string field;  // of JSON lines
+    bool skip_bad_lines = false;
     int64_t shard_tokens = 0;
 
     std::vector<std::string> runs;  // of plot and report: their directories

@@ -7,9 +7,11 @@
 
 namespace {
 
-const char* const shape_flags[] = {"layers",  "dim",      "heads",    "kv-heads",   "head-size",  "ffn",
-                                   "norm",    "norm-eps", "position", "rope-pairs", "rope-theta", "activation",
-                                   "qk-norm", "tied",     "bias",     "qkv-bias",   "vocab"};
+const char* const shape_flags[] = {"layers", "dim",      "heads",    "kv-heads",   "head-size",  "ffn",
+                                   "norm",   "norm-eps", "position", "rope-pairs", "activation", "qk-norm",
+                                   "tied",   "bias",     "qkv-bias", "vocab",      "init"};
+// These extend the context of a model that has its weights.
+const char* const extension_flags[] = {"rope-theta", "rope-factor"};
 
 std::string given_of(const Options& o, const std::vector<std::string>& names) {
     std::string list;
@@ -92,10 +94,10 @@ struct Contradictions {
     // A model that comes with weights, or that a run has, keeps its shape.
     void of_shape() {
         std::vector<std::string> shapes(std::begin(shape_flags), std::end(shape_flags));
-        shapes.push_back("init");
         refuse(!o.resume && loads_weights(o) && !given_of(o, shapes).empty(),
                fmt::format("--model: the weights in {} have the sizes they have; leave out {}, or add --from-scratch",
                            printable(o.model), given_of(o, shapes)));
+        shapes.insert(shapes.end(), std::begin(extension_flags), std::end(extension_flags));
         shapes.push_back("model");
         refuse(o.resume && !given_of(o, shapes).empty(),
                fmt::format("--resume: a run keeps its model; leave out {}", given_of(o, shapes)));
@@ -144,7 +146,8 @@ std::vector<std::string> problems(const Options& o, const Config& c) {
         for (const std::string& why : problems(c, batch))
             found.push_back("model: " + why + (cause.empty() ? "; choose another --model" : "; change " + cause));
     };
-    ask(1, {"context", "layers", "dim", "heads", "kv-heads", "head-size", "ffn", "vocab", "rope-theta", "norm-eps"});
+    ask(1, {"context", "layers", "dim", "heads", "kv-heads", "head-size", "ffn", "vocab", "rope-theta", "rope-factor",
+            "norm-eps"});
     if (found.empty() && o.command != Command::sample && o.command != Command::eval) ask(o.batch, {"batch", "context"});
     if (!found.empty()) return found;
 
@@ -156,10 +159,12 @@ std::vector<std::string> problems(const Options& o, const Config& c) {
                "--heads: {} heads do not divide the width {}; choose another --dim or --heads, or give --head-size",
                c.NH, c.C));
     refuse(o.context.value_or(1) > c.T,
-           fmt::format("--context: {} is beyond the model's {}; leave it out", o.context.value_or(0), c.T));
-    refuse((o.has("rope-pairs") || o.has("rope-theta")) && c.position != Position::rope,
-           fmt::format("{}: the positions are {}; add --position rope", given_of(o, {"rope-pairs", "rope-theta"}),
-                       name_of(c.position)));
+           fmt::format("--context: {} is beyond the model's {}, where its {} positions end; leave it out",
+                       o.context.value_or(0), c.T, name_of(c.position)));
+    const std::string of_rope = given_of(o, {"rope-pairs", "rope-theta", "rope-factor"});
+    refuse(!of_rope.empty() && c.position != Position::rope,
+           fmt::format("{}: the positions are {}; {}", of_rope, name_of(c.position),
+                       loads_weights(o) ? "leave it out" : "add --position rope"));
     if (o.command != Command::train) return found;
 
     const double peak = peak_lr(o, c);

@@ -8,6 +8,7 @@
 //
 //   qkv (B,T,NH+2*NKV,HS)   out (B,T,NH,HS)   lse (B,NH,T)   first (B,T) or null (= 0: causal)
 //   Query head h reads key/value head h*NKV/NH. A thread owns a sequence's key/value head and holds a strip of scores.
+//   Where AttentionHead has a divisor, it stands beside every sqrt(HS).
 #pragma once
 #include <cmath>
 #include "gemm.h"
@@ -20,6 +21,7 @@ constexpr int attention_strip = 32;
 // Places of one key/value head's tensors; consecutive tokens are `row` (or `out_row`) elements apart.
 struct AttentionHead {
     int B, T, NH, NKV, HS;
+    int divisor = 1;  // of the scores, beside sqrt(HS): Config::scores_by_layer
     constexpr int row() const { return (NH + 2 * NKV) * HS; }
     constexpr int out_row() const { return NH * HS; }
     constexpr size_t token(int b, int t) const { return size_t(b) * T + t; }
@@ -28,7 +30,10 @@ struct AttentionHead {
     constexpr size_t value(int b, int kv) const { return token(b, 0) * row() + size_t(NH + NKV + kv) * HS; }
     constexpr size_t out(int b, int t, int h) const { return token(b, t) * out_row() + size_t(h) * HS; }
     constexpr size_t lse(int b, int h, int t) const { return (size_t(b) * NH + h) * T + t; }
-    float scale() const { return 1 / std::sqrt(float(HS)); }
+    template <class Number = float>
+    Number scale() const {
+        return Number(1) / (std::sqrt(Number(HS)) * Number(divisor));
+    }
 };
 
 // The dropout factors of probabilities (b,h,t,0..t): one random word per element, rows padded to whole Philox calls.
@@ -39,11 +44,12 @@ void attention_dropout(Real* factor, const Dropout& drop, const AttentionHead& a
 }
 
 template <class Real>
-void attention_forward(Real* out, Real* lse, const Real* qkv, const int* first, const Dropout& drop, int B, int T,
-                       int NH, int NKV, int HS, Cpu<Real> on) {
-    const AttentionHead at{B, T, NH, NKV, HS};
-    const Real scale = Real(1) / std::sqrt(Real(HS));
-    parallel_for(B * NH, [=](int i) {
+void attention_forward(Real* out, Real* lse, const Real* qkv, const int* first, const Dropout& drop,
+                       const AttentionHead& heads, Cpu<Real> on) {
+    const AttentionHead at = heads;
+    const int T = at.T, NH = at.NH, NKV = at.NKV, HS = at.HS;
+    const Real scale = at.scale<Real>();
+    parallel_for(at.B * NH, [=](int i) {
         const int b = i / NH, h = i % NH;
         Real* score = on.scratch(size_t(attention_strip + 1) * T);
         Real* keep = score + size_t(attention_strip) * T;
@@ -79,7 +85,7 @@ template <class Real>
 void attention_row_backward(Real* prob, Real* d_score, Real* keep, const Real* d_out, const Real* out, Real lse,
                             const int from, const Dropout& drop, const AttentionHead& at, int b, int h, int t,
                             int keys) {
-    const Real scale = Real(1) / std::sqrt(Real(at.HS));
+    const Real scale = at.scale<Real>();
     Real delta = 0;
     for (int i = 0; i < at.HS; i++) delta += d_out[i] * out[i];
     for (int s = 0; s < from; s++) prob[s] = d_score[s] = 0;
@@ -103,10 +109,10 @@ void attention_row_backward(Real* prob, Real* d_score, Real* keep, const Real* d
 
 template <class Real>
 void attention_backward(Real* d_qkv, const Real* d_out, const Real* out, const Real* lse, const Real* qkv,
-                        const int* first, const Dropout& drop, int B, int T, int NH, int NKV, int HS, Cpu<Real> on) {
-    const AttentionHead at{B, T, NH, NKV, HS};
-    const int group = NH / NKV;
-    parallel_for(B * NKV, [=](int i) {
+                        const int* first, const Dropout& drop, const AttentionHead& heads, Cpu<Real> on) {
+    const AttentionHead at = heads;
+    const int T = at.T, NKV = at.NKV, HS = at.HS, group = at.NH / NKV;
+    parallel_for(at.B * NKV, [=](int i) {
         const int b = i / NKV, kv = i % NKV;
         Real* prob = on.scratch((2 * size_t(attention_strip) + 1) * T);
         Real *d_score = prob + size_t(attention_strip) * T, *keep = d_score + size_t(attention_strip) * T;
@@ -134,4 +140,17 @@ void attention_backward(Real* d_qkv, const Real* d_out, const Real* out, const R
                 gemm(Op::transpose, Op::none, keys, HS, rows, prob, keys, d_o, at.out_row(), Into::add, d_v, at.row());
             }
     });
+}
+
+// Without a divisor, on any device.
+template <class Real, class Stat, class Device>
+void attention_forward(Real* out, Stat* lse, const Real* qkv, const int* first, const Dropout& drop, int B, int T,
+                       int NH, int NKV, int HS, const Device& on) {
+    attention_forward(out, lse, qkv, first, drop, AttentionHead{B, T, NH, NKV, HS}, on);
+}
+template <class Real, class Stat, class Device>
+void attention_backward(Real* d_qkv, const Real* d_out, const Real* out, const Stat* lse, const Real* qkv,
+                        const int* first, const Dropout& drop, int B, int T, int NH, int NKV, int HS,
+                        const Device& on) {
+    attention_backward(d_qkv, d_out, out, lse, qkv, first, drop, AttentionHead{B, T, NH, NKV, HS}, on);
 }

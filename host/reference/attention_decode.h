@@ -35,12 +35,12 @@ void attention_keep(Real* keys, Real* values, const Real* qkv, int T, int S, int
 }
 
 template <class Real>
-void attention_decode(Real* out, Real* keys, Real* values, const Real* qkv, const int* position, int B, int S, int NH,
-                      int NKV, int HS, Cpu<Real> on) {
-    const AttentionHead at{B, 1, NH, NKV, HS};
-    const Real scale = Real(1) / std::sqrt(Real(HS));
-    const int group = NH / NKV;
-    parallel_for(B * NKV, [=](int i) {
+void attention_decode(Real* out, Real* keys, Real* values, const Real* qkv, const int* position, int S,
+                      const AttentionHead& heads, Cpu<Real> on) {
+    const AttentionHead at = heads;  // of one token a sequence
+    const Real scale = at.scale<Real>();
+    const int NKV = at.NKV, HS = at.HS, group = at.NH / NKV;
+    parallel_for(at.B * NKV, [=](int i) {
         const int b = i / NKV, kv = i % NKV;
         const int p = position[b], count = p + 1;
         Real *k = keys + (size_t(b) * NKV + kv) * S * HS, *v = values + (size_t(b) * NKV + kv) * S * HS;
@@ -65,4 +65,11 @@ void attention_decode(Real* out, Real* keys, Real* values, const Real* qkv, cons
                 for (int i = 0; i < HS; i++) o[g * HS + i] += weight * v[size_t(s) * HS + i];
             }
     });
+}
+
+// Without a divisor of the scores, on any device.
+template <class T, class Device>
+void attention_decode(T* out, T* keys, T* values, const T* qkv, const int* position, int B, int S, int NH, int NKV,
+                      int HS, const Device& on) {
+    attention_decode(out, keys, values, qkv, position, S, AttentionHead{B, 1, NH, NKV, HS}, on);
 }

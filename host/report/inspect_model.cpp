@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <cmath>
 #include <numeric>
+#include "host/base/messages.h"
 #include "host/checkpoint/load_model.h"
 #include "host/checkpoint/model_files.h"
 #include "host/generate/prompts.h"
@@ -16,7 +17,7 @@ constexpr int expectations = 5;
 
 // exp(score - lse): what forward divided by is still there.
 void add_attention(Inspection& in, const Gpt<Cpu<float>>& model, int l) {
-    const AttentionHead at{1, in.T, model.NH, model.NKV, model.HS};
+    const AttentionHead at{1, in.T, model.NH, model.NKV, model.HS, model.c.score_divisor(l)};
     const float *qkv = model.x[model.ab[size_t(l)].qkv], *lse = model.stat[model.ab[size_t(l)].lse];
     for (int h = 0; h < model.NH; h++)
         for (int t = 0; t < in.T; t++)
@@ -50,6 +51,7 @@ void add_expectations(Inspection& in, const Gpt<Cpu<float>>& model, const Tokeni
 Inspection inspect(const std::string& directory, const std::string& text, int most) {
     const ModelDescription description = read_model_description(directory);
     const Config& config = description.config;
+    for (const std::string& warning : description.warnings) warn(warning);
     const Tokenizer tokenizer = load_tokenizer(directory);
     std::vector<int> ids = text.empty() ? without_prompt(tokenizer, description.special)
                                         : prompt_tokens(tokenizer, description, text, directory);

@@ -5,6 +5,7 @@
 #include <filesystem>
 #include "curve_svg.h"
 #include "host/base/files.h"
+#include "host/base/messages.h"
 #include "host/base/progress.h"
 #include "host/checkpoint/checkpoint.h"
 #include "host/checkpoint/config_json.h"
@@ -184,5 +185,5 @@ void write_report(const Options& options) {
     else insides = inspect(directory, prompt, most_tokens);
     const std::string path = options.out.empty() ? run + "/report.html" : options.out;
     files::replace_output(path, report_page(story, insides, missing));
-    print_piece("wrote " + path + ": open it in a browser\n");
+    print_piece("wrote " + printable(path) + ": open it in a browser\n");
 }

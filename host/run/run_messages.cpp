@@ -43,6 +43,7 @@ void RunMessages::announce(size_t parameters, const std::string& device, const s
     for (const std::string& path : run.options.data) what += (what.empty() ? "" : " ") + path;
     progress.note(
         fmt::format("model   {}: {} parameters; {}", printable(run.name), grouped(parameters), describe(run.config)));
+    if (!run.extension.empty()) progress.note("change  " + run.extension);
     progress.note(fmt::format("data    {}: {} tokens to train on, {} to validate; {}vocabulary {}", printable(what),
                               grouped(run.data.train.tokens()), run.data.val ? grouped(run.data.val->tokens()) : "none",
                               run.data.tokenizer ? std::string(name_of(run.data.tokenizer->kind)) + " " : "",
@@ -147,17 +148,17 @@ void RunMessages::report_sample(const std::string& text) {
 }
 
 void RunMessages::finish(bool stopped) {
-    const std::string saved = fmt::format("{}/{}", directory, checkpoint_name(state.step));
+    const std::string shown = printable(directory), saved = shown + "/" + checkpoint_name(state.step);
     if (stopped) {
-        progress.note(fmt::format("stopped: step {}, saved {}; continue with ./train_gpt --resume {}", state.step,
-                                  saved, directory));
+        progress.note(
+            fmt::format("stopped: step {}, saved {}; continue with ./train_gpt --resume {}", state.step, saved, shown));
         return;
     }
     if (stops_early(run, state))
         progress.note(
             fmt::format("early stop: no better validation loss than {:.4f} ({}/best) in {} validations; to go on: "
                         "./train_gpt --resume {} --early-stop 0",
-                        state.best_val, directory, state.since_best, directory));
+                        state.best_val, shown, state.since_best, shown));
     if (run.data.ideal_loss && run.data.val)
         progress.note(fmt::format("validation loss {:.4f}; ideal {:.4f}; {:.1f}% above it", state.last_val,
                                   *run.data.ideal_loss, perplexity_gap(state.last_val, *run.data.ideal_loss)));
@@ -167,6 +168,6 @@ void RunMessages::finish(bool stopped) {
                         "        ./train_gpt --resume {} --steps {}          go on training, at the lowest rate "
                         "(--warmup climbs again)\n"
                         "        ./train_gpt --data YOUR.txt                              train on a text of yours",
-                        directory, directory, 2 * run.steps));
+                        shown, shown, 2 * run.steps));
     progress.note(fmt::format("done: step {}, val loss {:.4f}, saved {}", state.step, state.last_val, saved));
 }

@@ -1,5 +1,6 @@
 #include "run_setup.h"
 #include <fmt/core.h>
+#include <algorithm>
 #include <cmath>
 #include <filesystem>
 #include <limits>
@@ -7,6 +8,7 @@
 #include "host/base/messages.h"
 #include "host/checkpoint/config_json.h"
 #include "host/checkpoint/model_files.h"
+#include "host/data/data_paths.h"
 #include "host/generate/prompts.h"
 #include "host/options/model_options.h"
 #include "host/options/options_check.h"
@@ -16,6 +18,18 @@ namespace {
 
 // Weights that are there already know a fixed number of tokens.
 bool has_weights(const RunSetup& run) { return run.resumed || !run.source.empty(); }
+
+// Of a directory whose weights are not wanted: where it has a tokenizer, or the data are tokens already.
+bool takes_vocabulary(const Options& options, const std::string& directory) {
+    if (options.has("tokenizer")) return false;
+    return has_tokenizer(directory) || std::all_of(options.data.begin(), options.data.end(), is_shard);
+}
+
+void require_dropout(const RunSetup& run, const ModelDescription& model, const std::string& path) {
+    if (run.options.dropout || model.dropout_problem.empty()) return;
+    throw Error(Exit::input, path + "/config.json", model.dropout_problem,
+                fmt::format("give it: --dropout {:g}", model.config.dropout));
+}
 
 // A preset, a directory, or what a resumed run had.
 void choose_model(RunSetup& run) {
@@ -30,20 +44,26 @@ void choose_model(RunSetup& run) {
     run.config = model_config(options, description.config);
     run.special = description.special;
     run.data.warnings = description.warnings;
-    const std::string source = run.resumed ? path : options.from_scratch ? "" : path;
-    if (!source.empty())
-        run.companions =
-            companion_files(source, run.resumed || !options.has("tokenizer") ? OwnTokenizer::yes : OwnTokenizer::no);
+    const bool takes_tokenizer = run.resumed || !options.has("tokenizer");
+    if (run.resumed || !options.from_scratch)
+        run.companions = companion_files(path, takes_tokenizer ? Companions::all : Companions::no_tokenizer);
     if (run.resumed) return;
+    require_dropout(run, description, path);
     run.name = std::filesystem::path(options.model).lexically_normal().filename().string();
     if (run.name.empty()) run.name = "model";
-    if (!options.from_scratch) run.source = path;
+    if (!options.from_scratch) run.source = path, run.extension = extension_text(description.config, run.config);
+    else if (takes_vocabulary(options, path)) run.vocabulary = path;
+    if (!run.vocabulary.empty()) run.companions = companion_files(path, Companions::tokenizer);
+    else if (options.from_scratch) run.special = {};
 }
 
 // The model's own tokenizer, if it has one and the flags do not name another; else that of the flags.
 void choose_tokenizer(DataOptions& how, const RunSetup& run) {
     const Options& options = run.options;
-    const std::string own = run.resumed ? run.resumed->path : options.has("tokenizer") ? "" : run.source;
+    const std::string own = run.resumed                ? run.resumed->path
+                            : options.has("tokenizer") ? ""
+                            : !run.vocabulary.empty()  ? run.vocabulary
+                                                       : run.source;
     how.may_train_tokenizer = own.empty();
     if (has_tokenizer(own)) how.tokenizer = load_tokenizer(own, options.pattern);
     else if (const auto kind = from_name<TokenizerKind>(options.tokenizer)) how.kind = *kind;
@@ -59,9 +79,11 @@ DataOptions data_options(const RunSetup& run) {
     how.seed = options.seed;
     how.T = run.T;
     how.mask = options.doc_mask ? DocumentMask::on : DocumentMask::off;
-    how.vocab = has_weights(run) ? run.config.V : options.vocab.value_or(0);
+    how.vocab = has_weights(run)          ? run.config.V
+                : !run.vocabulary.empty() ? options.vocab.value_or(run.config.V)
+                                          : options.vocab.value_or(0);
     how.token_type = options.token_type;
-    how.reading = {options.format, options.field};
+    how.reading = reading_of(options);
     if (!run.special.eos.empty()) how.separator = run.special.eos[0];
     choose_tokenizer(how, run);
     return how;
@@ -83,7 +105,7 @@ void fit_model_to_data(RunSetup& run) {
     run.config.V = run.data.vocab;
     run.config.T = run.T;
     const int separator = run.data.train.separator;
-    if (separator >= 0) run.special = {.bos = separator, .pad = -1, .eos = {separator}};
+    if (separator >= 0 && run.special.eos.empty()) run.special = {.bos = separator, .pad = -1, .eos = {separator}};
 }
 
 void require_possible(const RunSetup& run) {

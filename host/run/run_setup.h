@@ -15,8 +15,10 @@ struct RunSetup {
     Options options;
     Config config;
     SpecialTokens special;
-    std::string name;    // of the model
-    std::string source;  // a directory whose weights to start from; "": random ones
+    std::string name;        // of the model
+    std::string source;      // a directory whose weights to start from; "": random ones
+    std::string vocabulary;  // one whose tokenizer and vocabulary alone to take
+    std::string extension;   // what changed of a model whose context is extended, in words
     std::vector<std::pair<std::string, std::string>> companions;  // files the model came with, to stay as they are
     std::vector<int> prompt;                                      // of samples; empty: none was given
     Data data;

@@ -12,7 +12,8 @@ namespace {
 enum class Where { terminal, pipe };
 
 // What a process writes to its standard output, which is such a one; no_color null: not set.
-std::string shown(Where where, const char* no_color, unsigned short columns = 80, const char* kind = "xterm") {
+std::string shown(Where where, const char* no_color, unsigned short columns = 80, const char* kind = "xterm",
+                  const std::string& first = "  1%  step 1/100") {
     int ends[2];
     winsize size{.ws_row = 24, .ws_col = columns, .ws_xpixel = 0, .ws_ypixel = 0};
     EXPECT_EQ(where == Where::pipe ? pipe(ends) : openpty(&ends[0], &ends[1], nullptr, nullptr, &size), 0);
@@ -26,7 +27,7 @@ std::string shown(Where where, const char* no_color, unsigned short columns = 80
         {
             Progress progress;
             progress.note("model tiny");
-            progress.status("  1%  step 1/100", false);
+            progress.status(first, false);
             progress.status(" 50%  step 50/100", true);
             progress.note("done");
         }
@@ -53,6 +54,11 @@ TEST(progress, one_rewritten_line_on_a_terminal) {
     EXPECT_EQ(shown(Where::terminal, nullptr), "model tiny\r\n" + line + "  1%  step 1/100" + end + line +
                                                    " 50%  step 50/100" + end + gone + "done\r\n");
     EXPECT_EQ(shown(Where::terminal, ""), shown(Where::terminal, nullptr));  // no-color.org: only if it is not empty
+}
+
+TEST(progress, names_in_the_line_move_no_cursor) {
+    const std::string hostile = shown(Where::terminal, "1", 80, "xterm", "reading a\033[2J\nb");
+    EXPECT_NE(hostile.find("reading a\\x1b[2J\\x0ab"), std::string::npos) << hostile;
 }
 
 TEST(progress, no_color_is_heeded) {

@@ -120,15 +120,12 @@ TEST(huggingface_config, what_we_cannot_do_is_refused_by_name) {
     refuse(llama, "rope_parameters", {{"full_attention", {{"rope_theta", 1}}}}, {"full_attention"});
     refuse(llama, "rope_scaling", {{"rope_type", "llama3"}}, {"factor", "missing"});
     refuse(llama, "partial_rotary_factor", 0.5, {"partial_rotary_factor"});
-    refuse(llama, "attention_dropout", 0.1, {"attention_dropout"});
     refuse(llama, "hidden_act", "gelu", {"hidden_act", "gelu"});
     refuse(llama, "num_attention_heads", 3, {"hidden_size", "multiple"});
     refuse(llama, "num_key_value_heads", 5, {"32 heads", "5 key/value"});
     refuse(llama, "num_attention_heads", 0, {"multiple"});
     refuse(gpt2, "activation_function", "gelu", {"activation_function", "gelu"});
-    refuse(gpt2, "attn_pdrop", 0.2, {"attn_pdrop", "resid_pdrop"});
     refuse(gpt2, "scale_attn_weights", false, {"scale_attn_weights"});
-    refuse(gpt2, "scale_attn_by_inverse_layer_idx", true, {"scale_attn_by_inverse_layer_idx"});
     refuse(gpt2, "add_cross_attention", true, {"add_cross_attention"});
     for (const Json& bad : {Json(768.5), Json("768"), Json(-1), Json(0), Json(1e30), Json(uint64_t(1) << 63),
                             Json::array(), Json(true)}) {
@@ -137,9 +134,89 @@ TEST(huggingface_config, what_we_cannot_do_is_refused_by_name) {
         refuse(gpt2, "n_embd", bad, {});
     }
     refuse(gpt2, "n_layer", 1'000'000'000, {"number of layers"});
-    refuse(gpt2, "eos_token_id", 50257, {"eos_token_id"});
+    refuse(gpt2, "eos_token_id", -2, {"eos_token_id"});
+    refuse(gpt2, "eos_token_id", 1.5, {"eos_token_id"});
     refuse(gpt2, "bos_token_id", "x", {"bos_token_id"});
     EXPECT_EQ(model_from_json({{"model_type", "gpt2"}, {"n_embd", 768.0}, {"n_inner", nullptr}}, "c").config.F, 3072);
+}
+
+// The flag alone says nothing: layers from max_window_layers on slide, or those that layer_types names.
+TEST(huggingface_config, sliding_windows_that_no_layer_has) {
+    Json json = {{"model_type", "qwen2"}, {"use_sliding_window", true}, {"num_hidden_layers", 24}};
+    const auto accepts = [&](const char* key, const Json& value) {
+        Json changed = json;
+        changed[key] = value;
+        EXPECT_EQ(model_from_json(changed, "c").config.L, 24) << key;
+    };
+    accepts("max_window_layers", 24);
+    accepts("max_window_layers", nullptr);  // 28
+    accepts("sliding_window", nullptr);
+    accepts("layer_types", std::vector<std::string>(24, "full_attention"));
+    json["max_window_layers"] = 21;
+    accepts("sliding_window", nullptr);
+    accepts("use_sliding_window", false);
+    accepts("layer_types", std::vector<std::string>(24, "full_attention"));
+    refuse_config(json, {"use_sliding_window", "layers from 21 (max_window_layers) on slide"});
+}
+
+// transformers' configurations of toy models keep the ids of the large ones.
+TEST(huggingface_config, ids_beyond_the_vocabulary_are_ignored) {
+    const Json json = {{"model_type", "gpt2"},
+                       {"vocab_size", 100},
+                       {"bos_token_id", 50256},
+                       {"eos_token_id", {7, 100}},
+                       {"pad_token_id", 99}};
+    const ModelDescription model = model_from_json(json, "c");
+    EXPECT_EQ(model.special.bos, -1);
+    EXPECT_EQ(model.special.pad, 99);
+    EXPECT_EQ(model.special.eos, std::vector<int>{7});
+    EXPECT_EQ(model.ignored_ids, (std::vector<std::string>{"bos_token_id 50256", "eos_token_id 100"}));
+}
+
+TEST(huggingface_config, rates_of_dropout_that_differ) {
+    const auto of = [](Json json) { return model_from_json(json, "c"); };
+    EXPECT_EQ(of({{"model_type", "gpt2"}}).dropout_problem, "");
+    const ModelDescription gpt2 = of({{"model_type", "gpt2"}, {"attn_pdrop", 0.0}});
+    EXPECT_NE(gpt2.dropout_problem.find("attn_pdrop 0.0 is not the dropout of the other places, 0.1"),
+              std::string::npos)
+        << gpt2.dropout_problem;
+    EXPECT_EQ(gpt2.config.dropout, 0.1f);
+    const ModelDescription llama = of({{"model_type", "llama"}, {"attention_dropout", 0.1}});
+    EXPECT_NE(llama.dropout_problem.find("attention_dropout 0.1"), std::string::npos);
+    EXPECT_EQ(llama.config.dropout, 0);
+}
+
+// Read, computed, and written again where transformers looks for it; older files do not have the field.
+TEST(huggingface_config, scores_by_layer) {
+    const ModelDescription model =
+        model_from_json({{"model_type", "gpt2"}, {"scale_attn_by_inverse_layer_idx", true}}, "c");
+    EXPECT_TRUE(model.config.scores_by_layer);
+    EXPECT_EQ(model.config.score_divisor(2), 3);
+    const Json saved = to_json(model);
+    EXPECT_EQ(saved["scale_attn_by_inverse_layer_idx"], true);
+    EXPECT_EQ(saved["gpt_cu"]["scores_by_layer"], true);
+    EXPECT_FALSE(to_json(ModelDescription{toy_gpt2(), {}})["gpt_cu"].contains("scores_by_layer"));
+    Json changed = saved;  // by another program
+    changed["scale_attn_by_inverse_layer_idx"] = false;
+    refuse_config(changed, {"scores_by_layer"});
+}
+
+// A note names what may make a difference, and nothing else.
+TEST(huggingface_config, keys_that_are_not_known) {
+    Json json = {{"model_type", "llama"}, {"rope_theta", 1e4},        {"pretraining_tp", 1},
+                 {"use_cache", true},     {"id2label", {{"0", "a"}}}, {"embedding_norm", nullptr}};
+    EXPECT_EQ(model_from_json(json, "c").warnings, std::vector<std::string>{});
+    json["embedding_multiplier"] = 12.0, json["evil\n\x1b[2J"] = 1;
+    const std::vector<std::string> notes = model_from_json(json, "c").warnings;
+    ASSERT_EQ(notes.size(), 1u);
+    EXPECT_EQ(notes[0],
+              "c: \"embedding_multiplier\", \"evil\\x0a\\x1b[2J\": not known here and ignored; if they change what "
+              "the model computes, its results will be others");
+    for (int i = 0; i < 20; i++) json["key" + std::to_string(i)] = 1;
+    EXPECT_NE(model_from_json(json, "c").warnings[0].find(" and 14 more: "), std::string::npos);
+    for (const ToyCase& k : toy_cases())
+        EXPECT_EQ(model_from_json(to_json(ModelDescription{k.config, {}}), "c").warnings, std::vector<std::string>{})
+            << k.name;
 }
 
 TEST(huggingface_config, code_that_comes_with_a_model_is_not_run_and_that_is_said) {

@@ -120,8 +120,8 @@ TEST(model_files, generation_config_may_name_more_ends) {
     EXPECT_EQ(read_model_description(dir.path).ends, (std::vector<int>{5}));
     write_json(dir / "generation_config.json", {{"top_p", 0.9}});
     EXPECT_EQ(read_model_description(dir.path).ends, (std::vector<int>{3}));
-    write_json(dir / "generation_config.json", {{"eos_token_id", {4, 99}}});
-    expect_error(Exit::input, {"generation_config.json", "99"}, [&] { read_model_description(dir.path); });
+    write_json(dir / "generation_config.json", {{"eos_token_id", {4, "x"}}});
+    expect_error(Exit::input, {"generation_config.json", "\"x\""}, [&] { read_model_description(dir.path); });
 }
 
 TEST(model_files, what_else_lies_there) {
@@ -132,16 +132,19 @@ TEST(model_files, what_else_lies_there) {
                              "modeling.py", "tokenizer_config.json"})
         overwrite(dir / name, name);
     std::filesystem::create_directory(dir / "onnx");
-    const auto names = [&](OwnTokenizer own) {
+    const auto names = [&](Companions which) {
         std::vector<std::string> all;
-        for (const auto& [name, text] : companion_files(dir.path, own)) {
+        for (const auto& [name, text] : companion_files(dir.path, which)) {
             all.push_back(name);
             EXPECT_EQ(text, name);
         }
         return all;
     };
-    EXPECT_EQ(names(OwnTokenizer::yes),
+    EXPECT_EQ(names(Companions::all),
               (std::vector<std::string>{"LICENSE", "chat_template.jinja", "generation_config.json", "modeling.py",
                                         "special_tokens_map.json", "tokenizer_config.json"}));
-    EXPECT_EQ(names(OwnTokenizer::no), (std::vector<std::string>{"LICENSE", "generation_config.json", "modeling.py"}));
+    EXPECT_EQ(names(Companions::tokenizer),
+              (std::vector<std::string>{"chat_template.jinja", "special_tokens_map.json", "tokenizer_config.json"}));
+    EXPECT_EQ(names(Companions::no_tokenizer),
+              (std::vector<std::string>{"LICENSE", "generation_config.json", "modeling.py"}));
 }

@@ -160,6 +160,24 @@ TEST(program, arguments_are_shown_harmlessly) {
     EXPECT_EQ(count(several.error, "\n"), 2);
 }
 
+// Directories that were named so: in what a command says when it is done.
+TEST(program, what_is_said_at_the_end_is_shown_harmlessly) {
+    const Temporary at;
+    const std::string text = write_text(at).string(), hostile = at / "a\x1b[2J\nb";
+    const std::string run = hostile + "run";
+    for (const Args& args :
+         {Args(small(run, text, {"--sample-tokens", "0"})),
+          Args(small(run, text, {"--sample-tokens", "0", "--overwrite"})),
+          Args{"tokenize", "--tokenizer", "byte", "--separator", "none", "--data", text, "--out", hostile + "shards"},
+          Args{"tokenize", "--train-bpe", "260", "--data", text, "--out", hostile + "bpe"},
+          Args{"plot", run, "--out", hostile + ".svg"}, Args{"report", run, "--out", hostile + ".html"}}) {
+        const Said said = program(args);
+        EXPECT_EQ(said.code, 0) << args[0] << ": " << said.error;
+        EXPECT_TRUE(has(said.out, "a\\x1b[2J\\x0ab")) << args[0] << ": " << said.out;
+        EXPECT_FALSE(has(said.out + said.error, "\x1b")) << args[0];
+    }
+}
+
 TEST(program, too_little_memory_is_a_line) {
     SKIP_WHERE_A_CHILD_HAS_NO_THREADS();
 #ifdef __SANITIZE_ADDRESS__

@@ -198,6 +198,7 @@ TEST(sample, says_what_is_wrong) {
         {{"--interactive", "--prompt", "a"}, Exit::usage, "--interactive: contradicts --prompt"},
         {{"--repetition-penalty", "0"}, Exit::usage, "--repetition-penalty"},
         {{"--batch", "17"}, Exit::usage, "--batch"},
+        {{"--tokenizer", "char"}, Exit::usage, "--tokenizer char: is learned from a text"},
     };
     for (const auto& c : cases) {
         const Outcome o = trained.sample(c.args);

@@ -3,6 +3,7 @@
 #include <unistd.h>
 #include <filesystem>
 #include "dataset_case.h"
+#include "dev/test/support/text_search.h"
 #include "host/base/json.h"
 #include "host/data/data_paths.h"
 #include "host/data/documents.h"
@@ -79,9 +80,7 @@ TEST(text_files, what_is_no_text_is_called_by_its_name) {
         for (const std::string& path : {text, lines}) {
             expect_failure(Exit::input, row.says, [&] { load({path}, 8); });
             expect_failure(Exit::input, row.says, [&] {
-                DocumentReader({path}, TextFormat::automatic, [](auto text, auto) {
-                    return text.size();
-                }).read(1 << 20);
+                DocumentReader({path}, {}, [](auto text, auto) { return text.size(); }).read(1 << 20);
             });
         }
     }
@@ -92,6 +91,43 @@ TEST(text_files, what_is_no_text_is_called_by_its_name) {
         const std::string path = write(folder, "fine.txt", fine);
         load({path}, 8);
     }
+}
+
+// Every kind of line that has no text: refused with file, line, reason and a way out, or left out and counted.
+TEST(text_files, bad_lines) {
+    const Temporary folder;
+    const struct {
+        std::string line, says;
+    } bad[] = {{"{\"text\": null}", "\"text\" is null, not text"},
+               {"{\"text\": 7}", "\"text\" is number, not text"},
+               {"{\"text\": \"a\\ud800b\"}", "half a surrogate pair"},
+               {"{\"text\": \"a\\udc00b\"}", "half a surrogate pair"},
+               {"{\"text\": \"caf\xE9\"}", "not valid JSON"},
+               {"[\"text\"]", "is not a JSON object"},
+               {"\"text\"", "is not a JSON object"},
+               {"{\"id\": 1}", "has no \"text\""},
+               {"{\"text\": \"cut", "it ends in the middle"},
+               {"{\"text\": \"cut\"", "it ends in the middle"}};
+    const auto skip = [](DataOptions& o) { o.val_fraction = 0, o.reading.bad = BadLines::skipped; };
+    std::string all;
+    for (const auto& [line, says] : bad) {
+        const std::string path = write(folder, "a.jsonl", "{\"text\": \"one\"}\n\n" + line + "\n");
+        expect_failure(Exit::input, "a.jsonl: line 3: ", [&] { load({path}, 2); });
+        expect_failure(Exit::input, says, [&] { load({path}, 2); });
+        expect_failure(Exit::input, "; --skip-bad-lines", [&] { load({path}, 2); });
+        const Data data = load({path}, 2, skip);
+        EXPECT_EQ(data.tokenizer->decode(all_tokens(data)), "one\n");
+        ASSERT_EQ(data.warnings.size(), 1u);
+        EXPECT_TRUE(has(data.warnings[0], "--data: 1 bad line was skipped: ") &&
+                    has(data.warnings[0], "a.jsonl: line 3: ") && has(data.warnings[0], says))
+            << data.warnings[0];
+        all += line + "\n{\"text\": \"x\"}\n";
+    }
+    const std::string mixed = write(folder, "b.jsonl", all);
+    const Data data = load({mixed}, 2, skip);
+    EXPECT_TRUE(has(data.warnings.at(0), "10 bad lines were skipped; the first: ")) << data.warnings.at(0);
+    const std::string none = write(folder, "c.jsonl", "{\"id\": 1}\n{\"id\": 2}\n");
+    expect_failure(Exit::input, "c.jsonl: none of the 2 lines can be used; ", [&] { load({none}, 2, skip); });
 }
 
 // Training reads JSON lines as `tokenize` and `eval` do, and a token stands before every document where there is one.

@@ -6,12 +6,13 @@
 namespace {
 
 struct Shape {
-    int B, T, NH, NKV, HS;
+    int B, T, NH, NKV, HS, divisor = 1;
 };
 
 template <class Real>
 void check_attention(const Shape& s, Mask mask, float dropout) {
     const int B = s.B, T = s.T, NH = s.NH, NKV = s.NKV, HS = s.HS;
+    const AttentionHead at{B, T, NH, NKV, HS, s.divisor};
     Case<Real> c(
         "attention",
         {{"B", B}, {"T", T}, {"NH", NH}, {"NKV", NKV}, {"HS", HS}, {"mask", long(mask)}, {"dropout", dropout > 0}});
@@ -23,9 +24,7 @@ void check_attention(const Shape& s, Mask mask, float dropout) {
     auto first = c.values("first", first_keys(mask, B, T));
     auto noise = c.values("noise", std::vector<Noise>{{99, 7, 12}});
     const auto keys = [&](auto on) { return mask == Mask::causal ? nullptr : first(on); };
-    c.run([&](auto on) {
-        attention_forward(out(on), lse(on), qkv(on), keys(on), {dropout, 4, noise(on)}, B, T, NH, NKV, HS, on);
-    });
+    c.run([&](auto on) { attention_forward(out(on), lse(on), qkv(on), keys(on), {dropout, 4, noise(on)}, at, on); });
     c.expect(out, T + HS, {1, size_t(HS)});
     c.expect(lse, T + HS);
 
@@ -33,8 +32,7 @@ void check_attention(const Shape& s, Mask mask, float dropout) {
     c.share(lse);
     auto d_out = c.template random<Real>("d_out", narrow), d_qkv = c.template fresh<Real>("d_qkv", wide);
     c.run([&](auto on) {
-        attention_backward(d_qkv(on), d_out(on), out(on), lse(on), qkv(on), keys(on), {dropout, 4, noise(on)}, B, T, NH,
-                           NKV, HS, on);
+        attention_backward(d_qkv(on), d_out(on), out(on), lse(on), qkv(on), keys(on), {dropout, 4, noise(on)}, at, on);
     });
     c.expect(d_qkv, T * (NH / NKV) + HS, {1, size_t(HS)});
 }
@@ -55,6 +53,14 @@ TEST(attention, first) {
             check_attention<float>(s, mask, 0);
             check_attention<bf16>(s, mask, 0);
         }
+}
+
+// Scores divided by more than sqrt(HS), on all kernels: plain, and on tensor cores with dropout and without.
+TEST(attention, divisor) {
+    for (const float dropout : {0.0f, 0.3f}) {
+        check_attention<float>({1, 40, 2, 1, 20, 3}, Mask::causal, dropout);
+        for (const int HS : {20, 64, 256}) check_attention<bf16>({1, 70, 2, 1, HS, 3}, Mask::causal, dropout);
+    }
 }
 
 TEST(attention, dropout) {

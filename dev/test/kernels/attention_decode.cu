@@ -6,7 +6,7 @@
 namespace {
 
 struct Shape {
-    int S, NH, NKV, HS;
+    int S, NH, NKV, HS, divisor = 1;
 };
 
 template <class T>
@@ -21,7 +21,7 @@ void check_decode(const Shape& s, const std::vector<int>& positions, double spre
     auto position = c.values("position", positions);
     auto out = c.template fresh<T>("out", size_t(B) * NH * HS);
     c.run([&](auto on) {
-        attention_decode(out(on), keys(on), values(on), qkv(on), position(on), B, S, NH, NKV, HS, on);
+        attention_decode(out(on), keys(on), values(on), qkv(on), position(on), S, {B, 1, NH, NKV, HS, s.divisor}, on);
     });
     c.expect(out, S + HS, {0, size_t(HS)});
     c.expect(keys, 0);
@@ -41,6 +41,7 @@ TEST(attention_decode, kernels) {
                                                         {{40, 10, 1, 200}, {39, 17}},
                                                         {{150, 3, 1, 255}, {149}},
                                                         {{20, 2, 2, 256}, {19, 4}},
+                                                        {{140, 4, 2, 64, 3}, {139, 7}},
                                                         {{1030, 12, 12, 64}, {1029, 600}},
                                                         {{16600, 1, 1, 8}, {16500}}};
     for (const auto& [shape, positions] : cases) {

@@ -9,26 +9,26 @@ namespace {
 using attention_hopper = OnHopper;
 
 struct Shape {
-    int B, T, NH, NKV;
+    int B, T, NH, NKV, divisor = 1;
 };
 
 // Of these kernels and no others: nothing else is trusted to.
 template <class Values>
 void check_forward(const Shape& s, int HS, Mask mask, Values values) {
-    const auto [B, T, NH, NKV] = s;
+    const auto [B, T, NH, NKV, divisor] = s;
     Case<bf16> c("attention_hopper", {{"B", B}, {"T", T}, {"NH", NH}, {"NKV", NKV}, {"HS", HS}, {"mask", long(mask)}});
     const size_t rows = size_t(B) * T;
     auto qkv = values(c, rows * (NH + 2 * NKV) * HS);
     auto out = c.fresh<bf16>("out", rows * NH * HS);
     auto lse = c.fresh<float>("lse", rows * NH);
     auto first = c.values("first", first_keys(mask, B, T));
-    const AttentionHead at{B, T, NH, NKV, HS};
+    const AttentionHead at{B, T, NH, NKV, HS, divisor};
     bool taken = true;
     c.run([&](auto on) {
         const int* const keys = mask == Mask::causal ? nullptr : first(on);
         if constexpr (std::is_same_v<decltype(on), Gpu<bf16>>)
             taken = attention_hopper_forward(out(on), lse(on), qkv(on), keys, {}, at, on) && taken;
-        else attention_forward(out(on), lse(on), qkv(on), keys, {}, B, T, NH, NKV, HS, on);
+        else attention_forward(out(on), lse(on), qkv(on), keys, {}, at, on);
     });
     EXPECT_TRUE(taken);
     c.expect(out, T + HS, {1, size_t(HS)});
@@ -42,7 +42,7 @@ TEST_F(attention_hopper, forward) {
     for (const int HS : {64, 128})
         for (const Mask mask : all_masks)
             for (const Shape& s : std::initializer_list<Shape>{
-                     {1, 1, 1, 1}, {2, 63, 2, 1}, {1, 65, 2, 2}, {1, 129, 4, 2}, {1, 300, 2, 1}})
+                     {1, 1, 1, 1}, {2, 63, 2, 1}, {1, 65, 2, 2, 3}, {1, 129, 4, 2}, {1, 300, 2, 1}})
                 check_forward(s, HS, mask, normal);
 }
 

@@ -26,6 +26,7 @@ inline std::vector<Model> models() {
             {"gpt2-odd", several},
             {"gpt2-no-bias", several, no_bias},
             {"gpt2-sinusoidal", one, sinusoidal},
+            {"gpt2-by-layer"},
             {"llama-2"},
             {"llama-3.1"},
             {"llama-3.1", one, interleaved},

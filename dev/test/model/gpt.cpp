@@ -37,6 +37,7 @@ std::vector<Case> option_cases() {
         {"gpt2_untied", with(gpt2, [](Config& c) { c.tied = false; })},
         {"gpt2_sinusoidal", with(gpt2, [](Config& c) { c.position = Position::sinusoidal; })},
         {"gpt2_relu", with(gpt2, [](Config& c) { c.activation = Activation::relu; })},
+        {"gpt2_scores_by_layer", with(gpt2, [](Config& c) { c.scores_by_layer = true, c.L = 3; })},
         {"gpt2_rope_swiglu", with(gpt2,
                                   [](Config& c) {
                                       c.position = Position::rope;

@@ -38,6 +38,7 @@ std::vector<Family> families() {
              Extras::none, relu},
             {"ragged", with(gpt2(), [](Config& c) { c.C = 33, c.HS = 11, c.NH = c.NKV = 3, c.F = 71; }), Extras::none,
              gelu},
+            {"scores_by_layer", with(gpt2(), [](Config& c) { c.scores_by_layer = true; }), Extras::none, gelu},
             {"llama", llama(), Extras::none, swiglu},
             {"cs336", with(llama(), [](Config& c) { c.rope_pairs = RopePairs::interleaved, c.NKV = 4; }), Extras::none,
              swiglu},

@@ -100,6 +100,7 @@ inline std::vector<ToyCase> toy_cases() {
         {"gpt2_norm_bias_only", Family::gpt2,
          with(gpt2, [](Config& c) { c.qkv_bias = c.proj_bias = c.ffn_bias = false; })},
         {"gpt2_sinusoidal", Family::gpt2, with(gpt2, [](Config& c) { c.position = Position::sinusoidal; })},
+        {"gpt2_scores_by_layer", Family::gpt2, with(gpt2, [](Config& c) { c.scores_by_layer = true; })},
         {"llama", Family::llama, llama},
         {"llama_tied_scaled", Family::llama,
          with(llama,
@@ -128,6 +129,7 @@ inline std::vector<ToyCase> toy_cases() {
                   c.activation = Activation::gelu;
                   c.rope_pairs = RopePairs::interleaved;
               })},
+        {"native_llama_scores_by_layer", Family::native, with(llama, [](Config& c) { c.scores_by_layer = true; })},
         {"native_gqa_gpt2", Family::native, with(gpt2, [](Config& c) { c.NKV = 1; })},
     };
 }
