@@ -100,7 +100,8 @@ HOST := $(patsubst %.cpp,$(BUILD)/%.o,$(wildcard host/*/*.cpp host/*/*/*.cpp))
 TESTS := $(patsubst %.cpp,$(BUILD)/%.o,$(wildcard dev/test/*/*.cpp dev/bench/*.cpp dev/oracle/*.cpp))
 SIMT := $(patsubst %.cpp,$(BUILD)/%.o,$(wildcard dev/simt/*.cpp))
 PTX := $(patsubst %.cpp,$(BUILD)/%.o,$(wildcard dev/ptx/*.cpp))
-PTX_TESTS := $(patsubst %.cpp,$(BUILD)/%.o,$(wildcard dev/ptx/test/*.cpp))
+# Tests that need a device, and what they share with others.
+PTX_TESTS := $(patsubst %.cpp,$(BUILD)/%.o,$(wildcard dev/ptx/test/*.cpp dev/test/support/*.cpp dev/bench/*.cpp dev/oracle/*.cpp))
 KERNELS := $(wildcard kernels/instances/*.cu kernels/*.cu)
 # The references are templates, which several objects have, optimised more or less: the linker takes the first it sees.
 HOT = %/host/commands/run_on_cpu.o
@@ -145,8 +146,7 @@ ifeq ($(SANITIZE),)
 $(PROGRAM)train_gpt_ptx: $(BUILD)/cuda/train_gpt.o $(KERNELS:%.cu=$(BUILD)/cuda/%.o) $(HOST) $(SIMT) $(PTX)
 	$(CXX) $(FLAGS) -o $@ $(OBJECTS) -lboost_context $(LIBS)
 
-$(PROGRAM)test_gpt_ptx: $(patsubst %.cu,$(BUILD)/cuda/%.o,test_gpt.cu $(KERNELS) $(KERNEL_TESTS)) $(PTX_TESTS) $(TESTS) $(HOST) \
-                        $(SIMT) $(PTX)
+$(PROGRAM)test_gpt_ptx: $(patsubst %.cu,$(BUILD)/cuda/%.o,test_gpt.cu $(KERNELS) $(KERNEL_TESTS)) $(PTX_TESTS) $(HOST) $(SIMT) $(PTX)
 	$(CXX) $(FLAGS) -o $@ $(OBJECTS) -lgtest -lboost_context $(LIBS)
 endif
 else
