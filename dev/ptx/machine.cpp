@@ -1,6 +1,8 @@
 // Runs a kernel's blocks, each on an OS thread of dev/simt's: a Warp for each 32 of its threads.
+#include <atomic>
 #include <cstdlib>
 #include <cstring>
+#include <ctime>
 #include <mutex>
 #include <optional>
 #include "approximate.h"
@@ -69,6 +71,21 @@ size_t static_shared_bytes(const Kernel& k) { return k.code().static_shared_byte
 int max_threads(const Kernel& k) { return k.code().max_threads; }
 
 namespace {
+
+// PTX_COUNT=1: how fast kernels run, at the end of the program.
+std::atomic<uint64_t> lane_instructions = 0;
+void count(uint64_t executed) {
+    static const bool wanted = [] {
+        const char* text = std::getenv("PTX_COUNT");
+        if (!text || std::strcmp(text, "1")) return false;
+        std::atexit([] {
+            const double n = double(lane_instructions), seconds = double(std::clock()) / CLOCKS_PER_SEC;
+            std::fprintf(stderr, "%.4g instructions of lanes, %.3g each second of processor time\n", n, n / seconds);
+        });
+        return true;
+    }();
+    if (wanted) lane_instructions += executed;
+}
 
 struct Arguments {
     const Code* code;
@@ -186,6 +203,7 @@ void Machine::begin(const Arguments& a) {
                       uint32_t(number));
     for (unsigned i = 0; i < warps.size(); i++) {
         Warp& w = *warps[i];
+        count(std::exchange(w.executed, 0));
         w.shadow = shadow;
         w.traced = number || i ? 0 : traced_lanes(block.launch->kernel);
         w.block = &block;

@@ -146,7 +146,7 @@ struct Gpt : GptTables {
         const auto values = [&](int sequence) { return cache.values + cache.at(l, sequence); };
         if (b.cached == Cached::extend) {
             REQUIRE(b.T == 1 && b.B == cache.B);
-            return attention_decode(x[a.att], keys(0), values(0), x[a.qkv], b.position, cache.T, heads(l, b), on);
+            return attention_decode(x[a.att], keys(0), values(0), x[a.qkv], b.position, cache.S, heads(l, b), on);
         }
         attention_forward(x[a.att], stat[a.lse], x[a.qkv], b.first, drop(site(l, 0), dropout), heads(l, b), on);
         if (b.cached == Cached::no) return;

@@ -195,8 +195,13 @@ bool some_test_matches(const std::string& pattern) {
     return false;
 }
 
-// Of dev/simt's own tests a program that nvcc has built knows nothing.
-bool is_elsewhere(const std::string& pattern) { return pattern.starts_with("simt.") && !some_test_matches("simt.*"); }
+// Of dev/simt's own tests a program that nvcc has built knows nothing, and of dev/ptx's only the one that runs PTX does.
+bool is_elsewhere(const std::string& pattern) {
+    const auto of = [&](const char* suite) {
+        return pattern.starts_with(suite) && !some_test_matches(suite + std::string("*"));
+    };
+    return of("simt.") || of("ptx_");
+}
 
 bool some_benchmark_matches(const std::string& name) {
     return std::ranges::any_of(benchmarks(), [&](const Benchmark& b) { return b.name.find(name) != b.name.npos; });
