@@ -57,6 +57,12 @@ std::string entry_text(const std::string& parameters, const std::string& body, c
     }
     return text + ".loc 1 " + std::to_string(line) + " 1\nret;\n}\n";
 }
+std::vector<uint32_t> words_of(const std::string& body, unsigned threads, size_t shared_bytes,
+                               const std::string& outside) {
+    const Buffer<uint32_t> out(threads);
+    OneKernel(".param .u64 out", prelude + body, outside).must(1, threads, shared_bytes, out);
+    return out.get();
+}
 int line_of(const std::string& body, const std::string& what) {
     const size_t at = body.find(what);
     EXPECT_NE(at, body.npos) << what;

@@ -83,6 +83,17 @@ std::string entry_text(const std::string& parameters, const std::string& body, c
 // The number of the body's line that holds `what`.
 int line_of(const std::string& body, const std::string& what);
 
+// Registers for all, %t the thread's number in its block, and %at the thread's own word of `out`, a parameter.
+constexpr char prelude[] = R"(.reg .pred %p<10>, %q;
+.reg .b16 %h<10>;
+.reg .b32 %t, %r<40>;
+.reg .f32 %f<40>;
+.reg .b64 %at, %out, %rd<40>;
+mov.u32 %t, %tid.x;
+ld.param.u64 %out, [out];
+mad.wide.u32 %at, %t, 4, %out;
+)";
+
 class OneKernel {  // a program of one entry
 public:
     OneKernel(const std::string& parameters, const std::string& body, const std::string& outside = "",
@@ -100,6 +111,10 @@ public:
 private:
     Program program;
 };
+
+// What `threads` threads leave in their words of `out`, a block of one kernel whose body comes after the prelude.
+std::vector<uint32_t> words_of(const std::string& body, unsigned threads = 32, size_t shared_bytes = 0,
+                               const std::string& outside = "");
 
 inline void expect_says(const std::string& message, const std::vector<std::string>& parts) {
     for (const std::string& part : parts)
