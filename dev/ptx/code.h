@@ -61,6 +61,7 @@ enum class Special : uint8_t { tid_x, tid_y, tid_z, ntid_x, ntid_y, ntid_z, ctai
                                lanemask_gt, lanemask_ge, clock, count };
 
 struct Code {
+    uint64_t number = 0;  // its own: no other Code has had it, be it at the same address
     std::string entry;
     std::vector<Instruction> instructions;
     std::vector<Constant> constants;

@@ -78,7 +78,7 @@ TEST(ptx_atomics, combine) {
 TEST(ptx_atomics, add_floats) {
     in_every_order([] {
         const Buffer<float> sum(std::vector<float>{1}), old(threads);
-        const Buffer<double> long_sum(std::vector<float>{1});
+        const Buffer<double> long_sum(std::vector<double>{1});
         OneKernel(".param .u64 out, .param .u64 single, .param .u64 long", std::string(prelude) + R"(ld.param.u64 %rd1, [single];
 ld.param.u64 %rd2, [long];
 cvt.rn.f32.u32 %f1, %t;
