@@ -23,11 +23,26 @@ inline float direction(uint32_t input) {
     return float(int32_t(input)) * 0x1p-31f;
 }
 
-inline float off_by_relative(float exact, uint32_t input, float bound) {
-    return approximation == Error::exact ? exact : exact + exact * (bound * direction(input));
+// `exact` off by `error` in that direction: the last float that is within the error, or the nearest where none is.
+inline float approximate(double exact, double error, uint32_t input) {
+    const float nearest = float(exact);
+    if (approximation == Error::exact || !(error > 0) || std::fabs(exact) > 0x1.fffffep127) return nearest;
+    const float far = float(exact + error * double(direction(input)));
+    const auto fits = [&](float x) { return std::fabs(double(x) - exact) <= error; };
+    if (fits(far)) return far;
+    const float less_far = std::nextafter(far, nearest);
+    return fits(less_far) ? less_far : nearest;
 }
-inline float off_by_absolute(float exact, uint32_t input, float bound) {
-    return approximation == Error::exact ? exact : exact + bound * direction(input);
+
+inline double last_place(double x) {  // a unit of it in a float; of 0 there is none
+    if (x == 0) return 0;
+    const int exponent = int(__builtin_bit_cast(uint64_t, x) >> 52 & 0x7ff) - 1023;
+    return std::ldexp(1.0, exponent < -126 ? -149 : exponent - 23);
 }
+
+// Of sin.approx and cos.approx; of arguments beyond 100 pi the manual says nothing.
+inline double error_of_waves(float x) {
+    return std::fabs(x) <= 6.2831853f ? 0x1.6a09ep-21 : 0x1.3b2c4p-15;
+}  // 2^-20.5, 2^-14.7
 
 }  // namespace ptx

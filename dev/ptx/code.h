@@ -85,6 +85,7 @@ enum class Special : uint8_t {
 };
 
 struct Code {
+    uint64_t number = 0;  // its own: no other Code has had it, be it at the same address
     std::string entry;
     std::vector<Instruction> instructions;
     std::vector<Constant> constants;

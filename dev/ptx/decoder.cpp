@@ -1,5 +1,6 @@
 #include "decoder.h"
 #include <algorithm>
+#include <atomic>
 #include <cstring>
 #include "memory.h"
 
@@ -54,6 +55,8 @@ bool has_part(const std::vector<std::string_view>& parts, std::string_view part)
 
 Decoder::Decoder(const EntryText& text, const ModuleVariables& module)
     : text(text), module(module), code(std::make_unique<Code>()) {
+    static std::atomic<uint64_t> codes = 0;
+    code->number = ++codes;
     code->entry = text.name;
     code->parameters = text.parameters;
     code->parameter_bytes = text.parameter_bytes;

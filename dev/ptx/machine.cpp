@@ -131,6 +131,7 @@ private:
     }
 
     const Code* code = nullptr;
+    uint64_t prepared_for = 0;  // the code's number: others may come to be at the same address
     dim3 block_size;
     std::vector<std::unique_ptr<Room>> rooms;
     std::vector<Warp*> warps;
@@ -147,6 +148,7 @@ void fill(char* registers, const Constant& c) {
 
 void Machine::prepare(const Code& c, unsigned count) {
     code = &c;
+    prepared_for = c.number;
     block_size = blockDim;
     const unsigned n = (count + warp_lanes - 1) / warp_lanes;
     while (rooms.size() < n) rooms.push_back(std::make_unique<Room>());
@@ -187,7 +189,8 @@ void Machine::prepare(const Code& c, unsigned count) {
 void Machine::begin(const Arguments& a) {
     simt::Block& block = simt::Block::mine();
     const unsigned count = blockDim.x * blockDim.y * blockDim.z;
-    if (code != a.code || block_size.x != blockDim.x || block_size.y != blockDim.y || block_size.z != blockDim.z)
+    if (prepared_for != a.code->number || block_size.x != blockDim.x || block_size.y != blockDim.y ||
+        block_size.z != blockDim.z)
         prepare(*a.code, count);
     block.by_warps = true;
     SharedWindow& window = shared_window();

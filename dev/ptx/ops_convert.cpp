@@ -37,30 +37,34 @@ auto number(U bits) {
     else return __builtin_bit_cast(double, bits);
 }
 
-// A float to a whole number: out of range it is the nearest there is, NaN is zero.
+// A float to a whole number: out of range it is the nearest there is. NaN is zero, or where 64 bits take part the
+// highest bit.
 template <class T, class F>
 T whole(F x) {
-    if (x != x) return 0;
+    if (x != x) return sizeof(F) == 8 || sizeof(T) == 8 ? T(std::make_unsigned_t<T>(1) << (8 * sizeof(T) - 1)) : T(0);
     constexpr F low = F(std::numeric_limits<T>::min()), high = F(std::numeric_limits<T>::max());
     return x <= low ? std::numeric_limits<T>::min() : x >= high ? std::numeric_limits<T>::max() : T(x);
 }
 
-// A register may be wider than the type it holds: the extension of a smaller one is in it. Both views are added.
-template <class T, class Register, class F, class Round>
-void add_float_to_whole(Operations& all, const std::string& opcode) {
+template <class T, class F, class Round>
+void add_float_to_whole(Operations& all, const std::string& round, const std::string& types) {
     using From = std::conditional_t<sizeof(F) == 4, uint32_t, uint64_t>;
-    add<Register, From>(all, opcode, [](From x) { return Register(whole<T>(Round()(number(x)))); });
+    using To = std::make_unsigned_t<T>;
+    add<To, From>(all, "cvt." + round + types, [](From x) { return To(whole<T>(Round()(number(x)))); });
+    if constexpr (sizeof(F) == 4)
+        add<To, From>(all, "cvt." + round + ".ftz" + types, [](From x) {
+            return To(whole<T>(Round()(std::fabs(number(x)) < 0x1p-126f ? 0.0f : number(x))));
+        });
 }
 template <class T, class F>
 void add_both_ways(Operations& all, const std::string& type, const std::string& real) {
-    using Whole = std::conditional_t<sizeof(T) == 8, uint64_t, std::conditional_t<sizeof(T) == 4, uint32_t, uint16_t>>;
+    using Whole = std::make_unsigned_t<T>;
     using Real = std::conditional_t<sizeof(F) == 4, uint32_t, uint64_t>;
-    for (const char* ftz : {"", ".ftz"}) {
-        add_float_to_whole<T, Whole, F, Nearest>(all, "cvt.rni" + (ftz + ("." + type)) + "." + real);
-        add_float_to_whole<T, Whole, F, Zero>(all, "cvt.rzi" + (ftz + ("." + type)) + "." + real);
-        add_float_to_whole<T, Whole, F, Down>(all, "cvt.rmi" + (ftz + ("." + type)) + "." + real);
-        add_float_to_whole<T, Whole, F, Up>(all, "cvt.rpi" + (ftz + ("." + type)) + "." + real);
-    }
+    const std::string types = "." + type + "." + real;
+    add_float_to_whole<T, F, Nearest>(all, "rni", types);
+    add_float_to_whole<T, F, Zero>(all, "rzi", types);
+    add_float_to_whole<T, F, Down>(all, "rmi", types);
+    add_float_to_whole<T, F, Up>(all, "rpi", types);
     add<Real, Whole>(all, "cvt.rn." + real + "." + type, [](Whole x) { return __builtin_bit_cast(Real, F(T(x))); });
 }
 

@@ -70,8 +70,9 @@ void add_arithmetic(Operations& all, const std::string& suffix) {
     add<U, U, U>(all, "max" + suffix, [](U x, U y) { return bits_of(greater_of(flushed<ftz>(x), flushed<ftz>(y))); });
     add<U, U>(all, "neg" + suffix, [](U x) { return U(bits_of(flushed<ftz>(x)) ^ U(1) << (8 * sizeof(U) - 1)); });
     add<U, U>(all, "abs" + suffix, [](U x) { return U(bits_of(flushed<ftz>(x)) & ~(U(1) << (8 * sizeof(U) - 1))); });
-    add<U, U, U>(all, "div.rn" + suffix, [](U x, U y) { return bits_of(F(flushed<ftz>(x) / flushed<ftz>(y))); });
-    add<U, U>(all, "rcp.rn" + suffix, [](U x) { return bits_of(F(1 / flushed<ftz>(x))); });
+    add<U, U, U>(all, "div.rn" + suffix,
+                 [](U x, U y) { return bits_of(flushed<ftz>(F(flushed<ftz>(x) / flushed<ftz>(y)))); });
+    add<U, U>(all, "rcp.rn" + suffix, [](U x) { return bits_of(flushed<ftz>(F(1 / flushed<ftz>(x)))); });
     add<U, U>(all, "sqrt.rn" + suffix, [](U x) { return bits_of(F(std::sqrt(flushed<ftz>(x)))); });
     add_comparison<U>(all, "setp.eq" + suffix, [](U x, U y) { return flushed<ftz>(x) == flushed<ftz>(y); });
     add_comparison<U>(all, "setp.lt" + suffix, [](U x, U y) { return flushed<ftz>(x) < flushed<ftz>(y); });
@@ -123,31 +124,51 @@ void add_rounded(Operations& all, const std::string& suffix) {
     });
 }
 
+float sine(float x, double exact) { return x == 0 ? float(exact) : approximate(exact, error_of_waves(x), bits_of(x)); }
+
+// Of a quotient; `full`: for any divisor.
+template <bool ftz, bool full>
+float approximate_quotient(uint32_t a, uint32_t b) {
+    const float x = flushed<ftz>(a), y = flushed<ftz>(b);
+    const bool beyond = !full && std::fabs(y) > 0x1p126f && std::fabs(y) <= 0x1.fffffep127f;
+    if (beyond) return std::fabs(x) * 0 == 0 ? std::copysign(0.0f, x) * std::copysign(1.0f, y) : NAN;
+    const double exact = double(x) / double(y);
+    if (ftz && std::fabs(exact) < 0x1p-126) return std::copysign(0.0f, float(exact));
+    return flushed<ftz>(approximate(exact, 2 * last_place(exact), a ^ b));
+}
+
 template <bool ftz>
 void add_approximate(Operations& all, const std::string& suffix) {
     using U = uint32_t;
-    constexpr float ulp = 0x1p-23f;
-    add<U, U>(all, "ex2.approx" + suffix,
-              [](U x) { return bits_of(flushed<ftz>(off_by_relative(std::exp2(flushed<ftz>(x)), x, 0x1p-22f))); });
-    add<U, U>(all, "lg2.approx" + suffix, [](U x) {
-        const float exact = std::log2(flushed<ftz>(x));
-        return bits_of(std::fabs(exact) > 1 ? off_by_relative(exact, x, 0x1p-22f)
-                                            : off_by_absolute(exact, x, 0x1p-22f));
+    add<U, U>(all, "ex2.approx" + suffix, [](U bits) {
+        const float x = flushed<ftz>(bits);
+        const double exact = std::exp2(double(x));
+        return bits_of(flushed<ftz>(x == 0 ? 1.0f : approximate(exact, exact * 0x1p-22, bits)));
     });
-    add<U, U>(all, "rcp.approx" + suffix,
-              [](U x) { return bits_of(flushed<ftz>(off_by_relative(1 / flushed<ftz>(x), x, ulp))); });
-    add<U, U>(all, "rsqrt.approx" + suffix,
-              [](U x) { return bits_of(off_by_relative(float(1 / std::sqrt(double(flushed<ftz>(x)))), x, 0x1p-22f)); });
-    add<U, U>(all, "sqrt.approx" + suffix,
-              [](U x) { return bits_of(off_by_relative(std::sqrt(flushed<ftz>(x)), x, ulp)); });
-    for (const char* kind : {"div.approx", "div.full"})
-        add<U, U, U>(all, kind + suffix, [](U x, U y) {
-            return bits_of(flushed<ftz>(off_by_relative(flushed<ftz>(x) / flushed<ftz>(y), x ^ y, 2 * ulp)));
-        });
+    add<U, U>(all, "lg2.approx" + suffix, [](U bits) {
+        const float x = flushed<ftz>(bits);
+        const double exact = std::log2(double(x));
+        return bits_of(approximate(exact, x > 0.5f && x < 2 ? 0x1p-22 : std::fabs(exact) * 0x1p-22, bits));
+    });
+    add<U, U>(all, "rcp.approx" + suffix, [](U bits) {
+        const double exact = 1 / double(flushed<ftz>(bits));
+        return bits_of(flushed<ftz>(approximate(exact, std::fabs(exact) * 0x1p-23, bits)));
+    });
+    add<U, U>(all, "rsqrt.approx" + suffix, [](U bits) {
+        const float x = flushed<ftz>(bits);
+        const double exact = x == 0 ? std::copysign(HUGE_VAL, x) : 1 / std::sqrt(double(x));
+        return bits_of(approximate(exact, exact * 0x1.125fbp-23, bits));  // 2^-22.9
+    });
+    add<U, U>(all, "sqrt.approx" + suffix, [](U bits) {
+        const double exact = std::sqrt(double(flushed<ftz>(bits)));
+        return bits_of(approximate(exact, exact * 0x1p-23, bits));
+    });
+    add<U, U, U>(all, "div.approx" + suffix, [](U x, U y) { return bits_of(approximate_quotient<ftz, false>(x, y)); });
+    add<U, U, U>(all, "div.full" + suffix, [](U x, U y) { return bits_of(approximate_quotient<ftz, true>(x, y)); });
     add<U, U>(all, "sin.approx" + suffix,
-              [](U x) { return bits_of(off_by_absolute(float(std::sin(double(flushed<ftz>(x)))), x, 0x1p-20f)); });
+              [](U x) { return bits_of(flushed<ftz>(sine(flushed<ftz>(x), std::sin(double(flushed<ftz>(x)))))); });
     add<U, U>(all, "cos.approx" + suffix,
-              [](U x) { return bits_of(off_by_absolute(float(std::cos(double(flushed<ftz>(x)))), x, 0x1p-20f)); });
+              [](U x) { return bits_of(flushed<ftz>(sine(flushed<ftz>(x), std::cos(double(flushed<ftz>(x)))))); });
 }
 
 }  // namespace
@@ -162,7 +183,11 @@ void add_float_operations(Operations& all) {
     add_rounded<FE_UPWARD>(all, ".rp.f32");
     add_approximate<false>(all, ".f32");
     add_approximate<true>(all, ".ftz.f32");
-    add<U, U>(all, "tanh.approx.f32", [](U x) { return bits_of(off_by_relative(std::tanh(number(x)), x, 0x1p-11f)); });
+    add<U, U>(all, "tanh.approx.f32", [](U x) {
+        const double exact = std::tanh(double(number(x)));
+        return bits_of(std::fabs(number(x)) <= 0x1.fffffep127f ? approximate(exact, std::fabs(exact) * 0x1p-11, x)
+                                                               : float(exact));
+    });
     add<U, U, U>(all, "add.sat.f32", [](U x, U y) { return bits_of(saturated(number(x) + number(y))); });
     add<U, U, U>(all, "mul.sat.f32", [](U x, U y) { return bits_of(saturated(number(x) * number(y))); });
     add<U, U, U, U>(all, "fma.rn.sat.f32",

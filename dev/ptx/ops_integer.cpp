@@ -62,10 +62,12 @@ void add_comparisons(Operations& all, const std::string& type) {
     using U = Unsigned<T>;
     add_comparison<U>(all, "setp.eq." + type, [](U x, U y) { return x == y; });
     add_comparison<U>(all, "setp.ne." + type, [](U x, U y) { return x != y; });
+    if (type[0] == 'b') return;  // bits have no order
     add_comparison<U>(all, "setp.lt." + type, [](U x, U y) { return T(x) < T(y); });
     add_comparison<U>(all, "setp.le." + type, [](U x, U y) { return T(x) <= T(y); });
     add_comparison<U>(all, "setp.gt." + type, [](U x, U y) { return T(x) > T(y); });
     add_comparison<U>(all, "setp.ge." + type, [](U x, U y) { return T(x) >= T(y); });
+    if constexpr (std::is_signed_v<T>) return;
     add_comparison<U>(all, "setp.lo." + type, [](U x, U y) { return x < y; });
     add_comparison<U>(all, "setp.ls." + type, [](U x, U y) { return x <= y; });
     add_comparison<U>(all, "setp.hi." + type, [](U x, U y) { return x > y; });
