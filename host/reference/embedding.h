@@ -39,6 +39,6 @@ void embedding_backward(T* d_wte, T* d_wpe, const T* d_out, const int* token, co
 // Row t, channels 2i and 2i+1: sin and cos of t * 10000^(-2i/C) ("Attention is all you need", 3.5). A constant wpe
 // (T,C).
 inline double sinusoid(int t, int c, int C) {
-    const double angle = t * std::pow(10000.0, -double(c / 2 * 2) / C);
+    const double angle = t * std::pow(10000.0, -double(c - c % 2) / C);
     return c % 2 ? std::cos(angle) : std::sin(angle);
 }

@@ -31,7 +31,7 @@ bool is_broken(const T* logits, int V) {
     bool nan = false;
     for (int v = 0; v < V; v++) {
         largest = std::max(largest, logits[v]);
-        nan |= logits[v] != logits[v];
+        nan |= std::isnan(logits[v]);
     }
     return nan || !std::isfinite(largest);
 }
