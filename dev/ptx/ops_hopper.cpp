@@ -152,7 +152,7 @@ void take_map(Decoder& d, const Statement& s, const Operand& o, Instruction& i) 
 }
 
 bool decode_copy(Decoder& d, const Statement& s, Instruction& i, const std::vector<std::string_view>& parts) {
-    const bool loads = parts.at(4).starts_with("shared");
+    const bool loads = parts.at(5).starts_with("shared");
     if (has_part(parts, "multicast::cluster") || !has_part(parts, "tile")) return false;
     const Operand &map = s.operands.at(loads ? 1 : 0), &shared = s.operands.at(loads ? 0 : 1);
     take_map(d, s, map, i);
@@ -181,6 +181,7 @@ void products_commit(Warp& w, const Instruction& i, Mask m) {
 }
 void products_wait(Warp& w, const Instruction& i, Mask m) {
     const unsigned leader = w.leader;
+    w.products->show(w, m);
     w.wait([&] { w.block->wgmma_wait(unsigned(i.number), i.at); });
     for_each_lane(w, m & ~(Mask(1) << leader), [&](unsigned l) { w.as(l, [&] { w.block->wgmma_wait(unsigned(i.number), i.at); }); });
     w.products->deliver(w, m);

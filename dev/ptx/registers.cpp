@@ -9,12 +9,14 @@ namespace {
 
 class Liveness {
 public:
-    explicit Liveness(const EntryText& text) : text(text), first(text.registers.size(), ~size_t(0)), last(text.registers.size(), 0) {
+    explicit Liveness(const EntryText& text)
+        : text(text), first(text.registers.size(), ~size_t(0)), last(text.registers.size(), 0) {
         for (size_t i = 0; i < text.statements.size(); i++) {
             const Statement& s = text.statements[i];
             if (s.guard >= 0) use(s.guard, i);
             for (const Operand& o : s.operands) use(o, i);
         }
+        extend_to_waits();
         extend_over_loops();
     }
     bool is_used(size_t r) const { return first[r] != ~size_t(0); }
@@ -30,6 +32,16 @@ private:
         if (o.reg >= 0) use(o.reg, at);
         if (o.second >= 0) use(o.second, at);
         for (const Operand& part : o.list) use(part, at);
+    }
+
+    // A product's accumulator is written when the product is waited for.
+    void extend_to_waits() {
+        size_t last_wait = 0;
+        for (size_t i = 0; i < text.statements.size(); i++)
+            if (text.statements[i].opcode.starts_with("wgmma.wait_group")) last_wait = i;
+        for (size_t i = 0; i < last_wait; i++)
+            if (const Statement& s = text.statements[i]; s.opcode.starts_with("wgmma.mma_async") && !s.operands.empty())
+                use(s.operands[0], last_wait);
     }
 
     // What is used in a loop and begins before it, or is read in it before it is written, lives until the loop's end. Whether it is
@@ -72,7 +84,8 @@ private:
         return !entered_between(first[r], last[r]);
     }
     static bool reads(const Operand& o, int r) {
-        return o.reg == r || o.second == r || std::any_of(o.list.begin(), o.list.end(), [&](auto& part) { return reads(part, r); });
+        return o.reg == r || o.second == r ||
+               std::any_of(o.list.begin(), o.list.end(), [&](auto& part) { return reads(part, r); });
     }
     bool entered_between(size_t from, size_t to) const {
         if (targets.empty())
@@ -101,7 +114,7 @@ std::vector<Place> place_registers(const EntryText& text, Place first_free, size
         if (live.is_used(r)) order.push_back(r);
     std::sort(order.begin(), order.end(), [&](size_t a, size_t b) { return live.begin(a) < live.begin(b); });
     std::vector<Place> places(n, nowhere);
-    std::vector<Place> free_places[4];  // by width
+    std::vector<Place> free_places[4];           // by width
     std::set<std::pair<size_t, size_t>> active;  // last use, register
     size_t next = first_free;
     for (const size_t r : order) {

@@ -14,7 +14,8 @@ struct Type {
     int size;
     bool is_signed;
 };
-const Type u32{"u32", 32, false}, s32{"s32", 32, true}, b32{"b32", 32, false}, u64{"u64", 64, false}, s64{"s64", 64, true}, b64{"b64", 64, false};
+const Type u32{"u32", 32, false}, s32{"s32", 32, true}, b32{"b32", 32, false}, u64{"u64", 64, false},
+    s64{"s64", 64, true}, b64{"b64", 64, false};
 
 Bits combined(const std::string& what, const Type& t, Bits old, Bits x) {
     const Int128 a = value_of(old, t.size, t.is_signed), b = value_of(x, t.size, t.is_signed);
@@ -29,24 +30,31 @@ Bits operand(unsigned thread, int size) { return cut((thread + 1) * 0x9e3779b97f
 
 // What a thread combines with the place, and what it stores of the old value.
 std::string body_for(const std::string& opcode, const Type& t, bool shared, bool returns) {
-    const std::string bits = std::to_string(t.size), reg = t.size == 64 ? "%rd" : "%r", place = shared ? "[s]" : "[%rd9]";
+    const std::string bits = std::to_string(t.size), reg = t.size == 64 ? "%rd" : "%r",
+                      place = shared ? "[s]" : "[%rd9]";
     std::string body = std::string(prelude) + ".shared .align 8 .b8 s[8];\nld.param.u64 %rd9, [place];\n";
     body += "ld.global.b" + bits + ' ' + reg + "5, [%rd9];\n";
     if (shared) body += "st.shared.b" + bits + " [s], " + reg + "5;\nbar.sync 0;\n";
-    body += "add.u32 %r1, %t, 1;\ncvt.u64.u32 %rd1, %r1;\nmul.lo.u64 %rd1, %rd1, 0x9e3779b97f4a7c15;\ncvt.u32.u64 %r1, %rd1;\n";
+    body +=
+        "add.u32 %r1, %t, 1;\ncvt.u64.u32 %rd1, %r1;\nmul.lo.u64 %rd1, %rd1, 0x9e3779b97f4a7c15;\ncvt.u32.u64 %r1, "
+        "%rd1;\n";
     body += opcode + (returns ? ' ' + reg + "2, " : " ") + place + ", " + reg + "1;\n";
     body += "mad.wide.u32 %rd8, %t, 8, %out;\n";
     if (returns) body += "st.global.b" + bits + " [%rd8], " + reg + "2;\n";
-    if (shared) body += "bar.sync 0;\nld.shared.b" + bits + ' ' + reg + "3, [s];\nst.global.b" + bits + " [%rd9], " + reg + "3;\n";
+    if (shared)
+        body +=
+            "bar.sync 0;\nld.shared.b" + bits + ' ' + reg + "3, [s];\nst.global.b" + bits + " [%rd9], " + reg + "3;\n";
     return body;
 }
 
 void expect_combination(const std::string& what, const Type& t, bool shared, bool returns) {
-    const std::string opcode = (returns ? "atom" : "red") + std::string(shared ? ".shared" : ".global") + (t.size == 64 ? ".relaxed.gpu." : ".") + what + '.' + t.name;
+    const std::string opcode = (returns ? "atom" : "red") + std::string(shared ? ".shared" : ".global") +
+                               (t.size == 64 ? ".relaxed.gpu." : ".") + what + '.' + t.name;
     SCOPED_TRACE(opcode);
     const Bits start = cut(0x7123456789abcdef, t.size);
     const Buffer<Bits> place(std::vector<Bits>{start}), out(std::vector<Bits>(threads, 0));
-    OneKernel(".param .u64 out, .param .u64 place", body_for(opcode, t, shared, returns)).must(1, threads, 0, out, place);
+    OneKernel(".param .u64 out, .param .u64 place", body_for(opcode, t, shared, returns))
+        .must(1, threads, 0, out, place);
     Bits want = start;
     for (unsigned i = 0; i < threads; i++) want = combined(what, t, want, operand(i, t.size));
     EXPECT_EQ(cut(place.get()[0], t.size), want);
@@ -79,7 +87,8 @@ TEST(ptx_atomics, add_floats) {
     in_every_order([] {
         const Buffer<float> sum(std::vector<float>{1}), old(threads);
         const Buffer<double> long_sum(std::vector<double>{1});
-        OneKernel(".param .u64 out, .param .u64 single, .param .u64 long", std::string(prelude) + R"(ld.param.u64 %rd1, [single];
+        OneKernel(".param .u64 out, .param .u64 single, .param .u64 long",
+                  std::string(prelude) + R"(ld.param.u64 %rd1, [single];
 ld.param.u64 %rd2, [long];
 cvt.rn.f32.u32 %f1, %t;
 atom.global.add.f32 %f2, [%rd1], %f1;

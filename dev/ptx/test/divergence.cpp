@@ -119,8 +119,9 @@ setp.ne.u32 %p2, %r2, 9;
 )",
                               tell = "mov.u32 %r2, 9;\nst.volatile.shared.u32 [flag], %r2;\n";
             const std::string first = backward ? tell : wait, second = backward ? wait : tell;
-            const std::string body = ".shared .align 4 .u32 flag;\nsetp.eq.u32 %p1, %t, " + std::to_string(writer) + ";\nst.shared.u32 [flag], 0;\nbar.warp.sync -1;\n@" +
-                                     (backward ? "!" : "") + "%p1 bra OTHER;\n" + first + "bra JOIN;\nOTHER:\n" + second +
+            const std::string body = ".shared .align 4 .u32 flag;\nsetp.eq.u32 %p1, %t, " + std::to_string(writer) +
+                                     ";\nst.shared.u32 [flag], 0;\nbar.warp.sync -1;\n@" + (backward ? "!" : "") +
+                                     "%p1 bra OTHER;\n" + first + "bra JOIN;\nOTHER:\n" + second +
                                      "JOIN:\nbar.warp.sync -1;\nadd.u32 %r2, %r2, %t;\nst.global.u32 [%at], %r2;\n";
             std::vector<uint32_t> want(32);
             for (unsigned t = 0; t < 32; t++) want[t] = 9 + t;
@@ -135,7 +136,9 @@ TEST(ptx_divergence, a_warp_waits_for_another) {
         if (waiting)
             for (unsigned t = 0; t < 64; t++) want[t] = t < 32 ? 77 : t + 9;
         in_every_order([&] {
-            EXPECT_EQ(words_of(".shared .align 4 .u32 flag;\nst.shared.u32 [flag], 0;\nbar.sync 0;\nshr.u32 %r1, %t, 5;\nsetp.ne.u32 %p1, %r1, " + std::to_string(waiting) + R"(;
+            EXPECT_EQ(words_of(".shared .align 4 .u32 flag;\nst.shared.u32 [flag], 0;\nbar.sync 0;\nshr.u32 %r1, %t, "
+                               "5;\nsetp.ne.u32 %p1, %r1, " +
+                                   std::to_string(waiting) + R"(;
 @%p1 bra TELL;
 WAIT:
 ld.acquire.cta.shared.u32 %r2, [flag];

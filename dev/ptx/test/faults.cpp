@@ -10,8 +10,8 @@ constexpr int illegal = 700, misaligned = 716, wrong = 719;
 const std::string deadlock = "threads 0-6 wait in ";
 
 struct Plant {
-    std::string body;      // after the prelude; the line with "//!" is the one to be named
-    std::string what;      // that must be said, beside kernel, block and line
+    std::string body;  // after the prelude; the line with "//!" is the one to be named
+    std::string what;  // that must be said, beside kernel, block and line
     int error = illegal;
     std::string thread = "(3,0,0)";  // empty: none is named
     unsigned threads = 32;
@@ -33,7 +33,9 @@ void expect_caught(const Plant& p) {
         const OneKernel k(".param .u64 out, .param .u32 n", body);
         const Outcome o = k.launch(dim3(2, 1, 1), p.threads, p.shared_bytes, out, uint32_t(3));
         EXPECT_EQ(int(o.error), p.error) << o.said;
-        expect_says(o.said, {"k, block (", opcode_of(body), p.what, p.what == deadlock ? "deadlock: no thread can go on" : "", "k.cu:" + std::to_string(line_of(body, "//!"))});
+        expect_says(o.said,
+                    {"k, block (", opcode_of(body), p.what, p.what == deadlock ? "deadlock: no thread can go on" : "",
+                     "k.cu:" + std::to_string(line_of(body, "//!"))});
         if (!p.thread.empty()) expect_says(o.said, {"thread " + p.thread});
     });
 }
@@ -56,20 +58,25 @@ TEST(ptx_faults, outside_of_memory) {
     expect_caught({of_one("ld.global.v4.u32 {%r1, %r2, %r3, %r4}, [%out+4096];"), "device buffer"});
     expect_caught({of_one("atom.global.add.u32 %r1, [%out+4096], 1;"), "device buffer"});
     expect_caught({"mov.u64 %rd1, 64;\n" + of_one("ld.u32 %r1, [%rd1];"), "an address in no device buffer: 0x40"});
-    expect_caught({of_one("ld.shared.u32 %r1, [16];"), "touches byte 16 of shared memory, but there are 16 dynamic ones"});
+    expect_caught(
+        {of_one("ld.shared.u32 %r1, [16];"), "touches byte 16 of shared memory, but there are 16 dynamic ones"});
     expect_caught({".shared .align 4 .b8 s[8];\n" + of_one("st.shared.u32 [s+8], %t;"), "and 8 static ones"});
     expect_caught({"mov.u32 %r1, -4;\n" + of_one("st.shared.u32 [%r1], %t;"), "touches byte -4 of shared memory"});
-    expect_caught({".local .align 4 .b8 l[16];\n" + of_one("ld.local.u32 %r1, [l+16];"), "touches byte 16 of 16 of local memory"});
+    expect_caught({".local .align 4 .b8 l[16];\n" + of_one("ld.local.u32 %r1, [l+16];"),
+                   "touches byte 16 of 16 of local memory"});
     expect_caught({of_one("ld.param.u32 %r1, [n+4];"), "touches byte 12 of the parameters"});
     expect_caught({of_one("cp.async.ca.shared.global [0], [%out+4096], 4;"), "device buffer"});
     expect_caught({of_one("cp.async.ca.shared.global [16], [%out], 4;"), "touches byte 16 of shared memory"});
     expect_caught({of_one("red.shared.add.u32 [16], 1;"), "touches byte 16 of shared memory"});
-    expect_caught({"mad.lo.u32 %r1, %t, 16, 0;\nldmatrix.sync.aligned.m8n8.x1.shared.b16 {%r2}, [%r1]; //!\n", "touches byte 48 of shared memory", illegal, "(3,0,0)", 32, 48});
+    expect_caught({"mad.lo.u32 %r1, %t, 16, 0;\nldmatrix.sync.aligned.m8n8.x1.shared.b16 {%r2}, [%r1]; //!\n",
+                   "touches byte 48 of shared memory", illegal, "(3,0,0)", 32, 48});
 }
 
 // The local memory of a lane ends where that of the next begins: a generic address must not reach over.
 TEST(ptx_faults, local_memory_of_another_lane) {
-    expect_caught({".local .align 4 .b8 l[16];\nmov.u64 %rd1, l;\ncvta.local.u64 %rd1, %rd1;\n" + of_one("ld.u32 %r1, [%rd1+16];"), "touches an address in no device buffer"});
+    expect_caught({".local .align 4 .b8 l[16];\nmov.u64 %rd1, l;\ncvta.local.u64 %rd1, %rd1;\n" +
+                       of_one("ld.u32 %r1, [%rd1+16];"),
+                   "touches an address in no device buffer"});
 }
 
 TEST(ptx_faults, misaligned) {
@@ -78,7 +85,10 @@ TEST(ptx_faults, misaligned) {
     expect_caught({of_one("ld.shared.u16 %r1, [3];"), "is not a multiple of 2", misaligned});
     expect_caught({of_one("atom.global.add.u64 %rd1, [%out+4], 1;"), "is not a multiple of 8", misaligned});
     expect_caught({of_one("cp.async.ca.shared.global [0], [%out+4], 8;"), "is not a multiple of 8", misaligned});
-    expect_caught({"mad.lo.u32 %r1, %t, 16, 0;\nsetp.eq.u32 %p1, %t, 3;\n@%p1 add.u32 %r1, %r1, 4;\nldmatrix.sync.aligned.m8n8.x1.shared.b16 {%r2}, [%r1]; //!\n", "is not a multiple of 16", misaligned, "(3,0,0)", 32, 512});
+    expect_caught(
+        {"mad.lo.u32 %r1, %t, 16, 0;\nsetp.eq.u32 %p1, %t, 3;\n@%p1 add.u32 %r1, %r1, "
+         "4;\nldmatrix.sync.aligned.m8n8.x1.shared.b16 {%r2}, [%r1]; //!\n",
+         "is not a multiple of 16", misaligned, "(3,0,0)", 32, 512});
 }
 
 TEST(ptx_faults, use_after_free) {
@@ -86,7 +96,8 @@ TEST(ptx_faults, use_after_free) {
         uint32_t* p = nullptr;
         ASSERT_EQ(cudaMalloc(&p, 128), cudaSuccess);
         ASSERT_EQ(cudaFree(p), cudaSuccess);
-        const Outcome o = OneKernel(".param .u64 out", std::string(prelude) + "ld.global.u32 %r1, [%at];\n").launch(1, 1, 0, p);
+        const Outcome o =
+            OneKernel(".param .u64 out", std::string(prelude) + "ld.global.u32 %r1, [%at];\n").launch(1, 1, 0, p);
         EXPECT_EQ(int(o.error), illegal);
         expect_says(o.said, {"k, block (0,0,0), thread (0,0,0): ld.global.u32", "freed", "k.cu:9"});
     });
@@ -94,25 +105,34 @@ TEST(ptx_faults, use_after_free) {
 
 TEST(ptx_faults, lanes_that_do_not_meet) {
     const std::string some = "setp.lt.u32 %p1, %t, 7;\n";
-    for (const char* i : {"bar.sync 0;", "barrier.sync.aligned 0;", "ldmatrix.sync.aligned.m8n8.x1.shared.b16 {%r1}, [0];"})
-        expect_caught({some + "@!%p1 bra OTHER;\n" + i + " //!\nret;\nOTHER:\nbar.warp.sync -1;\n", deadlock, wrong, ""});
+    for (const char* i :
+         {"bar.sync 0;", "barrier.sync.aligned 0;", "ldmatrix.sync.aligned.m8n8.x1.shared.b16 {%r1}, [0];"})
+        expect_caught(
+            {some + "@!%p1 bra OTHER;\n" + i + " //!\nret;\nOTHER:\nbar.warp.sync -1;\n", deadlock, wrong, ""});
     expect_caught({some + "@%p1 bar.warp.sync -1; //!\n@!%p1 bar.sync 0;\n", deadlock, wrong, ""});
     expect_caught({some + "@%p1 shfl.sync.idx.b32 %r1, %t, 0, 31, -1; //!\n@!%p1 bar.sync 0;\n", deadlock, wrong, ""});
     // Threads of another warp that skip a barrier, and wait at another one for ever.
-    expect_caught({"setp.lt.u32 %p1, %t, 32;\n@%p1 bra LOW;\nbar.sync 1;\nret;\nLOW:\nbar.sync 0; //!\n", "(barrier 0, 32 of 64 threads)", wrong, "", 64});
+    expect_caught({"setp.lt.u32 %p1, %t, 32;\n@%p1 bra LOW;\nbar.sync 1;\nret;\nLOW:\nbar.sync 0; //!\n",
+                   "(barrier 0, 32 of 64 threads)", wrong, "", 64});
 }
 
 TEST(ptx_faults, masks) {
-    expect_caught({"setp.eq.u32 %p1, %t, 3;\nselp.b32 %r1, 0xffff0000, 0xfffffff7, %p1;\nbar.warp.sync %r1; //!\n", "the lane is not in its own mask", wrong});
-    expect_caught({"setp.lt.u32 %p1, %t, 4;\n@!%p1 exit;\nadd.u32 %r1, %t, 1;\nshfl.sync.idx.b32 %r2, %t, %r1, 31, 0xf; //!\n", "lane 3 reads lane 4, which is not in the mask", wrong});
-    expect_caught({"setp.lt.u32 %p1, %t, 4;\n@!%p1 exit;\nadd.u32 %r1, %t, 1;\nshfl.sync.idx.b32 %r2, %t, %r1, 31, -1; //!\n", "lane 3 reads lane 4, which has exited", wrong});
+    expect_caught({"setp.eq.u32 %p1, %t, 3;\nselp.b32 %r1, 0xffff0000, 0xfffffff7, %p1;\nbar.warp.sync %r1; //!\n",
+                   "the lane is not in its own mask", wrong});
+    expect_caught(
+        {"setp.lt.u32 %p1, %t, 4;\n@!%p1 exit;\nadd.u32 %r1, %t, 1;\nshfl.sync.idx.b32 %r2, %t, %r1, 31, 0xf; //!\n",
+         "lane 3 reads lane 4, which is not in the mask", wrong});
+    expect_caught(
+        {"setp.lt.u32 %p1, %t, 4;\n@!%p1 exit;\nadd.u32 %r1, %t, 1;\nshfl.sync.idx.b32 %r2, %t, %r1, 31, -1; //!\n",
+         "lane 3 reads lane 4, which has exited", wrong});
 }
 
 TEST(ptx_faults, barriers) {
     expect_caught({"bar.sync 1, 33; //!\n", "33 is no multiple of 32 within the block", wrong, "", 64});
     expect_caught({"bar.sync 1, 96; //!\n", "96 is no multiple of 32 within the block", wrong, "", 64});
     expect_caught({"mov.u32 %r1, 16;\nbar.sync %r1, 32; //!\n", "there is no barrier 16", wrong, ""});
-    expect_caught({"setp.lt.u32 %p1, %t, 3;\nselp.b32 %r1, 1, 2, %p1;\nbar.sync %r1, 32; //!\n", "the lanes of a warp name different barriers", wrong, ""});
+    expect_caught({"setp.lt.u32 %p1, %t, 3;\nselp.b32 %r1, 1, 2, %p1;\nbar.sync %r1, 32; //!\n",
+                   "the lanes of a warp name different barriers", wrong, ""});
 }
 
 TEST(ptx_faults, copies_that_are_not_waited_for) {
@@ -134,7 +154,8 @@ st.global.v2.f32 [%out], {%f1, %f2};
 
 TEST(ptx_faults, launches_beyond_what_a_kernel_allows) {
     const Buffer<uint32_t> out(32);
-    const OneKernel k(".param .u64 out", "ret;\n", "", ".maxntid 64, 1, 1"), large(".param .u64 out", ".shared .b8 s[40000];\nst.shared.u8 [s], 1;\n");
+    const OneKernel k(".param .u64 out", "ret;\n", "", ".maxntid 64, 1, 1"),
+        large(".param .u64 out", ".shared .b8 s[40000];\nst.shared.u8 [s], 1;\n");
     EXPECT_EQ(k.launch(1, 65, 0, out).error, cudaErrorInvalidValue);
     EXPECT_EQ(k.launch(1, 64, 0, out).error, cudaSuccess);
     EXPECT_EQ(k.launch(1, 64, 228 * 1024, out).error, cudaErrorInvalidValue);
@@ -148,9 +169,12 @@ TEST(ptx_faults, launches_beyond_what_a_kernel_allows) {
 TEST(ptx_faults, texts_that_cannot_be_run) {
     const std::string at = prelude;
     expect_says(refusal(at + "add.u33 %r1, %r1, 1;\n"), {"k: ", "does not know the instruction add.u33", "k.cu:9"});
-    expect_says(refusal(at + "tex.1d.v4.f32.s32 {%f1, %f2, %f3, %f4}, [x, {%r1}];\n"), {"does not know the instruction tex.1d.v4.f32.s32", "k.cu:9"});
-    expect_says(refusal(at + "ld.global.foo.u32 %r1, [%at];\n"), {"does not know the instruction ld.global.foo.u32", "k.cu:9"});
-    expect_says(refusal(at + "atom.global.inc.u32 %r1, [%at], 5;\n"), {"does not know the instruction atom.global.inc.u32", "k.cu:9"});
+    expect_says(refusal(at + "tex.1d.v4.f32.s32 {%f1, %f2, %f3, %f4}, [x, {%r1}];\n"),
+                {"does not know the instruction tex.1d.v4.f32.s32", "k.cu:9"});
+    expect_says(refusal(at + "ld.global.foo.u32 %r1, [%at];\n"),
+                {"does not know the instruction ld.global.foo.u32", "k.cu:9"});
+    expect_says(refusal(at + "atom.global.inc.u32 %r1, [%at], 5;\n"),
+                {"does not know the instruction atom.global.inc.u32", "k.cu:9"});
     expect_says(refusal(at + "cvt.sat.u8.s32 %r1, %r2;\n"), {"does not know the instruction cvt.sat.u8.s32", "k.cu:9"});
     expect_says(refusal(at + "add.u32 %r1, %r1;\n"), {"add.u32 has 2 operands instead of 3", "k.cu:9"});
     expect_says(refusal(at + "add.u32 %r1, %rd1, 1;\n"), {"register of another width", "k.cu:9"});
@@ -158,8 +182,10 @@ TEST(ptx_faults, texts_that_cannot_be_run) {
     expect_says(refusal(at + "add.u32 %r1, %r99, 1;\n"), {"k: add.u32: unknown register %r99; k.cu:9"});
     expect_says(refusal(at + "@%p99 add.u32 %r1, %r1, 1;\n"), {"test.ptx, line ", "an unknown register: %p99"});
     expect_says(refusal(at + "bra NOWHERE;\n"), {"test.ptx, k: no label NOWHERE; k.cu:9"});
-    expect_says(refusal(at + ".branchtargets A, B;\n"), {"test.ptx, line ", "a directive that this machine does not know: .branchtargets"});
-    expect_says(refusal(at, "", ".reqnctapercluster 2, 1, 1"), {"test.ptx, line ", "an entry's directive that this machine does not know: .reqnctapercluster"});
+    expect_says(refusal(at + ".branchtargets A, B;\n"),
+                {"test.ptx, line ", "a directive that this machine does not know: .branchtargets"});
+    expect_says(refusal(at, "", ".reqnctapercluster 2, 1, 1"),
+                {"test.ptx, line ", "an entry's directive that this machine does not know: .reqnctapercluster"});
     expect_says(refusal(at + "add.u32 %r1, %r1, 1\n"), {"test.ptx, line ", "expected ',' or ';'"});
     expect_says(refusal(at, ".func f() { ret; }\n"), {"it has functions that are called"});
     expect_says(refusal(at + "mov.u64 %rd1, missing;\n"), {"k: mov.u64: unknown symbol missing; k.cu:9"});

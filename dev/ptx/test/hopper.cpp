@@ -14,12 +14,15 @@ uint16_t bf16(float x) { return uint16_t(__builtin_bit_cast(uint32_t, x) >> 16);
 Map map_of(void* data, uint64_t rows, uint64_t columns, uint32_t box_rows) {
     void* encode = nullptr;
     EXPECT_EQ(cudaGetDriverEntryPoint("cuTensorMapEncodeTiled", &encode, cudaEnableDefault), cudaSuccess);
-    using Encode = int (*)(void*, int, uint32_t, void*, const uint64_t*, const uint64_t*, const uint32_t*, const uint32_t*, int, int, int, int);
+    using Encode = int (*)(void*, int, uint32_t, void*, const uint64_t*, const uint64_t*, const uint32_t*,
+                           const uint32_t*, int, int, int, int);
     Map map{};
     const uint64_t sizes[] = {columns, rows}, strides[] = {columns * 2};
     const uint32_t box[] = {64, box_rows}, steps[] = {1, 1};
     constexpr int type_bf16 = 9, swizzle_128 = 3;
-    EXPECT_EQ(reinterpret_cast<Encode>(encode)(&map, type_bf16, 2, data, sizes, strides, box, steps, 0, swizzle_128, 0, 0), 0);
+    EXPECT_EQ(
+        reinterpret_cast<Encode>(encode)(&map, type_bf16, 2, data, sizes, strides, box, steps, 0, swizzle_128, 0, 0),
+        0);
     return map;
 }
 
@@ -46,7 +49,8 @@ std::string announce(unsigned bytes) {
     return "@%p0 mbarrier.arrive.expect_tx.release.cta.shared::cta.b64 _, [%r1], " + std::to_string(bytes) + ";\n";
 }
 std::string load(const std::string& to, const std::string& map, const std::string& c0, const std::string& c1) {
-    return "@%p0 cp.async.bulk.tensor.2d.shared::cluster.global.tile.mbarrier::complete_tx::bytes [" + to + "], [" + map + ", {" + c0 + ", " + c1 + "}], [%r1];\n";
+    return "@%p0 cp.async.bulk.tensor.2d.shared::cluster.global.tile.mbarrier::complete_tx::bytes [" + to + "], [" +
+           map + ", {" + c0 + ", " + c1 + "}], [%r1];\n";
 }
 
 size_t swizzled(size_t byte) { return byte ^ (byte >> 7 & 7) << 4; }
@@ -115,7 +119,8 @@ TEST(ptx_sm90, tensor_loads) {
     in_every_order([&] {
         const Buffer<uint16_t> in(values), out(8 * 64);
         const Map map = map_of(in.address(), rows, columns, 8);
-        OneKernel(parameters, prelude + std::string(begin) + "prefetch.tensormap [%rd1];\n" + announce(1024) + load("0", "%rd1", "48", "4") + wait_for_loads + R"(shl.b32 %r2, %t, 4;
+        OneKernel(parameters, prelude + std::string(begin) + "prefetch.tensormap [%rd1];\n" + announce(1024) +
+                                  load("0", "%rd1", "48", "4") + wait_for_loads + R"(shl.b32 %r2, %t, 4;
 ld.shared.v4.u32 {%r3, %r4, %r5, %r6}, [%r2];
 cvt.u64.u32 %rd3, %r2;
 add.s64 %rd3, %rd3, %out;
@@ -126,7 +131,8 @@ st.global.v4.u32 [%rd3], {%r3, %r4, %r5, %r6};
         for (uint32_t r = 0; r < 8; r++)
             for (uint32_t c = 0; c < 64; c++) {
                 const bool inside = r + 4 < rows && c + 48 < columns;
-                ASSERT_EQ(got[swizzled(r * 128 + c * 2) / 2], inside ? values[(r + 4) * columns + c + 48] : 0) << r << ' ' << c;
+                ASSERT_EQ(got[swizzled(r * 128 + c * 2) / 2], inside ? values[(r + 4) * columns + c + 48] : 0)
+                    << r << ' ' << c;
             }
     });
 }
@@ -151,7 +157,8 @@ bar.sync 0;
         for (uint32_t r = 0; r < rows; r++)
             for (uint32_t c = 0; c < columns; c++) {
                 const bool inside = r >= 4 && c >= 48;
-                ASSERT_EQ(got[r * columns + c], inside ? swizzled((r - 4) * 128 + (c - 48) * 2) / 2 : 7) << r << ' ' << c;
+                ASSERT_EQ(got[r * columns + c], inside ? swizzled((r - 4) * 128 + (c - 48) * 2) / 2 : 7)
+                    << r << ' ' << c;
             }
     });
 }
@@ -177,15 +184,20 @@ struct Product {
         return kernel.launch(1, 128, 9216, out, map_of(a.address(), 64, 64, 64), map_of(b.address(), 8, 64, 8));
     }
 };
-constexpr char fence[] = "wgmma.fence.sync.aligned;\n", commit[] = "wgmma.commit_group.sync.aligned;\n", wait[] = "wgmma.wait_group.sync.aligned 0;\n";
+constexpr char fence[] = "wgmma.fence.sync.aligned;\n", commit[] = "wgmma.commit_group.sync.aligned;\n",
+               wait[] = "wgmma.wait_group.sync.aligned 0;\n";
 std::string loaded() {
-    return prelude + std::string(begin) + announce(9216) + load("0", "%rd1", "0", "0") + load("8192", "%rd2", "0", "0") + wait_for_loads;
+    return prelude + std::string(begin) + announce(9216) + load("0", "%rd1", "0", "0") +
+           load("8192", "%rd2", "0", "0") + wait_for_loads;
 }
 // %rd3 and %rd4 have the descriptors.
-constexpr char descriptors[] = "mov.u64 %rd3, 0x4000004000010000;\nmov.u64 %rd4, 0x4000004000010200;\nsetp.ne.u32 %p2, %t, %t;\nsetp.eq.u32 %p3, %t, %t;\n";
+constexpr char descriptors[] =
+    "mov.u64 %rd3, 0x4000004000010000;\nmov.u64 %rd4, 0x4000004000010200;\nsetp.ne.u32 %p2, %t, %t;\nsetp.eq.u32 %p3, "
+    "%t, %t;\n";
 std::string multiply(int step, bool adds) {
     return std::string(step ? "add.s64 %rd3, %rd3, 2;\nadd.s64 %rd4, %rd4, 2;\n" : "") +
-           "wgmma.mma_async.sync.aligned.m64n8k16.f32.bf16.bf16 {%f1, %f2, %f3, %f4}, %rd3, %rd4, " + (adds ? "%p3" : "%p2") + ", 1, 1, 0, 0;\n";
+           "wgmma.mma_async.sync.aligned.m64n8k16.f32.bf16.bf16 {%f1, %f2, %f3, %f4}, %rd3, %rd4, " +
+           (adds ? "%p3" : "%p2") + ", 1, 1, 0, 0;\n";
 }
 std::string products() {
     return descriptors + multiply(0, false) + multiply(1, true) + multiply(2, true) + multiply(3, true);
@@ -217,7 +229,8 @@ TEST(ptx_sm90, products_of_shared_matrices) {
     const Product p;
     in_every_order([&] {
         const Buffer<float> out(64 * 8);
-        const Outcome o = p.launch(loaded() + "setmaxnreg.inc.sync.aligned.u32 240;\n" + fence + products() + commit + wait + store, out);
+        const Outcome o = p.launch(
+            loaded() + "setmaxnreg.inc.sync.aligned.u32 240;\n" + fence + products() + commit + wait + store, out);
         EXPECT_EQ(o.error, cudaSuccess) << o.said;
         EXPECT_EQ(out.get(), p.want);
     });
@@ -236,9 +249,16 @@ or.b32 %r2, %r2, %r4;
 )";
     std::string multiplies = fence;
     for (int k = 0; k < 4; k++) {
-        const std::string first = std::to_string(10 + 4 * k), registers = "{%r" + first + ", %r" + std::to_string(11 + 4 * k) + ", %r" + std::to_string(12 + 4 * k) + ", %r" + std::to_string(13 + 4 * k) + '}';
-        body += "add.u32 %r5, %r2, " + std::to_string(32 * k) + ";\nbfe.u32 %r6, %r5, 7, 3;\nshl.b32 %r6, %r6, 4;\nxor.b32 %r5, %r5, %r6;\nldmatrix.sync.aligned.m8n8.x4.shared.b16 " + registers + ", [%r5];\n";
-        multiplies += (k ? "add.s64 %rd4, %rd4, 2;\n" : "") + ("wgmma.mma_async.sync.aligned.m64n8k16.f32.bf16.bf16 {%f1, %f2, %f3, %f4}, " + registers) + ", %rd4, " + (k ? "%p3" : "%p2") + ", 1, 1, 0;\n";
+        const std::string first = std::to_string(10 + 4 * k),
+                          registers = "{%r" + first + ", %r" + std::to_string(11 + 4 * k) + ", %r" +
+                                      std::to_string(12 + 4 * k) + ", %r" + std::to_string(13 + 4 * k) + '}';
+        body += "add.u32 %r5, %r2, " + std::to_string(32 * k) +
+                ";\nbfe.u32 %r6, %r5, 7, 3;\nshl.b32 %r6, %r6, 4;\nxor.b32 %r5, %r5, "
+                "%r6;\nldmatrix.sync.aligned.m8n8.x4.shared.b16 " +
+                registers + ", [%r5];\n";
+        multiplies += (k ? "add.s64 %rd4, %rd4, 2;\n" : "") +
+                      ("wgmma.mma_async.sync.aligned.m64n8k16.f32.bf16.bf16 {%f1, %f2, %f3, %f4}, " + registers) +
+                      ", %rd4, " + (k ? "%p3" : "%p2") + ", 1, 1, 0;\n";
     }
     in_every_order([&] {
         const Buffer<float> out(64 * 8);
@@ -255,9 +275,11 @@ TEST(ptx_sm90, registers_of_products_are_their_own_until_the_wait) {
         const Buffer<float> out(64 * 8);
         std::string some_of_it = store;
         some_of_it.replace(some_of_it.find("{%f3, %f4}"), 10, "{%f9, %f10}");
-        const Outcome o = p.launch(loaded() + fence + products() + commit + "mov.f32 %f9, 0f40000000;\nmov.f32 %f10, 0f40400000;\nmov.f32 %f11, 0f40800000;\n" + wait +
-                                       "add.f32 %f9, %f9, %f11;\nadd.f32 %f10, %f10, %f11;\n" + some_of_it,
-                                   out);
+        const Outcome o =
+            p.launch(loaded() + fence + products() + commit +
+                         "mov.f32 %f9, 0f40000000;\nmov.f32 %f10, 0f40400000;\nmov.f32 %f11, 0f40800000;\n" + wait +
+                         "add.f32 %f9, %f9, %f11;\nadd.f32 %f10, %f10, %f11;\n" + some_of_it,
+                     out);
         EXPECT_EQ(o.error, cudaSuccess) << o.said;
         const std::vector<float> got = out.get();
         for (size_t i = 0; i < got.size(); i++) ASSERT_EQ(got[i], i / 64 % 2 == 0 ? p.want[i] : 6 + float(i % 2)) << i;
@@ -274,7 +296,9 @@ TEST(ptx_sm90, reading_too_early_gives_nan) {
     const simt::Order before = simt::order();  // in others the loads may have come
     simt::set_order({});
     const Buffer<float> out(128);
-    const Outcome o = p.launch(prelude + std::string(begin) + announce(8192) + load("0", "%rd1", "0", "0") + "ld.shared.f32 %f1, [0];\nst.global.f32 [%at], %f1;\n" + wait_for_loads, out);
+    const Outcome o = p.launch(prelude + std::string(begin) + announce(8192) + load("0", "%rd1", "0", "0") +
+                                   "ld.shared.f32 %f1, [0];\nst.global.f32 [%at], %f1;\n" + wait_for_loads,
+                               out);
     EXPECT_EQ(o.error, cudaSuccess) << o.said;
     for (const float x : out.get()) ASSERT_TRUE(std::isnan(x));
     simt::set_order(before);
@@ -282,22 +306,37 @@ TEST(ptx_sm90, reading_too_early_gives_nan) {
 
 TEST(ptx_sm90, faults) {
     in_every_order([] {
-        const std::string no_wait_for_load = prelude + std::string(begin) + announce(8192) + load("0", "%rd1", "0", "0");
-        expect_says(fault(no_wait_for_load), {"nobody has waited for its load at k.cu:" + std::to_string(line_of(no_wait_for_load, "@%p0 cp.async.bulk"))});
-        expect_says(fault(loaded() + fence + products() + commit), {"this thread has ended, but not waited for its product at "});
-        expect_says(fault(loaded() + products() + commit + wait), {"stands between the last use of its accumulator and "});
+        const std::string no_wait_for_load =
+            prelude + std::string(begin) + announce(8192) + load("0", "%rd1", "0", "0");
+        expect_says(fault(no_wait_for_load), {"nobody has waited for its load at k.cu:" +
+                                              std::to_string(line_of(no_wait_for_load, "@%p0 cp.async.bulk"))});
+        expect_says(fault(loaded() + fence + products() + commit),
+                    {"this thread has ended, but not waited for its product at "});
+        expect_says(fault(loaded() + products() + commit + wait),
+                    {"stands between the last use of its accumulator and "});
         const std::string written = loaded() + fence + products() + commit + "mov.f32 %f2, 0f00000000;\n" + wait;
         expect_says(fault(written), {"was written before the product was waited for"});
-        expect_says(fault(loaded() + "setp.ge.u32 %p4, %t, 96;\n@%p4 exit;\n" + fence + products() + commit + wait), {"deadlock", "for the other warps"});
-        expect_says(fault(loaded() + "setp.eq.u32 %p4, %t, 70;\n@%p4 bra OTHER;\n" + fence + "OTHER:\n" + descriptors + multiply(0, false) + commit + wait + "@%p4 " + fence), {"deadlock"});
+        expect_says(fault(loaded() + "setp.ge.u32 %p4, %t, 96;\n@%p4 exit;\n" + fence + products() + commit + wait),
+                    {"deadlock", "for the other warps"});
+        expect_says(fault(loaded() + "setp.eq.u32 %p4, %t, 70;\n@%p4 bra OTHER;\n" + fence + "OTHER:\n" + descriptors +
+                          multiply(0, false) + commit + wait + "@%p4 " + fence),
+                    {"deadlock"});
         const std::string bare = prelude + std::string(begin);
-        expect_says(fault(bare + "@%p0 mbarrier.arrive.shared.b64 _, [64];\n"), {"mbarrier.arrive: this is no initialised barrier, or it was overwritten"});
+        expect_says(fault(bare + "@%p0 mbarrier.arrive.shared.b64 _, [64];\n"),
+                    {"mbarrier.arrive: this is no initialised barrier, or it was overwritten"});
         expect_says(fault(bare + announce(4096) + load("512", "%rd1", "0", "0")), {"is not a multiple of 1024"});
         expect_says(fault(bare + announce(8192) + load("8192", "%rd1", "0", "0")), {"is not in dynamic shared memory"});
-        expect_says(fault(bare + "@%p0 st.shared.u32 [0], %t;\n@%p0 cp.async.bulk.tensor.2d.global.shared::cta.tile.bulk_group [%rd2, {0, 0}], [0];\n@%p0 cp.async.bulk.commit_group;\n@%p0 cp.async.bulk.wait_group 0;\n"),
-                    {"no proxy_fence() has followed the writing of byte 0"});
-        expect_says(fault(bare + "@%p0 cp.async.bulk.tensor.2d.global.shared::cta.tile.bulk_group [%rd2, {0, 0}], [0];\n@%p0 cp.async.bulk.commit_group;\n"), {"may still read shared memory"});
-        expect_says(fault(bare + "wgmma.fence.sync.aligned;\n" + std::string("mov.u64 %rd3, 0x4000004000010000;\nmov.u64 %rd4, 0x0000004000010200;\nsetp.ne.u32 %p2, %t, %t;\n") + multiply(0, false) + commit + wait),
+        expect_says(
+            fault(bare + "@%p0 st.shared.u32 [0], %t;\n@%p0 cp.async.bulk.tensor.2d.global.shared::cta.tile.bulk_group "
+                         "[%rd2, {0, 0}], [0];\n@%p0 cp.async.bulk.commit_group;\n@%p0 cp.async.bulk.wait_group 0;\n"),
+            {"no proxy_fence() has followed the writing of byte 0"});
+        expect_says(fault(bare + "@%p0 cp.async.bulk.tensor.2d.global.shared::cta.tile.bulk_group [%rd2, {0, 0}], "
+                                 "[0];\n@%p0 cp.async.bulk.commit_group;\n"),
+                    {"may still read shared memory"});
+        expect_says(fault(bare + "wgmma.fence.sync.aligned;\n" +
+                          std::string("mov.u64 %rd3, 0x4000004000010000;\nmov.u64 %rd4, "
+                                      "0x0000004000010200;\nsetp.ne.u32 %p2, %t, %t;\n") +
+                          multiply(0, false) + commit + wait),
                     {"a descriptor has bits that no descriptor of 128-byte swizzle has"});
     });
 }

@@ -30,16 +30,22 @@ TEST(ptx_matrix, loads) {
                 const auto row_of = [](unsigned lane) { return (lane * 5 + 3) % 32; };
                 std::string body = rows;
                 body += "mad.lo.u32 %r5, %t, 5, 3;\nand.b32 %r5, %r5, 31;\nmad.lo.u32 %r5, %r5, 16, %r20;\n";
-                if (n < 4) body += "setp.ge.u32 %p1, %t, " + number(8 * n) + ";\n@%p1 mov.u32 %r5, 0x7ffffff1;\n";  // not asked
-                body += "ldmatrix.sync.aligned.m8n8.x" + number(n) + (transposed ? ".trans" : "") + ".shared.b16 " + registers(n) + ", [%r5];\n";
-                for (unsigned k = 0; k < n; k++) body += "st.global.u32 [%at+" + number(128 * k) + "], %r" + number(k + 1) + ";\n";
+                if (n < 4)
+                    body +=
+                        "setp.ge.u32 %p1, %t, " + number(8 * n) + ";\n@%p1 mov.u32 %r5, 0x7ffffff1;\n";  // not asked
+                body += "ldmatrix.sync.aligned.m8n8.x" + number(n) + (transposed ? ".trans" : "") + ".shared.b16 " +
+                        registers(n) + ", [%r5];\n";
+                for (unsigned k = 0; k < n; k++)
+                    body += "st.global.u32 [%at+" + number(128 * k) + "], %r" + number(k + 1) + ";\n";
                 const Buffer<uint32_t> out(32 * n);
                 OneKernel(".param .u64 out", prelude + body).must(1, 32, 0, out);
                 std::vector<uint32_t> want(32 * n);
                 for (unsigned k = 0; k < n; k++)
                     for (unsigned lane = 0; lane < 32; lane++) {
                         const unsigned g = lane / 4, t = lane % 4;
-                        const auto element = [&](unsigned row, unsigned column) { return row_of(8 * k + row) * 8 + column; };
+                        const auto element = [&](unsigned row, unsigned column) {
+                            return row_of(8 * k + row) * 8 + column;
+                        };
                         want[32 * k + lane] = transposed ? element(2 * t, g) | element(2 * t + 1, g) << 16
                                                          : element(g, 2 * t) | element(g, 2 * t + 1) << 16;
                     }
@@ -53,9 +59,13 @@ TEST(ptx_matrix, stores) {
         for (const bool transposed : {false, true})
             in_every_order([&] {
                 std::string body = rows;
-                body += "ldmatrix.sync.aligned.m8n8.x" + number(n) + ".shared.b16 " + registers(n) + ", [%r21];\nbar.warp.sync -1;\n";
-                body += "stmatrix.sync.aligned.m8n8.x" + number(n) + (transposed ? ".trans" : "") + ".shared.b16 [%r21], " + registers(n) + ";\nbar.warp.sync -1;\n";
-                body += "ld.shared.v4.u32 {%r1, %r2, %r3, %r4}, [%r21];\nmad.wide.u32 %rd1, %t, 16, %out;\nst.global.v4.u32 [%rd1], {%r1, %r2, %r3, %r4};\n";
+                body += "ldmatrix.sync.aligned.m8n8.x" + number(n) + ".shared.b16 " + registers(n) +
+                        ", [%r21];\nbar.warp.sync -1;\n";
+                body += "stmatrix.sync.aligned.m8n8.x" + number(n) + (transposed ? ".trans" : "") +
+                        ".shared.b16 [%r21], " + registers(n) + ";\nbar.warp.sync -1;\n";
+                body +=
+                    "ld.shared.v4.u32 {%r1, %r2, %r3, %r4}, [%r21];\nmad.wide.u32 %rd1, %t, 16, "
+                    "%out;\nst.global.v4.u32 [%rd1], {%r1, %r2, %r3, %r4};\n";
                 const Buffer<uint32_t> out(128);
                 OneKernel(".param .u64 out", prelude + body).must(1, 32, 0, out);
                 std::vector<uint32_t> want(128);

@@ -40,7 +40,8 @@ void expect_loads(const std::string& before, const std::string& space, const std
     const std::string body = prelude + before + loads_from(space, address, want);
     const Buffer<Bits> in({0, pattern}), out(want.size());
     EXPECT_EQ(cudaMemset(out.address(), 0, want.size() * 8), cudaSuccess);
-    OneKernel(".param .u64 out, .param .u64 in, .param .align 8 .b8 both[16]", body).must(1, 1, 16, out, in, std::array{Bits(0), pattern});
+    OneKernel(".param .u64 out, .param .u64 in, .param .align 8 .b8 both[16]", body)
+        .must(1, 1, 16, out, in, std::array{Bits(0), pattern});
     EXPECT_EQ(out.get(), want);
 }
 
@@ -64,7 +65,8 @@ TEST(ptx_memory, loads_of_every_type_from_every_space) {
     expect_loads(local, ".local", "l+16");
     expect_loads(local + "cvta.local.u64 %rd3, %rd1;\n", "", "%rd3+16");
     expect_loads(local + "cvta.local.u64 %rd3, %rd1;\ncvta.to.local.u64 %rd3, %rd3;\n", ".local", "%rd3+16");
-    expect_loads(shared + "mov.u64 %rd1, s;\ncvta.shared.u64 %rd1, %rd1;\ncvta.to.shared.u64 %rd1, %rd1;\n", ".shared", "%rd1+16");
+    expect_loads(shared + "mov.u64 %rd1, s;\ncvta.shared.u64 %rd1, %rd1;\ncvta.to.shared.u64 %rd1, %rd1;\n", ".shared",
+                 "%rd1+16");
     expect_loads(fetch + "cvta.global.u64 %rd1, %rd1;\ncvta.to.global.u64 %rd1, %rd1;\n", ".global", "%rd1+8");
 }
 
@@ -75,8 +77,9 @@ TEST(ptx_memory, stores_change_the_bytes_of_their_type) {
             SCOPED_TRACE(t.name + " of " + number(size_t(size)));
             const std::string reg = size == 16 ? "%h0" : size == 32 ? "%r0" : "%rd0";
             const Buffer<Bits> out(std::vector<Bits>(2, ~Bits(0)));
-            OneKernel(".param .u64 out, .param .u64 x", std::string(prelude) + "ld.param.u" + number(size_t(size)) + ' ' + reg +
-                                                            ", [x];\nst.global." + t.name + " [%out+8], " + reg + ";\n")
+            OneKernel(".param .u64 out, .param .u64 x", std::string(prelude) + "ld.param.u" + number(size_t(size)) +
+                                                            ' ' + reg + ", [x];\nst.global." + t.name + " [%out+8], " +
+                                                            reg + ";\n")
                 .must(1, 1, 0, out, Bits(0x1112131415161718));
             const Bits kept = t.size == 64 ? 0 : ~Bits(0) << t.size;
             EXPECT_EQ(out.get(), (std::vector<Bits>{~Bits(0), kept | cut(0x1112131415161718, t.size)}));
@@ -90,14 +93,19 @@ TEST(ptx_memory, vectors) {
         const char *load, *store, *to, *from;
         size_t bytes, element;
     };
-    for (const Vector& v : {Vector{"v2.u8", "v2.u8", "{%h0, %h1}", "{%h1, %h0}", 2, 1}, {"v4.u8", "v4.u8", "{%r0, %r1, %r2, %r3}", "{%r3, %r2, %r1, %r0}", 4, 1},
-                            {"v2.s16", "v2.u16", "{%r0, %r1}", "{%r1, %r0}", 4, 2}, {"v4.u16", "v4.b16", "{%h0, %h1, %h2, %h3}", "{%h3, %h2, %h1, %h0}", 8, 2},
-                            {"v2.u32", "v2.f32", "{%r0, %r1}", "{%r1, %r0}", 8, 4}, {"v4.f32", "v4.f32", "{%f0, %f1, %f2, %f3}", "{%f3, %f2, %f1, %f0}", 16, 4},
-                            {"v2.u64", "v2.b64", "{%rd1, %rd2}", "{%rd2, %rd1}", 16, 8}, {"v2.f64", "v2.f64", "{%rd1, %rd2}", "{%rd2, %rd1}", 16, 8}}) {
+    for (const Vector& v : {Vector{"v2.u8", "v2.u8", "{%h0, %h1}", "{%h1, %h0}", 2, 1},
+                            {"v4.u8", "v4.u8", "{%r0, %r1, %r2, %r3}", "{%r3, %r2, %r1, %r0}", 4, 1},
+                            {"v2.s16", "v2.u16", "{%r0, %r1}", "{%r1, %r0}", 4, 2},
+                            {"v4.u16", "v4.b16", "{%h0, %h1, %h2, %h3}", "{%h3, %h2, %h1, %h0}", 8, 2},
+                            {"v2.u32", "v2.f32", "{%r0, %r1}", "{%r1, %r0}", 8, 4},
+                            {"v4.f32", "v4.f32", "{%f0, %f1, %f2, %f3}", "{%f3, %f2, %f1, %f0}", 16, 4},
+                            {"v2.u64", "v2.b64", "{%rd1, %rd2}", "{%rd2, %rd1}", 16, 8},
+                            {"v2.f64", "v2.f64", "{%rd1, %rd2}", "{%rd2, %rd1}", 16, 8}}) {
         SCOPED_TRACE(v.load);
         const Buffer<uint8_t> in(bytes), out(16);
-        OneKernel(".param .u64 out, .param .u64 in", std::string(prelude) + "ld.param.u64 %rd0, [in];\nld.global." + v.load + ' ' + v.to +
-                                                         ", [%rd0+16];\nst.global." + v.store + " [%out], " + v.from + ";\n")
+        OneKernel(".param .u64 out, .param .u64 in", std::string(prelude) + "ld.param.u64 %rd0, [in];\nld.global." +
+                                                         v.load + ' ' + v.to + ", [%rd0+16];\nst.global." + v.store +
+                                                         " [%out], " + v.from + ";\n")
             .must(1, 1, 0, out, in);
         const std::vector<uint8_t> got = out.get();
         for (size_t i = 0; i < v.bytes; i++)
@@ -180,10 +188,13 @@ TEST(ptx_memory, asynchronous_copies_fill_up_with_zeros) {
                 if (l2 && size < 16) continue;
                 SCOPED_TRACE(number(size) + " bytes, " + number(valid) + " valid");
                 const Buffer<uint8_t> in(bytes), out(16);
-                const std::string op = std::string("cp.async.") + (l2 ? "cg" : "ca") + ".shared.global" + (l2 ? ".L2::128B" : "");
+                const std::string op =
+                    std::string("cp.async.") + (l2 ? "cg" : "ca") + ".shared.global" + (l2 ? ".L2::128B" : "");
                 OneKernel(".param .u64 out, .param .u64 in, .param .u32 n",
-                          std::string(prelude) + ".shared .align 16 .b8 s[32];\nld.param.u64 %rd1, [in];\nld.param.u32 %r1, [n];\n" + op +
-                              " [s+16], [%rd1+16], " + number(size) + ", %r1;\ncp.async.wait_all;\nld.shared.v4.u32 {%r2, %r3, %r4, %r5}, [s+16];\n"
+                          std::string(prelude) +
+                              ".shared .align 16 .b8 s[32];\nld.param.u64 %rd1, [in];\nld.param.u32 %r1, [n];\n" + op +
+                              " [s+16], [%rd1+16], " + number(size) +
+                              ", %r1;\ncp.async.wait_all;\nld.shared.v4.u32 {%r2, %r3, %r4, %r5}, [s+16];\n"
                               "st.global.v4.u32 [%out], {%r2, %r3, %r4, %r5};\n")
                     .must(1, 1, 0, out, in, uint32_t(valid));
                 const std::vector<uint8_t> got = out.get();

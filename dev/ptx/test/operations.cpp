@@ -224,10 +224,15 @@ std::string wrong(const Test& test, Bits d, Bits g, bool guard, int size) {
     const Bits kept = size == 1 ? 0 : cut(untouched, size);
     if (!fits(a, d, size) || !at_the_edge(a, d)) {
         const std::string near = "near " + std::to_string(a.ideal) + ", " + hex(bits_of(float(a.ideal)));
-        return "is " + hex(d) + ", not " + (a.kind == Answer::Kind::exact ? hex(a.bits) : a.kind == Answer::Kind::nan ? "a NaN" : near);
+        return "is " + hex(d) + ", not " +
+               (a.kind == Answer::Kind::exact ? hex(a.bits)
+                : a.kind == Answer::Kind::nan ? "a NaN"
+                                              : near);
     }
     const bool fine = guard ? g == d || (a.kind == Answer::Kind::nan && fits(a, g, size)) : g == kept;
-    return fine ? "" : std::string("with a guard that is ") + (guard ? "true" : "false") + " is " + hex(g) + ", not " + hex(guard ? d : kept);
+    return fine ? ""
+                : std::string("with a guard that is ") + (guard ? "true" : "false") + " is " + hex(g) + ", not " +
+                      hex(guard ? d : kept);
 }
 
 void check(const std::string& opcode, const Operation& operation, const Evaluate& evaluate) {
@@ -247,7 +252,8 @@ void check(const std::string& opcode, const Operation& operation, const Evaluate
         const std::vector<Bits> results = buffer.get();
         int failures = 0;
         for (unsigned n = 0; n < tests && failures < 3; n++) {
-            const std::string what = wrong(all[n], cut(results[n * 8], stored), cut(results[n * 8 + 6], stored), n % 2, size);
+            const std::string what =
+                wrong(all[n], cut(results[n * 8], stored), cut(results[n * 8 + 6], stored), n % 2, size);
             if (what.empty()) continue;
             failures++;
             std::string inputs;

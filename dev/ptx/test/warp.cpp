@@ -37,9 +37,11 @@ TEST(ptx_warp, shuffles_of_every_mode_and_width) {
                     want[lane] = shuffled(mode, lane, by, c, inside);
                     want[lane] += inside << 30;
                 }
-                EXPECT_EQ(words_of(set_own + ("shfl.sync." + mode) + ".b32 %r2|%p1, %r1, " + number(by) + ", " + number(c) +
-                                   ", -1;\nselp.b32 %r3, 0x40000000, 0, %p1;\nadd.u32 %r2, %r2, %r3;\nst.global.u32 [%at], %r2;\n"),
-                          want);
+                EXPECT_EQ(
+                    words_of(set_own + ("shfl.sync." + mode) + ".b32 %r2|%p1, %r1, " + number(by) + ", " + number(c) +
+                             ", -1;\nselp.b32 %r3, 0x40000000, 0, %p1;\nadd.u32 %r2, %r2, %r3;\nst.global.u32 [%at], "
+                             "%r2;\n"),
+                    want);
             }
 }
 
@@ -51,7 +53,12 @@ TEST(ptx_warp, shuffles_by_registers) {
             bool inside = false;
             want[lane] = shuffled("idx", lane, lane * 7, 20, inside);
         }
-        EXPECT_EQ(words_of(set_own + std::string("mul.lo.u32 %r2, %t, 7;\nshfl.sync.idx.b32 %r1, %r1, %r2, 20, -1;\nst.global.u32 [%at], %r1;\n")), want);
+        EXPECT_EQ(
+            words_of(
+                set_own +
+                std::string(
+                    "mul.lo.u32 %r2, %t, 7;\nshfl.sync.idx.b32 %r1, %r1, %r2, 20, -1;\nst.global.u32 [%at], %r1;\n")),
+            want);
     });
 }
 
@@ -95,9 +102,15 @@ TEST(ptx_warp, matches) {
         for (unsigned lane = 0; lane < 32; lane++)
             for (unsigned other = 0; other < 32; other++) want[lane] |= (other % 5 == lane % 5) << other;
         EXPECT_EQ(words_of("rem.u32 %r1, %t, 5;\nmatch.any.sync.b32 %r2, %r1, -1;\nst.global.u32 [%at], %r2;\n"), want);
-        EXPECT_EQ(words_of("rem.u32 %r1, %t, 5;\ncvt.u64.u32 %rd1, %r1;\nshl.b64 %rd1, %rd1, 40;\nmatch.any.sync.b64 %r2, %rd1, -1;\nst.global.u32 [%at], %r2;\n"), want);
-        EXPECT_EQ(words_of("rem.u32 %r1, %t, 5;\nmatch.all.sync.b32 %r2|%p1, %r1, -1;\nselp.b32 %r3, 5, 6, %p1;\nadd.u32 %r2, %r2, %r3;\nst.global.u32 [%at], %r2;\n"), std::vector<uint32_t>(32, 6));
-        EXPECT_EQ(words_of("mov.u32 %r1, 5;\nmatch.all.sync.b32 %r2|%p1, %r1, -1;\nselp.b32 %r3, 5, 6, %p1;\nadd.u32 %r2, %r2, %r3;\nst.global.u32 [%at], %r2;\n"), std::vector<uint32_t>(32, 4));
+        EXPECT_EQ(words_of("rem.u32 %r1, %t, 5;\ncvt.u64.u32 %rd1, %r1;\nshl.b64 %rd1, %rd1, 40;\nmatch.any.sync.b64 "
+                           "%r2, %rd1, -1;\nst.global.u32 [%at], %r2;\n"),
+                  want);
+        EXPECT_EQ(words_of("rem.u32 %r1, %t, 5;\nmatch.all.sync.b32 %r2|%p1, %r1, -1;\nselp.b32 %r3, 5, 6, "
+                           "%p1;\nadd.u32 %r2, %r2, %r3;\nst.global.u32 [%at], %r2;\n"),
+                  std::vector<uint32_t>(32, 6));
+        EXPECT_EQ(words_of("mov.u32 %r1, 5;\nmatch.all.sync.b32 %r2|%p1, %r1, -1;\nselp.b32 %r3, 5, 6, %p1;\nadd.u32 "
+                           "%r2, %r2, %r3;\nst.global.u32 [%at], %r2;\n"),
+                  std::vector<uint32_t>(32, 4));
     });
 }
 
@@ -126,11 +139,15 @@ TEST(ptx_warp, reductions) {
     };
     in_every_order([&] {
         const Buffer<uint32_t> in(x), out(32);
-        for (const std::string op : {"add.u32", "add.s32", "min.u32", "max.u32", "min.s32", "max.s32", "and.b32", "or.b32", "xor.b32"}) {
+        for (const std::string op :
+             {"add.u32", "add.s32", "min.u32", "max.u32", "min.s32", "max.s32", "and.b32", "or.b32", "xor.b32"}) {
             SCOPED_TRACE(op);
             // Lanes 0 to 11 among themselves, and the others.
-            OneKernel(".param .u64 out, .param .u64 in", std::string(prelude) + "ld.param.u64 %rd1, [in];\nmad.wide.u32 %rd1, %t, 4, %rd1;\nld.global.u32 %r1, [%rd1];\n"
-                      "setp.lt.u32 %p1, %t, 12;\nselp.b32 %r2, 0xfff, 0xfffff000, %p1;\nredux.sync." + op + " %r1, %r1, %r2;\nst.global.u32 [%at], %r1;\n")
+            OneKernel(".param .u64 out, .param .u64 in",
+                      std::string(prelude) +
+                          "ld.param.u64 %rd1, [in];\nmad.wide.u32 %rd1, %t, 4, %rd1;\nld.global.u32 %r1, [%rd1];\n"
+                          "setp.lt.u32 %p1, %t, 12;\nselp.b32 %r2, 0xfff, 0xfffff000, %p1;\nredux.sync." +
+                          op + " %r1, %r1, %r2;\nst.global.u32 [%at], %r1;\n")
                 .must(1, 32, 0, out, in);
             std::vector<uint32_t> want(32);
             for (unsigned i = 0; i < 32; i++) want[i] = reduced(op, i < 12 ? 0xfff : 0xfffff000);
@@ -141,7 +158,8 @@ TEST(ptx_warp, reductions) {
 
 TEST(ptx_warp, one_lane_is_elected) {
     in_every_order([] {
-        const std::vector<uint32_t> got = words_of("elect.sync %r1|%p1, -1;\nselp.b32 %r2, 100, 0, %p1;\nadd.u32 %r1, %r1, %r2;\nst.global.u32 [%at], %r1;\n");
+        const std::vector<uint32_t> got = words_of(
+            "elect.sync %r1|%p1, -1;\nselp.b32 %r2, 100, 0, %p1;\nadd.u32 %r1, %r1, %r2;\nst.global.u32 [%at], %r1;\n");
         const uint32_t leader = *std::min_element(got.begin(), got.end());
         for (unsigned lane = 0; lane < 32; lane++) EXPECT_EQ(got[lane], leader + (lane == leader ? 100 : 0)) << lane;
         EXPECT_LT(leader, 32u);
@@ -238,7 +256,9 @@ st.global.v4.u32 [%rd1+16], {%r18, %r19, %r20, %r21};
         for (unsigned i = 0; i < 3 * 2 * 60; i++) {
             const unsigned lane = i % 60 % 32, bit = 1u << lane;
             const std::vector<uint32_t> of_thread(got.begin() + i * 8, got.begin() + i * 8 + 8);
-            EXPECT_EQ(of_thread, (std::vector<uint32_t>{lane, bit, bit - 1, bit | (bit - 1), ~(bit | (bit - 1)), ~(bit - 1), 2, 32})) << i;
+            EXPECT_EQ(of_thread, (std::vector<uint32_t>{lane, bit, bit - 1, bit | (bit - 1), ~(bit | (bit - 1)),
+                                                        ~(bit - 1), 2, 32}))
+                << i;
         }
     });
 }
