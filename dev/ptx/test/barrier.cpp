@@ -114,4 +114,21 @@ st.global.u32 [%at], %r1;
     });
 }
 
+// By a guard too: those that it leaves out go on, to another one.
+TEST(ptx_barrier, guarded_lanes_may_come_separately) {
+    std::vector<uint32_t> want(64);
+    for (unsigned t = 0; t < 64; t++) want[t] = t == 40 ? 12 : t;
+    in_every_order([&] {
+        EXPECT_EQ(words_of(R"(mov.u32 %r1, %t;
+setp.ne.u32 %p1, %t, 40;
+@%p1 barrier.sync 0;
+@!%p1 mov.u32 %r1, 12;
+@!%p1 barrier.sync 0;
+st.global.u32 [%at], %r1;
+)",
+                           64),
+                  want);
+    });
+}
+
 }  // namespace ptx

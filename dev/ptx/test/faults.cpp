@@ -111,6 +111,7 @@ TEST(ptx_faults, lanes_that_do_not_meet) {
             {some + "@!%p1 bra OTHER;\n" + i + " //!\nret;\nOTHER:\nbar.warp.sync -1;\n", deadlock, wrong, ""});
     expect_caught({some + "@%p1 bar.warp.sync -1; //!\n@!%p1 bar.sync 0;\n", deadlock, wrong, ""});
     expect_caught({some + "@%p1 shfl.sync.idx.b32 %r1, %t, 0, 31, -1; //!\n@!%p1 bar.sync 0;\n", deadlock, wrong, ""});
+    expect_caught({some + "@%p1 bar.sync 0; //!\n@!%p1 bar.sync 1;\n", deadlock, wrong, ""});
     // Threads of another warp that skip a barrier, and wait at another one for ever.
     expect_caught({"setp.lt.u32 %p1, %t, 32;\n@%p1 bra LOW;\nbar.sync 1;\nret;\nLOW:\nbar.sync 0; //!\n",
                    "(barrier 0, 32 of 64 threads)", wrong, "", 64});
