@@ -31,6 +31,7 @@ enum class Flow : uint8_t {
 enum class Meeting : uint8_t {
     none,
     of_members,  // all living lanes of the mask in `members` must be here
+    anywhere,    // or at another such instruction with the same mask
     of_warp      // all living lanes must
 };
 

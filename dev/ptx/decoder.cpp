@@ -228,7 +228,7 @@ uint64_t Decoder::value_of(const std::string& symbol) {
     }
     for (const Parameter& p : text.parameters)
         if (p.name == symbol) return p.offset;
-    throw TextError(text.name + ": unknown symbol " + symbol);
+    fail(*now, now->opcode + ": unknown " + (symbol[0] == '%' ? "register " : "symbol ") + symbol);
 }
 
 Place Decoder::source(const Operand& o, Width wanted) {

@@ -189,6 +189,7 @@ void products_commit(Warp& w, const Instruction& i, Mask m) {
 }
 void products_wait(Warp& w, const Instruction& i, Mask m) {
     const unsigned leader = w.leader;
+    w.products->show(w, m);
     w.wait([&] { w.block->wgmma_wait(unsigned(i.number), i.at); });
     for_each_lane(w, m & ~(Mask(1) << leader),
                   [&](unsigned l) { w.as(l, [&] { w.block->wgmma_wait(unsigned(i.number), i.at); }); });

@@ -264,10 +264,14 @@ void wait_for_copies(Warp& w, const Instruction& i, Mask m) {
         });
     });
 }
+void wait_for_all_copies(Warp& w, const Instruction& i, Mask m) {  // those that no group has been made of too
+    commit_copies(w, i, m);
+    wait_for_copies(w, i, m);
+}
 
 bool decode_copy(Decoder& d, const Statement& s, Instruction& i) {
     if (s.opcode == "cp.async.commit_group") return i.execute = commit_copies, true;
-    if (s.opcode == "cp.async.wait_all") return i.execute = wait_for_copies, i.number = 0, true;
+    if (s.opcode == "cp.async.wait_all") return i.execute = wait_for_all_copies, i.number = 0, true;
     if (s.opcode == "cp.async.wait_group")
         return i.execute = wait_for_copies, i.number = int64_t(s.operands.at(0).bits), true;
     if (!s.opcode.starts_with("cp.async.c")) return false;

@@ -205,6 +205,7 @@ bool decode_warp(Decoder& d, const Statement& s, Instruction& i) {
     i.meeting = Meeting::of_members;
     if (s.opcode == "bar.warp.sync") {
         i.members = d.source(s.operands.at(0), Width::word);
+        i.meeting = Meeting::anywhere;
         return i.execute = synchronise, true;
     }
     if (parts[0] == "shfl" && decode_shuffle(d, s, i, parts)) return true;

@@ -22,6 +22,13 @@ public:
         all.back().count = count;
         return all.back();
     }
+    // What the registers hold, which must be the poison still: dev/simt looks at it.
+    void show(Warp& w, Mask lanes) {
+        for (Staged& s : all)
+            for (Mask m = s.held ? lanes : 0; m; m &= m - 1)
+                for (unsigned k = 0, l = unsigned(__builtin_ctz(m)); k < s.count; k++)
+                    s.values[l][k] = w.at<float>(s.places[k])[l];
+    }
     // What is done goes to the registers.
     void deliver(Warp& w, Mask lanes) {
         for (Staged& s : all) {

@@ -16,6 +16,7 @@ public:
             if (s.guard >= 0) use(s.guard, i);
             for (const Operand& o : s.operands) use(o, i);
         }
+        extend_to_waits();
         extend_over_loops();
     }
     bool is_used(size_t r) const { return first[r] != ~size_t(0); }
@@ -31,6 +32,16 @@ private:
         if (o.reg >= 0) use(o.reg, at);
         if (o.second >= 0) use(o.second, at);
         for (const Operand& part : o.list) use(part, at);
+    }
+
+    // A product's accumulator is written when the product is waited for.
+    void extend_to_waits() {
+        size_t last_wait = 0;
+        for (size_t i = 0; i < text.statements.size(); i++)
+            if (text.statements[i].opcode.starts_with("wgmma.wait_group")) last_wait = i;
+        for (size_t i = 0; i < last_wait; i++)
+            if (const Statement& s = text.statements[i]; s.opcode.starts_with("wgmma.mma_async") && !s.operands.empty())
+                use(s.operands[0], last_wait);
     }
 
     // What is used in a loop and begins before it, or is read in it before it is written, lives until the loop's end.

@@ -256,7 +256,9 @@ private:
         Operand& o = e.statements[statement].operands[operand];
         for (const std::string& suffix : suffixes)
             if (e.labels.contains(o.symbol + suffix)) return void(o.symbol += suffix);
-        throw TextError(module.origin + ", " + e.name + ": no label " + o.symbol);
+        const simt::At& at = e.statements[statement].at;
+        throw TextError(module.origin + ", " + e.name + ": no label " + o.symbol + "; " + at.file + ':' +
+                        std::to_string(at.line));
     }
 
     const ModuleText& module;

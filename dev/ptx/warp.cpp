@@ -93,6 +93,28 @@ void Warp::exit(Mask m) {
         if (lowest(rest) != leader) block->wake(threads + lowest(rest));
 }
 
+// The lanes that wait at other instructions, which all lanes of this mask may meet at.
+Mask Warp::at_other_meetings(Mask members) const {
+    Mask waiting = 0;
+    for (const Path& p : paths) {
+        const Instruction& i = code->instructions[p.pc];
+        for (Mask m = p.waits && i.meeting == Meeting::anywhere ? p.lanes : 0; m; m &= m - 1)
+            if (reinterpret_cast<const uint32_t*>(registers + i.members)[lowest(m)] == members)
+                waiting |= Mask(1) << lowest(m);
+    }
+    return waiting;
+}
+void Warp::release_from_other_meetings(Mask lanes) {
+    std::vector<Path> released;
+    for (Path& p : paths) {
+        if (!p.waits || !(p.lanes & lanes)) continue;
+        released.push_back({p.pc + 1, p.lanes & lanes, false});
+        p.lanes &= ~lanes;
+    }
+    std::erase_if(paths, [](const Path& p) { return !p.lanes; });
+    for (const Path& p : released) add(p);
+}
+
 // The lanes that need not wait for others here.
 Mask Warp::ready_to_meet(const Instruction& i, Mask active) {
     if (i.meeting == Meeting::of_warp) return active == living ? active : 0;
@@ -105,7 +127,8 @@ Mask Warp::ready_to_meet(const Instruction& i, Mask active) {
             if (members[lowest(m)] == members[lane]) same |= Mask(1) << lowest(m);
         if (same & ~members[lane])
             fail(*this, lowest(same & ~members[lane]), i, 719, "the lane is not in its own mask");
-        if ((members[lane] & living) == same) ready |= same;
+        const Mask others = i.meeting == Meeting::anywhere ? at_other_meetings(members[lane]) : 0;
+        if ((members[lane] & living) == (same | others)) ready |= same, release_from_other_meetings(others);
         rest &= ~same;
     }
     return ready;
@@ -129,6 +152,11 @@ bool Warp::run(Path path) {
         const Instruction& i = code_begin[path.pc];
         const Mask active = guarded(i, path.lanes);
         executed += unsigned(__builtin_popcount(active));
+        if (i.flow == Flow::wait && active && active != path.lanes) {  // the others need not wait
+            add({path.pc + 1, path.lanes & ~active, false});
+            path.lanes = active;
+            stop = next_of_others(path.pc);
+        }
         if (i.meeting != Meeting::none && active) {
             const Mask ready = ready_to_meet(i, active), late = active & ~ready;
             if (late) {

@@ -73,6 +73,8 @@ private:
         const Mask p = predicate(i.guard);
         return lanes & (i.guard_negated ? ~p : p);
     }
+    Mask at_other_meetings(Mask members) const;
+    void release_from_other_meetings(Mask lanes);
     void add(Path);
     bool pick(Path&);
     uint32_t next_of_others(uint32_t pc) const;

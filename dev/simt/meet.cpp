@@ -102,7 +102,7 @@ void Block::forget_meeting(CudaThread* t) {
 
 Barrier& Block::arrive(const char* name, int id, int threads_expected, bool predicate, Reach reach, At at) {
     if (id < 0 || id >= barriers_per_block)
-        fail(719, std::string(name) + ": there is no barrier " + std::to_string(id));
+        fail(719, std::string(name) + ": there is no barrier " + std::to_string(id) + "; " + to_string(at));
     if (threads_expected % 32 || threads_expected < 0 || unsigned(threads_expected) > (count + 31) / 32 * 32)
         fail(719, std::string(name) + ": " + std::to_string(threads_expected) +
                       " is no multiple of 32 within the block; " + to_string(at));
