@@ -74,7 +74,7 @@ namespace {
 
 // PTX_COUNT=1: how fast kernels run, at the end of the program.
 std::atomic<uint64_t> lane_instructions = 0;
-void count(uint64_t executed) {
+void count_executed(uint64_t executed) {
     static const bool wanted = [] {
         const char* text = std::getenv("PTX_COUNT");
         if (!text || std::strcmp(text, "1")) return false;
@@ -206,7 +206,7 @@ void Machine::begin(const Arguments& a) {
                       uint32_t(number));
     for (unsigned i = 0; i < warps.size(); i++) {
         Warp& w = *warps[i];
-        count(std::exchange(w.executed, 0));
+        count_executed(std::exchange(w.executed, 0));
         w.shadow = shadow;
         w.traced = number || i ? 0 : traced_lanes(block.launch->kernel);
         w.block = &block;
