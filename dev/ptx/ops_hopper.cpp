@@ -105,7 +105,8 @@ bool decode_barrier(Decoder& d, const Statement& s, Instruction& i, const std::v
     return i.execute = barrier_wait, true;
 }
 
-// ---- Tensor copies: i.more are the coordinates; i.a and i.offset the shared address, i.b the map, i.c and i.target the barrier ----
+// ---- Tensor copies ----
+// i.more are the coordinates; i.a and i.offset the shared address, i.b the map, i.c and i.target the barrier.
 
 simt::Coordinates coordinates(Warp& w, const Instruction& i, unsigned lane) {
     simt::Coordinates c{int(i.count), {}};

@@ -3,7 +3,8 @@
 //   char   a token is a Unicode code point; the vocabulary is those of the training text and U+FFFD, sorted
 //   word   a token is a word with the space before it, a digit, a symbol or a white space (rule in word_length)
 //   byte   a token is a byte, its id the byte's value
-//   bpe    GPT-2's, Llama's, Qwen's: a token is bytes or characters that merges made of single ones (bpe.h); read from files
+//   bpe    GPT-2's, Llama's, Qwen's: a token is bytes or characters that merges made of single ones (bpe.h);
+//          read from files
 //
 // Files of it: tokenizer_json.h and load_tokenizer.h. Text is UTF-8 (see repair_utf8).
 #pragma once

@@ -129,8 +129,8 @@ inline CublasFound find_cublas(const char* named, const std::vector<std::string>
     return first;
 }
 
-// The machine's own, loaded when first asked for (half a gigabyte). It would compute on a real GPU, and cannot use the memory
-// of a simulated one.
+// The machine's own, loaded when first asked for (half a gigabyte). It would compute on a real GPU, and cannot use the
+// memory of a simulated one.
 inline const CublasFound& installed_cublas() {
     static const CublasFound found = [] {
         if (on_simulated_device()) return CublasFound{nullptr, "this build's kernels run on the CPU"};

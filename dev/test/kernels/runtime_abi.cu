@@ -1,5 +1,6 @@
-// What dev/simt's runtime and NVIDIA's must agree on, so that objects of nvcc can be linked with either: the build by nvcc holds
-// this table to NVIDIA's headers, the build by the host compiler to dev/simt's. There is nothing to run.
+// What dev/simt's runtime and NVIDIA's must agree on, so that objects of nvcc can be linked with either: the build
+// by nvcc holds this table to NVIDIA's headers, the build by the host compiler to dev/simt's. There is nothing to
+// run.
 #include <cuda_bf16.h>
 #include <cuda_profiler_api.h>
 #include <cuda_runtime.h>
