@@ -8,19 +8,27 @@ namespace {
 
 struct Nearest {
     template <class F>
-    F operator()(F x) const { return std::nearbyint(x); }
+    F operator()(F x) const {
+        return std::nearbyint(x);
+    }
 };
 struct Zero {
     template <class F>
-    F operator()(F x) const { return std::trunc(x); }
+    F operator()(F x) const {
+        return std::trunc(x);
+    }
 };
 struct Down {
     template <class F>
-    F operator()(F x) const { return std::floor(x); }
+    F operator()(F x) const {
+        return std::floor(x);
+    }
 };
 struct Up {
     template <class F>
-    F operator()(F x) const { return std::ceil(x); }
+    F operator()(F x) const {
+        return std::ceil(x);
+    }
 };
 
 template <class U>

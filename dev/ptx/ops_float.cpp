@@ -56,9 +56,12 @@ void add_arithmetic(Operations& all, const std::string& suffix) {
     using F = Float<U>;
     for (const std::string& rounding : {std::string(), std::string(".rn")}) {
         const std::string end = rounding + suffix;
-        add<U, U, U>(all, "add" + end, [](U x, U y) { return bits_of(flushed<ftz>(flushed<ftz>(x) + flushed<ftz>(y))); });
-        add<U, U, U>(all, "sub" + end, [](U x, U y) { return bits_of(flushed<ftz>(flushed<ftz>(x) - flushed<ftz>(y))); });
-        add<U, U, U>(all, "mul" + end, [](U x, U y) { return bits_of(flushed<ftz>(flushed<ftz>(x) * flushed<ftz>(y))); });
+        add<U, U, U>(all, "add" + end,
+                     [](U x, U y) { return bits_of(flushed<ftz>(flushed<ftz>(x) + flushed<ftz>(y))); });
+        add<U, U, U>(all, "sub" + end,
+                     [](U x, U y) { return bits_of(flushed<ftz>(flushed<ftz>(x) - flushed<ftz>(y))); });
+        add<U, U, U>(all, "mul" + end,
+                     [](U x, U y) { return bits_of(flushed<ftz>(flushed<ftz>(x) * flushed<ftz>(y))); });
     }
     add<U, U, U, U>(all, "fma.rn" + suffix, [](U x, U y, U z) {
         return bits_of(flushed<ftz>(std::fma(flushed<ftz>(x), flushed<ftz>(y), flushed<ftz>(z))));
@@ -67,7 +70,8 @@ void add_arithmetic(Operations& all, const std::string& suffix) {
     add<U, U, U>(all, "max" + suffix, [](U x, U y) { return bits_of(greater_of(flushed<ftz>(x), flushed<ftz>(y))); });
     add<U, U>(all, "neg" + suffix, [](U x) { return U(bits_of(flushed<ftz>(x)) ^ U(1) << (8 * sizeof(U) - 1)); });
     add<U, U>(all, "abs" + suffix, [](U x) { return U(bits_of(flushed<ftz>(x)) & ~(U(1) << (8 * sizeof(U) - 1))); });
-    add<U, U, U>(all, "div.rn" + suffix, [](U x, U y) { return bits_of(flushed<ftz>(F(flushed<ftz>(x) / flushed<ftz>(y)))); });
+    add<U, U, U>(all, "div.rn" + suffix,
+                 [](U x, U y) { return bits_of(flushed<ftz>(F(flushed<ftz>(x) / flushed<ftz>(y)))); });
     add<U, U>(all, "rcp.rn" + suffix, [](U x) { return bits_of(flushed<ftz>(F(1 / flushed<ftz>(x)))); });
     add<U, U>(all, "sqrt.rn" + suffix, [](U x) { return bits_of(F(std::sqrt(flushed<ftz>(x)))); });
     add_comparison<U>(all, "setp.eq" + suffix, [](U x, U y) { return flushed<ftz>(x) == flushed<ftz>(y); });
@@ -89,8 +93,10 @@ void add_arithmetic(Operations& all, const std::string& suffix) {
     add_comparison<U>(all, "setp.leu" + suffix, [](U x, U y) { return !(flushed<ftz>(x) > flushed<ftz>(y)); });
     add_comparison<U>(all, "setp.gtu" + suffix, [](U x, U y) { return !(flushed<ftz>(x) <= flushed<ftz>(y)); });
     add_comparison<U>(all, "setp.geu" + suffix, [](U x, U y) { return !(flushed<ftz>(x) < flushed<ftz>(y)); });
-    add_comparison<U>(all, "setp.num" + suffix, [](U x, U y) { return number(x) == number(x) && number(y) == number(y); });
-    add_comparison<U>(all, "setp.nan" + suffix, [](U x, U y) { return number(x) != number(x) || number(y) != number(y); });
+    add_comparison<U>(all, "setp.num" + suffix,
+                      [](U x, U y) { return number(x) == number(x) && number(y) == number(y); });
+    add_comparison<U>(all, "setp.nan" + suffix,
+                      [](U x, U y) { return number(x) != number(x) || number(y) != number(y); });
 }
 
 // The others round by the CPU's own mode.
@@ -159,12 +165,10 @@ void add_approximate(Operations& all, const std::string& suffix) {
     });
     add<U, U, U>(all, "div.approx" + suffix, [](U x, U y) { return bits_of(approximate_quotient<ftz, false>(x, y)); });
     add<U, U, U>(all, "div.full" + suffix, [](U x, U y) { return bits_of(approximate_quotient<ftz, true>(x, y)); });
-    add<U, U>(all, "sin.approx" + suffix, [](U x) {
-        return bits_of(flushed<ftz>(sine(flushed<ftz>(x), std::sin(double(flushed<ftz>(x))))));
-    });
-    add<U, U>(all, "cos.approx" + suffix, [](U x) {
-        return bits_of(flushed<ftz>(sine(flushed<ftz>(x), std::cos(double(flushed<ftz>(x))))));
-    });
+    add<U, U>(all, "sin.approx" + suffix,
+              [](U x) { return bits_of(flushed<ftz>(sine(flushed<ftz>(x), std::sin(double(flushed<ftz>(x)))))); });
+    add<U, U>(all, "cos.approx" + suffix,
+              [](U x) { return bits_of(flushed<ftz>(sine(flushed<ftz>(x), std::cos(double(flushed<ftz>(x)))))); });
 }
 
 }  // namespace
@@ -181,7 +185,8 @@ void add_float_operations(Operations& all) {
     add_approximate<true>(all, ".ftz.f32");
     add<U, U>(all, "tanh.approx.f32", [](U x) {
         const double exact = std::tanh(double(number(x)));
-        return bits_of(std::fabs(number(x)) <= 0x1.fffffep127f ? approximate(exact, std::fabs(exact) * 0x1p-11, x) : float(exact));
+        return bits_of(std::fabs(number(x)) <= 0x1.fffffep127f ? approximate(exact, std::fabs(exact) * 0x1p-11, x)
+                                                               : float(exact));
     });
     add<U, U, U>(all, "add.sat.f32", [](U x, U y) { return bits_of(saturated(number(x) + number(y))); });
     add<U, U, U>(all, "mul.sat.f32", [](U x, U y) { return bits_of(saturated(number(x) * number(y))); });

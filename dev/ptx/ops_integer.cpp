@@ -16,7 +16,8 @@ __extension__ typedef unsigned __int128 Unsigned128;
 template <class T>
 T high_product(T x, T y) {
     if constexpr (sizeof(T) == 8)
-        return T(std::is_signed_v<T> ? Unsigned128(Int128(x) * Int128(y)) >> 64 : Unsigned128(x) * Unsigned128(y) >> 64);
+        return T(std::is_signed_v<T> ? Unsigned128(Int128(x) * Int128(y)) >> 64
+                                     : Unsigned128(x) * Unsigned128(y) >> 64);
     else return T(Wide<T>(Wide<T>(x) * Wide<T>(y)) >> (8 * sizeof(T)));
 }
 template <class T>
@@ -48,8 +49,7 @@ void add_arithmetic(Operations& all, const std::string& type) {
     if constexpr (sizeof(T) < 8) {
         using W = Unsigned<Wide<T>>;
         add<W, U, U>(all, "mul.wide." + type, [](U x, U y) { return W(Wide<T>(T(x)) * Wide<T>(T(y))); });
-        add<W, U, U, W>(all, "mad.wide." + type,
-                        [](U x, U y, W z) { return W(W(Wide<T>(T(x)) * Wide<T>(T(y))) + z); });
+        add<W, U, U, W>(all, "mad.wide." + type, [](U x, U y, W z) { return W(W(Wide<T>(T(x)) * Wide<T>(T(y))) + z); });
     }
     if constexpr (std::is_signed_v<T>) {
         add<U, U>(all, "neg." + type, [](U x) { return U(0 - x); });

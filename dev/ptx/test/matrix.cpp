@@ -6,7 +6,8 @@ namespace {
 
 std::string number(unsigned n) { return std::to_string(n); }
 
-// Shared memory with 16-bit words 0, 1, 2, ... in rows of 8, one after the other, at s; %r1 has the address of the lane's row.
+// Shared memory with 16-bit words 0, 1, 2, ... in rows of 8, one after the other, at s; %r21 has the address of the
+// lane's row.
 constexpr char rows[] = R"(.shared .align 16 .b8 s[512];
 mov.u32 %r20, s;
 mad.lo.u32 %r21, %t, 16, %r20;

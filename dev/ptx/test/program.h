@@ -47,14 +47,15 @@ T argument(const T& x) {
     return x;
 }
 
-// Modules whose entries are launched by name. Errors of the text are thrown as they are when it is loaded, or, of a body, when its
-// entry is first launched.
+// Modules whose entries are launched by name. Errors of the text are thrown as they are when it is loaded, or, of a body,
+// when its entry is first launched.
 class Program {
 public:
     explicit Program(const std::string& text, const std::string& origin = "test.ptx")
         : module(Module::load("\n.version 8.0\n.target sm_90a\n.address_size 64\n" + text, origin)) {}
 
-    // Arguments are copied; buffers stand for their addresses. Waits for the kernel; after an error the device is as new.
+    // Arguments are copied; buffers stand for their addresses. Waits for the kernel; after an error the device is as
+    // new.
     template <class... A>
     Outcome launch(const std::string& entry, dim3 grid, dim3 block, size_t shared_bytes, const A&... arguments) const {
         auto values = std::make_tuple(argument(arguments)...);
@@ -77,8 +78,8 @@ private:
     std::shared_ptr<Module> module;
 };
 
-// One entry, `k`: its parameters as in ".param .u64 a, .param .u32 n", its body without braces. Lines of the body are numbered
-// from 1 as lines of k.cu, so that messages can name them.
+// One entry, `k`: its parameters as in ".param .u64 a, .param .u32 n", its body without braces. Lines of the body are
+// numbered from 1 as lines of k.cu, so that messages can name them.
 std::string entry_text(const std::string& parameters, const std::string& body, const std::string& directives = "");
 // The number of the body's line that holds `what`.
 int line_of(const std::string& body, const std::string& what);
