@@ -1,8 +1,9 @@
 // The words of PTX.
 #pragma once
+#include <algorithm>
 #include <cctype>
 #include <charconv>
-#include "text.h"
+#include "statement.h"
 
 namespace ptx {
 

@@ -13,8 +13,8 @@ Answer within(double ideal, double error) { return {Answer::Kind::near, 0, ideal
 Answer relative(double ideal, double bound) { return within(ideal, std::fabs(ideal) * bound); }
 Answer the(float x) { return exactly(bits_of(x)); }
 
-// What a table says of the argument, or how near the result must be. Results too small to be normal are flushed with
-// .ftz.
+// What a table says of the argument, or how near the result must be. With .ftz results too small to be normal are
+// flushed.
 using Function = Answer (*)(float);
 Evaluate of_one(bool ftz, Function f) {
     return [=](const Bits* x) {

@@ -66,8 +66,8 @@ struct Format {
 };
 constexpr Format single{24, -149, 127}, twice{53, -1074, 1023}, brain{8, -133, 127};
 
-// `x` and a rest too small to be added to it (or 0), neither infinite nor NaN, x not 0: rounded to the format,
-// infinite when too large. Two to the power of anything the formats have is exact in Quad.
+// `x` and a rest too small to be added to it (or 0), neither infinite nor NaN, x not 0: rounded to the format, infinite
+// when too large. Two to the power of anything the formats have is exact in Quad.
 Quad rounded(Quad x, Quad rest, const Format&, Rounding = Rounding::nearest);
 Quad power_of_two(int exponent);
 

@@ -31,7 +31,7 @@ void expect_caught(const Plant& p) {
     in_every_order([&] {
         const Buffer<uint32_t> out(1024);
         const OneKernel k(".param .u64 out, .param .u32 n", body);
-        const Outcome o = k.launch(dim3(2, 1, 1), p.threads, p.shared_bytes, out, uint32_t(3));
+        const Outcome o = k.launch(1, p.threads, p.shared_bytes, out, uint32_t(3));
         EXPECT_EQ(int(o.error), p.error) << o.said;
         expect_says(o.said,
                     {"k, block (", opcode_of(body), p.what, p.what == deadlock ? "deadlock: no thread can go on" : "",

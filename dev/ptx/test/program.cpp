@@ -17,8 +17,8 @@ const simt::KernelOwner owner{
         return simt::KernelCode{*launched_name, static_shared_bytes(*launched), max_threads(*launched)};
     }};
 
-// While one lives, the runtime knows the kernel by an address that no other ever has: it remembers what it has heard
-// of one.
+// While one lives, the runtime knows the kernel by an address that no other ever has: it remembers what it has heard of
+// one.
 struct Known {
     Known(const Kernel* kernel, const std::string& name) {
         others = &simt::kernel_owner();
