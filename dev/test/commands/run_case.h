@@ -1,6 +1,5 @@
 // `train_gpt` as a user runs it, on a model small enough to train in a moment.
 #pragma once
-#include <fmt/core.h>
 #include <gtest/gtest.h>
 #include <filesystem>
 #include <fstream>
@@ -82,12 +81,13 @@ inline std::vector<std::string> losses(const fs::path& run) {
     for (const Json& line : log_lines(run))
         for (const char* key : {"loss_hex", "val_loss_hex"})
             if (line.contains(key))
-                all.push_back(fmt::format("{} {} {}", line["step"].get<int>(), key, line[key].get<std::string>()));
+                all.push_back(std::to_string(line["step"].get<int>()) + ' ' + key + ' ' + line[key].get<std::string>());
     return all;
 }
 
 inline uint64_t weights_of(const fs::path& run, int step) {
-    const std::string checkpoint = (run / fmt::format("step_{:08}", step)).string();
+    const std::string number = std::to_string(step);
+    const std::string checkpoint = (run / ("step_" + std::string(8 - number.size(), '0') + number)).string();
     return files::hash_file(checkpoint + "/model.safetensors") * 31 +
            files::hash_file(checkpoint + "/optimizer.safetensors");
 }
