@@ -81,7 +81,7 @@ enum class Special : uint8_t {
     lanemask_eq,
     lanemask_gt,
     lanemask_ge,
-    clock,
+
     count
 };
 

@@ -31,12 +31,25 @@ constexpr std::pair<const char*, Special> special_names[] = {
     {"%lanemask_eq", Special::lanemask_eq},
     {"%lanemask_gt", Special::lanemask_gt},
     {"%lanemask_ge", Special::lanemask_ge},
-    {"%clock", Special::clock},
 };
 
 uint32_t round_up(size_t n, size_t to) { return uint32_t((n + to - 1) / to * to); }
 
 void leave(Warp&, const Instruction&, Mask) {}
+
+template <class Whole, class Part>
+void pack(Warp& w, const Instruction& i, Mask m) {
+    const Part *low = w.at<Part>(i.a), *high = w.at<Part>(i.b);
+    for_each_lane(w, m, [&](unsigned l) { w.at<Whole>(i.d)[l] = Whole(low[l]) | Whole(high[l]) << 8 * sizeof(Part); });
+}
+template <class Whole, class Part>
+void unpack(Warp& w, const Instruction& i, Mask m) {
+    for_each_lane(w, m, [&](unsigned l) {
+        const Whole whole = w.at<Whole>(i.d)[l];
+        if (i.a != nowhere) w.at<Part>(i.a)[l] = Part(whole);
+        if (i.b != nowhere) w.at<Part>(i.b)[l] = Part(whole >> 8 * sizeof(Part));
+    });
+}
 
 }  // namespace
 
@@ -134,55 +147,36 @@ bool Decoder::decode_control(const Statement& s, Instruction& i) {
     return true;
 }
 
-// Moves of addresses and of special registers, and those that pack or unpack: mov.b64 %rd1, {%r1, %r2}.
+// Moves that pack a register from two parts, or unpack it into them: mov.b64 %rd1, {%r1, %r2}.
 bool Decoder::decode_move(const Statement& s, Instruction& i) {
-    if (s.opcode.starts_with("mov.") && s.operands.size() == 2) {
-        const Operand &to = s.operands[0], &from = s.operands[1];
-        if (to.kind != Operand::Kind::list && from.kind != Operand::Kind::list) return false;
-        const bool packs = from.kind == Operand::Kind::list;
-        const Operand &whole = packs ? to : from, &list = packs ? from : to;
-        const Width wide = s.opcode.ends_with("64") ? Width::double_word : Width::word;
-        const bool halves = wide == Width::double_word;
-        if (list.list.size() != 2) fail(s, "a move of other than two parts");
-        std::vector<Place> parts;
-        for (const Operand& part : list.list)
-            parts.push_back(part.kind == Operand::Kind::none ? nowhere
-                            : packs                          ? source(part, halves ? Width::word : Width::half)
-                                                             : target(part, halves ? Width::word : Width::half));
-        i.a = parts[0], i.b = parts[1];
-        i.d = packs ? target(whole, wide) : source(whole, wide);
-        const auto pack = []<class W, class P>(Warp& w, const Instruction& i, Mask m, W, P) {
-            for_each_lane(
-                w, m, [&](unsigned l) { w.at<W>(i.d)[l] = W(w.at<P>(i.a)[l]) | W(w.at<P>(i.b)[l]) << 8 * sizeof(P); });
-        };
-        const auto unpack = []<class W, class P>(Warp& w, const Instruction& i, Mask m, W, P) {
-            for_each_lane(w, m, [&](unsigned l) {
-                const W x = w.at<W>(i.d)[l];
-                if (i.a != nowhere) w.at<P>(i.a)[l] = P(x);
-                if (i.b != nowhere) w.at<P>(i.b)[l] = P(x >> 8 * sizeof(P));
-            });
-        };
-        static const auto p = pack;
-        static const auto u = unpack;
-        if (packs && halves)
-            i.execute = [](Warp& w, const Instruction& i, Mask m) { p(w, i, m, uint64_t(), uint32_t()); };
-        else if (packs) i.execute = [](Warp& w, const Instruction& i, Mask m) { p(w, i, m, uint32_t(), uint16_t()); };
-        else if (halves) i.execute = [](Warp& w, const Instruction& i, Mask m) { u(w, i, m, uint64_t(), uint32_t()); };
-        else i.execute = [](Warp& w, const Instruction& i, Mask m) { u(w, i, m, uint32_t(), uint16_t()); };
-        return true;
-    }
-    return false;
+    if (!s.opcode.starts_with("mov.") || s.operands.size() != 2) return false;
+    const Operand &to = s.operands[0], &from = s.operands[1];
+    const bool packs = from.kind == Operand::Kind::list, unpacks = to.kind == Operand::Kind::list;
+    if (!packs && !unpacks) return false;
+    const Operand &whole = packs ? to : from, &parts = packs ? from : to;
+    if (parts.list.size() != 2) fail(s, "a move of other than two parts");
+    const bool wide = s.opcode.ends_with("64");
+    const Width whole_width = wide ? Width::double_word : Width::word, part_width = wide ? Width::word : Width::half;
+    const auto place = [&](const Operand& part) {
+        if (part.kind == Operand::Kind::none) return nowhere;
+        return packs ? source(part, part_width) : target(part, part_width);
+    };
+    i.a = place(parts.list[0]), i.b = place(parts.list[1]);
+    i.d = packs ? target(whole, whole_width) : source(whole, whole_width);
+    if (wide) i.execute = packs ? pack<uint64_t, uint32_t> : unpack<uint64_t, uint32_t>;
+    else i.execute = packs ? pack<uint32_t, uint16_t> : unpack<uint32_t, uint16_t>;
+    return true;
 }
 
 bool Decoder::decode_conversion(const Statement& s, Instruction& i) {
     const auto parts = parts_of(s.opcode);
     if (parts[0] != "cvt" || parts.size() != 3) return false;
-    i.execute =
-        integer_conversion(std::string(parts[1]), std::string(parts[2]), width(s.operands[0]),
-                           s.operands[1].kind == Operand::Kind::reg ? width(s.operands[1]) : Width::double_word);
+    const Operand &to = s.operands.at(0), &from = s.operands.at(1);
+    const Width from_width = from.kind == Operand::Kind::reg ? width(from) : Width::double_word;
+    i.execute = integer_conversion(std::string(parts[1]), std::string(parts[2]), width(to), from_width);
     if (!i.execute) return false;
-    i.d = target(s.operands[0]);
-    i.a = source(s.operands[1], s.operands[1].kind == Operand::Kind::reg ? width(s.operands[1]) : Width::double_word);
+    i.d = target(to);
+    i.a = source(from, from_width);
     return true;
 }
 

@@ -26,14 +26,12 @@ public:
     [[noreturn]] void fail(const Statement&, const std::string& what) const;
 
 private:
-    void place_variables();
     Instruction instruction(const Statement&);
     void decode(const Statement&, Instruction&);
     void decode_operation(const Statement&, Instruction&);
     bool decode_control(const Statement&, Instruction&);
     bool decode_conversion(const Statement&, Instruction&);
     bool decode_move(const Statement&, Instruction&);
-    bool decode_comparison_of_three(const Statement&, Instruction&);
     Place new_place(size_t bytes);
     uint64_t value_of(const std::string& symbol);
     void place(const Variable&);
