@@ -40,6 +40,7 @@ struct Instruction {
     Flow flow = Flow::on;
     Meeting meeting = Meeting::none;
     bool guard_negated = false;
+    bool is_strong = false;  // an access that is volatile, relaxed, acquiring or releasing
     Place guard = nowhere;
     Place d = nowhere, a = nowhere, b = nowhere, c = nowhere, e = nowhere;
     Place members = nowhere;

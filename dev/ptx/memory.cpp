@@ -1,5 +1,6 @@
 #include "memory.h"
 #include <algorithm>
+#include <cstring>
 #include "dev/simt/device_memory.h"
 #include "dev/simt/shared_memory.h"
 #include "module_memory.h"
@@ -114,14 +115,19 @@ static bool is_of_others(Space space) { return space != Space::local && space !=
 const char* readable(Warp& w, const Instruction& i, unsigned lane, Space space, uint64_t address, unsigned bytes,
                      unsigned alignment) {
     const char* p = resolve(w, i, lane, space, address, bytes, alignment);
-    if (w.shadow && is_of_others(space)) w.shadow->read(w, i, lane, p, bytes);
+    if (!w.shadow || !is_of_others(space)) return p;
+    if (i.is_strong) w.shadow->strong_read(w, i, lane, p, bytes);
+    else w.shadow->read(w, i, lane, p, bytes);
     return p;
 }
-char* writable(Warp& w, const Instruction& i, unsigned lane, Space space, uint64_t address, unsigned bytes,
-               unsigned alignment) {
-    char* p = resolve(w, i, lane, space, address, bytes, alignment);
-    if (w.shadow && is_of_others(space)) w.shadow->write(w, i, lane, p, bytes);
-    return p;
+void write(Warp& w, const Instruction& i, unsigned lane, Space space, uint64_t address, const void* value,
+           unsigned bytes) {
+    char* p = resolve(w, i, lane, space, address, bytes, bytes);
+    if (w.shadow && is_of_others(space)) {
+        if (i.is_strong) w.shadow->strong_write(w, p, bytes);
+        else w.shadow->write(w, i, lane, p, bytes, !std::memcmp(p, value, bytes));
+    }
+    std::memcpy(p, value, bytes);
 }
 
 uint64_t shared_address(Warp& w, const Instruction& i, unsigned lane, const void* pointer) {

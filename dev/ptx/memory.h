@@ -23,10 +23,11 @@ uint64_t address_of(Warp& w, const Instruction& i, unsigned lane) {
     return uint64_t(i.offset) + (wide ? w.at<uint64_t>(i.a)[lane] : w.at<uint32_t>(i.a)[lane]);
 }
 
-// The same for what the lane is going to read or write, and the shadow is told of.
+// The same for what the lane is going to read, of which the shadow is told.
 const char* readable(Warp&, const Instruction&, unsigned lane, Space, uint64_t address, unsigned bytes,
                      unsigned alignment);
-char* writable(Warp&, const Instruction&, unsigned lane, Space, uint64_t address, unsigned bytes, unsigned alignment);
+// Writes that; the shadow is told.
+void write(Warp&, const Instruction&, unsigned lane, Space, uint64_t address, const void* value, unsigned bytes);
 
 uint64_t shared_address(Warp&, const Instruction&, unsigned lane,
                         const void*);  // of generic ones; ends the kernel for others

@@ -2,6 +2,7 @@
 #include <cstring>
 #include "decoder.h"
 #include "memory.h"
+#include "shadow.h"
 
 namespace ptx {
 namespace {
@@ -14,8 +15,9 @@ void move_matrices(Warp& w, const Instruction& i, Mask) {
         for (unsigned r = 0; r < 8; r++) {
             const unsigned lane = 8 * k + r;
             const uint64_t address = address_of<wide>(w, i, lane);
-            rows[r] = stores ? writable(w, i, lane, Space::shared, address, 16, 16)
-                             : const_cast<char*>(readable(w, i, lane, Space::shared, address, 16, 16));
+            rows[r] = resolve(w, i, lane, Space::shared, address, 16, 16);
+            if (w.shadow && stores) w.shadow->write(w, i, lane, rows[r], 16);
+            else if (w.shadow) w.shadow->read(w, i, lane, rows[r], 16);
         }
         uint32_t* registers = w.at<uint32_t>(i.more[k]);
         for (unsigned lane = 0; lane < warp_lanes; lane++) {

@@ -27,11 +27,9 @@ template <class Memory, class Register, Space space, bool wide>
 void store(Warp& w, const Instruction& i, Mask m) {
     const unsigned bytes = sizeof(Memory) * i.count;
     for_each_lane(w, m, [&](unsigned l) {
-        char* p = writable(w, i, l, space, address_of<wide>(w, i, l), bytes, bytes);
-        for (unsigned k = 0; k < i.count; k++) {
-            const auto value = Memory(w.at<Register>(i.more[k])[l]);
-            std::memcpy(p + k * sizeof value, &value, sizeof value);
-        }
+        Memory values[4];
+        for (unsigned k = 0; k < i.count; k++) values[k] = Memory(w.at<Register>(i.more[k])[l]);
+        write(w, i, l, space, address_of<wide>(w, i, l), values, bytes);
     });
 }
 
@@ -127,6 +125,8 @@ bool decode_access(Decoder& d, const Statement& s, Instruction& i, const std::ve
     i.more = d.list(places);
     i.count = unsigned(places.size());
     const Space space = space_of(parts);
+    for (const char* word : {"volatile", "relaxed", "acquire", "release"}) i.is_strong |= has_part(parts, word);
+    if (places.size() > 4) d.fail(s, "more than four values");
     i.execute = loads ? for_type<true>(type, width, space, wide) : for_type<false>(type, width, space, wide);
     if (!i.execute) d.fail(s, s.opcode + " with registers of another width");
     return true;

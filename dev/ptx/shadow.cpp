@@ -101,7 +101,9 @@ void Shadow::touch(Warp& w, const Instruction& i, unsigned lane, const char* p, 
         if (a.run != now || !(a.bytes & mask)) return false;
         return a.block == mine ? !seen(w, lane, a) : !believes;
     };
-    if (unseen(last)) race(w, i, lane, p, last, writes, true);
+    const bool harmless = writes && writes_the_same && last.warp == w.number && last.clock == own[w.number] &&
+                          last.block == mine && last.pc == w.index_of(i);
+    if (unseen(last) && !harmless) race(w, i, lane, p, last, writes, true);
     if (shared && !writes && (last.run != now || (last.written & mask) != mask))
         fail(w, lane, i, launch_failure, "reads shared memory that nobody has written");
     Access a{};
@@ -130,6 +132,16 @@ void Shadow::race(Warp& w, const Instruction& i, unsigned lane, const char* p, c
          std::string("a race: this ") + (writes ? "writes" : "reads") + " what " + first.name + " at " + first.at.file +
              ':' + std::to_string(first.at.line) + " (" + who + ") " + (wrote ? "writes" : "reads") + ", and " + order +
              (where.empty() ? "" : "; it is " + where));
+}
+
+void Shadow::strong_read(Warp& w, const Instruction& i, unsigned lane, const char* p, unsigned bytes) {
+    atomic(w, i, lane, p, bytes);
+    acquire(w, p, 0);
+}
+void Shadow::strong_write(const Warp& w, const char* p, unsigned bytes) {
+    if (shared_cell(p)) written_by_copy(p, bytes);
+    else believes = true;
+    release(w, p, 0);
 }
 
 void Shadow::atomic(Warp& w, const Instruction& i, unsigned lane, const char* p, unsigned bytes) {

@@ -41,9 +41,14 @@ public:
     void read(Warp& w, const Instruction& i, unsigned lane, const char* p, unsigned bytes) {
         access<false>(w, i, lane, p, bytes);
     }
-    void write(Warp& w, const Instruction& i, unsigned lane, const char* p, unsigned bytes) {
+    // `same`: the value is there already. Lanes of one instruction that write the same do no harm.
+    void write(Warp& w, const Instruction& i, unsigned lane, const char* p, unsigned bytes, bool same = false) {
+        writes_the_same = same;
         access<true>(w, i, lane, p, bytes);
     }
+    // Volatile, relaxed, acquiring or releasing: such accesses are in no race, and order what stands around them.
+    void strong_read(Warp&, const Instruction&, unsigned lane, const char*, unsigned bytes);
+    void strong_write(const Warp&, const char*, unsigned bytes);
     void written_by_copy(const char* shared, size_t bytes);  // whose order dev/simt checks
     void atomic(Warp&, const Instruction&, unsigned lane, const char*, unsigned bytes);
 
@@ -71,7 +76,7 @@ private:
     size_t dynamic_bytes = 0, fixed_bytes = 0;
     DeviceCells device;  // touched last
     uint32_t run = 0, grid_run = 0, block = 0;
-    bool believes = false;
+    bool believes = false, writes_the_same = false;
     Clocks own{};
     std::array<Clocks, most_warps> known{};
     std::unordered_map<uint64_t, Clocks> published;

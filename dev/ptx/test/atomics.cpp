@@ -34,7 +34,8 @@ std::string body_for(const std::string& opcode, const Type& t, bool shared, bool
                       place = shared ? "[s]" : "[%rd9]";
     std::string body = std::string(prelude) + ".shared .align 8 .b8 s[8];\nld.param.u64 %rd9, [place];\n";
     body += "ld.global.b" + bits + ' ' + reg + "5, [%rd9];\n";
-    if (shared) body += "st.shared.b" + bits + " [s], " + reg + "5;\nbar.sync 0;\n";
+    body += "setp.eq.u32 %p1, %t, 0;\n";  // one thread begins, and one tells the end
+    if (shared) body += "@%p1 st.shared.b" + bits + " [s], " + reg + "5;\nbar.sync 0;\n";
     body +=
         "add.u32 %r1, %t, 1;\ncvt.u64.u32 %rd1, %r1;\nmul.lo.u64 %rd1, %rd1, 0x9e3779b97f4a7c15;\ncvt.u32.u64 %r1, "
         "%rd1;\n";
@@ -42,8 +43,8 @@ std::string body_for(const std::string& opcode, const Type& t, bool shared, bool
     body += "mad.wide.u32 %rd8, %t, 8, %out;\n";
     if (returns) body += "st.global.b" + bits + " [%rd8], " + reg + "2;\n";
     if (shared)
-        body +=
-            "bar.sync 0;\nld.shared.b" + bits + ' ' + reg + "3, [s];\nst.global.b" + bits + " [%rd9], " + reg + "3;\n";
+        body += "bar.sync 0;\nld.shared.b" + bits + ' ' + reg + "3, [s];\n@%p1 st.global.b" + bits + " [%rd9], " + reg +
+                "3;\n";
     return body;
 }
 

@@ -136,7 +136,8 @@ TEST(ptx_divergence, a_warp_waits_for_another) {
         if (waiting)
             for (unsigned t = 0; t < 64; t++) want[t] = t < 32 ? 77 : t + 9;
         in_every_order([&] {
-            EXPECT_EQ(words_of(".shared .align 4 .u32 flag;\nst.shared.u32 [flag], 0;\nbar.sync 0;\nshr.u32 %r1, %t, "
+            EXPECT_EQ(words_of(".shared .align 4 .u32 flag;\nsetp.eq.u32 %p4, %t, 0;\n@%p4 st.shared.u32 [flag], "
+                               "0;\nbar.sync 0;\nshr.u32 %r1, %t, "
                                "5;\nsetp.ne.u32 %p1, %r1, " +
                                    std::to_string(waiting) + R"(;
 @%p1 bra TELL;

@@ -68,8 +68,11 @@ TEST(ptx_faults, outside_of_memory) {
     expect_caught({of_one("cp.async.ca.shared.global [0], [%out+4096], 4;"), "device buffer"});
     expect_caught({of_one("cp.async.ca.shared.global [16], [%out], 4;"), "touches byte 16 of shared memory"});
     expect_caught({of_one("red.shared.add.u32 [16], 1;"), "touches byte 16 of shared memory"});
-    expect_caught({"mad.lo.u32 %r1, %t, 16, 0;\nldmatrix.sync.aligned.m8n8.x1.shared.b16 {%r2}, [%r1]; //!\n",
-                   "touches byte 48 of shared memory", illegal, "(3,0,0)", 32, 48});
+    expect_caught(
+        {"mad.lo.u32 %r1, %t, 16, 0;\n"
+         "setp.lt.u32 %p2, %t, 3;\n@%p2 st.shared.v4.u32 [%r1], {%t, %t, %t, %t};\nbar.warp.sync -1;\n"
+         "ldmatrix.sync.aligned.m8n8.x1.shared.b16 {%r2}, [%r1]; //!\n",
+         "touches byte 48 of shared memory", illegal, "(3,0,0)", 32, 48});
 }
 
 // The local memory of a lane ends where that of the next begins: a generic address must not reach over.
@@ -86,8 +89,9 @@ TEST(ptx_faults, misaligned) {
     expect_caught({of_one("atom.global.add.u64 %rd1, [%out+4], 1;"), "is not a multiple of 8", misaligned});
     expect_caught({of_one("cp.async.ca.shared.global [0], [%out+4], 8;"), "is not a multiple of 8", misaligned});
     expect_caught(
-        {"mad.lo.u32 %r1, %t, 16, 0;\nsetp.eq.u32 %p1, %t, 3;\n@%p1 add.u32 %r1, %r1, "
-         "4;\nldmatrix.sync.aligned.m8n8.x1.shared.b16 {%r2}, [%r1]; //!\n",
+        {"mad.lo.u32 %r1, %t, 16, 0;\nst.shared.v4.u32 [%r1], {%t, %t, %t, %t};\nbar.warp.sync -1;\n"
+         "setp.eq.u32 %p1, %t, 3;\n@%p1 add.u32 %r1, %r1, 4;\nldmatrix.sync.aligned.m8n8.x1.shared.b16 {%r2}, [%r1]; "
+         "//!\n",
          "is not a multiple of 16", misaligned, "(3,0,0)", 32, 512});
 }
 
@@ -140,6 +144,8 @@ TEST(ptx_faults, copies_that_are_not_waited_for) {
     in_every_order([] {
         const Buffer<float> in({1, 2, 3, 4}), out(2);
         OneKernel(".param .u64 out, .param .u64 in", std::string(prelude) + R"(ld.param.u64 %rd1, [in];
+mov.f32 %f3, 0f00000000;
+st.shared.v4.f32 [0], {%f3, %f3, %f3, %f3};
 cp.async.ca.shared.global [0], [%rd1], 16;
 cp.async.commit_group;
 ld.shared.f32 %f1, [4];

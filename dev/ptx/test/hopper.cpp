@@ -297,7 +297,7 @@ TEST(ptx_sm90, reading_too_early_gives_nan) {
     simt::set_order({});
     const Buffer<float> out(128);
     const Outcome o = p.launch(prelude + std::string(begin) + announce(8192) + load("0", "%rd1", "0", "0") +
-                                   "ld.shared.f32 %f1, [0];\nst.global.f32 [%at], %f1;\n" + wait_for_loads,
+                                   "bar.sync 0;\nld.shared.f32 %f1, [0];\nst.global.f32 [%at], %f1;\n" + wait_for_loads,
                                out);
     EXPECT_EQ(o.error, cudaSuccess) << o.said;
     for (const float x : out.get()) ASSERT_TRUE(std::isnan(x));

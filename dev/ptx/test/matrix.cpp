@@ -107,6 +107,9 @@ TEST(ptx_matrix, products) {
             want[lane * 4 + i] = sum;
         }
     }
+    const std::string product =
+        "mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {%f1, %f2, %f3, %f4}, "
+        "{%r1, %r2, %r3, %r4}, {%r5, %r6}, {%f1, %f2, %f3, %f4};";
     in_every_order([&] {
         const Buffer<uint32_t> in(fragments);
         const Buffer<float> out(32 * 4);
@@ -116,8 +119,7 @@ ld.global.v4.u32 {%r1, %r2, %r3, %r4}, [%rd1];
 ld.global.v2.u32 {%r5, %r6}, [%rd1+16];
 ld.global.v2.f32 {%f1, %f2}, [%rd1+24];
 ld.global.v2.f32 {%f3, %f4}, [%rd1+32];
-mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32
-    {%f1, %f2, %f3, %f4}, {%r1, %r2, %r3, %r4}, {%r5, %r6}, {%f1, %f2, %f3, %f4};
+)" + product + R"(
 mad.wide.u32 %rd2, %t, 16, %out;
 st.global.v4.f32 [%rd2], {%f1, %f2, %f3, %f4};
 )")

@@ -141,9 +141,11 @@ ld.u32 %r0, [%rd2];
 ld.const.u8 %r1, [few+1];
 ld.global.u32 %r2, [table+12];
 st.shared.u32 [own], %r2;
+bar.warp.sync -1;
 ld.shared.u32 %r3, [own];
 mov.u32 %r4, dynamic;
 st.shared.u32 [%r4+4], %r3;
+bar.warp.sync -1;
 ld.shared.u32 %r3, [dynamic+4];
 mad.lo.u32 %r0, %r0, 1000, %r1;
 add.u32 %r0, %r0, %r3;
@@ -192,8 +194,9 @@ TEST(ptx_memory, asynchronous_copies_fill_up_with_zeros) {
                     std::string("cp.async.") + (l2 ? "cg" : "ca") + ".shared.global" + (l2 ? ".L2::128B" : "");
                 OneKernel(".param .u64 out, .param .u64 in, .param .u32 n",
                           std::string(prelude) +
-                              ".shared .align 16 .b8 s[32];\nld.param.u64 %rd1, [in];\nld.param.u32 %r1, [n];\n" + op +
-                              " [s+16], [%rd1+16], " + number(size) +
+                              ".shared .align 16 .b8 s[32];\nld.param.u64 %rd1, [in];\nld.param.u32 %r1, [n];\n"
+                              "st.shared.v4.u32 [s+16], {0, 0, 0, 0};\n" +
+                              op + " [s+16], [%rd1+16], " + number(size) +
                               ", %r1;\ncp.async.wait_all;\nld.shared.v4.u32 {%r2, %r3, %r4, %r5}, [s+16];\n"
                               "st.global.v4.u32 [%out], {%r2, %r3, %r4, %r5};\n")
                     .must(1, 1, 0, out, in, uint32_t(valid));
@@ -207,6 +210,9 @@ TEST(ptx_memory, asynchronous_copies_come_when_they_are_waited_for) {
         const Buffer<uint32_t> in({1, 2, 3}), out(3);
         OneKernel(".param .u64 out, .param .u64 in", std::string(prelude) + R"(.shared .align 4 .b8 s[12];
 ld.param.u64 %rd1, [in];
+st.shared.u32 [s], 0;
+st.shared.u32 [s+4], 0;
+st.shared.u32 [s+8], 0;
 cp.async.ca.shared.global [s], [%rd1], 4;
 cp.async.commit_group;
 cp.async.ca.shared.global [s+4], [%rd1+4], 4;
