@@ -115,8 +115,8 @@ Instruction Decoder::instruction(const Statement& s) {
 
 void Decoder::decode(const Statement& s, Instruction& i) {
     if (decode_control(s, i) || decode_move(s, i) || decode_memory(*this, s, i) || decode_warp(*this, s, i) ||
-        decode_block(*this, s, i) || decode_matrix(*this, s, i) || decode_hopper(*this, s, i) ||
-        decode_conversion(s, i))
+        decode_call(*this, s, i) || decode_block(*this, s, i) || decode_matrix(*this, s, i) ||
+        decode_hopper(*this, s, i) || decode_conversion(s, i))
         return;
     decode_operation(s, i);
 }

@@ -21,6 +21,7 @@ public:
     Place special(Special);
     // The register an address starts from, and the number it adds. `base` is `nowhere` when there is none.
     void address(const Operand&, Place& base, int64_t& offset);
+    uint64_t local_address(const Operand& o) { return value_of(o.symbol); }  // of a call's argument
     bool is_parameter(const std::string& symbol) const;
     const Place* list(const std::vector<Place>&);
     [[noreturn]] void fail(const Statement&, const std::string& what) const;

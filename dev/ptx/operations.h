@@ -83,6 +83,7 @@ const Operations& operations();
 class Decoder;
 bool decode_memory(Decoder&, const Statement&, Instruction&);
 bool decode_warp(Decoder&, const Statement&, Instruction&);
+bool decode_call(Decoder&, const Statement&, Instruction&);
 bool decode_block(Decoder&, const Statement&, Instruction&);
 bool decode_matrix(Decoder&, const Statement&, Instruction&);
 bool decode_hopper(Decoder&, const Statement&, Instruction&);

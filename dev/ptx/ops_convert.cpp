@@ -56,6 +56,20 @@ void add_float_to_whole(Operations& all, const std::string& round, const std::st
             return To(whole<T>(Round()(std::fabs(number(x)) < 0x1p-126f ? 0.0f : number(x))));
         });
 }
+
+// Whole numbers as floats that are not above, or not below, them.
+using Exact = __int128;
+template <class F, class T>
+F rounded_down(T x) {
+    const F nearest = F(x);
+    return Exact(nearest) > Exact(x) ? std::nextafter(nearest, -F(HUGE_VAL)) : nearest;
+}
+template <class F, class T>
+F rounded_up(T x) {
+    const F nearest = F(x);
+    return Exact(nearest) < Exact(x) ? std::nextafter(nearest, F(HUGE_VAL)) : nearest;
+}
+
 template <class T, class F>
 void add_both_ways(Operations& all, const std::string& type, const std::string& real) {
     using Whole = std::make_unsigned_t<T>;
@@ -66,6 +80,13 @@ void add_both_ways(Operations& all, const std::string& type, const std::string& 
     add_float_to_whole<T, F, Down>(all, "rmi", types);
     add_float_to_whole<T, F, Up>(all, "rpi", types);
     add<Real, Whole>(all, "cvt.rn." + real + "." + type, [](Whole x) { return __builtin_bit_cast(Real, F(T(x))); });
+    add<Real, Whole>(all, "cvt.rm." + real + "." + type,
+                     [](Whole x) { return __builtin_bit_cast(Real, rounded_down<F>(T(x))); });
+    add<Real, Whole>(all, "cvt.rp." + real + "." + type,
+                     [](Whole x) { return __builtin_bit_cast(Real, rounded_up<F>(T(x))); });
+    add<Real, Whole>(all, "cvt.rz." + real + "." + type, [](Whole x) {
+        return __builtin_bit_cast(Real, T(x) < T(0) ? rounded_up<F>(T(x)) : rounded_down<F>(T(x)));
+    });
 }
 
 template <class U>
@@ -128,6 +149,26 @@ uint16_t to_bf16(float x) {
     return uint16_t((bits + 0x7fff + (bits >> 16 & 1)) >> 16);
 }
 
+float from_bf16(uint32_t bits) { return __builtin_bit_cast(float, bits << 16); }
+
+// The nearest of two steps is that of one when the first rounds to odd (Boldo and Melquiond 2008).
+double sum_to_odd(double x, double y) {
+    const double sum = x + y, part = sum - x, rest = (x - (sum - part)) + (y - part);
+    const auto bits = __builtin_bit_cast(uint64_t, sum);
+    if (rest == 0 || rest != rest || bits & 1) return sum;
+    return __builtin_bit_cast(double, (rest > 0) == (sum > 0) ? bits + 1 : bits - 1);
+}
+float to_odd(double x) {
+    const auto nearest = float(x);
+    const auto bits = __builtin_bit_cast(uint32_t, nearest);
+    if (double(nearest) == x || x != x || std::isinf(nearest) || bits & 1) return nearest;
+    return __builtin_bit_cast(float, std::fabs(x) > std::fabs(double(nearest)) ? bits + 1 : bits - 1);
+}
+// Products of bf16 are exact in double.
+uint16_t fused_bf16(uint32_t x, uint32_t y, uint32_t z) {
+    return to_bf16(to_odd(sum_to_odd(double(from_bf16(x)) * double(from_bf16(y)), from_bf16(z))));
+}
+
 }  // namespace
 
 Execute integer_conversion(const std::string& to, const std::string& from, Width d, Width a) {
@@ -164,6 +205,10 @@ void add_conversions(Operations& all) {
     add<H, U>(all, "cvt.rn.bf16.f32", [](U x) { return to_bf16(number(x)); });
     add<U, U, U>(all, "cvt.rn.bf16x2.f32",
                  [](U high, U low) { return U(to_bf16(number(high))) << 16 | to_bf16(number(low)); });
+    add<H, H, H, H>(all, "fma.rn.bf16", [](H x, H y, H z) { return fused_bf16(x, y, z); });
+    add<U, U, U, U>(all, "fma.rn.bf16x2", [](U x, U y, U z) {
+        return U(fused_bf16(x >> 16, y >> 16, z >> 16)) << 16 | fused_bf16(x & 0xffff, y & 0xffff, z & 0xffff);
+    });
 }
 
 }  // namespace ptx

@@ -11,6 +11,7 @@ namespace ptx {
 namespace {
 
 constexpr unsigned barrier_bytes = 8;
+constexpr uint64_t state_tag = uint64_t(0x5a5a5a5a) << 32;  // of what an arrival gives
 
 // A second and a third address of an instruction, whose bases may have either width.
 uint64_t value_at(Warp& w, Place p, bool wide, unsigned lane) {
@@ -37,18 +38,32 @@ void barrier_init(Warp& w, const Instruction& i, Mask m) {
         if (w.shadow) w.shadow->write(w, i, l, reinterpret_cast<const char*>(p), barrier_bytes);
     });
 }
+// i.b: bytes that are announced, i.c: how many arrivals this is, i.d: where the state goes. Of the state programs know
+// nothing; here its last bit is the phase's parity.
 void barrier_arrive(Warp& w, const Instruction& i, Mask m) {
     for_each_lane(w, m, [&](unsigned l) {
         const uint64_t* p = barrier_at(w, i, l);
         const unsigned bytes = i.b == nowhere ? 0 : w.at<uint32_t>(i.b)[l];
+        const unsigned arrivals = i.c == nowhere ? 1 : w.at<uint32_t>(i.c)[l];
+        if (arrivals < 1) fail(w, l, i, 719, "no arrivals");
         if (w.shadow) w.shadow->release(w, p, 0);
-        w.as(l, [&] { w.block->async_barrier_arrive(p, *p, bytes, i.at); });
+        w.as(l, [&] {
+            if (i.d != nowhere)
+                w.at<uint64_t>(i.d)[l] = state_tag | w.block->async_barrier_is_over(i.name, p, *p, 0, i.at);
+            for (unsigned k = 0; k < arrivals; k++) w.block->async_barrier_arrive(p, *p, bytes, i.at);
+        });
     });
     perhaps_yield(w);
 }
 void barrier_wait(Warp& w, const Instruction& i, Mask m) {
     const bool tests_only = i.number & 2;
-    const uint32_t* parity = w.at<uint32_t>(i.b);
+    uint32_t parity[warp_lanes];
+    for_each_lane(w, m, [&](unsigned l) {
+        if (!(i.number & 4)) return void(parity[l] = w.at<uint32_t>(i.b)[l]);
+        const uint64_t state = w.at<uint64_t>(i.b)[l];
+        if ((state & ~uint64_t(1)) != state_tag) fail(w, l, i, 719, "this is no state that an arrival gave");
+        parity[l] = state & 1;
+    });
     Mask over = 0;
     for_each_lane(w, m, [&](unsigned l) {
         const uint64_t* p = barrier_at(w, i, l);
@@ -90,17 +105,17 @@ bool decode_barrier(Decoder& d, const Statement& s, Instruction& i, const std::v
     }
     if (what == "inval") return false;
     if (what == "arrive") {
-        if (s.operands.at(0).kind != Operand::Kind::none) d.fail(s, "this machine gives no state of a barrier");
+        if (s.operands.at(0).kind != Operand::Kind::none) i.d = d.target(s.operands[0], Width::double_word);
         take_barrier(d, s.operands.at(1), i);
-        if (s.operands.size() > 2) i.b = d.source(s.operands[2], Width::word);
-        if (s.operands.size() > 2 && !has_part(parts, "expect_tx")) d.fail(s, "arrivals of more than one");
+        if (s.operands.size() > 2) (has_part(parts, "expect_tx") ? i.b : i.c) = d.source(s.operands[2], Width::word);
         return i.execute = barrier_arrive, true;
     }
-    if ((what != "try_wait" && what != "test_wait") || !has_part(parts, "parity")) return false;
+    if (what != "try_wait" && what != "test_wait") return false;
+    const bool by_parity = has_part(parts, "parity");
     i.d = d.target(s.operands.at(0), Width::predicate);
     take_barrier(d, s.operands.at(1), i);
-    i.b = d.source(s.operands.at(2), Width::word);
-    i.number |= what == "test_wait" ? 2 : 0;
+    i.b = d.source(s.operands.at(2), by_parity ? Width::word : Width::double_word);
+    i.number |= (what == "test_wait" ? 2 : 0) | (by_parity ? 0 : 4);
     i.flow = Flow::wait;
     return i.execute = barrier_wait, true;
 }

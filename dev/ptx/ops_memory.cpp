@@ -124,7 +124,9 @@ bool decode_access(Decoder& d, const Statement& s, Instruction& i, const std::ve
     for (const Operand& o : list) places.push_back(loads ? d.target(o, width) : d.source(o, width));
     i.more = d.list(places);
     i.count = unsigned(places.size());
-    const Space space = space_of(parts);
+    Space space = space_of(parts);
+    if (space == Space::parameter && !place.symbol.empty() && !d.is_parameter(place.symbol))
+        space = Space::local;  // of a call
     for (const char* word : {"volatile", "relaxed", "acquire", "release"}) i.is_strong |= has_part(parts, word);
     if (places.size() > 4) d.fail(s, "more than four values");
     i.execute = loads ? for_type<true>(type, width, space, wide) : for_type<false>(type, width, space, wide);
@@ -134,7 +136,7 @@ bool decode_access(Decoder& d, const Statement& s, Instruction& i, const std::ve
 
 // ---- Atomics ----
 
-enum class Atomic { add, exchange, minimum, maximum, all_bits, any_bits, other_bits, compare };
+enum class Atomic { add, exchange, minimum, maximum, all_bits, any_bits, other_bits, compare, up, down };
 
 template <class T>
 T combined(Atomic what, T old, T x, T swap) {
@@ -144,6 +146,8 @@ T combined(Atomic what, T old, T x, T swap) {
         case Atomic::minimum: return x < old ? x : old;
         case Atomic::maximum: return x > old ? x : old;
         case Atomic::compare: return old == x ? swap : old;
+        case Atomic::up: return old >= x ? T(0) : T(old + 1);
+        case Atomic::down: return old == 0 || old > x ? x : T(old - 1);
         default: break;
     }
     if constexpr (std::is_integral_v<T>)
@@ -176,7 +180,8 @@ Execute atomic_of(bool wide) {
 bool decode_atomic(Decoder& d, const Statement& s, Instruction& i, const std::vector<std::string_view>& parts) {
     constexpr std::pair<std::string_view, Atomic> names[] = {
         {"add", Atomic::add},      {"exch", Atomic::exchange}, {"min", Atomic::minimum},    {"max", Atomic::maximum},
-        {"and", Atomic::all_bits}, {"or", Atomic::any_bits},   {"xor", Atomic::other_bits}, {"cas", Atomic::compare}};
+        {"and", Atomic::all_bits}, {"or", Atomic::any_bits},   {"xor", Atomic::other_bits}, {"cas", Atomic::compare},
+        {"inc", Atomic::up},       {"dec", Atomic::down}};
     const size_t first = parts[0] == "atom" ? 1 : 0;
     const std::string_view type = parts.back();
     const Width width = type.ends_with("64") ? Width::double_word : Width::word;

@@ -141,7 +141,19 @@ private:
             e.variables.push_back(read_variable(s, word));
             return s.expect(';');
         }
+        if (word == ".param") return read_argument();
         s.fail("a directive that this machine does not know: " + std::string(word));
+    }
+
+    // A call's arguments are local to the thread (PTX ISA 5.1.6.2). Those of one name, of calls after each other,
+    // share a place.
+    void read_argument() {
+        Variable v = read_variable(s, ".local");
+        s.expect(';');
+        const auto same = std::find_if(e.variables.begin(), e.variables.end(),
+                                       [&](const Variable& other) { return other.name == v.name; });
+        if (same == e.variables.end()) return e.variables.push_back(std::move(v));
+        same->align = std::max(same->align, v.align), same->bytes = std::max(same->bytes, v.bytes);
     }
 
     // ".reg .b32 %r<100>;" or ".reg .pred p, q;"
@@ -198,7 +210,7 @@ private:
     Operand read_operand() {
         Operand o;
         const char c = s.peek();
-        if (c == '{' || c == '[') return read_list(c == '{' ? '}' : ']');
+        if (c == '{' || c == '[' || c == '(') return read_list(c);
         if (c == '!') s.take('!'), o.negated = true;
         if (std::isdigit(static_cast<unsigned char>(c)) || c == '-') return s.number();
         std::string_view name = s.name();
@@ -225,10 +237,13 @@ private:
         return -1;
     }
 
-    Operand read_list(char end) {
+    // {...} and, of a call, (...), which may be empty; [...]
+    Operand read_list(char begin) {
+        const char end = begin == '{' ? '}' : begin == '[' ? ']' : ')';
         Operand o;
-        s.take(end == '}' ? '{' : '[');
-        o.kind = end == '}' ? Operand::Kind::list : Operand::Kind::address;
+        s.take(begin);
+        o.kind = begin == '[' ? Operand::Kind::address : Operand::Kind::list;
+        if (begin == '(' && s.take(end)) return o;
         if (o.kind == Operand::Kind::address) read_address(o);
         if (o.kind == Operand::Kind::list) o.list.push_back(read_operand());
         while (s.take(',')) o.list.push_back(read_operand());
@@ -316,8 +331,12 @@ void ModuleText::find_entries() {
         places_by_begin[place.begin] = place.end;
         at = place.end;
     }
-    if (text.find("\n.func ") != text.npos || text.find(" .func ") != text.npos)
-        throw TextError(origin + ": it has functions that are called; this machine runs only what is inlined");
+    // Those that are only declared are refused where they are called.
+    for (size_t at = 0; (at = text.find(".func ", at)) != text.npos; at++) {
+        const size_t line = text.rfind('\n', at) + 1;
+        if (text[line] == '.' && text.compare(line, 7, ".extern") != 0)
+            throw TextError(origin + ": it has functions that are called; this machine runs only what is inlined");
+    }
 }
 
 void ModuleText::find_variables() {

@@ -5,6 +5,7 @@
 // dev/simt's; the warp runs on that of its leader, the others' sleep. What waits for other warps must wait on the
 // fiber of a lane that does.
 #include "warp.h"
+#include <algorithm>
 #include "trace.h"
 
 namespace ptx {
@@ -15,6 +16,9 @@ constexpr unsigned patience = 1 << 16;  // instructions until others get their t
 constexpr unsigned short_turn = 64;     // the same in a shuffled order
 
 unsigned lowest(Mask m) { return unsigned(__builtin_ctz(m)); }
+bool is_one_at(uint32_t pc, const std::vector<Path>& paths) {
+    return std::any_of(paths.begin(), paths.end(), [&](const Path& p) { return p.pc == pc; });
+}
 
 }  // namespace
 
@@ -158,6 +162,7 @@ bool Warp::run(Path path) {
             stop = next_of_others(path.pc);
         }
         if (i.meeting != Meeting::none && active) {
+            if (is_one_at(path.pc, paths)) return add(path), true;  // after a jump back, which `stop` does not know of
             const Mask ready = ready_to_meet(i, active), late = active & ~ready;
             if (late) {
                 note_waiting(i, late);

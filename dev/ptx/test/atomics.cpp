@@ -84,6 +84,29 @@ TEST(ptx_atomics, combine) {
     });
 }
 
+// inc and dec go round: from 0 to the operand and back (9.7.13.5).
+TEST(ptx_atomics, go_round) {
+    in_every_order([] {
+        for (const bool up : {true, false})
+            for (const uint32_t start : {3u, 20u}) {  // the second is beyond: it becomes 0, or the operand
+                const Buffer<uint32_t> place(std::vector{start}), out(threads);
+                OneKernel(".param .u64 out, .param .u64 place",
+                          std::string(prelude) + "ld.param.u64 %rd1, [place];\natom.global." + (up ? "inc" : "dec") +
+                              ".u32 %r1, [%rd1], 9;\nst.global.u32 [%at], %r1;\n")
+                    .must(1, threads, 0, out, place);
+                std::vector<uint32_t> want, old = out.get();
+                uint32_t next = start;
+                for (unsigned i = 0; i < threads; i++) {
+                    want.push_back(next);
+                    next = up ? (next >= 9 ? 0 : next + 1) : next == 0 || next > 9 ? 9 : next - 1;
+                }
+                std::sort(want.begin(), want.end()), std::sort(old.begin(), old.end());
+                EXPECT_EQ(old, want) << up;
+                EXPECT_EQ(place.get()[0], next) << up;
+            }
+    });
+}
+
 TEST(ptx_atomics, add_floats) {
     in_every_order([] {
         const Buffer<float> sum(std::vector<float>{1}), old(threads);

@@ -35,9 +35,9 @@ Answer to_whole(double x, int size, bool is_signed, bool from_double, Whole how)
     const Quad w = whole(x, how);
     return exactly(cut(Bits(w < Quad(least) ? least : w > Quad(most) ? most : Int128(w)), size));
 }
-Answer from_whole(Int128 x, bool to_double) {
+Answer from_whole(Int128 x, bool to_double, Rounding rounding) {
     if (x == 0) return exactly(0);
-    const Quad r = rounded(Quad(x), 0, to_double ? twice : single);
+    const Quad r = rounded(Quad(x), 0, to_double ? twice : single, rounding);
     return exactly(to_double ? bits_of(double(r)) : bits_of(float(r)));
 }
 
@@ -54,9 +54,11 @@ void add_whole(Cases& all, const std::string& real, int size, bool is_signed) {
                 return to_whole(value, size, is_signed, is_double, how);
             };
         }
-    all["cvt.rn." + real + '.' + type] = [=](const Bits* x) {
-        return from_whole(value_of(x[0], size, is_signed), is_double);
-    };
+    for (const auto& [name, r] :
+         {std::pair("rn", Rounding::nearest), {"rz", Rounding::zero}, {"rm", Rounding::down}, {"rp", Rounding::up}})
+        all["cvt." + (name + ('.' + real) + '.' + type)] = [=, r = r](const Bits* x) {
+            return from_whole(value_of(x[0], size, is_signed), is_double, r);
+        };
 }
 
 // To a float that is whole: -0.3 becomes -0.

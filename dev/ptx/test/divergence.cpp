@@ -213,4 +213,33 @@ JOIN:
     });
 }
 
+// Odd lanes take so long that even ones come round first and wait; then they come by the same jump back.
+TEST(ptx_divergence, lanes_meet_where_a_jump_back_leads) {
+    in_every_order([] {
+        const auto out = words_of(R"(mov.u32 %r1, 0;
+and.b32 %r2, %t, 1;
+setp.eq.u32 %p1, %r2, 0;
+and.b32 %r2, %t, 2;
+setp.eq.u32 %p3, %r2, 0;
+again:
+shfl.sync.idx.b32 %r4, %r1, 0, 31, -1;
+@%p1 bra even;
+@%p3 bra odd;
+add.u32 %r5, %r5, 1;
+odd:
+mov.u32 %r3, 0;
+long:
+add.u32 %r3, %r3, 1;
+setp.lt.u32 %p2, %r3, 100;
+@%p2 bra long;
+even:
+add.u32 %r1, %r1, 1;
+setp.lt.u32 %p2, %r1, 20;
+@%p2 bra again;
+st.global.u32 [%at], %r4;
+)");
+        EXPECT_EQ(out, std::vector<uint32_t>(32, 19));
+    });
+}
+
 }  // namespace ptx

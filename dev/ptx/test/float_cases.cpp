@@ -7,9 +7,10 @@ namespace ptx {
 namespace {
 
 struct Type {
-    bool is_double, ftz = false;
-    const Format& format() const { return is_double ? twice : single; }
+    bool is_double, ftz = false, is_brain = false;
+    const Format& format() const { return is_double ? twice : is_brain ? brain : single; }
     double operator()(Bits bits) const {
+        if (is_brain) return as_float(cut(bits, 16) << 16);
         if (is_double) return as_double(bits);
         const float x = as_float(bits);
         return ftz ? flushed(x) : x;
@@ -18,6 +19,7 @@ struct Type {
     // The number must be one of the format.
     Answer answer(Quad x) const {
         if (is_double) return exactly(bits_of(double(x)));
+        if (is_brain) return exactly(bits_of(float(x)) >> 16);
         return exactly(bits_of(ftz ? flushed(float(x)) : float(x)));
     }
     Answer zero(bool negative) const { return answer(negative ? Quad(-0.0) : Quad(0.0)); }
@@ -148,6 +150,15 @@ void add_float_cases(Cases& all) {
         add_arithmetic(all, f32, name + std::string(".f32"), r);
         add_fused(all, f32, name + std::string(".f32"), r);
     }
+    // Of bf16 there is one NaN (9.7.4.5).
+    const auto half = [b = Type{false, false, true}](Bits x, Bits y, Bits z) {
+        const Answer a = fused(b, b(x), b(y), b(z), Rounding::nearest);
+        return a.kind == Answer::Kind::nan ? 0x7fff : a.bits;
+    };
+    all["fma.rn.bf16"] = [=](const Bits* x) { return exactly(half(x[0], x[1], x[2])); };
+    all["fma.rn.bf16x2"] = [=](const Bits* x) {
+        return exactly(half(x[0] >> 16, x[1] >> 16, x[2] >> 16) << 16 | half(x[0], x[1], x[2]));
+    };
     for (const auto& [name, plain] :
          {std::pair("add.sat.f32", "add.f32"), {"mul.sat.f32", "mul.f32"}, {"fma.rn.sat.f32", "fma.rn.f32"}})
         all[name] = [f = all.at(plain)](const Bits* x) { return saturated(f(x)); };

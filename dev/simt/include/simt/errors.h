@@ -25,6 +25,7 @@
     row(cudaErrorIllegalAddress, 700, "an illegal memory access was encountered") \
     row(cudaErrorLaunchOutOfResources, 701, "too many resources requested for launch") \
     row(cudaErrorLaunchTimeout, 702, "the launch timed out and was terminated") \
+    row(cudaErrorAssert, 710, "device-side assert triggered") \
     row(cudaErrorHardwareStackError, 714, "hardware stack error") \
     row(cudaErrorIllegalInstruction, 715, "an illegal instruction was encountered") \
     row(cudaErrorMisalignedAddress, 716, "misaligned address") \
