@@ -180,8 +180,8 @@ TEST(ptx_faults, texts_that_cannot_be_run) {
                 {"does not know the instruction tex.1d.v4.f32.s32", "k.cu:9"});
     expect_says(refusal(at + "ld.global.foo.u32 %r1, [%at];\n"),
                 {"does not know the instruction ld.global.foo.u32", "k.cu:9"});
-    expect_says(refusal(at + "atom.global.inc.u32 %r1, [%at], 5;\n"),
-                {"does not know the instruction atom.global.inc.u32", "k.cu:9"});
+    expect_says(refusal(at + "atom.global.add.noftz.f16x2 %r1, [%at], %r2;\n"),
+                {"does not know the instruction atom.global.add.noftz.f16x2", "k.cu:9"});
     expect_says(refusal(at + "cvt.sat.u8.s32 %r1, %r2;\n"), {"does not know the instruction cvt.sat.u8.s32", "k.cu:9"});
     expect_says(refusal(at + "add.u32 %r1, %r1;\n"), {"add.u32 has 2 operands instead of 3", "k.cu:9"});
     expect_says(refusal(at + "add.u32 %r1, %rd1, 1;\n"), {"register of another width", "k.cu:9"});

@@ -1,11 +1,13 @@
-// Accesses that nothing orders, and reads of what nobody wrote, are reported with both lines; those that are ordered are not.
+// Accesses that nothing orders, and reads of what nobody wrote, are reported with both lines; those that are ordered
+// are not.
 #include <omp.h>
 #include "program.h"
 
 namespace ptx {
 namespace {
 
-// The thread's own word of shared memory in %r1, that of its neighbour in the other warp in %r2, in its own warp in %r3.
+// The thread's own word of shared memory in %r1, that of its neighbour in the other warp in %r2, in its own warp in
+// %r3.
 const std::string words = R"(shl.b32 %r1, %t, 2;
 xor.b32 %r2, %r1, 128;
 xor.b32 %r3, %r1, 4;
