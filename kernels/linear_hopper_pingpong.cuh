@@ -23,7 +23,8 @@ struct LinearPingpong {
         bf16 staging[rows * pitch];
         float column_sums[2][4][n];  // of a warpgroup's warps
         AsyncBarrier full[stages], empty[stages];
-        AsyncBarrier multiplied, drained[4];  // a tile's last product has begun; a warp's part of the staging was read
+        AsyncBarrier multiplied[2];  // of each warpgroup: the other one's last product of a tile has begun
+        AsyncBarrier drained[4];     // a warp's part of the staging was read
     };
     static constexpr size_t bytes = sizeof(Shared);
     static constexpr unsigned stage_bytes = sizeof(typename Shared::Stage);
@@ -127,8 +128,8 @@ __device__ void pingpong_column_sums(float* to, const float (&sums)[4][Shape::n]
         to[n0 + c] = sums[0][c] + sums[1][c] + sums[2][c] + sums[3][c];
 }
 
-// Warpgroup `group`, 0 or 1: every second tile. Of a barrier passed on from tile to tile, it waits for the phase before
-// its own, whose parity is always the same.
+// Warpgroup `group`, 0 or 1: every second tile. Of a warp's barrier, passed on from tile to tile, it waits for the phase
+// before its own, whose parity is always the same.
 template <class Shape, class A, class B, class Epilogue>
 __device__ void linear_pingpong_consume(typename Shape::Shared& shared, const Epilogue& epilogue, float* column_sums,
                                         const LinearWork& work, const decltype(B::order)& order, int group) {
@@ -149,9 +150,11 @@ __device__ void linear_pingpong_consume(typename Shape::Shared& shared, const Ep
         float sum[Shape::I][Shape::n / 2] = {};  // assigned: so its registers are free in what follows the last tile
         UNROLL
         for (int i = 0; i < Shape::I; i++) wgmma_done(sum[i]);  // here, where this warpgroup waits anyway
-        barrier_wait(&shared.multiplied, before);
+        // A barrier for each: a warp that is ahead of its own warpgroup must not take the phase that this has still to end
+        // for the one before.
+        barrier_wait(&shared.multiplied[group], (tile / 2 ^ before) & 1);
         linear_hopper_multiply<Shape, of_a, of_b>(sum, shared, turn, 0, piece.steps);
-        if (first_lane) barrier_arrive(&shared.multiplied);
+        if (first_lane) barrier_arrive(&shared.multiplied[group ^ 1]);
         LinearBias<Shape, decltype(B::order), Epilogue> bias;
         bias.load(epilogue, order, piece.n0, work.N);
         linear_hopper_done<Shape>(sum, shared, turn);
@@ -179,7 +182,7 @@ __device__ void linear_pingpong_barriers(typename Shape::Shared& shared) {
     if (threadIdx.x == 0) {
         constexpr int warps = 4;  // of the tile's warpgroup
         for (int s = 0; s < Shape::stages; s++) barrier_init(&shared.full[s], 1), barrier_init(&shared.empty[s], warps);
-        barrier_init(&shared.multiplied, warps);
+        for (AsyncBarrier& m : shared.multiplied) barrier_init(&m, warps);
         for (int w = 0; w < warps; w++) barrier_init(&shared.drained[w], 1);
         barrier_init_fence();
     }

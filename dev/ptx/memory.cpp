@@ -32,7 +32,6 @@ struct Ranges {
     }
 };
 thread_local Ranges ranges;
-thread_local SharedWindow window{};
 
 std::string at_address(uint64_t address) {
     char text[32];
@@ -59,7 +58,7 @@ char* global(Warp& w, const Instruction& i, unsigned lane, uint64_t address, uns
 }
 
 char* shared(Warp& w, const Instruction& i, unsigned lane, uint64_t address, unsigned bytes) {
-    const SharedWindow& s = window;
+    const SharedWindow& s = shared_window();
     if (address < s.dynamic_bytes && bytes <= s.dynamic_bytes - address) return s.dynamic + address;
     const uint64_t fixed = address - static_shared_begin;
     if (fixed < s.fixed_bytes && bytes <= s.fixed_bytes - fixed) return s.fixed + fixed;
@@ -76,6 +75,7 @@ char* generic(Warp& w, const Instruction& i, unsigned lane, uint64_t address, un
         return address - uint64_t(begin) < n && bytes <= n - (address - uint64_t(begin));
     };
     char* p = reinterpret_cast<char*>(address);
+    const SharedWindow& window = shared_window();
     if (inside(window.dynamic, window.dynamic_bytes) || inside(window.fixed, window.fixed_bytes)) return p;
     if (inside(w.local + lane * w.code->local_bytes, w.code->local_bytes)) return p;
     if (inside(w.parameters, w.code->parameter_bytes)) return p;
@@ -84,7 +84,6 @@ char* generic(Warp& w, const Instruction& i, unsigned lane, uint64_t address, un
 
 }  // namespace
 
-SharedWindow& shared_window() { return window; }
 void forget_ranges() { ranges = {}; }
 
 char* resolve(Warp& w, const Instruction& i, unsigned lane, Space space, uint64_t address, unsigned bytes,
@@ -132,6 +131,7 @@ void write(Warp& w, const Instruction& i, unsigned lane, Space space, uint64_t a
 
 uint64_t shared_address(Warp& w, const Instruction& i, unsigned lane, const void* pointer) {
     const char* p = static_cast<const char*>(pointer);
+    const SharedWindow& window = shared_window();
     // One past the end is no error yet.
     if (p >= window.dynamic && p <= window.dynamic + window.dynamic_bytes) return uint64_t(p - window.dynamic);
     if (p >= window.fixed && p <= window.fixed + window.fixed_bytes)

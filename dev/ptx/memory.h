@@ -3,12 +3,10 @@
 // A generic address is a pointer of this machine, and so is a global one. Shared addresses begin at 0 (dynamic shared
 // memory) and at static_shared_begin; local ones at 0 in each lane's own memory; a parameter's is its offset.
 #pragma once
+#include "shared_window.h"
 #include "warp.h"
 
 namespace ptx {
-
-// Addresses of shared memory, as 32 bits: dynamic shared memory begins at 0, what kernels declare with a size at this.
-constexpr uint32_t static_shared_begin = 0x80000;
 
 enum class Space : uint8_t { generic, global, shared, local, parameter, constant };
 constexpr const char* space_names[] = {"generic", "global", "shared", "local", "param", "const"};
@@ -32,11 +30,6 @@ void write(Warp&, const Instruction&, unsigned lane, Space, uint64_t address, co
 uint64_t shared_address(Warp&, const Instruction&, unsigned lane,
                         const void*);  // of generic ones; ends the kernel for others
 
-struct SharedWindow {  // of the calling OS thread's block
-    char *dynamic, *fixed;
-    size_t dynamic_bytes, fixed_bytes;
-};
-SharedWindow& shared_window();
 void forget_ranges();  // of buffers that were looked up: they may be gone
 
 }  // namespace ptx

@@ -4,7 +4,7 @@
 #include <map>
 #include <mutex>
 #include "dev/simt/device_memory.h"
-#include "memory.h"
+#include "shared_window.h"
 
 namespace ptx {
 namespace {
