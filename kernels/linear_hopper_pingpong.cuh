@@ -128,8 +128,8 @@ __device__ void pingpong_column_sums(float* to, const float (&sums)[4][Shape::n]
         to[n0 + c] = sums[0][c] + sums[1][c] + sums[2][c] + sums[3][c];
 }
 
-// Warpgroup `group`, 0 or 1: every second tile. Of a warp's barrier, passed on from tile to tile, it waits for the phase
-// before its own, whose parity is always the same.
+// Warpgroup `group`, 0 or 1: every second tile. Of a warp's barrier, passed on from tile to tile, it waits for the
+// phase before its own, whose parity is always the same.
 template <class Shape, class A, class B, class Epilogue>
 __device__ void linear_pingpong_consume(typename Shape::Shared& shared, const Epilogue& epilogue, float* column_sums,
                                         const LinearWork& work, const decltype(B::order)& order, int group) {
@@ -150,8 +150,8 @@ __device__ void linear_pingpong_consume(typename Shape::Shared& shared, const Ep
         float sum[Shape::I][Shape::n / 2] = {};  // assigned: so its registers are free in what follows the last tile
         UNROLL
         for (int i = 0; i < Shape::I; i++) wgmma_done(sum[i]);  // here, where this warpgroup waits anyway
-        // A barrier for each: a warp that is ahead of its own warpgroup must not take the phase that this has still to end
-        // for the one before.
+        // A barrier for each: a warp that is ahead of its own warpgroup must not take the phase that this has still
+        // to end for the one before.
         barrier_wait(&shared.multiplied[group], (tile / 2 ^ before) & 1);
         linear_hopper_multiply<Shape, of_a, of_b>(sum, shared, turn, 0, piece.steps);
         if (first_lane) barrier_arrive(&shared.multiplied[group ^ 1]);

@@ -209,6 +209,7 @@ void Machine::begin(const Arguments& a) {
         count_executed(std::exchange(w.executed, 0));
         w.shadow = shadow;
         w.traced = number || i ? 0 : traced_lanes(block.launch->kernel);
+        w.trace = trace;
         w.block = &block;
         w.threads = block.thread(i * warp_lanes);
         w.parameters = a.parameters;

@@ -6,7 +6,6 @@
 // fiber of a lane that does.
 #include "warp.h"
 #include <algorithm>
-#include "trace.h"
 
 namespace ptx {
 namespace {

@@ -26,7 +26,8 @@ struct Warp {
     Mask lanes = 0, living = 0, started = 0;
     unsigned leader = nobody;  // the lane on whose fiber the warp runs
     Products* products = nullptr;
-    Mask traced = 0;                      // lanes whose results are printed
+    Mask traced = 0;  // lanes whose results are shown by:
+    void (*trace)(Warp&, const Instruction&, Mask done) = nullptr;
     Shadow* shadow = nullptr;             // null: PTX_CHECKS=0
     unsigned number = 0;                  // in its block
     std::vector<Path> paths;              // of lanes that neither have exited nor wait for other warps

@@ -195,7 +195,8 @@ bool some_test_matches(const std::string& pattern) {
     return false;
 }
 
-// Of tests that need dev/simt a program that nvcc has built knows nothing. Of dev/ptx's only the one that runs PTX does.
+// Of tests that need dev/simt a program that nvcc has built knows nothing. Of dev/ptx's only the one that runs PTX
+// does.
 bool is_elsewhere(const std::string& pattern) {
     const auto of = [&](const char* suite) {
         return pattern.starts_with(suite) && !some_test_matches(suite + std::string("*"));
