@@ -190,7 +190,7 @@ $(BUILD)/dev/simt/%.o: dev/simt/%.cpp | setup
 
 # Every operation of a lane rounds by itself. Registers hold bits, which instructions take for numbers of any kind.
 $(BUILD)/dev/ptx/ops_%.o: OPTIMISE = -O3
-$(BUILD)/dev/ptx/%.o: FLAGS += -ffp-contract=off -fno-strict-aliasing -fno-math-errno -fno-trapping-math
+$(BUILD)/dev/ptx/%.o: FLAGS += -ffp-contract=off -fno-strict-aliasing
 $(BUILD)/dev/ptx/%.o: dev/ptx/%.cpp | setup
 	@mkdir -p $(@D)
 	$(CXX) $(filter-out -fassociative-math -fno-signed-zeros,$(FLAGS)) -c -o $@ $<

@@ -184,7 +184,8 @@ private:
                    out = fresh<T>(size_t(tokens) * heads * HS);
         const auto lse = fresh<float>(size_t(tokens) * heads);
         both([&](auto of) {
-            attention_forward(of(out), of(lse), of(qkv), nullptr, drop, 1, tokens, heads, heads / shared_by, HS, of.on);
+            attention_forward(of(out), of(lse), of(qkv), nullptr, drop, {1, tokens, heads, heads / shared_by, HS},
+                              of.on);
         });
         const std::string size = name(HS, drop);
         expect((size + ", out").c_str(), out, tokens + HS, {1, size_t(HS)}),
@@ -201,12 +202,12 @@ private:
                    d_out = random<T>(size_t(tokens) * heads * HS);
         const auto out = fresh<T>(d_out.n), d_qkv = fresh<T>(qkv.n);
         const auto lse = fresh<float>(size_t(tokens) * heads);
-        attention_forward(out.plain, lse.plain, qkv.plain, nullptr, drop, 1, tokens, heads, heads / shared_by, HS,
+        attention_forward(out.plain, lse.plain, qkv.plain, nullptr, drop, {1, tokens, heads, heads / shared_by, HS},
                           plain);
         share(out), share(lse);
         both([&](auto of) {
-            attention_backward(of(d_qkv), of(d_out), of(out), of(lse), of(qkv), nullptr, drop, 1, tokens, heads,
-                               heads / shared_by, HS, of.on);
+            attention_backward(of(d_qkv), of(d_out), of(out), of(lse), of(qkv), nullptr, drop,
+                               {1, tokens, heads, heads / shared_by, HS}, of.on);
         });
         expect((name(HS, drop) + ", d_qkv").c_str(), d_qkv, tokens * shared_by + HS, {1, size_t(HS)});
     }
@@ -230,9 +231,9 @@ private:
         const int last = tokens - 1;
         fast.upload(position, &last, 1);
         attention_keep(keys, values, qkv.fast, last, tokens, NH, NKV, HS, fast);
-        attention_decode(out.fast + size_t(last) * NH * HS, keys, values, qkv.fast + last * row, position, 1, tokens,
-                         NH, NKV, HS, fast);
-        attention_forward(out.plain, lse.plain, qkv.plain, nullptr, {}, 1, tokens, NH, NKV, HS, plain);
+        attention_decode(out.fast + size_t(last) * NH * HS, keys, values, qkv.fast + last * row, position, tokens,
+                         {1, 1, NH, NKV, HS}, fast);
+        attention_forward(out.plain, lse.plain, qkv.plain, nullptr, {}, {1, tokens, NH, NKV, HS}, plain);
         expect(("head size " + std::to_string(HS) + ", out").c_str(), out, tokens + HS, {0, size_t(HS)},
                size_t(last) * NH * HS);
     }

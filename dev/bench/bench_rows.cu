@@ -146,7 +146,7 @@ void BenchRows::attention() {
             bf16* x = m.in<bf16>(wide);
             m.products(2 * product), m.exponentials(pairs);
             return [=, this, drop = dropout(m)](On on) {
-                attention_forward(out, lse, x, nullptr, drop, B, c.T, c.NH, c.NKV, c.HS, on);
+                attention_forward(out, lse, x, nullptr, drop, {B, c.T, c.NH, c.NKV, c.HS}, on);
             };
         });
         if (!drops) beside(Pass::forward);
@@ -156,7 +156,7 @@ void BenchRows::attention() {
             bf16* x = m.in<bf16>(wide);
             m.products(5 * product), m.exponentials(pairs);
             return [=, this, drop = dropout(m)](On on) {
-                attention_backward(d_x, d_out, out, lse, x, nullptr, drop, B, c.T, c.NH, c.NKV, c.HS, on);
+                attention_backward(d_x, d_out, out, lse, x, nullptr, drop, {B, c.T, c.NH, c.NKV, c.HS}, on);
             };
         });
         if (!drops) beside(Pass::backward);

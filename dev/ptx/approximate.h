@@ -8,7 +8,7 @@ namespace ptx {
 // exact: correctly rounded. up, down: always at the edge of the bound. scattered: anywhere within it, the same for
 // the same input.
 enum class Error { exact, up, down, scattered };
-extern Error approximation;  // of all kernels; set by the order in which they run (warp.cpp)
+extern Error approximation;  // of all kernels; set by the order in which they run (machine.cpp)
 
 // A number from -1 to 1.
 inline float direction(uint32_t input) {

@@ -1,7 +1,7 @@
 #include "decoder.h"
 #include <algorithm>
 #include <atomic>
-#include <cstring>
+#include <utility>
 #include "memory.h"
 
 namespace ptx {
@@ -252,6 +252,14 @@ Place Decoder::target(const Operand& o, Width wanted) {
         fail(*now, now->opcode + " writes to something else than a register of its width");
     if (result == nowhere) result = registers[size_t(o.reg)], result_width = wanted;
     return registers[size_t(o.reg)];
+}
+
+Place Decoder::second_target(Operand& result) {
+    if (result.second < 0) return nowhere;
+    Operand second;
+    second.kind = Operand::Kind::reg;
+    second.reg = std::exchange(result.second, -1);
+    return target(second, Width::predicate);
 }
 
 void Decoder::address(const Operand& o, Place& base, int64_t& offset) {

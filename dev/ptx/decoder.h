@@ -21,6 +21,11 @@ public:
     Place special(Special);
     // The register an address starts from, and the number it adds. `base` is `nowhere` when there is none.
     void address(const Operand&, Place& base, int64_t& offset);
+    bool is_wide(const Operand& address) const {  // whether that register has 64 bits
+        return address.reg >= 0 && text.registers[size_t(address.reg)] == Width::double_word;
+    }
+    // Of a result %r1|%p2: the place of the predicate, if it has one, which is taken off.
+    Place second_target(Operand& result);
     uint64_t local_address(const Operand& o) { return value_of(o.symbol); }  // of a call's argument
     bool is_parameter(const std::string& symbol) const;
     const Place* list(const std::vector<Place>&);

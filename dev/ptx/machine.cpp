@@ -4,7 +4,6 @@
 #include <cstring>
 #include <ctime>
 #include <mutex>
-#include <optional>
 #include "approximate.h"
 #include "dev/simt/shared_memory.h"
 #include "memory.h"
@@ -124,7 +123,6 @@ private:
         Bytes registers, local;
     };
     void prepare(const Code&, unsigned count);
-    void set_launch_constants(Warp&, const Code&, unsigned number);
     void set_special(Warp& w, Special s, auto value) {
         const Place p = code->special[size_t(s)];
         for (unsigned l = 0; p != nowhere && l < warp_lanes; l++) w.at<uint32_t>(p)[l] = value(l);

@@ -91,9 +91,7 @@ void proxy_fence(Warp& w, const Instruction&, Mask m) {
 
 void take_barrier(Decoder& d, const Operand& o, Instruction& i) {
     d.address(o, i.a, i.offset);
-    Operand base;
-    base.kind = Operand::Kind::reg, base.reg = o.reg;
-    i.number |= o.reg >= 0 && d.width(base) == Width::double_word;
+    i.number |= d.is_wide(o);
 }
 
 bool decode_barrier(Decoder& d, const Statement& s, Instruction& i, const std::vector<std::string_view>& parts) {
@@ -164,15 +162,10 @@ void check_map(Warp& w, const Instruction& i, Mask m) {
     });
 }
 
-bool is_wide(Decoder& d, const Operand& address) {
-    Operand base;
-    base.kind = Operand::Kind::reg, base.reg = address.reg;
-    return address.reg >= 0 && d.width(base) == Width::double_word;
-}
 void take_map(Decoder& d, const Statement& s, const Operand& o, Instruction& i) {
     int64_t offset = 0;
     d.address(o, i.b, offset);
-    if (offset || i.b == nowhere || !is_wide(d, o)) d.fail(s, "a tensor map whose address is no 64-bit register");
+    if (offset || i.b == nowhere || !d.is_wide(o)) d.fail(s, "a tensor map whose address is no 64-bit register");
 }
 
 bool decode_copy(Decoder& d, const Statement& s, Instruction& i, const std::vector<std::string_view>& parts) {
@@ -181,7 +174,7 @@ bool decode_copy(Decoder& d, const Statement& s, Instruction& i, const std::vect
     const Operand &map = s.operands.at(loads ? 1 : 0), &shared = s.operands.at(loads ? 0 : 1);
     take_map(d, s, map, i);
     d.address(shared, i.a, i.offset);
-    i.number = is_wide(d, shared);
+    i.number = d.is_wide(shared);
     std::vector<Place> places;
     for (const Operand& o : map.list.at(0).list) places.push_back(d.source(o, Width::word));
     i.more = d.list(places);
@@ -191,7 +184,7 @@ bool decode_copy(Decoder& d, const Statement& s, Instruction& i, const std::vect
     int64_t offset = 0;
     d.address(s.operands.at(2), i.c, offset);
     i.target = uint32_t(offset);
-    i.number |= is_wide(d, s.operands[2]) ? 2 : 0;
+    i.number |= d.is_wide(s.operands[2]) ? 2 : 0;
     return true;
 }
 

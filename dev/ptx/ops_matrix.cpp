@@ -82,9 +82,7 @@ bool decode_move(Decoder& d, const Statement& s, Instruction& i, const std::vect
     i.more = d.list(places);
     i.count = unsigned(places.size());
     d.address(place, i.a, i.offset);
-    Operand base;
-    base.kind = Operand::Kind::reg, base.reg = place.reg;
-    const bool wide = place.reg >= 0 && d.width(base) == Width::double_word;
+    const bool wide = d.is_wide(place);
     if (stores) i.execute = transposed ? moves<true, true>(wide) : moves<true, false>(wide);
     else i.execute = transposed ? moves<false, true>(wide) : moves<false, false>(wide);
     return true;

@@ -103,9 +103,7 @@ bool known_hints(const std::vector<std::string_view>& parts) {
 // Sets i.a and i.offset; true when the base register is a 64-bit one.
 bool take_address(Decoder& d, const Operand& o, Instruction& i) {
     d.address(o, i.a, i.offset);
-    Operand base;
-    base.kind = Operand::Kind::reg, base.reg = o.reg;
-    return o.reg < 0 || d.width(base) == Width::double_word;
+    return d.is_wide(o);
 }
 
 bool decode_access(Decoder& d, const Statement& s, Instruction& i, const std::vector<std::string_view>& parts) {

@@ -138,11 +138,7 @@ bool decode_shuffle(Decoder& d, const Statement& s, Instruction& i, const std::v
     if (mode == std::end(modes)) return false;
     i.number = mode - std::begin(modes);
     Operand result = s.operands.at(0);
-    if (result.second >= 0) {
-        Operand inside = result;
-        inside.reg = std::exchange(result.second, -1), inside.second = -1;
-        i.e = d.target(inside, Width::predicate);
-    }
+    i.e = d.second_target(result);
     i.d = d.target(result, Width::word);
     i.a = d.source(s.operands.at(1), Width::word);
     i.b = d.source(s.operands.at(2), Width::word);
@@ -169,11 +165,7 @@ bool decode_vote(Decoder& d, const Statement& s, Instruction& i, const std::vect
 bool decode_match(Decoder& d, const Statement& s, Instruction& i, const std::vector<std::string_view>& parts) {
     const bool wide = parts.back() == "b64", all = parts.at(1) == "all";
     Operand result = s.operands.at(0);
-    if (result.second >= 0) {
-        Operand same = result;
-        same.reg = std::exchange(result.second, -1), same.second = -1;
-        i.e = d.target(same, Width::predicate);
-    }
+    i.e = d.second_target(result);
     i.d = d.target(result, Width::word);
     i.a = d.source(s.operands.at(1), wide ? Width::double_word : Width::word);
     i.members = d.source(s.operands.at(2), Width::word);
@@ -213,10 +205,8 @@ bool decode_warp(Decoder& d, const Statement& s, Instruction& i) {
     if (parts[0] == "match" && decode_match(d, s, i, parts)) return true;
     if (parts[0] == "redux" && decode_reduction(d, s, i, parts)) return true;
     if (s.opcode == "elect.sync") {
-        Operand lane = s.operands.at(0), chosen = lane;
-        chosen.kind = Operand::Kind::reg;
-        chosen.reg = std::exchange(lane.second, -1), chosen.second = -1;
-        i.e = d.target(chosen, Width::predicate);
+        Operand lane = s.operands.at(0);
+        i.e = d.second_target(lane);
         if (lane.kind == Operand::Kind::reg) i.d = d.target(lane, Width::word);
         i.members = d.source(s.operands.at(1), Width::word);
         return i.execute = elect, true;

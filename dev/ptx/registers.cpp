@@ -44,9 +44,7 @@ private:
                 use(s.operands[0], last_wait);
     }
 
-    // What is used in a loop and begins before it, or is read in it before it is written, lives until the loop's end.
-    // Whether it is read first is not asked: a register whose uses all lie in a loop is taken to be needed from one
-    // round to the next only if its first use reads it.
+    // What is used in a loop lives through all of it, unless all its uses are there and the first one writes it.
     void extend_over_loops() {
         struct Loop {
             size_t begin, end;

@@ -30,6 +30,8 @@ void forget_cells(const void* begin) {
     r.buffers.erase(it);
 }
 
+const bool listens = (simt::when_freed = forget_cells, true);
+
 // Words are counted from the begin of a buffer or a window, which are aligned.
 unsigned byte_mask(const char* p, unsigned bytes) { return ((1u << bytes) - 1) << (uintptr_t(p) & 3); }
 
@@ -38,7 +40,6 @@ unsigned byte_mask(const char* p, unsigned bytes) { return ((1u << bytes) - 1) <
 bool find_cells(const void* address, DeviceCells& out) {
     DeviceCells d;
     if (!simt::find_device(address, d.begin, d.end)) return false;
-    simt::when_freed = forget_cells;
     Registry& r = registry();
     const std::lock_guard lock(r.mutex);
     DeviceCells& known = r.buffers[d.begin];
@@ -77,7 +78,7 @@ Cell* Shadow::shared_cell(const char* p) {
 }
 
 template <bool writes>
-void Shadow::access(Warp& w, const Instruction& i, unsigned lane, const char* p, unsigned bytes) {
+void Shadow::access(Warp& w, const Instruction& i, unsigned lane, const char* p, unsigned bytes, bool same) {
     Cell* cell = shared_cell(p);
     const bool shared = cell;
     if (!shared) {
@@ -87,13 +88,14 @@ void Shadow::access(Warp& w, const Instruction& i, unsigned lane, const char* p,
     }
     for (unsigned done = 0; done < bytes; cell++) {
         const unsigned here = std::min(bytes - done, 4 - unsigned(uintptr_t(p + done) & 3));
-        touch<writes>(w, i, lane, p + done, *cell, here, shared);
+        touch<writes>(w, i, lane, p + done, *cell, here, shared, same);
         done += here;
     }
 }
 
 template <bool writes>
-void Shadow::touch(Warp& w, const Instruction& i, unsigned lane, const char* p, Cell& c, unsigned bytes, bool shared) {
+void Shadow::touch(Warp& w, const Instruction& i, unsigned lane, const char* p, Cell& c, unsigned bytes, bool shared,
+                   bool same) {
     const uint32_t now = shared ? run : grid_run, mine = shared ? 0 : block;
     const unsigned mask = byte_mask(p, bytes);
     const Access last = c.write;
@@ -101,8 +103,8 @@ void Shadow::touch(Warp& w, const Instruction& i, unsigned lane, const char* p, 
         if (a.run != now || !(a.bytes & mask)) return false;
         return a.block == mine ? !seen(w, lane, a) : !believes;
     };
-    const bool harmless = writes && writes_the_same && last.warp == w.number && last.clock == own[w.number] &&
-                          last.block == mine && last.pc == w.index_of(i);
+    const bool harmless =
+        same && last.warp == w.number && last.clock == own[w.number] && last.block == mine && last.pc == w.index_of(i);
     if (unseen(last) && !harmless) race(w, i, lane, p, last, writes, true);
     if (shared && !writes && (last.run != now || (last.written & mask) != mask))
         fail(w, lane, i, launch_failure, "reads shared memory that nobody has written");
@@ -123,9 +125,9 @@ void Shadow::race(Warp& w, const Instruction& i, unsigned lane, const char* p, c
     const Instruction& first = w.code->instructions[other.pc];
     const std::string where = simt::describe_address(p);
     std::string who = "warp " + std::to_string(other.warp) + ", lane " + std::to_string(other.lane);
-    if (const bool shared = shared_cell(p); !shared && other.block != block)
-        who = "block " + std::to_string(other.block) + ", " + who;
-    const char* order = other.warp == w.number && other.lane != lane && !(other.block != block)
+    const bool of_another_block = !shared_cell(p) && other.block != block;
+    if (of_another_block) who = "block " + std::to_string(other.block) + ", " + who;
+    const char* order = other.warp == w.number && !of_another_block
                             ? "no barrier of the warp or block stands between them"
                             : "nothing orders them";
     fail(w, lane, i, launch_failure,
@@ -173,7 +175,7 @@ void Shadow::acquire(const Warp& w, const void* at, unsigned slot) {
     own[w.number]++;
 }
 
-template void Shadow::access<true>(Warp&, const Instruction&, unsigned, const char*, unsigned);
-template void Shadow::access<false>(Warp&, const Instruction&, unsigned, const char*, unsigned);
+template void Shadow::access<true>(Warp&, const Instruction&, unsigned, const char*, unsigned, bool);
+template void Shadow::access<false>(Warp&, const Instruction&, unsigned, const char*, unsigned, bool);
 
 }  // namespace ptx

@@ -39,12 +39,11 @@ public:
 
     // ---- Accesses that are in bounds ----
     void read(Warp& w, const Instruction& i, unsigned lane, const char* p, unsigned bytes) {
-        access<false>(w, i, lane, p, bytes);
+        access<false>(w, i, lane, p, bytes, false);
     }
     // `same`: the value is there already. Lanes of one instruction that write the same do no harm.
     void write(Warp& w, const Instruction& i, unsigned lane, const char* p, unsigned bytes, bool same = false) {
-        writes_the_same = same;
-        access<true>(w, i, lane, p, bytes);
+        access<true>(w, i, lane, p, bytes, same);
     }
     // Volatile, relaxed, acquiring or releasing: such accesses are in no race, and order what stands around them.
     void strong_read(Warp&, const Instruction&, unsigned lane, const char*, unsigned bytes);
@@ -60,9 +59,9 @@ public:
 
 private:
     template <bool writes>
-    void access(Warp&, const Instruction&, unsigned lane, const char*, unsigned bytes);
+    void access(Warp&, const Instruction&, unsigned lane, const char*, unsigned bytes, bool same);
     template <bool writes>
-    void touch(Warp&, const Instruction&, unsigned lane, const char*, Cell&, unsigned bytes, bool shared);
+    void touch(Warp&, const Instruction&, unsigned lane, const char*, Cell&, unsigned bytes, bool shared, bool same);
     bool seen(const Warp& w, unsigned lane, const Access& a) const {
         if (a.warp == w.number) return a.lane == lane || a.clock < own[w.number];
         return a.clock <= known[w.number][a.warp];
@@ -76,7 +75,7 @@ private:
     size_t dynamic_bytes = 0, fixed_bytes = 0;
     DeviceCells device;  // touched last
     uint32_t run = 0, grid_run = 0, block = 0;
-    bool believes = false, writes_the_same = false;
+    bool believes = false;
     Clocks own{};
     std::array<Clocks, most_warps> known{};
     std::unordered_map<uint64_t, Clocks> published;

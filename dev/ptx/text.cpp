@@ -295,8 +295,7 @@ ModuleText::ModuleText(std::string t, std::string o) : text(std::move(t)), origi
     Scanner s(text, target_at + 8, text.size(), origin);
     target = s.name();
     find_files();
-    find_entries();
-    find_variables();
+    find_parts();
 }
 
 void ModuleText::find_files() {
@@ -323,33 +322,26 @@ size_t ModuleText::end_of_body(size_t at) const {
     throw TextError(origin + ": an entry without an end");
 }
 
-void ModuleText::find_entries() {
-    for (size_t at = 0; (at = text.find(".entry ", at)) != text.npos;) {
-        const Place place{at, end_of_body(at)};
-        Scanner s(text, at + 7, text.size(), origin);
-        places[std::string(s.name())] = place;
-        places_by_begin[place.begin] = place.end;
-        at = place.end;
-    }
-    // Those that are only declared are refused where they are called.
-    for (size_t at = 0; (at = text.find(".func ", at)) != text.npos; at++) {
-        const size_t line = text.rfind('\n', at) + 1;
-        if (text[line] == '.' && text.compare(line, 7, ".extern") != 0)
-            throw TextError(origin + ": it has functions that are called; this machine runs only what is inlined");
-    }
-}
-
-void ModuleText::find_variables() {
+// Entries and variables: what stands at the begin of a line, outside of bodies.
+void ModuleText::find_parts() {
     for (size_t at = 0; (at = text.find("\n.", at)) != text.npos; at++) {
-        const auto entry = places_by_begin.upper_bound(at);
-        if (entry != places_by_begin.begin() && at < std::prev(entry)->second) {
-            at = std::prev(entry)->second - 1;
-            continue;
-        }
         Scanner s(text, at, text.size(), origin);
-        std::string_view word = s.opcode();
-        while (word == ".visible" || word == ".extern" || word == ".weak") word = s.opcode();
+        bool elsewhere = false;
+        std::string_view word;
+        size_t begin = 0;
+        do {
+            s.peek();
+            begin = s.position(), word = s.opcode();
+            elsewhere = elsewhere || word == ".extern";
+        } while (word == ".visible" || word == ".extern" || word == ".weak");
         if (word == ".shared" || word == ".global" || word == ".const") variables.push_back(read_variable(s, word));
+        // Functions that are only declared are refused where they are called.
+        if (word == ".func" && !elsewhere)
+            throw TextError(origin + ": it has functions that are called; this machine runs only what is inlined");
+        if (word != ".entry") continue;
+        const Place place{begin, end_of_body(begin)};
+        places[std::string(s.name())] = place;
+        at = place.end - 1;
     }
 }
 

@@ -50,12 +50,10 @@ private:
     };
     std::string text, origin;
     std::map<std::string, Place, std::less<>> places;
-    std::map<size_t, size_t> places_by_begin;  // their ends
     std::map<int, std::string> files;
     size_t end_of_body(size_t) const;
-    void find_entries();
     void find_files();
-    void find_variables();
+    void find_parts();
     friend class Reader;
 };
 

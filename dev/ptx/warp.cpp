@@ -147,75 +147,67 @@ void Warp::note_waiting(const Instruction& i, Mask m) {
     for (; m; m &= m - 1) threads[lowest(m)].waits_in = i.name, threads[lowest(m)].waits_at = i.at;
 }
 
+// The lanes that need not wait for others here; the rest leave the path, and wait.
+Mask Warp::meet(const Instruction& i, Path& path, Mask active) {
+    const Mask ready = ready_to_meet(i, active), late = active & ~ready;
+    if (!late) return ready;
+    note_waiting(i, late);
+    paths.push_back({path.pc, late, true});
+    path.lanes &= ~late;
+    return ready;
+}
+
+// The lanes that jump become a path of their own, unless all do or none.
+void Warp::branch(const Instruction& i, Path& path, Mask jumping) {
+    if (jumping == path.lanes) return void(path.pc = i.target);
+    if (jumping) add({i.target, jumping, false});
+    path.lanes &= ~jumping;
+    path.pc++;
+}
+
 // Runs a path until it ends, must wait, or comes upon another.
-bool Warp::run(Path path) {
-    const Instruction* const code_begin = code->instructions.data();
+void Warp::run(Path path) {
     uint32_t stop = next_of_others(path.pc);
     for (unsigned turn = shuffled && !paths.empty() ? short_turn : patience;; turn--) {
-        const Instruction& i = code_begin[path.pc];
-        const Mask active = guarded(i, path.lanes);
+        const Instruction& i = code->instructions[path.pc];
+        Mask active = guarded(i, path.lanes);
         executed += unsigned(__builtin_popcount(active));
         if (i.flow == Flow::wait && active && active != path.lanes) {  // the others need not wait
             add({path.pc + 1, path.lanes & ~active, false});
             path.lanes = active;
-            stop = next_of_others(path.pc);
         }
         if (i.meeting != Meeting::none && active) {
-            if (is_one_at(path.pc, paths)) return add(path), true;  // after a jump back, which `stop` does not know of
-            const Mask ready = ready_to_meet(i, active), late = active & ~ready;
-            if (late) {
-                note_waiting(i, late);
-                paths.push_back({path.pc, late, true});
-                path.lanes &= ~late;
-                if (!path.lanes) return true;
-                stop = next_of_others(path.pc);
-            }
-            if (i.flow == Flow::wait) {
-                if (!run_waiting(i, path, ready)) return false;
-                stop = next_of_others(path.pc);
-            } else {
-                if (ready) execute(i, ready);
-                path.pc++;
-            }
-        } else {
-            switch (i.flow) {
-                case Flow::on:
-                    if (active) execute(i, active);
-                    path.pc++;
-                    break;
-                case Flow::branch:
-                    if (traced) execute(i, active);
-                    if (active == path.lanes) {
-                        path.pc = i.target;
-                    } else if (active) {
-                        add({i.target, active, false});
-                        path.lanes &= ~active;
-                        path.pc++;
-                        stop = next_of_others(path.pc);
-                    } else {
-                        path.pc++;
-                    }
-                    if (path.pc > stop && !shuffled) return add(path), true;
-                    break;
-                case Flow::exit:
-                    if (active) exit(active);
-                    path.lanes &= ~active;
-                    path.pc++;
-                    if (!path.lanes) return true;
-                    break;
-                case Flow::wait:
-                    if (!active) path.pc++;
-                    else if (!run_waiting(i, path, active)) return false;
-                    stop = next_of_others(path.pc);
-                    break;
-            }
+            if (is_one_at(path.pc, paths)) return add(path);  // after a jump back, which `stop` does not know of
+            active = meet(i, path, active);
+            if (!path.lanes) return;
         }
-        if (path.pc == stop) return add(path), true;
+        switch (i.flow) {
+            case Flow::on:
+                if (active) execute(i, active);
+                path.pc++;
+                break;
+            case Flow::branch:
+                if (traced) execute(i, active);
+                branch(i, path, active);
+                break;
+            case Flow::exit:
+                if (active) exit(active);
+                path.lanes &= ~active;
+                path.pc++;
+                if (!path.lanes) return;
+                break;
+            case Flow::wait:
+                if (!active) path.pc++;
+                else if (!run_waiting(i, path, active)) return;
+                break;
+        }
+        if (i.flow != Flow::on || i.meeting != Meeting::none) stop = next_of_others(path.pc);
+        if (path.pc == stop || (i.flow == Flow::branch && path.pc > stop && !shuffled)) return add(path);
         if (turn) continue;
-        add(path);
         tired = true;
+        add(path);
         if (!shuffled || random() % 16 == 0) block->yield();
-        return true;
+        return;
     }
 }
 

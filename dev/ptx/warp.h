@@ -66,7 +66,9 @@ struct Warp {
 
 private:
     void lead();
-    bool run(Path);  // false: another lane leads on
+    void run(Path);
+    Mask meet(const Instruction&, Path&, Mask active);
+    void branch(const Instruction&, Path&, Mask jumping);
     bool run_waiting(const Instruction&, Path&, Mask active);
     Mask ready_to_meet(const Instruction&, Mask active);
     Mask guarded(const Instruction& i, Mask lanes) {

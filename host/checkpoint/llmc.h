@@ -1,7 +1,7 @@
 // llm.c's checkpoints of GPT-2: 256 32-bit integers, then every kind of tensor for all layers, (out, in), row-major.
 //
-//   0 magic 20240326   1 version: 3 float, 5 bfloat16   2 T   3 V   4 L   5 NH   6 C   7
-//   rows of the embedding (V padded)
+//   0 magic 20240326   1 version: 3 float, 5 bfloat16   2 T   3 V   4 L   5 NH   6 C
+//   7 rows of the embedding (V padded)
 #pragma once
 #include <string>
 #include "model_description.h"

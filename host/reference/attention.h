@@ -141,16 +141,3 @@ void attention_backward(Real* d_qkv, const Real* d_out, const Real* out, const R
             }
     });
 }
-
-// Without a divisor, on any device.
-template <class Real, class Stat, class Device>
-void attention_forward(Real* out, Stat* lse, const Real* qkv, const int* first, const Dropout& drop, int B, int T,
-                       int NH, int NKV, int HS, const Device& on) {
-    attention_forward(out, lse, qkv, first, drop, AttentionHead{B, T, NH, NKV, HS}, on);
-}
-template <class Real, class Stat, class Device>
-void attention_backward(Real* d_qkv, const Real* d_out, const Real* out, const Stat* lse, const Real* qkv,
-                        const int* first, const Dropout& drop, int B, int T, int NH, int NKV, int HS,
-                        const Device& on) {
-    attention_backward(d_qkv, d_out, out, lse, qkv, first, drop, AttentionHead{B, T, NH, NKV, HS}, on);
-}

@@ -66,10 +66,3 @@ void attention_decode(Real* out, Real* keys, Real* values, const Real* qkv, cons
             }
     });
 }
-
-// Without a divisor of the scores, on any device.
-template <class T, class Device>
-void attention_decode(T* out, T* keys, T* values, const T* qkv, const int* position, int B, int S, int NH, int NKV,
-                      int HS, const Device& on) {
-    attention_decode(out, keys, values, qkv, position, S, AttentionHead{B, 1, NH, NKV, HS}, on);
-}

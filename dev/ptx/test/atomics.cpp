@@ -53,7 +53,7 @@ void expect_combination(const std::string& what, const Type& t, bool shared, boo
                                (t.size == 64 ? ".relaxed.gpu." : ".") + what + '.' + t.name;
     SCOPED_TRACE(opcode);
     const Bits start = cut(0x7123456789abcdef, t.size);
-    const Buffer<Bits> place(std::vector<Bits>{start}), out(std::vector<Bits>(threads, 0));
+    const Device<Bits> place(std::vector<Bits>{start}), out(std::vector<Bits>(threads, 0));
     OneKernel(".param .u64 out, .param .u64 place", body_for(opcode, t, shared, returns))
         .must(1, threads, 0, out, place);
     Bits want = start;
@@ -89,7 +89,7 @@ TEST(ptx_atomics, go_round) {
     in_every_order([] {
         for (const bool up : {true, false})
             for (const uint32_t start : {3u, 20u}) {  // the second is beyond: it becomes 0, or the operand
-                const Buffer<uint32_t> place(std::vector{start}), out(threads);
+                const Device<uint32_t> place(std::vector{start}), out(threads);
                 OneKernel(".param .u64 out, .param .u64 place",
                           std::string(prelude) + "ld.param.u64 %rd1, [place];\natom.global." + (up ? "inc" : "dec") +
                               ".u32 %r1, [%rd1], 9;\nst.global.u32 [%at], %r1;\n")
@@ -109,8 +109,8 @@ TEST(ptx_atomics, go_round) {
 
 TEST(ptx_atomics, add_floats) {
     in_every_order([] {
-        const Buffer<float> sum(std::vector<float>{1}), old(threads);
-        const Buffer<double> long_sum(std::vector<double>{1});
+        const Device<float> sum(std::vector<float>{1}), old(threads);
+        const Device<double> long_sum(std::vector<double>{1});
         OneKernel(".param .u64 out, .param .u64 single, .param .u64 long",
                   std::string(prelude) + R"(ld.param.u64 %rd1, [single];
 ld.param.u64 %rd2, [long];
@@ -133,7 +133,7 @@ atom.add.f32 _, [%rd1], 0f00000000;
 // exch and cas: a chain of tickets. Each thread takes the last one's number, whoever that was; and a lock taken by cas.
 TEST(ptx_atomics, exchange_and_compare) {
     in_every_order([] {
-        const Buffer<uint32_t> out(threads), place({1000, 7});
+        const Device<uint32_t> out(threads), place({1000, 7});
         OneKernel(".param .u64 out, .param .u64 place", std::string(prelude) + R"(ld.param.u64 %rd1, [place];
 atom.global.exch.b32 %r1, [%rd1], %t;
 st.global.u32 [%at], %r1;

@@ -36,7 +36,7 @@ TEST(ptx_barrier_state, phases_are_over_by_their_state) {
 }
 
 TEST(ptx_barrier_state, another_number_is_no_state) {
-    const Buffer<uint32_t> out(32);
+    const Device<uint32_t> out(32);
     const std::string body = prelude + body_with("mbarrier.arrive.shared::cta.b64 _, [s], 2;\nmov.u64 %rd1, 1;",
                                                  "mbarrier.try_wait.shared::cta.b64 %p1, [s], %rd1;");
     const Outcome o = OneKernel(".param .u64 out", body).launch(1, 32, 0, out);

@@ -53,13 +53,13 @@ constexpr char parameters[] = ".param .u64 out, .param .u32 n";
 }  // namespace
 
 TEST(ptx_call, an_assertion_that_holds_is_nothing) {
-    const Buffer<uint32_t> out(3);
+    const Device<uint32_t> out(3);
     OneKernel(parameters, body, outside).must(1, 3, 0, out, uint32_t(1));
     EXPECT_EQ(out.get(), (std::vector<uint32_t>{1, 2, 3}));
 }
 
 TEST(ptx_call, an_assertion_that_fails_says_what_and_where) {
-    const Buffer<uint32_t> out(3);
+    const Device<uint32_t> out(3);
     const Outcome o = OneKernel(parameters, body, outside).launch(1, 3, 0, out, uint32_t(2));
     EXPECT_EQ(o.error, cudaErrorAssert);
     EXPECT_STREQ(cudaGetErrorString(o.error), "device-side assert triggered");
@@ -68,7 +68,7 @@ TEST(ptx_call, an_assertion_that_fails_says_what_and_where) {
 }
 
 TEST(ptx_call, other_functions_are_refused_where_they_are_called) {
-    const Buffer<uint32_t> out(1);
+    const Device<uint32_t> out(1);
     const auto refuses = [&](const std::string& call, const std::string& what) {
         try {
             OneKernel(parameters, ".reg .b32 %r;\n.param .b32 result;\n" + call, outside)

@@ -29,7 +29,7 @@ void expect_caught(const Plant& p) {
     SCOPED_TRACE(p.body);
     const std::string body = prelude + p.body;
     in_every_order([&] {
-        const Buffer<uint32_t> out(1024);
+        const Device<uint32_t> out(1024);
         const OneKernel k(".param .u64 out, .param .u32 n", body);
         const Outcome o = k.launch(1, p.threads, p.shared_bytes, out, uint32_t(3));
         EXPECT_EQ(int(o.error), p.error) << o.said;
@@ -44,7 +44,7 @@ std::string of_one(const std::string& instruction) { return "setp.eq.u32 %p1, %t
 
 std::string refusal(const std::string& body, const std::string& outside = "", const std::string& directives = "") {
     try {
-        const Buffer<uint32_t> out(32);
+        const Device<uint32_t> out(32);
         OneKernel(".param .u64 out", body, outside, directives).launch(1, 32, 0, out);
     } catch (const std::runtime_error& e) { return e.what(); }
     return "nothing was refused";
@@ -142,7 +142,7 @@ TEST(ptx_faults, barriers) {
 
 TEST(ptx_faults, copies_that_are_not_waited_for) {
     in_every_order([] {
-        const Buffer<float> in({1, 2, 3, 4}), out(2);
+        const Device<float> in({1, 2, 3, 4}), out(2);
         OneKernel(".param .u64 out, .param .u64 in", std::string(prelude) + R"(ld.param.u64 %rd1, [in];
 mov.f32 %f3, 0f00000000;
 st.shared.v4.f32 [0], {%f3, %f3, %f3, %f3};
@@ -160,7 +160,7 @@ st.global.v2.f32 [%out], {%f1, %f2};
 }
 
 TEST(ptx_faults, launches_beyond_what_a_kernel_allows) {
-    const Buffer<uint32_t> out(32);
+    const Device<uint32_t> out(32);
     const OneKernel k(".param .u64 out", "ret;\n", "", ".maxntid 64, 1, 1"),
         large(".param .u64 out", ".shared .b8 s[40000];\nst.shared.u8 [s], 1;\n");
     EXPECT_EQ(k.launch(1, 65, 0, out).error, cudaErrorInvalidValue);

@@ -117,8 +117,8 @@ TEST(ptx_sm90, tensor_loads) {
     std::vector<uint16_t> values(rows * columns);
     for (size_t i = 0; i < values.size(); i++) values[i] = uint16_t(i + 1);
     in_every_order([&] {
-        const Buffer<uint16_t> in(values), out(8 * 64);
-        const Map map = map_of(in.address(), rows, columns, 8);
+        const Device<uint16_t> in(values), out(8 * 64);
+        const Map map = map_of(in, rows, columns, 8);
         OneKernel(parameters, prelude + std::string(begin) + "prefetch.tensormap [%rd1];\n" + announce(1024) +
                                   load("0", "%rd1", "48", "4") + wait_for_loads + R"(shl.b32 %r2, %t, 4;
 ld.shared.v4.u32 {%r3, %r4, %r5, %r6}, [%r2];
@@ -140,8 +140,8 @@ st.global.v4.u32 [%rd3], {%r3, %r4, %r5, %r6};
 TEST(ptx_sm90, tensor_stores) {
     constexpr uint32_t rows = 10, columns = 96;
     in_every_order([&] {
-        const Buffer<uint16_t> tensor(std::vector<uint16_t>(rows * columns, 7));
-        const Map map = map_of(tensor.address(), rows, columns, 8);
+        const Device<uint16_t> tensor(std::vector<uint16_t>(rows * columns, 7));
+        const Map map = map_of(tensor, rows, columns, 8);
         OneKernel(parameters, prelude + std::string(begin) + R"(shl.b32 %r2, %t, 2;
 mul.lo.u32 %r3, %t, 0x20002;
 add.u32 %r3, %r3, 0x10000;
@@ -178,10 +178,10 @@ struct Product {
             for (size_t n = 0; n < 8; n++)
                 for (size_t k = 0; k < 64; k++) want[m * 8 + n] += a(m, k) * b(n, k);
     }
-    Outcome launch(const std::string& body, const Buffer<float>& out) const {
-        const Buffer<uint16_t> a(a_values), b(b_values);
+    Outcome launch(const std::string& body, const Device<float>& out) const {
+        const Device<uint16_t> a(a_values), b(b_values);
         const OneKernel kernel(parameters, body);
-        return kernel.launch(1, 128, 9216, out, map_of(a.address(), 64, 64, 64), map_of(b.address(), 8, 64, 8));
+        return kernel.launch(1, 128, 9216, out, map_of(a, 64, 64, 64), map_of(b, 8, 64, 8));
     }
 };
 constexpr char fence[] = "wgmma.fence.sync.aligned;\n", commit[] = "wgmma.commit_group.sync.aligned;\n",
@@ -216,7 +216,7 @@ st.global.v2.f32 [%rd5], {%f1, %f2};
 st.global.v2.f32 [%rd5+256], {%f3, %f4};
 )";
 std::string fault(const std::string& body) {
-    const Buffer<float> out(64 * 8);
+    const Device<float> out(64 * 8);
     const Outcome o = Product().launch(body, out);
     EXPECT_NE(o.error, cudaSuccess);
     expect_says(o.said, {"k, block (0,0,0)", "k.cu:"});
@@ -228,7 +228,7 @@ std::string fault(const std::string& body) {
 TEST(ptx_sm90, products_of_shared_matrices) {
     const Product p;
     in_every_order([&] {
-        const Buffer<float> out(64 * 8);
+        const Device<float> out(64 * 8);
         const Outcome o = p.launch(
             loaded() + "setmaxnreg.inc.sync.aligned.u32 240;\n" + fence + products() + commit + wait + store, out);
         EXPECT_EQ(o.error, cudaSuccess) << o.said;
@@ -261,7 +261,7 @@ or.b32 %r2, %r2, %r4;
                       ", %rd4, " + (k ? "%p3" : "%p2") + ", 1, 1, 0;\n";
     }
     in_every_order([&] {
-        const Buffer<float> out(64 * 8);
+        const Device<float> out(64 * 8);
         const Outcome o = p.launch(body + multiplies + commit + wait + store, out);
         EXPECT_EQ(o.error, cudaSuccess) << o.said;
         EXPECT_EQ(out.get(), p.want);
@@ -272,7 +272,7 @@ or.b32 %r2, %r2, %r4;
 TEST(ptx_sm90, registers_of_products_are_their_own_until_the_wait) {
     const Product p;
     in_every_order([&] {
-        const Buffer<float> out(64 * 8);
+        const Device<float> out(64 * 8);
         std::string some_of_it = store;
         some_of_it.replace(some_of_it.find("{%f3, %f4}"), 10, "{%f9, %f10}");
         const Outcome o =
@@ -289,13 +289,13 @@ TEST(ptx_sm90, registers_of_products_are_their_own_until_the_wait) {
 TEST(ptx_sm90, reading_too_early_gives_nan) {
     const Product p;
     in_every_order([&] {
-        const Buffer<float> out(64 * 8);
+        const Device<float> out(64 * 8);
         EXPECT_EQ(p.launch(loaded() + fence + products() + commit + store + wait, out).error, cudaSuccess);
         for (const float x : out.get()) ASSERT_TRUE(std::isnan(x));
     });
     const simt::Order before = simt::order();  // in others the loads may have come
     simt::set_order({});
-    const Buffer<float> out(128);
+    const Device<float> out(128);
     const Outcome o = p.launch(prelude + std::string(begin) + announce(8192) + load("0", "%rd1", "0", "0") +
                                    "bar.sync 0;\nld.shared.f32 %f1, [0];\nst.global.f32 [%at], %f1;\n" + wait_for_loads,
                                out);

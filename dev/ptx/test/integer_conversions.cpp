@@ -53,7 +53,7 @@ TEST(ptx_conversions, of_whole_numbers) {
         body += std::string("cvt.") + c.to.name + '.' + c.from.name + " %y" + d + ", %x" + a + ";\n";
         body += "st.global.b" + d + " [%out+" + std::to_string(8 * i) + "], %y" + d + ";\n";
     }
-    const Buffer<Bits> in(std::vector<Bits>(values.begin(), values.end())), out(values.size() * all.size());
+    const Device<Bits> in(std::vector<Bits>(values.begin(), values.end())), out(values.size() * all.size());
     OneKernel(".param .u64 in, .param .u64 out", body).must(1, unsigned(values.size()), 0, in, out);
     const std::vector<Bits> got = out.get();
     for (size_t i = 0; i < all.size(); i++)

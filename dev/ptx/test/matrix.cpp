@@ -38,7 +38,7 @@ TEST(ptx_matrix, loads) {
                         registers(n) + ", [%r5];\n";
                 for (unsigned k = 0; k < n; k++)
                     body += "st.global.u32 [%at+" + number(128 * k) + "], %r" + number(k + 1) + ";\n";
-                const Buffer<uint32_t> out(32 * n);
+                const Device<uint32_t> out(32 * n);
                 OneKernel(".param .u64 out", prelude + body).must(1, 32, 0, out);
                 std::vector<uint32_t> want(32 * n);
                 for (unsigned k = 0; k < n; k++)
@@ -67,7 +67,7 @@ TEST(ptx_matrix, stores) {
                 body +=
                     "ld.shared.v4.u32 {%r1, %r2, %r3, %r4}, [%r21];\nmad.wide.u32 %rd1, %t, 16, "
                     "%out;\nst.global.v4.u32 [%rd1], {%r1, %r2, %r3, %r4};\n";
-                const Buffer<uint32_t> out(128);
+                const Device<uint32_t> out(128);
                 OneKernel(".param .u64 out", prelude + body).must(1, 32, 0, out);
                 std::vector<uint32_t> want(128);
                 for (unsigned row = 0; row < 32; row++)
@@ -111,8 +111,8 @@ TEST(ptx_matrix, products) {
         "mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {%f1, %f2, %f3, %f4}, "
         "{%r1, %r2, %r3, %r4}, {%r5, %r6}, {%f1, %f2, %f3, %f4};";
     in_every_order([&] {
-        const Buffer<uint32_t> in(fragments);
-        const Buffer<float> out(32 * 4);
+        const Device<uint32_t> in(fragments);
+        const Device<float> out(32 * 4);
         OneKernel(".param .u64 out, .param .u64 in", std::string(prelude) + R"(ld.param.u64 %rd1, [in];
 mad.wide.u32 %rd1, %t, 48, %rd1;
 ld.global.v4.u32 {%r1, %r2, %r3, %r4}, [%rd1];

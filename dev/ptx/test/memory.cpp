@@ -38,8 +38,8 @@ void expect_loads(const std::string& before, const std::string& space, const std
     SCOPED_TRACE("ld" + space + " [" + address + "]");
     std::vector<Bits> want;
     const std::string body = prelude + before + loads_from(space, address, want);
-    const Buffer<Bits> in({0, pattern}), out(want.size());
-    EXPECT_EQ(cudaMemset(out.address(), 0, want.size() * 8), cudaSuccess);
+    const Device<Bits> in({0, pattern}), out(want.size());
+    EXPECT_EQ(cudaMemset(out, 0, want.size() * 8), cudaSuccess);
     OneKernel(".param .u64 out, .param .u64 in, .param .align 8 .b8 both[16]", body)
         .must(1, 1, 16, out, in, std::array{Bits(0), pattern});
     EXPECT_EQ(out.get(), want);
@@ -76,7 +76,7 @@ TEST(ptx_memory, stores_change_the_bytes_of_their_type) {
             if (size < t.size) continue;
             SCOPED_TRACE(t.name + " of " + number(size_t(size)));
             const std::string reg = size == 16 ? "%h0" : size == 32 ? "%r0" : "%rd0";
-            const Buffer<Bits> out(std::vector<Bits>(2, ~Bits(0)));
+            const Device<Bits> out(std::vector<Bits>(2, ~Bits(0)));
             OneKernel(".param .u64 out, .param .u64 x", std::string(prelude) + "ld.param.u" + number(size_t(size)) +
                                                             ' ' + reg + ", [x];\nst.global." + t.name + " [%out+8], " +
                                                             reg + ";\n")
@@ -102,7 +102,7 @@ TEST(ptx_memory, vectors) {
                             {"v2.u64", "v2.b64", "{%rd1, %rd2}", "{%rd2, %rd1}", 16, 8},
                             {"v2.f64", "v2.f64", "{%rd1, %rd2}", "{%rd2, %rd1}", 16, 8}}) {
         SCOPED_TRACE(v.load);
-        const Buffer<uint8_t> in(bytes), out(16);
+        const Device<uint8_t> in(bytes), out(16);
         OneKernel(".param .u64 out, .param .u64 in", std::string(prelude) + "ld.param.u64 %rd0, [in];\nld.global." +
                                                          v.load + ' ' + v.to + ", [%rd0+16];\nst.global." + v.store +
                                                          " [%out], " + v.from + ";\n")
@@ -117,7 +117,7 @@ TEST(ptx_memory, parameters_lie_as_their_alignment_says) {
     struct {
         int32_t a[3];
     } three{{5, 6, 7}};
-    const Buffer<uint32_t> out(8);
+    const Device<uint32_t> out(8);
     OneKernel(".param .u64 out, .param .u8 a, .param .align 4 .b8 b[12], .param .u16 c, .param .f64 d, .param .u32 e",
               std::string(prelude) + R"(ld.param.u8 %r0, [a];
 ld.param.u32 %r1, [e];
@@ -189,7 +189,7 @@ TEST(ptx_memory, asynchronous_copies_fill_up_with_zeros) {
             for (const bool l2 : {false, true}) {
                 if (l2 && size < 16) continue;
                 SCOPED_TRACE(number(size) + " bytes, " + number(valid) + " valid");
-                const Buffer<uint8_t> in(bytes), out(16);
+                const Device<uint8_t> in(bytes), out(16);
                 const std::string op =
                     std::string("cp.async.") + (l2 ? "cg" : "ca") + ".shared.global" + (l2 ? ".L2::128B" : "");
                 OneKernel(".param .u64 out, .param .u64 in, .param .u32 n",
@@ -207,7 +207,7 @@ TEST(ptx_memory, asynchronous_copies_fill_up_with_zeros) {
 
 TEST(ptx_memory, asynchronous_copies_come_when_they_are_waited_for) {
     in_every_order([] {
-        const Buffer<uint32_t> in({1, 2, 3}), out(3);
+        const Device<uint32_t> in({1, 2, 3}), out(3);
         OneKernel(".param .u64 out, .param .u64 in", std::string(prelude) + R"(.shared .align 4 .b8 s[12];
 ld.param.u64 %rd1, [in];
 st.shared.u32 [s], 0;

@@ -247,7 +247,7 @@ void check(const std::string& opcode, const Operation& operation, const Evaluate
         all.push_back({&data[n * 8 + 1], evaluate(&data[n * 8 + 1])});
     }
     in_every_order([&] {
-        const Buffer<Bits> buffer(data);
+        const Device<Bits> buffer(data);
         kernel.must(tests / threads, threads, 0, buffer);
         const std::vector<Bits> results = buffer.get();
         int failures = 0;

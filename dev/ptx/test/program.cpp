@@ -60,7 +60,7 @@ std::string entry_text(const std::string& parameters, const std::string& body, c
 }
 std::vector<uint32_t> words_of(const std::string& body, unsigned threads, size_t shared_bytes,
                                const std::string& outside) {
-    const Buffer<uint32_t> out(threads);
+    const Device<uint32_t> out(threads);
     OneKernel(".param .u64 out", prelude + body, outside).must(1, threads, shared_bytes, out);
     return out.get();
 }

@@ -1,14 +1,13 @@
 // PTX as a test writes it, run like a kernel: what came of it, and what was said.
 #pragma once
-#include <gtest/gtest.h>
 #include <memory>
 #include <string>
 #include <tuple>
 #include <vector>
 #include "dev/ptx/module.h"
 #include "dev/simt/kernels.h"
-#include "dev/simt/order.h"
 #include "dev/simt/report.h"
+#include "dev/simt/test/device_test.h"
 
 namespace ptx {
 
@@ -18,29 +17,8 @@ struct Outcome {
 };
 
 template <class T>
-class Buffer {  // of device memory
-public:
-    explicit Buffer(size_t n) : n(n) { EXPECT_EQ(cudaMalloc(&p, n * sizeof(T)), cudaSuccess); }
-    explicit Buffer(const std::vector<T>& values) : Buffer(values.size()) { set(values); }
-    Buffer(const Buffer&) = delete;
-    ~Buffer() { cudaFree(p); }
-    void set(const std::vector<T>& values) {
-        EXPECT_EQ(cudaMemcpy(p, values.data(), n * sizeof(T), cudaMemcpyHostToDevice), cudaSuccess);
-    }
-    std::vector<T> get() const {
-        std::vector<T> values(n);
-        EXPECT_EQ(cudaMemcpy(values.data(), p, n * sizeof(T), cudaMemcpyDeviceToHost), cudaSuccess);
-        return values;
-    }
-    T* address() const { return p; }
-
-private:
-    T* p = nullptr;
-    size_t n;
-};
-template <class T>
-void* argument(const Buffer<T>& b) {
-    return b.address();
+void* argument(const Device<T>& memory) {
+    return static_cast<T*>(memory);
 }
 template <class T>
 T argument(const T& x) {
@@ -116,22 +94,5 @@ private:
 // What `threads` threads leave in their words of `out`, a block of one kernel whose body comes after the prelude.
 std::vector<uint32_t> words_of(const std::string& body, unsigned threads = 32, size_t shared_bytes = 0,
                                const std::string& outside = "");
-
-inline void expect_says(const std::string& message, const std::vector<std::string>& parts) {
-    for (const std::string& part : parts)
-        EXPECT_NE(message.find(part), std::string::npos) << '"' << part << "\" is not in\n" << message;
-}
-
-// Does it in every kind of order.
-template <class F>
-void in_every_order(F f) {
-    const simt::Order before = simt::order();
-    for (const char* name : {"forward", "reverse", "1", "2", "3"}) {
-        SCOPED_TRACE(std::string("SIMT_ORDER=") + name);
-        simt::set_order(simt::Order::parse(name));
-        f();
-    }
-    simt::set_order(before);
-}
 
 }  // namespace ptx

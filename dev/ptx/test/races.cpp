@@ -15,7 +15,7 @@ xor.b32 %r3, %r1, 4;
 const std::string begin = words + "st.shared.u32 [%r1], %t;\nbar.sync 0;\n";
 
 Outcome run(const std::string& body, unsigned blocks = 1, unsigned threads = 64) {
-    const Buffer<uint32_t> out(std::vector<uint32_t>(1024));
+    const Device<uint32_t> out(std::vector<uint32_t>(1024));
     return OneKernel(".param .u64 out", prelude + body).launch(blocks, threads, 1024, out);
 }
 void expect_clean(const std::string& body, unsigned blocks = 1) {
@@ -96,7 +96,7 @@ TEST(ptx_races, in_global_memory) {
                 std::string("ld.global.u32 %r2, [%rd1]; //2\n"));
     omp_set_num_threads(threads);
     // Launches come one after the other.
-    const Buffer<uint32_t> out(std::vector<uint32_t>(64));
+    const Device<uint32_t> out(std::vector<uint32_t>(64));
     const OneKernel k(".param .u64 out", prelude + std::string("st.global.u32 [%at], 1;\n"));
     for (int i = 0; i < 3; i++) k.must(1, 64, 0, out);
 }

@@ -138,7 +138,7 @@ TEST(ptx_warp, reductions) {
         return r;
     };
     in_every_order([&] {
-        const Buffer<uint32_t> in(x), out(32);
+        const Device<uint32_t> in(x), out(32);
         for (const std::string op :
              {"add.u32", "add.s32", "min.u32", "max.u32", "min.s32", "max.s32", "and.b32", "or.b32", "xor.b32"}) {
             SCOPED_TRACE(op);
@@ -220,7 +220,7 @@ st.global.u32 [%at], %r1;
 }
 
 TEST(ptx_warp, special_registers) {
-    const Buffer<uint32_t> out(3 * 2 * 60 * 8);
+    const Device<uint32_t> out(3 * 2 * 60 * 8);
     in_every_order([&] {
         OneKernel(".param .u64 out", std::string(prelude) + R"(mov.u32 %r1, %ntid.x;
 mov.u32 %r2, %ntid.y;

@@ -4,6 +4,7 @@
 #include "dev/test/tokenizer/bpe_case.h"
 #include "host/data/load_data.h"
 #include "host/evaluate/eval_documents.h"
+#include "host/evaluate/multiple_choice.h"
 #include "host/generate/prompts.h"
 #include "host/tokenizer/load_tokenizer.h"
 #include "run_case.h"
@@ -137,6 +138,33 @@ TEST(model_tokenizers, long_texts) {
     });
     EXPECT_EQ(scored + 1, expected.size());  // the first is not predicted
     EXPECT_EQ(facts.bytes, text.size() - (tokenizer.tokens[size_t(expected[0])].size() - 1));
+}
+
+// The mark before a document is no byte of its text, in shards as in the text; an ending goes on, so it has one mark.
+TEST(model_tokenizers, evaluation_of_characters) {
+    const Trained t(kinds()[0]);
+    const std::string lines = t.at / "lines.jsonl", shards = t.at / "shards";
+    overwrite(lines, "{\"text\": \"the cat\"}\n{\"text\": \"the king said\"}\n");
+    const Outcome made =
+        run({"tokenize", "--tokenizer", t.model.string(), "--data", lines, "--out", shards, "--separator", "<s>"});
+    ASSERT_EQ(made.code, Exit::done) << made.error;
+    const auto bytes_of = [&](const std::string& data) {
+        const Outcome o = run(
+            {"eval", "--model", t.model.string(), "--data", data, "--separator", "<s>", "--context", "16", "--json"});
+        EXPECT_EQ(o.code, Exit::done) << o.error;
+        return Json::parse(o.out)["bytes"].get<size_t>();
+    };
+    const size_t bytes = std::string("the cat").size() + std::string("the king said").size();
+    EXPECT_EQ(bytes_of(lines), bytes);
+    EXPECT_EQ(bytes_of(shards + "/*.bin"), bytes);
+
+    const std::string questions = t.at / "questions.jsonl";
+    overwrite(questions, "{\"ctx\": \"the\", \"endings\": [\"cat\", \"king\"], \"label\": 0}\n");
+    const Tokenizer tokenizer = load_tokenizer(t.model);
+    const Question q = read_questions(questions, &tokenizer, {}, tokenizer.vocab_size()).at(0);
+    std::vector<int> whole = q.context;
+    whole.insert(whole.end(), q.endings[0].begin(), q.endings[0].end());
+    EXPECT_EQ(whole, tokenizer.encode("the cat"));
 }
 
 TEST(model_tokenizers, that_cannot_be_read_are_refused) {

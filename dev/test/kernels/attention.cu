@@ -111,7 +111,7 @@ void check_large_scores(int HS) {
     auto qkv = c.template values<Real>("qkv", values), out = c.template fresh<Real>("out", T * HS);
     auto lse = c.template fresh<float>("lse", T);
     c.run([&](auto on) {
-        attention_forward(out(on), lse(on), qkv(on), static_cast<int*>(nullptr), {}, 1, T, 1, 1, HS, on);
+        attention_forward(out(on), lse(on), qkv(on), static_cast<int*>(nullptr), {}, {1, T, 1, 1, HS}, on);
     });
     c.expect(out, 100, {1, size_t(HS)});
     c.expect(lse, 100);
@@ -124,7 +124,8 @@ TEST(attention, large_scores) {
 TEST(attention, limit) {
     const Gpu<bf16> on;
     bf16* none = nullptr;
-    EXPECT_THROW(attention_forward(none, static_cast<float*>(nullptr), none, nullptr, {}, 1, 1, 1, 1, 257, on), Error);
+    EXPECT_THROW(attention_forward(none, static_cast<float*>(nullptr), none, nullptr, {}, {1, 1, 1, 1, 257}, on),
+                 Error);
 }
 
 }  // namespace

@@ -83,7 +83,7 @@ void check_alone(int HS) {
         }
         on.upload(given, of, count * row);
         on.upload(places, at, count);
-        attention_decode(result, keys, values, given, places, count, capacity, NH, NKV, HS, on);
+        attention_decode(result, keys, values, given, places, capacity, {count, 1, NH, NKV, HS}, on);
         on.download(out, result, count * width);
     };
     run(all.data(), qkv.data(), position, B, S);
@@ -131,13 +131,14 @@ TEST(attention_decode, as_attention) {
     float *keys = on.allocate<float>(size_t(NKV) * T * HS), *values = on.allocate<float>(size_t(NKV) * T * HS);
     int* position = on.allocate<int>(1);
     on.upload(device, qkv.data(), qkv.size());
-    attention_forward(out, lse, device, nullptr, {}, 1, T, NH, NKV, HS, on);
+    attention_forward(out, lse, device, nullptr, {}, {1, T, NH, NKV, HS}, on);
     on.download(want.data(), out, want.size());
     const int prompt = 150;
     attention_keep(keys, values, device, prompt, T, NH, NKV, HS, on);
     for (int t = prompt; t < T; t++) {
         on.upload(position, &t, 1);
-        attention_decode(out, keys, values, device + size_t(t) * (NH + 2 * NKV) * HS, position, 1, T, NH, NKV, HS, on);
+        attention_decode(out, keys, values, device + size_t(t) * (NH + 2 * NKV) * HS, position, T, {1, 1, NH, NKV, HS},
+                         on);
         on.download(got.data(), out, got.size());
         EXPECT_EQ(mismatch(got.data(), want.data() + size_t(t) * NH * HS, got.size(), tolerance<float>(T + HS)), "")
             << "token " << t;
@@ -147,7 +148,7 @@ TEST(attention_decode, as_attention) {
 TEST(attention_decode, limit) {
     const Gpu<bf16> on;
     bf16* none = nullptr;
-    EXPECT_THROW(attention_decode(none, none, none, none, nullptr, 1, 1, 1, 1, 257, on), Error);
+    EXPECT_THROW(attention_decode(none, none, none, none, nullptr, 1, {1, 1, 1, 1, 257}, on), Error);
 }
 
 }  // namespace

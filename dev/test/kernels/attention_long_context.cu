@@ -122,8 +122,8 @@ void check(int T, int HS, int visible) {
          *d_qkv = on.allocate<bf16>(want.d_qkv.size());
     int* first = upload(c.first);
     float* lse = on.allocate<float>(T);
-    attention_forward(out, lse, qkv, first, {}, 1, T, 1, 1, HS, on);
-    attention_backward(d_qkv, d_out, out, lse, qkv, first, {}, 1, T, 1, 1, HS, on);
+    attention_forward(out, lse, qkv, first, {}, {1, T, 1, 1, HS}, on);
+    attention_backward(d_qkv, d_out, out, lse, qkv, first, {}, {1, T, 1, 1, HS}, on);
 
     const double allowed = tolerance<bf16>(visible + HS) + Rounded{1}.tolerance<bf16>();
     EXPECT_EQ(mismatch(download(out, want.out.size()).data(), want.out.data(), want.out.size(), allowed, HS), "");

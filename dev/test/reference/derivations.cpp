@@ -214,16 +214,16 @@ struct Heads {
     const Doubles qkv = drawn<double>("qkv", T*row, 2), d_out = drawn<double>("d_out", T*out_row);
     static void forward(Complex* y, const Complex* x) {
         std::vector<Complex> lse(T * NH);
-        attention_forward(y, lse.data(), x, nullptr, Dropout{}, B, T, NH, NKV, HS, OnComplex());
+        attention_forward(y, lse.data(), x, nullptr, Dropout{}, {B, T, NH, NKV, HS}, OnComplex());
     }
 };
 
 TEST(derivations, attention) {
     const Heads h;
     Doubles out(h.d_out.size()), lse(h.T * h.NH), d_qkv(h.qkv.size());
-    attention_forward(out.data(), lse.data(), h.qkv.data(), nullptr, Dropout{}, h.B, h.T, h.NH, h.NKV, h.HS, On());
-    attention_backward(d_qkv.data(), h.d_out.data(), out.data(), lse.data(), h.qkv.data(), nullptr, Dropout{}, h.B, h.T,
-                       h.NH, h.NKV, h.HS, On());
+    attention_forward(out.data(), lse.data(), h.qkv.data(), nullptr, Dropout{}, {h.B, h.T, h.NH, h.NKV, h.HS}, On());
+    attention_backward(d_qkv.data(), h.d_out.data(), out.data(), lse.data(), h.qkv.data(), nullptr, Dropout{},
+                       {h.B, h.T, h.NH, h.NKV, h.HS}, On());
     expect_gradient(d_qkv, h.qkv, h.d_out, Heads::forward);
 }
 

@@ -164,10 +164,10 @@ struct Heads {
     Doubles out, lse, d_qkv;
     Heads(const Doubles& qkv) : T(int(qkv.size()) / 6), out(2 * T), lse(T), d_qkv(6 * T) {
         const std::vector<int> first(T, 0);
-        attention_forward(out.data(), lse.data(), qkv.data(), first.data(), {}, 1, T, 1, 1, 2, on);
+        attention_forward(out.data(), lse.data(), qkv.data(), first.data(), {}, {1, T, 1, 1, 2}, on);
         const Doubles d_out = drawn<double>("d_out", 2 * T);
-        attention_backward(d_qkv.data(), d_out.data(), out.data(), lse.data(), qkv.data(), first.data(), {}, 1, T, 1, 1,
-                           2, on);
+        attention_backward(d_qkv.data(), d_out.data(), out.data(), lse.data(), qkv.data(), first.data(), {},
+                           {1, T, 1, 1, 2}, on);
     }
 };
 

@@ -85,12 +85,12 @@ TEST(attention, golden) {
             std::vector<T> out(n_out), lse(B * NH * time), d_qkv(n, T(7));
             const int* from = intervals ? first.data() : nullptr;
 
-            attention_forward(out.data(), lse.data(), qkv.data(), from, Dropout{}, B, time, NH, NKV, HS, on);
+            attention_forward(out.data(), lse.data(), qkv.data(), from, Dropout{}, {B, time, NH, NKV, HS}, on);
             c.expect("out", out, time + HS);
             c.expect("lse", lse, time + HS);
 
-            attention_backward(d_qkv.data(), d_out.data(), out.data(), lse.data(), qkv.data(), from, Dropout{}, B, time,
-                               NH, NKV, HS, on);
+            attention_backward(d_qkv.data(), d_out.data(), out.data(), lse.data(), qkv.data(), from, Dropout{},
+                               {B, time, NH, NKV, HS}, on);
             c.expect("d_qkv", d_qkv, time + HS);
         }
     });

@@ -51,16 +51,6 @@ Texts prose_of(const std::string& text) {
     return prose;
 }
 
-bool is_word(char c) { return std::isalnum(static_cast<unsigned char>(c)) || c == '_'; }
-
-bool has_word(const std::string& text, const std::string& word) {
-    for (size_t at = text.find(word); at != text.npos; at = text.find(word, at + 1)) {
-        const size_t end = at + word.size();
-        if ((at == 0 || !is_word(text[at - 1])) && (end == text.size() || !is_word(text[end]))) return true;
-    }
-    return false;
-}
-
 // The anchors GitHub gives a page's headings.
 std::set<std::string> anchors_of(const std::string& text) {
     std::set<std::string> anchors;
@@ -305,7 +295,7 @@ TEST(book, names_what_exists) {
 // Tests say in their first lines how they are run.
 TEST(book, filters_in_sources_match) {
     if (!fs::exists("dev/test")) GTEST_SKIP() << "the sources are not here";
-    for (const char* folder : {"dev/test", "dev/bench", "dev/simt"})
+    for (const char* folder : {"dev/test", "dev/bench", "dev/simt", "dev/ptx"})
         for (const auto& entry : fs::recursive_directory_iterator(folder)) {
             if (!entry.is_regular_file() || entry.path().filename() == "book.cpp") continue;  // wrong ones on purpose
             for (const std::string& fault : faults_of_tests({entry.path(), contents(entry.path())})) {

@@ -2,6 +2,7 @@
 //     ./test_gpt --gtest_filter='rooms*'
 #include <fmt/core.h>
 #include <set>
+#include "dev/test/support/text_search.h"
 #include "house.h"
 
 namespace {
@@ -30,16 +31,6 @@ std::string code_of(const std::string& text) {
         }
     }
     return code;
-}
-
-bool is_word(char c) { return std::isalnum(uint8_t(c)) || c == '_'; }
-
-bool has_word(const std::string& text, const std::string& word) {
-    for (size_t at = text.find(word); at != text.npos; at = text.find(word, at + 1)) {
-        const size_t end = at + word.size();
-        if ((at == 0 || !is_word(text[at - 1])) && (end == text.size() || !is_word(text[end]))) return true;
-    }
-    return false;
 }
 
 // The name of the function that this begins, with its class or namespace; "" if it is something else,
