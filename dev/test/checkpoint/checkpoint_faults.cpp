@@ -67,68 +67,71 @@ void save_two(const std::string& run, bool same_step) {
     if (!same_step) mark_best(run, 2);
     prune_checkpoints(run, 1);
 }
-}  // namespace
 
-TEST(checkpoint, killed_at_any_operation) {
+// Calls attempt(run, n, same_step) for run directories with one checkpoint, n counting up until it says that its save went
+// through to the end. The same step differs only in how it ends.
+template <class Attempt>
+void until_saved(Attempt attempt) {
     const Temporary start;
     save(start.path, 1);
     mark_best(start.path, 1);
     int operations = 0;
-    for (const bool same_step : {false, true})  // the same step differs only in how it ends
+    for (const bool same_step : {false, true})
         for (int n = std::max(operations - 20, 0), finished = 0; !finished; operations = ++n) {
             SCOPED_TRACE(n);
             ASSERT_LT(n, 1000);
             const Temporary run;
             fs::copy(start.path, run.path, fs::copy_options::recursive | fs::copy_options::copy_symlinks);
-            const pid_t child = fork();
-            if (!child) {
-                countdown = n;
-                files::before_operation = die;
-                save_two(run.path, same_step);
-                _exit(0);
-            }
-            int status = 0;
-            ASSERT_EQ(waitpid(child, &status, 0), child);
-            finished = WIFEXITED(status) && WEXITSTATUS(status) == 0;
-            ASSERT_TRUE(finished || WEXITSTATUS(status) == 9);
-
-            const int64_t left = newest(run.path);
-            EXPECT_TRUE(left == 1 || (left == 2 && !same_step)) << left;
-            EXPECT_TRUE(!finished || same_step || left == 2) << left;
-            open_checkpoint(run / "latest");  // the links never dangle
-            if (best_step(run.path)) open_checkpoint(run / "best");
-            if (n % 8 == 0) save(run.path, 3);  // and the next process goes on and cleans up
-            files::remove_leftovers(run.path, "");
-            for (const std::string& name : files::list(run.path)) EXPECT_NE(name[0], '.') << name;
+            finished = attempt(run.path, n, same_step);
         }
 }
 
-TEST(checkpoint, any_operation_fails) {
-    const Temporary start;
-    save(start.path, 1);
-    mark_best(start.path, 1);
-    int operations = 0;
-    for (const bool same_step : {false, true})  // the same step differs only in how it ends
-        for (int n = std::max(operations - 20, 0), finished = 0; !finished; operations = ++n) {
-            SCOPED_TRACE(n);
-            ASSERT_LT(n, 1000);
-            const Temporary run;
-            fs::copy(start.path, run.path, fs::copy_options::recursive | fs::copy_options::copy_symlinks);
+}  // namespace
+
+TEST(checkpoint, killed_at_any_operation) {
+    until_saved([](const fs::path& run, int n, bool same_step) {
+        const pid_t child = fork();
+        if (!child) {
             countdown = n;
-            files::before_operation = fail;
-            try {
-                save_two(run.path, same_step);
-                finished = countdown >= 0;  // a failure at the links is a warning
-            } catch (const Error& error) {
-                EXPECT_EQ(int(error.code), int(Exit::io)) << error.what();
-                EXPECT_NE(std::string(error.what()).find("injected"), std::string::npos) << error.what();
-            }
-            files::before_operation = nullptr;
-            const int64_t left = newest(run.path);
-            EXPECT_TRUE(left == 1 || (left == 2 && !same_step)) << left;
-            for (const std::string& name : files::list(run.path))
-                EXPECT_FALSE(name.starts_with(".tmp.step_00000002")) << name;
-            if (n % 8 == 0) save(run.path, 3);
-            EXPECT_EQ(newest(run.path), n % 8 ? left : 3);
+            files::before_operation = die;
+            save_two(run, same_step);
+            _exit(0);
         }
+        int status = 0;
+        EXPECT_EQ(waitpid(child, &status, 0), child);
+        const bool finished = WIFEXITED(status) && WEXITSTATUS(status) == 0;
+        EXPECT_TRUE(finished || WEXITSTATUS(status) == 9);
+
+        const int64_t left = newest(run);
+        EXPECT_TRUE(left == 1 || (left == 2 && !same_step)) << left;
+        EXPECT_TRUE(!finished || same_step || left == 2) << left;
+        open_checkpoint(run / "latest");  // the links never dangle
+        if (best_step(run)) open_checkpoint(run / "best");
+        if (n % 8 == 0) save(run, 3);  // and the next process goes on and cleans up
+        files::remove_leftovers(run, "");
+        for (const std::string& name : files::list(run)) EXPECT_NE(name[0], '.') << name;
+        return finished;
+    });
+}
+
+TEST(checkpoint, any_operation_fails) {
+    until_saved([](const fs::path& run, int n, bool same_step) {
+        bool finished = false;
+        countdown = n;
+        files::before_operation = fail;
+        try {
+            save_two(run, same_step);
+            finished = countdown >= 0;  // a failure at the links is a warning
+        } catch (const Error& error) {
+            EXPECT_EQ(int(error.code), int(Exit::io)) << error.what();
+            EXPECT_NE(std::string(error.what()).find("injected"), std::string::npos) << error.what();
+        }
+        files::before_operation = nullptr;
+        const int64_t left = newest(run);
+        EXPECT_TRUE(left == 1 || (left == 2 && !same_step)) << left;
+        for (const std::string& name : files::list(run)) EXPECT_FALSE(name.starts_with(".tmp.step_00000002")) << name;
+        if (n % 8 == 0) save(run, 3);
+        EXPECT_EQ(newest(run), n % 8 ? left : 3);
+        return finished;
+    });
 }
