@@ -1,5 +1,6 @@
 // Runs every test:  ./test_gpt                      those of one layer:  ./test_gpt --gtest_filter='rmsnorm*'
 // Times instead:    ./test_gpt --bench [--json FILE] [NAME...]      names its GPU:  ./test_gpt --gpu
+// Fails where a kernel is slower than in an earlier run's FILE:  ./test_gpt --bench kernels --against FILE
 // Writes models for transformers:  ./test_gpt --export DIR
 #include <gtest/gtest.h>
 #include "dev/bench/bench.h"

@@ -169,10 +169,11 @@ template <class T>
 void linear_backward_weight(float* d_weight, float* d_bias, const T* d_out, const T* inp, int N, int C, int OC,
                             Gpu<T> on) {
     const Across<T> a{d_out, OC, OC}, b{inp, C, C};
+    const bool fits = linear_fits(C, OC, {d_weight, d_out, inp});
+    if constexpr (std::is_same_v<T, bf16>)
+        if (fits && linear_hopper_sum(d_weight, d_bias, a, b, N, on)) return;
     const auto product = [&] {
-        if (linear_fits(C, OC, {d_weight, d_out, inp})) {
-            if constexpr (std::is_same_v<T, bf16>)
-                if (linear_hopper_sum(d_weight, a, b, N, on)) return;
+        if (fits) {
             if (linear_cublas(d_weight, a, b, N, LinearThen<T>{.into = on.into}, on)) return;
             if constexpr (std::is_same_v<T, bf16>)
                 if (linear_bf16_sum(d_weight, a, b, N, on)) return;

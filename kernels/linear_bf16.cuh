@@ -23,10 +23,10 @@ inline bool hopper_takes_turns(int M, int N, int K, int sm_count) {
     return time(LinearPingpong(), K) <= time(HopperWide(), K + 80.0);
 }
 
-// Sums that stay fp32: the wide tile needs less of a and b, the narrow one leaves less of the GPU idle. How they are
-// done, and the time that this takes beside one without idle places.
+// Sums that stay fp32: the wide tile needs less of a and b, turns hide what follows the products. How they are done, and
+// the time that this takes beside one without idle places.
 using HopperWideSum = LinearHopper<256, 4, 0>;
-using HopperNarrowSum = LinearHopper<192, 5, 0>;
+using HopperTurnsSum = LinearTurns<192, 5, true>;
 struct HopperSumPlan {
     bool wide;
     int tiles, parts;
@@ -34,22 +34,22 @@ struct HopperSumPlan {
 };
 template <class Shape>
 HopperSumPlan hopper_sum_plan(int M, int N, int K, int sm_count) {
-    constexpr bool wide = std::is_same_v<Shape, HopperWideSum>;
-    constexpr double part = 1000, rate = wide ? 1 : 0.98;  // of k: writing and reading a part takes as long
+    // Of k: writing and reading a part takes as long, and what follows a piece where nothing hides it.
+    constexpr double part = 1000, after = Shape::turns ? 0 : 300, rate = Shape::turns ? 0.98 : 1;
     const int tiles = linear_tiles<Shape>(M, N);
-    HopperSumPlan best{wide, tiles, 1, 1e30};
+    HopperSumPlan best{!Shape::turns, tiles, 1, 1e30};
     for (int parts = 1; parts <= std::max(1, std::min(32, K / 400)); parts++) {
-        const double multiplied =
-            double(ceil_div(tiles * parts, sm_count)) * sm_count * Shape::m * Shape::n / parts / rate;
+        const double multiplied = double(ceil_div(tiles * parts, sm_count)) * sm_count * Shape::m * Shape::n *
+                                  (1.0 / parts + after / K) / rate;
         const double time = multiplied / (double(M) * N) + (parts > 1 ? part * parts / K : 0);
-        if (time < best.time) best = {wide, tiles, parts, time};
+        if (time < best.time) best = {!Shape::turns, tiles, parts, time};
     }
     return best;
 }
 inline HopperSumPlan hopper_sum_plan(int M, int N, int K, int sm_count) {
     const HopperSumPlan wide = hopper_sum_plan<HopperWideSum>(M, N, K, sm_count),
-                        narrow = hopper_sum_plan<HopperNarrowSum>(M, N, K, sm_count);
-    return narrow.time < wide.time ? narrow : wide;
+                        turns = hopper_sum_plan<HopperTurnsSum>(M, N, K, sm_count);
+    return turns.time < wide.time ? turns : wide;
 }
 
 // Too few tiles, or parts of them, for the GPU are left to others, whose tiles are smaller.
@@ -77,14 +77,14 @@ bool linear_hopper(const Epilogue& epilogue, const A& a, const B& b, int K, cons
     return true;
 }
 
-// c += a . b, or =.
+// c += a . b, or =, and row_sums, which may be null, the sums of a's rows.
 template <class A, class B>
-bool linear_hopper_sum(float* c, const A& a, const B& b, int K, const Gpu<bf16>& on) {
+bool linear_hopper_sum(float* c, float* row_sums, const A& a, const B& b, int K, const Gpu<bf16>& on) {
     if (!linear_has_hopper(on)) return false;
     const HopperSumPlan plan = hopper_sum_plan(a.outers, b.outers, K, on.sm_count);
     if (!hopper_fills(plan.tiles * plan.parts, on.sm_count)) return false;
-    if (plan.wide) linear_hopper_sum_by<HopperWideSum>(c, a, b, K, plan.parts, on);
-    else linear_hopper_sum_by<HopperNarrowSum>(c, a, b, K, plan.parts, on);
+    if (plan.wide) linear_hopper_sum_by<HopperWideSum>(c, row_sums, a, b, K, plan.parts, on);
+    else linear_hopper_sum_by<HopperTurnsSum>(c, row_sums, a, b, K, plan.parts, on);
     return true;
 }
 

@@ -164,6 +164,10 @@ struct LinearSum {
         store<8>(c + blockIdx.y * part + size_t(m) * N + n, plus(x, {l.x, l.y, l.z, l.w, h.x, h.y, h.z, h.w}));
     }
 };
+// And the sums of a's rows, of the share of k that belongs to a tile of c: row_sums (shares, M).
+struct LinearSumAndRows : LinearSum {
+    float* row_sums;
+};
 
 // What an epilogue reads, if anything.
 template <class Epilogue>

@@ -25,18 +25,30 @@ struct LinearLane {
           t(lane % 4) {}
 };
 
-// sum = a . b over the next steps of the ring. The last product may still be running.
-template <class Shape, Major of_a, Major of_b>
+// The sums of a's rows, or none of them.
+template <class Shape>
+struct LinearRowSums {
+    static constexpr bool kept = true;
+    float sum[Shape::I][4] = {};
+    uint64_t ones;
+};
+struct NoRowSums {
+    static constexpr bool kept = false;
+};
+
+// sum = a . b over the steps begin .. end - 1 of a piece, the next ones of the ring; from step 0 on they are added. The
+// last product may still be running. What is kept of a's rows is kept of these steps.
+template <class Shape, Major of_a, Major of_b, class RowSums>
 __device__ void linear_hopper_multiply(float (&sum)[Shape::I][Shape::n / 2], typename Shape::Shared& shared,
-                                       RingTurn<Shape::stages>& turn, int group, int steps) {
+                                       RingTurn<Shape::stages>& turn, int group, int begin, int end, RowSums& rows) {
     constexpr unsigned panel_bytes = 2 * Shape::panel, stride = 1024;  // 8 rows of 128 bytes
     constexpr unsigned a_16 = of_a == Major::k ? 32 : 2 * stride, b_16 = of_b == Major::k ? 32 : 2 * stride;
     const uint64_t a0 = matrix_descriptor(shared.ring[0].a + group * Shape::rows * Shape::k, panel_bytes, stride),
                    b0 = matrix_descriptor(shared.ring[0].b, panel_bytes, stride);
     const bool first_lane = threadIdx.x % warp_size == 0;
-    int last = 0;
+    int last = turn.before();
 #pragma unroll 1
-    for (int step = 0; step < steps; step++) {
+    for (int step = begin; step < end; step++) {
         const uint64_t a = descriptor_at(a0, turn.slot * Shape::stage_bytes),
                        b = descriptor_at(b0, turn.slot * Shape::stage_bytes);
         barrier_wait(&shared.full[turn.slot], turn.parity);
@@ -46,6 +58,12 @@ __device__ void linear_hopper_multiply(float (&sum)[Shape::I][Shape::n / 2], typ
         for (int i = 0; i < Shape::I; i++)
             wgmma<of_a, of_b>(sum[i], descriptor_at(a, i * panel_bytes + k * a_16), descriptor_at(b, k * b_16),
                               step > 0 || k > 0);
+        if constexpr (RowSums::kept) {
+            UNROLL
+            for (int k = 0; k < Shape::k / 16; k++) UNROLL
+            for (int i = 0; i < Shape::I; i++)
+                wgmma<of_a>(rows.sum[i], descriptor_at(a, i * panel_bytes + k * a_16), rows.ones, true);
+        }
         wgmma_commit();
         wgmma_wait<1>();  // the last step's are done
         if (step > 0 && first_lane) barrier_arrive(&shared.empty[last]);
@@ -53,14 +71,43 @@ __device__ void linear_hopper_multiply(float (&sum)[Shape::I][Shape::n / 2], typ
         turn.next();
     }
 }
-template <class Shape>
+template <class Shape, class RowSums>
 __device__ void linear_hopper_done(float (&sum)[Shape::I][Shape::n / 2], typename Shape::Shared& shared,
-                                   const RingTurn<Shape::stages>& turn) {
+                                   const RingTurn<Shape::stages>& turn, RowSums& rows) {
     wgmma_wait<0>();
     UNROLL
     for (int i = 0; i < Shape::I; i++) wgmma_done(sum[i]);
-    if (threadIdx.x % warp_size == 0) barrier_arrive(&shared.empty[(turn.slot + Shape::stages - 1) % Shape::stages]);
+    if constexpr (RowSums::kept) {
+        UNROLL
+        for (int i = 0; i < Shape::I; i++) wgmma_done(rows.sum[i]);
+    }
+    if (threadIdx.x % warp_size == 0) barrier_arrive(&shared.empty[turn.before()]);
 }
+
+// A whole piece.
+template <class Shape, Major of_a, Major of_b, class RowSums>
+__device__ void linear_hopper_piece(float (&sum)[Shape::I][Shape::n / 2], typename Shape::Shared& shared,
+                                    RingTurn<Shape::stages>& turn, int group, const LinearPieces<Shape>& piece,
+                                    RowSums& rows) {
+    NoRowSums none;
+    if constexpr (RowSums::kept) {
+        const int from = piece.sum_from(), to = piece.sum_to();
+        rows.ones = matrix_descriptor(shared.ones, 0, 1024);
+        UNROLL
+        for (int i = 0; i < Shape::I; i++) wgmma_done(rows.sum[i]);  // zeros, before anything is in flight
+        linear_hopper_multiply<Shape, of_a, of_b>(sum, shared, turn, group, 0, from, none);
+        linear_hopper_multiply<Shape, of_a, of_b>(sum, shared, turn, group, from, to, rows);
+        linear_hopper_multiply<Shape, of_a, of_b>(sum, shared, turn, group, to, piece.steps, none);
+    } else linear_hopper_multiply<Shape, of_a, of_b>(sum, shared, turn, group, 0, piece.steps, none);
+}
+// By all, before the block's first barrier.
+template <class Shape>
+__device__ void linear_hopper_ones(typename Shape::Shared& shared) {
+    for (int i = threadIdx.x; i < 8 * Shape::k; i += Shape::threads) shared.ones[i] = bf16(1.0f);
+    proxy_fence();
+}
+template <class Shape, class Epilogue>
+using RowSumsOf = std::conditional_t<std::is_same_v<Epilogue, LinearSumAndRows>, LinearRowSums<Shape>, NoRowSums>;
 
 // The bias of a pass's columns, where there is one: of those that the thread holds sums of.
 template <class Epilogue>
@@ -106,9 +153,9 @@ __device__ void linear_hopper_stage(bf16* staging, const float (&sum)[Shape::I][
 }
 
 // Sums that stay fp32. What is added to is read 8 vectors ahead of the writing.
-template <class Shape, class Pieces_>
-__device__ void linear_hopper_write(const LinearSum& epilogue, const float (&sum)[Shape::I][Shape::n / 2],
-                                    const Pieces_& piece, int group) {
+template <class Shape, class Epilogue, class RowSums>
+__device__ void linear_hopper_write(const Epilogue& epilogue, const float (&sum)[Shape::I][Shape::n / 2],
+                                    const RowSums& rows, const LinearPieces<Shape>& piece, int group) {
     const LinearLane at;
     const bool adds = !epilogue.part && epilogue.into == Into::add;
     const int n = piece.n0 + 2 * at.t;
@@ -116,20 +163,24 @@ __device__ void linear_hopper_write(const LinearSum& epilogue, const float (&sum
     for (int i = 0; i < Shape::I; i++) UNROLL
     for (int half = 0; half < 2; half++) {
         const int m = piece.m0 + group * Shape::rows + 64 * i + 16 * at.warp + 8 * half + at.g;
+        if (m >= piece.work.M) continue;
+        if constexpr (RowSums::kept)  // every column has them
+            if (at.t == 0) epilogue.row_sums[size_t(piece.sum_row()) * piece.work.M + m] = rows.sum[i][2 * half];
         float2* const row =
             reinterpret_cast<float2*>(epilogue.c + piece.part * epilogue.part + size_t(m) * epilogue.N + n);
-        if (m >= piece.work.M) continue;
         UNROLL
         for (int j0 = 0; j0 < Shape::n / 8; j0 += 8) {
+            constexpr int J = Shape::n / 8;
             float2 old[8];
             UNROLL
             for (int j = 0; j < 8; j++)
-                old[j] = adds && piece.n0 + 8 * (j0 + j) < epilogue.N ? row[4 * (j0 + j)] : float2{};
+                old[j] = adds && j0 + j < J && piece.n0 + 8 * (j0 + j) < epilogue.N ? row[4 * (j0 + j)] : float2{};
             UNROLL
-            for (int j = 0; j < 8; j++) {
-                const float* x = &sum[i][4 * (j0 + j) + 2 * half];
-                if (piece.n0 + 8 * (j0 + j) < epilogue.N) row[4 * (j0 + j)] = {x[0] + old[j].x, x[1] + old[j].y};
-            }
+            for (int j = 0; j < 8; j++)
+                if (j0 + j < J && piece.n0 + 8 * (j0 + j) < epilogue.N) {
+                    const float* x = &sum[i][4 * (j0 + j) + 2 * half];
+                    row[4 * (j0 + j)] = {x[0] + old[j].x, x[1] + old[j].y};
+                }
         }
     }
 }
@@ -159,14 +210,15 @@ __device__ void linear_hopper_consume(typename Shape::Shared& shared, const Epil
     unsigned parity = 1;  // of the staging, which is free at first
     float sum[Shape::I][Shape::n / 2];
     for (LinearPieces<Shape> piece(work); piece.next();) {
-        linear_hopper_multiply<Shape, of_a, of_b>(sum, shared, turn, group, piece.steps);
+        RowSumsOf<Shape, Epilogue> rows;
+        linear_hopper_piece<Shape, of_a, of_b>(sum, shared, turn, group, piece, rows);
         if constexpr (Shape::passes == 0) {
-            linear_hopper_done<Shape>(sum, shared, turn);
-            linear_hopper_write<Shape>(epilogue, sum, piece, group);
+            linear_hopper_done<Shape>(sum, shared, turn, rows);
+            linear_hopper_write<Shape>(epilogue, sum, rows, piece, group);
         } else {
             LinearBias<Shape, decltype(B::order), Epilogue> bias;
             bias.load(epilogue, order, piece.n0, work.N);
-            linear_hopper_done<Shape>(sum, shared, turn);
+            linear_hopper_done<Shape>(sum, shared, turn, rows);
             barrier_wait(&shared.taken[group], parity);
             linear_hopper_stage<Shape>(shared.staging[group], sum, bias, 0);
             __syncwarp();
@@ -196,6 +248,7 @@ __global__ void __launch_bounds__(hopper_threads(Shape::threads), 1)
                          LinearWork work, decltype(B::order) order) {
 #if HOPPER
     auto& shared = *dynamic_shared<typename Shape::Shared>();
+    if constexpr (std::is_same_v<Epilogue, LinearSumAndRows>) linear_hopper_ones<Shape>(shared);
     linear_hopper_barriers<Shape>(shared);
     const int warp = __shfl_sync(~0u, threadIdx.x / warp_size, 0),
               group = warp / 4;  // known to be the same in all lanes
@@ -217,16 +270,4 @@ void linear_hopper_by(const Epilogue& epilogue, const A& a, const B& b, int K, i
     const int pieces = linear_tiles<Shape>(work.M, work.N) * work.parts;
     launch(linear_hopper_kernel<Shape, A, B, Epilogue>, std::min(pieces, on.sm_count), Shape::threads, Shape::bytes, on,
            linear_map(a, K, Shape::m), linear_map(b, K, Shape::n), epilogue, work, b.order);
-}
-
-// c += a . b, or =, with k cut into so many parts, or fewer.
-template <class Shape, class A, class B>
-void linear_hopper_sum_by(float* c, const A& a, const B& b, int K, int parts, const Gpu<bf16>& on) {
-    const int M = a.outers, N = b.outers;
-    const size_t n = size_t(M) * N;
-    const int k_of_part = round_up(ceil_div(K, parts), Shape::k);
-    parts = ceil_div(K, k_of_part);
-    float* partial = parts > 1 ? on.template scratch<float>(parts * n) : nullptr;
-    linear_hopper_by<Shape>(LinearSum{partial ? partial : c, partial ? n : 0, on.into, N}, a, b, K, k_of_part, on);
-    if (partial) launch(linear_partials_kernel<8>, flat_grid<8>(n), flat_block, 0, on, c, partial, on.into, n, parts);
 }

@@ -2,26 +2,29 @@
 // multiplies, the other does all that follows, with every register it has.
 //
 // A warp's sums go through shared memory, rounded with their bias, to become rows; the warp itself reads them back,
-// runs the epilogue and writes. Two things pass from one tile's warpgroup to the next tile's: the tensor cores, once
-// the last product has begun, and each warp's part of the staging.
+// runs the epilogue and writes. Those that stay fp32 it writes as they are. Two things pass from one tile's warpgroup to
+// the next tile's: the tensor cores, once the last product has begun, and each warp's part of the staging.
 #pragma once
 #include "linear_hopper.cuh"
 
-// A tile is 64 I x n, of one warpgroup.
-struct LinearPingpong {
-    static constexpr int I = 2, n = 192, stages = 4, passes = n / 64;
+// A tile is 64 I x n, of one warpgroup. Sums become bf16, through shared memory, or stay fp32.
+template <int n_, int stages_, bool fp32>
+struct LinearTurns {
+    static constexpr bool turns = true;
+    static constexpr int I = 2, n = n_, stages = stages_, passes = fp32 ? 0 : n / 64;
     static constexpr int rows = 64 * I, m = rows, k = 64, columns = 64;  // columns: of a pass
     static constexpr int group = 128, threads = 3 * group;
     static constexpr int panel = 64 * 64;
     static constexpr int multiplying = 240, others = 504 - 2 * multiplying;
     static constexpr int pitch = n + 8;  // as in LinearHopper
-    static_assert(pitch % 64 == 8);
+    static_assert(fp32 || pitch % 64 == 8);
     struct Shared {
         struct Stage {
             bf16 a[m * k], b[n * k];
         } ring[stages];
-        bf16 staging[rows * pitch];
-        float column_sums[2][4][n];  // of a warpgroup's warps
+        bf16 ones[passes ? 8 : 8 * k];
+        bf16 staging[passes ? rows * pitch : 8];
+        float column_sums[passes ? 2 : 1][4][passes ? n : 1];  // of a warpgroup's warps
         AsyncBarrier full[stages], empty[stages];
         AsyncBarrier multiplied[2];  // of each warpgroup: the other one's last product of a tile has begun
         AsyncBarrier drained[4];     // a warp's part of the staging was read
@@ -30,6 +33,7 @@ struct LinearPingpong {
     static constexpr unsigned stage_bytes = sizeof(typename Shared::Stage);
     static_assert(bytes <= 227 << 10 && stage_bytes % 1024 == 0);
 };
+using LinearPingpong = LinearTurns<192, 4, false>;
 
 // Whether the sums over each tile's rows of what the epilogue writes are kept, too.
 template <class Epilogue>
@@ -152,27 +156,33 @@ __device__ void linear_pingpong_consume(typename Shape::Shared& shared, const Ep
         for (int i = 0; i < Shape::I; i++) wgmma_done(sum[i]);  // here, where this warpgroup waits anyway
         // A barrier for each: a warp that is ahead of its own warpgroup must not take the phase that this has still
         // to end for the one before.
+        RowSumsOf<Shape, Epilogue> rows;
         barrier_wait(&shared.multiplied[group], (tile / 2 ^ before) & 1);
-        linear_hopper_multiply<Shape, of_a, of_b>(sum, shared, turn, 0, piece.steps);
+        linear_hopper_piece<Shape, of_a, of_b>(sum, shared, turn, 0, piece, rows);
         if (first_lane) barrier_arrive(&shared.multiplied[group ^ 1]);
-        LinearBias<Shape, decltype(B::order), Epilogue> bias;
-        bias.load(epilogue, order, piece.n0, work.N);
-        linear_hopper_done<Shape>(sum, shared, turn);
-        barrier_wait(&shared.drained[warp], before);
-        UNROLL
-        for (int pass = 0; pass < Shape::passes; pass++) {
-            linear_hopper_stage<Shape>(shared.staging + 64 * pass, sum, bias, pass);
-            if (pass + 1 < Shape::passes) bias.load(epilogue, order, piece.n0 + 64 * (pass + 1), work.N);
-        }
-        __syncwarp();
-        writer.write(shared.staging, shared.column_sums[group][warp]);
-        __syncwarp();
-        if (first_lane) barrier_arrive(&shared.drained[warp]);
-        if constexpr (linear_sums_columns<Epilogue>) {
-            named_barrier_sync(1 + group, Shape::group);
-            pingpong_column_sums<Shape>(column_sums + size_t(piece.m0 / Shape::m) * work.N, shared.column_sums[group],
-                                        piece.n0, work.N);
-            named_barrier_sync(1 + group, Shape::group);  // they may be written again
+        if constexpr (Shape::passes == 0) {
+            linear_hopper_done<Shape>(sum, shared, turn, rows);
+            linear_hopper_write<Shape>(epilogue, sum, rows, piece, 0);
+        } else {
+            LinearBias<Shape, decltype(B::order), Epilogue> bias;
+            bias.load(epilogue, order, piece.n0, work.N);
+            linear_hopper_done<Shape>(sum, shared, turn, rows);
+            barrier_wait(&shared.drained[warp], before);
+            UNROLL
+            for (int pass = 0; pass < Shape::passes; pass++) {
+                linear_hopper_stage<Shape>(shared.staging + 64 * pass, sum, bias, pass);
+                if (pass + 1 < Shape::passes) bias.load(epilogue, order, piece.n0 + 64 * (pass + 1), work.N);
+            }
+            __syncwarp();
+            writer.write(shared.staging, shared.column_sums[group][warp]);
+            __syncwarp();
+            if (first_lane) barrier_arrive(&shared.drained[warp]);
+            if constexpr (linear_sums_columns<Epilogue>) {
+                named_barrier_sync(1 + group, Shape::group);
+                pingpong_column_sums<Shape>(column_sums + size_t(piece.m0 / Shape::m) * work.N,
+                                            shared.column_sums[group], piece.n0, work.N);
+                named_barrier_sync(1 + group, Shape::group);  // they may be written again
+            }
         }
     }
 }
@@ -196,6 +206,7 @@ __global__ void __launch_bounds__(hopper_threads(Shape::threads), 1)
                            float* column_sums, LinearWork work, decltype(B::order) order) {
 #if HOPPER
     auto& shared = *dynamic_shared<typename Shape::Shared>();
+    if constexpr (std::is_same_v<Epilogue, LinearSumAndRows>) linear_hopper_ones<Shape>(shared);
     linear_pingpong_barriers<Shape>(shared);
     const int group = __shfl_sync(~0u, threadIdx.x / Shape::group, 0);  // known to be the same in all lanes
     if (group > 0) {
@@ -220,4 +231,36 @@ void linear_pingpong(const Epilogue& epilogue, const A& a, const B& b, int K, co
            Shape::threads, Shape::bytes, on, linear_map(a, K, Shape::m), linear_map(b, K, Shape::n), epilogue, sums,
            work, b.order);
     if (d_bias) column_sum(d_bias, sums, down, work.N, on);
+}
+
+// Sums that stay fp32, by the kernel that the shape is for.
+template <class Shape, class A, class B, class Epilogue>
+void linear_sum_by(const Epilogue& epilogue, const A& a, const B& b, int K, int k_of_part, const Gpu<bf16>& on) {
+    if constexpr (Shape::turns) {
+        const LinearWork work{a.outers, b.outers, K, k_of_part, ceil_div(K, k_of_part)};
+        const int pieces = linear_tiles<Shape>(work.M, work.N) * work.parts;
+        launch(linear_pingpong_kernel<Shape, A, B, Epilogue>, std::min(pieces, on.sm_count), Shape::threads,
+               Shape::bytes, on, linear_map(a, K, Shape::m), linear_map(b, K, Shape::n), epilogue,
+               static_cast<float*>(nullptr), work, b.order);
+    } else linear_hopper_by<Shape>(epilogue, a, b, K, k_of_part, on);
+}
+
+// c += a . b, or =, with k cut into so many parts, or fewer; and row_sums, which may be null, += the sums of a's rows.
+template <class Shape, class A, class B>
+void linear_hopper_sum_by(float* c, float* row_sums, const A& a, const B& b, int K, int parts, const Gpu<bf16>& on) {
+    const int M = a.outers, N = b.outers;
+    const size_t n = size_t(M) * N;
+    const int k_of_part = round_up(ceil_div(K, parts), Shape::k);
+    parts = ceil_div(K, k_of_part);
+    const int shares = parts * ceil_div(N, Shape::n);
+    const size_t of_c = parts > 1 ? parts * n : 0, of_rows = row_sums ? size_t(shares) * M : 0;
+    float* const scratch = of_c + of_rows ? on.template scratch<float>(of_c + of_rows) : nullptr;
+    float* const partial = of_c ? scratch : nullptr;
+    const LinearSum sum{partial ? partial : c, of_c ? n : 0, on.into, N};
+    if (row_sums) {
+        float* const rows = scratch + of_c;
+        linear_sum_by<Shape>(LinearSumAndRows{sum, rows}, a, b, K, k_of_part, on);
+        column_sum(row_sums, rows, shares, M, on);
+    } else linear_sum_by<Shape>(sum, a, b, K, k_of_part, on);
+    if (partial) launch(linear_partials_kernel<8>, flat_grid<8>(n), flat_block, 0, on, c, partial, on.into, n, parts);
 }

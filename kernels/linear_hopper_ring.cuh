@@ -7,9 +7,11 @@
 #include "linear_place.cuh"
 
 // A block owns m x n of c at a time: two warpgroups multiply, each 64 rows of it. Sums that become bf16 leave for the
-// writers (1 pass over the columns); those that stay fp32 (0 passes) are written at once.
+// writers (1 pass over the columns); those that stay fp32 (0 passes) are written at once. With them may go the sums of
+// a's rows, which are its products with a column of ones.
 template <int n_, int stages_, int passes_>
 struct LinearHopper {
+    static constexpr bool turns = false;
     static constexpr int I = 1, n = n_, stages = stages_, passes = passes_;
     static constexpr int rows = 64 * I, m = 2 * rows, k = 64;            // rows: a warpgroup's
     static constexpr int columns = passes ? n / passes : 8;              // of a pass
@@ -25,6 +27,7 @@ struct LinearHopper {
         struct Stage {
             bf16 a[m * k], b[n * k];
         } ring[stages];
+        bf16 ones[passes ? 8 : 8 * k];
         bf16 staging[2][passes ? rows * pitch : 8];
         AsyncBarrier full[stages], empty[stages];  // of the ring
         AsyncBarrier staged[2], taken[2];          // of a warpgroup's sums
@@ -43,23 +46,30 @@ struct LinearWork {
 template <class Shape>
 struct LinearPieces {
     const LinearWork& work;
-    int number, down, across;
+    int number, down, across, high;
     int m0, n0, k0, steps, part;
 
     __device__ explicit LinearPieces(const LinearWork& work) : work(work), number(blockIdx.x) {
         down = ceil_div(work.M, Shape::m), across = ceil_div(work.N, Shape::n);
+        // Those that run together share rows of tiles about as high as their columns are wide. Where a row has few tiles,
+        // all of it runs together anyway, and an H100 is faster when neighbours share its columns less (dev/doc/gemm.md).
+        high = across <= 16 ? 4 : 16;
     }
-    // Those that run together share rows of tiles about as high as their columns are wide.
     __device__ bool next() {
         const int tiles = down * across;
         if (number >= tiles * work.parts) return false;
         part = number / tiles;
-        const LinearPlace place = linear_place(number % tiles, down, across, 2048 / Shape::m);
+        const LinearPlace place = linear_place(number % tiles, down, across, high);
         m0 = place.m * Shape::m, n0 = place.n * Shape::n, k0 = part * work.k_of_part;
         steps = ceil_div(std::min(work.K - k0, work.k_of_part), Shape::k);
         number += gridDim.x;
         return true;
     }
+    // Those beside each other share a's rows, and each keeps the sums of its steps of them, from.. to before ..: in all
+    // of them, all.
+    __device__ int sum_from() const { return n0 / Shape::n * steps / across; }
+    __device__ int sum_to() const { return (n0 / Shape::n + 1) * steps / across; }
+    __device__ int sum_row() const { return part * across + n0 / Shape::n; }
 };
 
 // Rows of a (columns of b) from `first` on, as panels.

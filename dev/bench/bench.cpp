@@ -2,15 +2,16 @@
 #include <fmt/core.h>
 #include "bench_table.h"
 #include "host/base/files.h"
+#include "speed_record.h"
 
 namespace {
 
-// Takes "--json FILE" out of the names; "" if it is not there.
-std::string take_file(std::vector<std::string_view>& names) {
-    const auto flag = std::ranges::find(names, "--json");
+// Takes "FLAG FILE" out of the names; "" if it is not there.
+std::string take_file(std::vector<std::string_view>& names, const std::string& name) {
+    const auto flag = std::ranges::find(names, name);
     if (flag == names.end()) return "";
     if (flag + 1 == names.end())
-        throw Error(Exit::usage, "--json", "needs a file", "example: --bench --json bench.json");
+        throw Error(Exit::usage, name, "needs a file", "example: --bench " + name + " bench.json");
     const std::string file(flag[1]);
     names.erase(flag, flag + 2);
     return file;
@@ -23,7 +24,8 @@ Exit failed(const Benchmark& b, const char* why, Exit code) {
 }
 
 int run(std::vector<std::string_view> names) {
-    const std::string file = take_file(names);
+    const std::string file = take_file(names, "--json"), against = take_file(names, "--against");
+    if (!against.empty()) speed_record().emplace(against);
     // A benchmark's own name means it alone; any other text, all whose names contain it.
     const auto means = [](std::string_view text, const Benchmark& b) {
         const bool exact =

@@ -1,6 +1,8 @@
 // Times work on a GPU by events, as a step would run it: its operands come from memory, not from the L2 cache.
 #pragma once
+#include <functional>
 #include <optional>
+#include <vector>
 #include "gpu_state.h"
 #include "kernels/tools/common.cuh"
 
@@ -53,6 +55,21 @@ public:
         return {times[count / 2], state_during(work, times[count / 2])};
     }
 
+    // Each one's median, in turn: so a GPU that its power limits is as slow for all of them.
+    std::vector<double> medians(const std::vector<std::function<void()>>& works, double budget = 0.3) const {
+        double all = 0;
+        for (const auto& work : works) work(), all += timed(work, Cache::cold);
+        std::vector<std::vector<double>> times(works.size());
+        for (int i = 0, count = int(std::clamp(budget / std::max(all, 1e-6), 3.0, 50.0)); i < count; i++)
+            for (size_t w = 0; w < works.size(); w++) times[w].push_back(timed(works[w], Cache::cold));
+        std::vector<double> middle;
+        for (std::vector<double>& t : times) {
+            std::ranges::nth_element(t, t.begin() + t.size() / 2);
+            middle.push_back(t[t.size() / 2]);
+        }
+        return middle;
+    }
+
 private:
     size_t cold_floats() const { return size_t(2) * cache_bytes / sizeof(float); }
 
@@ -67,7 +84,7 @@ private:
     }
 
     template <class Work>
-    double timed(Work& work, Cache state) const {
+    double timed(const Work& work, Cache state) const {
         if (state == Cache::cold)
             launch(bench_read_kernel<float>, 8 * on.sm_count, 256, 0, on, cache, static_cast<const float*>(cache),
                    cold_floats());

@@ -172,6 +172,7 @@ __device__ inline uint64_t matrix_descriptor(const void* shared, unsigned leadin
 __device__ inline uint64_t descriptor_at(uint64_t descriptor, unsigned bytes) { return descriptor + (bytes >> 4); }
 
 // clang-format off
+#define D4 "%0, %1, %2, %3"
 #define D16 "%0, %1, %2, %3, %4, %5, %6, %7, %8, %9, %10, %11, %12, %13, %14, %15"
 #define D32 D16 ", %16, %17, %18, %19, %20, %21, %22, %23, %24, %25, %26, %27, %28, %29, %30, %31"
 #define D48 D32 ", %32, %33, %34, %35, %36, %37, %38, %39, %40, %41, %42, %43, %44, %45, %46, %47"
@@ -180,6 +181,7 @@ __device__ inline uint64_t descriptor_at(uint64_t descriptor, unsigned bytes) { 
 #define D96 D80 ", %80, %81, %82, %83, %84, %85, %86, %87, %88, %89, %90, %91, %92, %93, %94, %95"
 #define D112 D96 ", %96, %97, %98, %99, %100, %101, %102, %103, %104, %105, %106, %107, %108, %109, %110, %111"
 #define D128 D112 ", %112, %113, %114, %115, %116, %117, %118, %119, %120, %121, %122, %123, %124, %125, %126, %127"
+#define O4 "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3])
 #define O16 "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3]), "+f"(d[4]), "+f"(d[5]), "+f"(d[6]), "+f"(d[7]), "+f"(d[8]), "+f"(d[9]), "+f"(d[10]), "+f"(d[11]), "+f"(d[12]), "+f"(d[13]), "+f"(d[14]), "+f"(d[15])
 #define O32 O16, "+f"(d[16]), "+f"(d[17]), "+f"(d[18]), "+f"(d[19]), "+f"(d[20]), "+f"(d[21]), "+f"(d[22]), "+f"(d[23]), "+f"(d[24]), "+f"(d[25]), "+f"(d[26]), "+f"(d[27]), "+f"(d[28]), "+f"(d[29]), "+f"(d[30]), "+f"(d[31])
 #define O48 O32, "+f"(d[32]), "+f"(d[33]), "+f"(d[34]), "+f"(d[35]), "+f"(d[36]), "+f"(d[37]), "+f"(d[38]), "+f"(d[39]), "+f"(d[40]), "+f"(d[41]), "+f"(d[42]), "+f"(d[43]), "+f"(d[44]), "+f"(d[45]), "+f"(d[46]), "+f"(d[47])
@@ -201,7 +203,8 @@ __device__ inline uint64_t descriptor_at(uint64_t descriptor, unsigned bytes) { 
 // a and b: descriptors. d is added to, or, without `add`, assigned.
 template <Major of_a = Major::k, Major of_b = Major::k, int registers>
 __device__ void wgmma(float (&d)[registers], uint64_t a, uint64_t b, bool add) {
-    if constexpr (registers == 16) WGMMA_SHARED(32, D16, O16, "%16", "%17", "%18", "%19", "%20");
+    if constexpr (registers == 4) WGMMA_SHARED(8, D4, O4, "%4", "%5", "%6", "%7", "%8");
+    else if constexpr (registers == 16) WGMMA_SHARED(32, D16, O16, "%16", "%17", "%18", "%19", "%20");
     else if constexpr (registers == 32) WGMMA_SHARED(64, D32, O32, "%32", "%33", "%34", "%35", "%36");
     else if constexpr (registers == 48) WGMMA_SHARED(96, D48, O48, "%48", "%49", "%50", "%51", "%52");
     else if constexpr (registers == 64) WGMMA_SHARED(128, D64, O64, "%64", "%65", "%66", "%67", "%68");
@@ -222,6 +225,8 @@ __device__ void wgmma(float (&d)[registers], const uint32_t (&a)[4], uint64_t b,
         WGMMA_REGISTERS(256, D128, O128, "%128", "%129", "%130", "%131", "%132", "%133", "%134");
     else static_assert(registers == 0, "no such shape here");
 }
+#undef D4
+#undef O4
 #undef D16
 #undef O16
 #undef D32

@@ -9,7 +9,8 @@ struct RingTurn {
     __device__ void next() {
         if (++slot == slots) slot = 0, parity ^= 1;
     }
-    __device__ RingTurn later(int turns) const {  // fewer than there are slots
+    __device__ int before() const { return (slot + slots - 1) % slots; }  // the slot
+    __device__ RingTurn later(int turns) const {                          // fewer than there are slots
         const bool wraps = slot + turns >= slots;
         return {slot + turns - wraps * slots, parity ^ wraps};
     }

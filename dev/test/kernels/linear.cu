@@ -204,15 +204,17 @@ TEST(linear, plans) {
 
     // On Hopper: of each shape the fastest on an H100 (dev/doc/gemm.md), or nearly so.
     struct Sum {
-        int M, N;
+        int M, N, K;
         bool wide;
         int parts;
     };
-    const Sum sums[] = {{2304, 768, true, 7},  {768, 768, true, 7},   {3072, 768, false, 4},
-                        {768, 3072, false, 4}, {50304, 768, true, 1}, {4096, 1024, true, 1},
-                        {1024, 2048, true, 2}, {6144, 1024, true, 2}, {1024, 3072, false, 1}};
+    const Sum sums[] = {{2304, 768, 65536, false, 7},  {768, 768, 65536, true, 7},    {3072, 768, 65536, false, 4},
+                        {768, 3072, 65536, false, 4},  {50304, 768, 65536, true, 1},  {4096, 1024, 65536, true, 1},
+                        {1024, 2048, 65536, true, 2},  {6144, 1024, 65536, true, 2},  {1024, 3072, 65536, false, 1},
+                        {4800, 1600, 16384, false, 1}, {1600, 1600, 16384, false, 1}, {6400, 1600, 16384, false, 2},
+                        {1600, 6400, 16384, true, 2},  {50304, 1600, 16384, false, 1}};
     for (const Sum& s : sums) {
-        const HopperSumPlan plan = hopper_sum_plan(s.M, s.N, 65536, 132);
+        const HopperSumPlan plan = hopper_sum_plan(s.M, s.N, s.K, 132);
         EXPECT_TRUE(plan.wide == s.wide && plan.parts == s.parts) << s.M << " " << s.N << ": " << plan.parts;
     }
     EXPECT_EQ(hopper_sum_plan(8, 8, 300, 132).parts, 1);  // too short

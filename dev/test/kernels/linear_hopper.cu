@@ -41,27 +41,31 @@ void check_backward(int N, int C, int OC, Into into, int parts) {
     auto weight = c.random<bf16>("weight", size_t(OC) * C), d_out = c.random<bf16>("d_out", size_t(N) * OC),
          inp = c.random<bf16>("inp", n);
     auto d_inp = c.fresh<bf16>("d_inp", n);
-    auto d_weight = c.fill<float>("d_weight", size_t(OC) * C, into == Into::add ? 0.5 : NAN);
+    const double before = into == Into::add ? 0.5 : NAN;
+    auto d_weight = c.fill<float>("d_weight", size_t(OC) * C, before),
+         d_alone = c.fill<float>("d_alone", size_t(OC) * C, before), d_bias = c.fill<float>("d_bias", OC, before);
     c.run([&](auto on) {
         if constexpr (on_gpu<decltype(on)>) {
             const AlongK<bf16> a{d_out(on), OC, N};
             const Across<bf16> b{weight(on), C, C};
             linear_hopper_by<Shape>(LinearGradient{d_inp(on), C}, a, b, OC, round_up(OC, 64), on);
-            linear_hopper_sum_by<Sums>(d_weight(on), Across<bf16>{d_out(on), OC, OC}, Across<bf16>{inp(on), C, C}, N,
-                                       parts, on);
+            const Across<bf16> rows{d_out(on), OC, OC}, columns{inp(on), C, C};
+            linear_hopper_sum_by<Sums>(d_weight(on), d_bias(on), rows, columns, N, parts, on);
+            linear_hopper_sum_by<Sums>(d_alone(on), nullptr, rows, columns, N, parts, on);
         } else {
-            double* none = nullptr;
-            linear_backward(d_inp(on), d_weight(on), none, d_out(on), inp(on), weight(on), N, C, OC, on);
+            linear_backward(d_inp(on), d_weight(on), d_bias(on), d_out(on), inp(on), weight(on), N, C, OC, on);
+            std::copy_n(d_weight(on), size_t(OC) * C, d_alone(on));
         }
     });
-    c.expect(d_inp, OC), c.expect(d_weight, N);
+    c.expect(d_inp, OC), c.expect(d_weight, N), c.expect(d_alone, N), c.expect(d_bias, N);
 }
 
 TEST_F(linear_hopper, forward) { check_forward<HopperWide>(130, 200, 264), check_forward<HopperWide>(1500, 8, 264); }
 TEST_F(linear_hopper, backward) {
     check_backward<HopperWide, HopperWideSum>(130, 264, 72, Into::add, 1);
     check_backward<HopperWide, HopperWideSum>(1000, 8, 136, Into::assign, 2);
-    check_backward<HopperWide, HopperNarrowSum>(333, 200, 264, Into::add, 3);
+    check_backward<HopperWide, HopperTurnsSum>(333, 200, 264, Into::add, 3);
+    check_backward<HopperWide, HopperTurnsSum>(200, 392, 1304, Into::assign, 1);
 }
 
 // Warpgroups in turn, and everything that may follow.

@@ -211,6 +211,16 @@ TEST_F(gpu_check, alarms_of_closed_libraries_are_known_by_the_kernels_names) {
     machine.report("void copy_async<(int)16>(void *, const void *, int)+0x1a90 in ptx.cuh:67 of what is inlined");
     machine.run("initcheck");
     EXPECT_EQ(machine.stages()["initcheck"], "FAILED") << machine.output;
+    const std::string race = "========= Error: Race reported between Read access at ";
+    for (const char* where :
+         {"load_own() in attention_hopper_backward_query.cuh:44", "load() in attention_hopper.cuh:9"}) {
+        overwrite(machine.at / "report", race + where + "\n=========     and Write access at write() in a.cuh:1\n");
+        machine.run("racecheck");
+        const bool false_alarm = has(where, "backward");
+        EXPECT_EQ(machine.stages()["racecheck"], false_alarm ? "passed" : "FAILED") << machine.output;
+        machine.run("initcheck");  // which raises no false ones there
+        EXPECT_EQ(machine.stages()["initcheck"], "FAILED") << machine.output;
+    }
     overwrite(machine.at / "report",
               "========= Program hit cudaErrorInvalidValue (error 1) on CUDA API call to cudaMemcpyAsync\n");
     machine.run("initcheck");

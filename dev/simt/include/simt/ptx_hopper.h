@@ -104,8 +104,8 @@ inline uint64_t descriptor_at(uint64_t descriptor, unsigned bytes, SIMT_HERE) {
 
 namespace simt {
 constexpr bool accumulates(int registers) {
-    return registers == 16 || registers == 32 || registers == 48 || registers == 64 || registers == 96 ||
-           registers == 128;
+    return registers == 4 || registers == 16 || registers == 32 || registers == 48 || registers == 64 ||
+           registers == 96 || registers == 128;
 }
 }  // namespace simt
 template <Major of_a = Major::k, Major of_b = Major::k, int registers>
