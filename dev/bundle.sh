@@ -20,15 +20,25 @@ if [ "$1" = --trial ]; then
         cp -L "$library" "$root$library"
     done
     echo "the root holds: $(cd "$root" && find . -name '*.so*' | tr '\n' ' ')"
-    inside="$(PATH=$PATH:/usr/sbin:/sbin command -v chroot) $root"        # words
-    [ "$(id -u)" = 0 ] || inside="$(command -v unshare) -r $inside"
-    # There is no shell in there: chroot starts the programs themselves, in / with the bundle's files beside.
-    env -i $inside /train_gpt --device cpu --steps 20 --eval-sequences 16 --sample-tokens 40 --out /tmp/run
-    # Nor are there /dev and /proc, which these need.
-    away="data_scripts.*:gpu_check.*:progress.*:huggingface_memory.*:data_files.bad_paths_are_one_line"
-    away="$away:files.only_regular_files_are_read:files.log_on_a_full_disk_goes_on"
-    away="$away:remembered_check.nowhere_to_keep_it:remembered_check.a_build_has_a_name"
-    env -i $inside /test_gpt --gtest_brief=1 --gtest_filter="${TESTS:-*}-$away"
+    PATH=$PATH:/usr/sbin:/sbin
+    mkdir -p "$root/dev/pts" "$root/proc"
+    for node in null zero full; do : >"$root/dev/$node"; done
+    ln -s /proc/self/fd "$root/dev/fd"
+    ln -s pts/ptmx "$root/dev/ptmx"
+    # /proc and these devices are shown to the programs in a mount namespace of their own, which ends with them. There is
+    # no shell in there: chroot starts them itself, in / with the bundle's files beside.
+    inside() {
+        # shellcheck disable=SC2016
+        unshare $rootless --mount sh -c \
+            'for node in null zero full; do mount --bind "/dev/$node" "$0/dev/$node"; done
+            mount --rbind /dev/pts "$0/dev/pts" && mount --rbind /proc "$0/proc" && exec env -i "$(command -v chroot)" "$0" "$@"' "$root" "$@"
+    }
+    rootless=""
+    [ "$(id -u)" = 0 ] || rootless=--map-root-user
+    inside /train_gpt --device cpu --steps 20 --eval-sequences 16 --sample-tokens 40 --out /tmp/run
+    away="data_scripts.*:gpu_check.*:run_tests.*:threads.same_bits_whatever_OMP_variables_say"  # need a shell
+    away="$away:remembered_check.nowhere_to_keep_it"                                            # needs a home
+    inside /test_gpt --gtest_brief=1 --gtest_filter="${TESTS:-*}-$away"
     echo "bundle: the trial passed"
     exit
 fi

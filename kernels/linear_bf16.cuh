@@ -23,8 +23,8 @@ inline bool hopper_takes_turns(int M, int N, int K, int sm_count) {
     return time(LinearPingpong(), K) <= time(HopperWide(), K + 80.0);
 }
 
-// Sums that stay fp32: the wide tile needs less of a and b, turns hide what follows the products. How they are done, and
-// the time that this takes beside one without idle places.
+// Sums that stay fp32: the wide tile needs less of a and b, turns hide what follows the products. How they are done,
+// and the time that this takes beside one without idle places.
 using HopperWideSum = LinearHopper<256, 4, 0>;
 using HopperTurnsSum = LinearTurns<192, 5, true>;
 struct HopperSumPlan {

@@ -2,8 +2,8 @@
 // multiplies, the other does all that follows, with every register it has.
 //
 // A warp's sums go through shared memory, rounded with their bias, to become rows; the warp itself reads them back,
-// runs the epilogue and writes. Those that stay fp32 it writes as they are. Two things pass from one tile's warpgroup to
-// the next tile's: the tensor cores, once the last product has begun, and each warp's part of the staging.
+// runs the epilogue and writes. Those that stay fp32 it writes as they are. Two things pass from one tile's warpgroup
+// to the next tile's: the tensor cores, once the last product has begun, and each warp's part of the staging.
 #pragma once
 #include "linear_hopper.cuh"
 

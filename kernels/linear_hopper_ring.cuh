@@ -51,8 +51,9 @@ struct LinearPieces {
 
     __device__ explicit LinearPieces(const LinearWork& work) : work(work), number(blockIdx.x) {
         down = ceil_div(work.M, Shape::m), across = ceil_div(work.N, Shape::n);
-        // Those that run together share rows of tiles about as high as their columns are wide. Where a row has few tiles,
-        // all of it runs together anyway, and an H100 is faster when neighbours share its columns less (dev/doc/gemm.md).
+        // Those that run together share rows of tiles about as high as their columns are wide. Where a row has few
+        // tiles, all of it runs together anyway, and an H100 is faster when neighbours share its columns less
+        // (dev/doc/gemm.md).
         high = across <= 16 ? 4 : 16;
     }
     __device__ bool next() {

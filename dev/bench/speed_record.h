@@ -16,9 +16,9 @@ public:
     // Throws Error{usage} where the record is another GPU's.
     void require_gpu(const std::string& gpu) const;
 
-    // This row's speed beside the one on record: 1 is as fast. Of what limits a GPU's clock, a kernel is not to blame: so
-    // the best of three counts, of the times; of these times the clocks, unless memory is the limit; of the speeds
-    // beside another library's, which was timed in turn. Nothing where the record has no such row.
+    // This row's speed beside the one on record: 1 is as fast. A kernel is not to blame for a lower clock: so the best
+    // of three counts, by time; by time and clock, unless memory is the limit; and by the speed beside another
+    // library's, which was timed in turn. Nothing where the record has no such row.
     std::optional<double> beside(const std::string& model, const KernelTime& row) const;
     bool slower(const std::string& model, const KernelTime& row) const {
         return beside(model, row).value_or(1) < at_least;

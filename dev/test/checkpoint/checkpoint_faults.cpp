@@ -68,8 +68,8 @@ void save_two(const std::string& run, bool same_step) {
     prune_checkpoints(run, 1);
 }
 
-// Calls attempt(run, n, same_step) for run directories with one checkpoint, n counting up until it says that its save went
-// through to the end. The same step differs only in how it ends.
+// Calls attempt(run, n, same_step) for run directories with one checkpoint, n counting up until it says that its save
+// went through to the end. The same step differs only in how it ends.
 template <class Attempt>
 void until_saved(Attempt attempt) {
     const Temporary start;

@@ -155,7 +155,7 @@ Texts faults_of_flags(const Page& page) {
                 faults.push_back(fmt::format("train_gpt {} has no --{}", name_of(command), flag_of(word)));
     }
     // `--flag` by itself is one of any command's, or of the other programs that the pages run.
-    const std::set<std::string> others = {"bench", "json", "gtest_filter", "clock-control"};
+    const std::set<std::string> others = {"bench", "json", "against", "gtest_filter", "clock-control"};
     const std::regex alone("`(--[^`]*)`");
     for (std::sregex_iterator at(page.text.begin(), page.text.end(), alone), end; at != end; ++at)
         for (const Texts& words : commands_of("x " + (*at)[1].str(), "x"))
@@ -212,7 +212,7 @@ Texts faults_of_tests(const Page& page) {
                         faults.push_back(fmt::format("no test matches {}", one));
             } else if (words[i] == "--bench") {
                 bench = true;
-            } else if (words[i] == "--json") {
+            } else if (words[i] == "--json" || words[i] == "--against") {
                 i++;
             } else if (bench && !some_benchmark_matches(words[i])) {
                 faults.push_back(fmt::format("no benchmark is called {}", words[i]));
