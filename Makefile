@@ -20,6 +20,7 @@
 #           GPU_ARCH=...   architectures of the kernels, such as "80 90a compute_90" (dev/gpu_arch.sh: this machine's GPUs)
 #           USE_CUDNN=1    cuDNN's attention is timed beside ours by `make bench`; CUDNN_INCLUDE and CUDNN_LIB name its folders,
 #                          and that of cudnn-frontend, where compilers do not look for them
+#           MPI=           leaves out Open MPI, by which several ranks train together, where it is found
 #           WERROR=1       warnings are errors
 #           DEBUG=1        nothing optimised, for a debugger (dev/doc/debugging.md); in build/debug
 
@@ -75,7 +76,11 @@ SANITIZER_LINK := $(SANITIZER) $(if $(filter address,$(SANITIZE)),-Wl$(comma)-z$
 FLAGS = $(COMMON) $(LEVEL) -march=$(ARCH) -fopenmp $(MATH) $(WARN) $(if $(PORTABLE),-DFMT_HEADER_ONLY)
 # The libraries of a portable program are inside it, but for glibc and CUDA.
 PORTABLE_LIBS := -l:libxxhash.a -l:libgomp.a -Xcompiler -static-libstdc++,-static-libgcc -Xlinker -s
-LIBS := $(if $(PORTABLE),$(PORTABLE_LIBS),-lfmt -lxxhash)
+# Open MPI, where it is found, carries what ranks tell each other. It has races and leaks of its own, and no bundle has it.
+MPI ?= $(if $(SANITIZE)$(PORTABLE),,$(shell command -v mpicc))
+MPI_FLAGS := $(if $(MPI),-DGPT_MPI -DOMPI_SKIP_MPICXX $(patsubst -I%,-isystem %,$(filter -I%,$(shell $(MPI) --showme:compile))))
+MPI_LIBS := $(if $(MPI),$(filter -L% -l%,$(shell $(MPI) --showme:link)))
+LIBS := $(if $(PORTABLE),$(PORTABLE_LIBS),-lfmt -lxxhash) $(MPI_LIBS)
 OPENMP := $(if $(PORTABLE),,-Xcompiler -fopenmp)
 GTEST := -l$(if $(PORTABLE),:libgtest.a,gtest)
 
@@ -206,6 +211,12 @@ $(BUILD)/cuda/%.o: %.cu | setup
 $(BUILD)/%.o: %.cpp | setup
 	@mkdir -p $(@D)
 	$(CXX) $(FLAGS) $(SANITIZER) -c -o $@ $<
+
+$(BUILD)/host/world/mpi.o: FLAGS += $(MPI_FLAGS)
+$(BUILD)/host/world/mpi.o: $(BUILD)/mpi
+$(BUILD)/mpi: always
+	@mkdir -p $(@D)
+	@echo '$(MPI_FLAGS)' | cmp -s - $@ || echo '$(MPI_FLAGS)' >$@
 
 # What --version says.
 COMMIT := $(shell git describe --always --dirty 2>/dev/null || echo unknown)

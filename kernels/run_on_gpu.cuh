@@ -1,5 +1,6 @@
 // train, sample and eval with the model on a GPU in one storage type: a source file for each, as each takes a minute.
 #pragma once
+#include "exchange.cuh"
 #include "host/commands/run_on_gpu.h"
 #include "host/evaluate/eval_command.h"
 #include "host/generate/sample_command.h"
@@ -25,7 +26,7 @@ void check_kernels(Gpu<T>& gpu, const Options& options, const std::string& dtype
 }
 
 template <class T>
-Exit run_on_gpu(const Options& options, const std::string& dtype) {
+Exit run_on_gpu(const Options& options, const std::string& dtype, const World& world) {
     Gpu<T> gpu;
     const GpuFound found = find_gpu();
     gpu.gemm = settle_gemm(options.gemm, installed_cublas, [&](const std::string& line) {
@@ -34,5 +35,5 @@ Exit run_on_gpu(const Options& options, const std::string& dtype) {
     check_kernels(gpu, options, dtype);
     if (options.command == Command::sample) return sample(options, gpu);
     if (options.command == Command::eval) return eval(options, gpu);
-    return train(options, gpu, found.text + ", " + std::to_string(gpu.sm_count) + " multiprocessors, " + dtype);
+    return train(options, gpu, found.text + ", " + std::to_string(gpu.sm_count) + " multiprocessors, " + dtype, world);
 }

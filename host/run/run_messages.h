@@ -11,6 +11,7 @@
 
 struct StepResult {
     double loss, grad_norm, lr, seconds;
+    uint64_t bytes_sent = 0;  // by this rank to others
 };
 
 class RunMessages {

@@ -13,7 +13,7 @@ namespace {
 using Floors = std::vector<Texts>;
 const Floors house = {{"host/base"},
                       {"host/reference", "host/tokenizer/unicode"},
-                      {"host/tokenizer", "host/model"},
+                      {"host/tokenizer", "host/model", "host/world"},
                       {"host/checkpoint", "host/data"},
                       {"host/training"},
                       {"host/options"},
