@@ -125,7 +125,8 @@ FUZZ_HOST := $(patsubst %.cpp,$(BUILD)/fuzz/%.o,$(filter-out host/commands/%,$(w
 FUZZ_TARGETS := $(patsubst dev/fuzz/%.cpp,$(BUILD)/fuzz/%,$(wildcard dev/fuzz/*.cpp))
 SECONDS_EACH ?= 600
 
-.PHONY: always help tidy all test bench bundle bundle_folder fuzz fuzzers format format_check clean setup fuzz_setup format_setup tidy_setup
+.PHONY: always help tidy all test bench bundle bundle_folder fuzz fuzzers format format_check clean setup fuzz_setup format_setup \
+        tidy_setup ranks_setup
 .DELETE_ON_ERROR:
 all: $(PROGRAM)train_gpt $(PROGRAM)test_gpt
 
@@ -235,6 +236,10 @@ fuzz_setup: | setup
 
 format_setup:
 	@dev/setup.sh format
+
+# Open MPI: what is built after it has several ranks.
+ranks_setup:
+	@dev/setup.sh ranks
 
 # The version that dev/setup.sh installs: another lays some lines out otherwise.
 CLANG_FORMAT ?= clang-format-14

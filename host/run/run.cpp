@@ -1,6 +1,5 @@
 #include "run.h"
 #include <fmt/core.h>
-#include <unistd.h>
 #include <algorithm>
 #include <cmath>
 #include "host/base/messages.h"
@@ -63,7 +62,7 @@ void Run::begin() {
 
 void Run::announce(size_t parameters, const std::string& device) {
     if (messages) return messages->announce(parameters, device, rate.change);
-    progress.note(fmt::format("rank {} of {}, process {}, {}", world.rank(), world.size(), getpid(), device));
+    progress.note(fmt::format("{} parameters on {}", parameters, device));
 }
 
 bool Run::pauses_after(int64_t step) const {

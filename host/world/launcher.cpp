@@ -21,7 +21,8 @@
 
 namespace {
 
-constexpr const char* install = "apt-get install libopenmpi-dev openmpi-bin, then make train_gpt";
+constexpr const char* install =
+    "`dev/setup.sh ranks && make train_gpt` installs Open MPI (libopenmpi-dev, openmpi-bin) and builds with it";
 
 struct Launcher {
     const char *by, *rank, *size;
@@ -119,6 +120,13 @@ void set_environment() {
     _exit(127);
 }
 
+// "[host:123] Read -1, expected 9216, errno = 3": MPI's own words about a rank that is gone.
+bool is_of_library(const std::string& line) {
+    const size_t colon = line.find(':'), end = line.find(']');
+    return line.starts_with('[') && colon < end && end < line.size() &&
+           line.find_first_not_of("0123456789", colon + 1) == end;
+}
+
 // What comes from mpirun's stderr: lines of ranks go on to ours, what mpirun itself says is kept.
 class Sieve {
 public:
@@ -134,7 +142,7 @@ public:
     void end_line() {
         const bool rule = line.size() > 60 && line.find_first_not_of("-\n") == line.npos;
         if (rule) in_frame = !in_frame;
-        else if (in_frame || line.starts_with("mpirun: ")) of_mpirun += line;
+        else if (in_frame || line.starts_with("mpirun: ") || is_of_library(line)) of_mpirun += line;
         else std::fwrite(line.data(), 1, line.size(), stderr);
         ranks_complained |= !in_frame && line.starts_with("error: ");
         line.clear();

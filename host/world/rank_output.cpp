@@ -32,7 +32,9 @@ RankOutput::RankOutput(int rank) : rank(rank) {
     if (rank == 0) return;
     stderr_before = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 3);
     kept = memfd_create("rank_output", MFD_CLOEXEC);
-    if (kept >= 0) print_into(kept);
+    if (kept < 0) return;
+    print_into(kept);
+    put(kept, rank_log_begin + std::to_string(rank) + ": process " + std::to_string(getpid()) + "\n");
 }
 
 RankOutput::~RankOutput() {

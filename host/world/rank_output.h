@@ -17,5 +17,6 @@ public:
 private:
     int rank, kept = -1, stderr_before = -1;  // files
 };
+constexpr const char* rank_log_begin = "rank ";  // what every such file begins with
 std::string rank_log_name(int rank);
 bool is_rank_log(const std::string& name);

@@ -60,7 +60,7 @@ void World::write_output_to(const std::string& directory) const {
 }
 
 void World::fail(int code, const std::vector<std::string>& lines) const {
-    if (!first()) std::this_thread::sleep_for(std::chrono::seconds(1));
+    if (!first()) std::this_thread::sleep_for(std::chrono::seconds(3));
     for (const std::string& line : lines) joined->output.complain(line);
     joined->mpi.abort(code);
 }
