@@ -164,7 +164,8 @@ std::vector<Flag> all_flags() {
         {"recompute", &O::recompute, "WHAT", "none", "none, mlp or block: compute again in backward, save memory"},
         {"ranks", &O::ranks, "N", "1", "processes that train together: each takes its share of a step's sequences and of the optimiser", between(1, 65536)}}));
     add(in("Where and how", train, {
-        {"rank-timeout", &O::rank_timeout, "SECONDS", "600", "a rank that the others wait for longer ends the run", between(1, 1e6)}}));
+        {"rank-timeout", &O::rank_timeout, "SECONDS", "600", "a rank that the others wait for longer ends the run", between(1, 1e6)},
+        {"fast-collectives", &O::fast_collectives, "", "false", "several GPUs may sum in another order every time: NCCL chooses how"}}));
     add(in("Where and how", train | sample | eval | tokenize | report, {
         {"threads", &O::threads, "N", "0", "threads of the CPU; 0: all", between(0, 4096)}}));
     add(in("Where and how", train | sample, {

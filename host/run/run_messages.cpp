@@ -67,7 +67,7 @@ void RunMessages::announce(size_t parameters, const std::string& device, const s
         memory_text(make_plan(run.config, run.B, run.options.dtype, run.options.recompute, run.options.ranks).memory));
     progress.note("device  " + device);
     if (const Peaks* peaks = find_peaks(device); peaks && run.options.dtype == Dtype::bf16)
-        peak_products = peaks->products;
+        peak_products = peaks->products * run.options.ranks;
     progress.note("run     " + printable(directory) +
                   (run.resumed ? fmt::format(", resumed at step {}", state.step) : ""));
     if (!rate_change.empty()) progress.note(rate_change);

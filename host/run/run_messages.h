@@ -44,7 +44,7 @@ private:
     struct {
         double all = 0, causal = 0, palm = 0;
     } flops;                   // of a token; the last two are what MFU counts
-    double peak_products = 0;  // of the GPU by its data sheet; 0: not known
+    double peak_products = 0;  // of the ranks' GPUs by their data sheet; 0: not known
     double average_seconds = 0;
     bool lost = false;  // lines of the log or events
 };

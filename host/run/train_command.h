@@ -21,7 +21,8 @@ bool submit_step(Trainer<Device>& trainer, const Run& run, int64_t step, HostBat
         if (done > first && run.world.alone() && stop_requested) return false;
         run.setup.data.train.fill(batch, samples + done, run.setup.B);
         const Noise noise{.seed = run.setup.options.seed, .step = uint32_t(step), .row = uint32_t(done * run.setup.T)};
-        trainer.submit(batch, valid, noise, run.setup.config.dropout);
+        trainer.submit(batch, valid, noise, run.setup.config.dropout,
+                       done + run.setup.B < first + share ? MicroBatch::more_follow : MicroBatch::last);
     }
     trainer.submit(run.adamw(step));
     return true;

@@ -28,14 +28,19 @@ public:
         norms_of_ranks = on.template allocate<Stat>(size_t(world.size()));
     }
 
-    // Norm of the sum of all ranks' gradients, of which this rank's pieces of dw are made.
-    void sum_gradients(Stat* norm, Stat* dw, size_t n) const {
+    // Begins to sum all ranks' gradients in the buckets that lie wholly behind `from` and below bucket `next`, which
+    // becomes the first that was begun. At the end wait_for_exchange().
+    void sum_gradients(Stat* dw, size_t from, int& next) const {
+        while (next > 0 && shards.bucket_begin(next - 1) >= from) reduce_scatter(dw, shards, --next, world, on);
+    }
+    // Of the summed gradients, of which this rank's pieces of dw are made.
+    void gradient_norm(Stat* norm, const Stat* dw, size_t n) const {
         if (world.alone()) return global_norm(norm, dw, n, on);
-        reduce_scatter(dw, shards, world, on);
         for (size_t p = 0; p < pieces.size(); p++)
             global_norm(norms + p, dw + pieces[p].at.begin, pieces[p].at.size, on);
         global_norm(norms_of_ranks + world.rank(), norms, pieces.size(), on);
         all_gather(norms_of_ranks, world, on);
+        wait_for_exchange(world, on);
         global_norm(norm, norms_of_ranks, size_t(world.size()), on);
     }
 
@@ -44,7 +49,9 @@ public:
         for (const Mine& p : pieces)
             adamw_update(w + p.at.begin, master_of(w, p.at), state[m] + p.at.state, state[v] + p.at.state,
                          dw + p.at.begin, norm, how, segments + p.segment, p.segment_count, on);
-        if (!world.alone()) all_gather(w, shards, world, on);
+        if (world.alone()) return;
+        for (int b = 0; b < shards.buckets(); b++) all_gather(w, shards, b, world, on);
+        wait_for_exchange(world, on);
     }
 
     // The elements from `begin` on, for the first rank, while the others serve() what they have of them.

@@ -9,6 +9,8 @@
 #include "host/model/init.h"
 #include "sharded_state.h"
 
+enum class MicroBatch { more_follow, last };  // of a step
+
 struct StepSum {
     double loss, norm;
 };  // summed loss of the targets; the gradient's global norm
@@ -48,8 +50,9 @@ public:
     }
 
     // Submits a micro-batch: its gradient, scaled by 1 / valid (targets of the whole step), is added to those of the
-    // step's earlier ones.
-    void submit(const HostBatch& batch, size_t valid, const Noise& noise, float dropout) {
+    // step's earlier ones. Where it is known to be the last, ranks sum their gradients while backward goes on.
+    void submit(const HostBatch& batch, size_t valid, const Noise& noise, float dropout,
+                MicroBatch place = MicroBatch::more_follow) {
         const Staged s = stage(batch.target.size());
         buffer.pack(s.tokens, batch);
         *s.noise = noise;
@@ -59,12 +62,16 @@ public:
         on.upload_async(model.d_loss, s.d_loss, 1);
         const Batch b = buffer.place(batch);
         const auto shape = std::tuple(b.B, b.T, b.first, dropout);
-        if (std::exchange(recorded, shape) != shape) first_batch = {}, further_batch = {};
+        if (std::exchange(recorded, shape) != shape) batches = {};
         const bool first = steps[submitted % steps.size()].used == 1;
         const Into into = first ? Into::assign : Into::add;
-        on.replay(first ? first_batch : further_batch, [&] {
+        summed = place == MicroBatch::last && !world.alone();
+        on.replay(batches[2 * summed + !first], [&] {
             model.forward(b, dropout, Use::train, into);
-            model.backward(b, dropout, into);
+            if (!summed) return model.backward(b, dropout, into);
+            int bucket = state.shards.buckets();
+            model.backward(b, dropout, into, [&](size_t from) { state.sum_gradients(model.dw.data, from, bucket); });
+            wait_for_exchange(world, on);
         });
         on.download_async(s.losses, model.stat[model.losses], s.n);
     }
@@ -76,8 +83,13 @@ public:
         if (!s.how) s.how = on.template allocate_host<AdamwStep>(1), s.norm = on.template allocate_host<Stat>(1);
         *s.how = how;
         on.upload_async(scalars, s.how, 1);
-        on.replay(optimiser, [&] {
-            state.sum_gradients(norm, model.dw.data, model.weights.size);
+        on.replay(optimiser[summed], [&] {
+            if (!summed && !world.alone()) {
+                int bucket = state.shards.buckets();
+                state.sum_gradients(model.dw.data, 0, bucket);
+                wait_for_exchange(world, on);
+            }
+            state.gradient_norm(norm, model.dw.data, model.weights.size);
             state.step(model.w.data, model.dw.data, norm, scalars);
         });
         on.download_async(s.norm, norm, 1);
@@ -88,7 +100,8 @@ public:
     StepSum wait() {
         REQUIRE(waited < submitted);
         Step& s = steps[waited++ % steps.size()];
-        on.wait(s.end);
+        if (world.alone()) on.wait(s.end);
+        else world.wait_until([&] { return on.reached(s.end); });
         double loss = 0;
         for (size_t i = 0; i < s.used; i++) loss += s.batches[i].loss();
         s.used = 0;
@@ -208,6 +221,9 @@ private:
 
     std::array<Step, 1 + Device::steps_ahead> steps;
     size_t submitted = 0, waited = 0;  // steps
-    typename Device::Recording first_batch, further_batch, optimiser;
+    bool summed = false;               // the step's gradients, over the ranks
+    // Of a step's first micro-batch and of others, and of both where the ranks sum their gradients in them.
+    std::array<typename Device::Recording, 4> batches;
+    std::array<typename Device::Recording, 2> optimiser;
     std::tuple<int, int, const int*, float> recorded{};  // the micro-batch's shape: B, T, first, dropout
 };

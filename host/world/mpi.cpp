@@ -45,7 +45,7 @@ void rest(int turn) {
 
 struct Mpi::State {
     MPI_Comm data = MPI_COMM_NULL, calls = MPI_COMM_NULL;  // what is carried, and who waits for whom
-    int rank = 0, size = 1, neighbours = 1;
+    int rank = 0, size = 1, place = 0, neighbours = 1;
     double patience;
     uint64_t sent = 0;
 
@@ -143,6 +143,7 @@ Mpi::Mpi(double patience) : state(std::make_unique<State>()) {
     MPI_Comm_size(s.data, &s.size);
     MPI_Comm here = MPI_COMM_NULL;
     check(MPI_Comm_split_type(s.data, MPI_COMM_TYPE_SHARED, 0, MPI_INFO_NULL, &here), "MPI_Comm_split_type");
+    MPI_Comm_rank(here, &s.place);
     MPI_Comm_size(here, &s.neighbours);
     MPI_Comm_free(&here);
     s.heard.assign(size_t(s.size), 0);
@@ -155,6 +156,7 @@ Mpi::~Mpi() = default;
 
 int Mpi::rank() const { return state->rank; }
 int Mpi::size() const { return state->size; }
+int Mpi::place() const { return state->place; }
 int Mpi::neighbours() const { return state->neighbours; }
 uint64_t Mpi::bytes_sent() const { return state->sent; }
 
@@ -220,6 +222,7 @@ Mpi::Mpi(double) { throw Error(Exit::device, "MPI", "this program was built with
 Mpi::~Mpi() = default;
 int Mpi::rank() const { return 0; }
 int Mpi::size() const { return 1; }
+int Mpi::place() const { return 0; }
 int Mpi::neighbours() const { return 1; }
 uint64_t Mpi::bytes_sent() const { return 0; }
 void Mpi::all_to_all(void*, const void*, size_t) {}

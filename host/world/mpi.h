@@ -21,6 +21,7 @@ public:
 
     int rank() const;
     int size() const;
+    int place() const;            // of this rank among those on this machine
     int neighbours() const;       // ranks on this machine, this one included
     uint64_t bytes_sent() const;  // that this rank has handed over for other ranks
 

@@ -2,6 +2,7 @@
 #include <cstdio>
 #include <thread>
 #include "host/base/error.h"
+#include "host/base/progress.h"
 
 World World::join(double patience) {
     World world;
@@ -16,6 +17,7 @@ Mpi& World::mpi() const {
     return joined->mpi;
 }
 
+int World::place() const { return joined ? joined->mpi.place() : 0; }
 int World::neighbours() const { return joined ? joined->mpi.neighbours() : 1; }
 uint64_t World::bytes_sent() const { return joined ? joined->mpi.bytes_sent() : 0; }
 
@@ -48,6 +50,18 @@ double World::sum(double mine) const {
 
 void World::barrier() const {
     if (!alone()) mpi().barrier();
+}
+
+void World::wait_until(const std::function<bool()>& ready) const {
+    const double start = seconds();
+    while (!ready()) {
+        if (seconds() - start > 0.002) std::this_thread::sleep_for(std::chrono::microseconds(20));
+        if (!joined || seconds() - start < joined->patience) continue;
+        barrier();  // who does not come is named
+        throw Error(Exit::device, "rank " + std::to_string(rank_),
+                    "what the ranks do together has not ended in " + std::to_string(long(joined->patience)) + " s",
+                    "all of them are there; --rank-timeout N waits longer");
+    }
 }
 
 void World::leave() {

@@ -5,6 +5,7 @@
 // of ranks, so that the same number of ranks gives the same bits whatever the network does.
 #pragma once
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 #include <type_traits>
@@ -25,6 +26,7 @@ public:
     int size() const { return size_; }
     bool first() const { return rank_ == 0; }
     bool alone() const { return size_ == 1; }
+    int place() const;            // of this rank among those on this machine
     int neighbours() const;       // ranks on this machine, this one included
     uint64_t bytes_sent() const;  // by this rank to others so far
 
@@ -46,6 +48,8 @@ public:
     double sum(double mine) const;
 
     void barrier() const;
+    // Waits for what the ranks do together elsewhere. Throws Error{device} as Mpi does.
+    void wait_until(const std::function<bool()>& ready) const;
     void leave();  // all together, when nothing is left to say
 
     // Where what this rank prints goes from now on, together with what it has printed so far.
@@ -60,7 +64,8 @@ private:
     struct Joined {
         Mpi mpi;
         RankOutput output;
-        explicit Joined(double patience) : mpi(patience), output(mpi.rank()) {}
+        double patience;
+        explicit Joined(double patience) : mpi(patience), output(mpi.rank()), patience(patience) {}
     };
     std::shared_ptr<Joined> joined;  // null: alone
     int rank_ = 0, size_ = 1;

@@ -1,5 +1,6 @@
 // Several ranks train as one does.      ./test_gpt --gtest_filter='ranks.*'
 #include <fmt/core.h>
+#include <random>
 #include "dev/test/support/text_search.h"
 #include "host/base/progress.h"
 #include "host/checkpoint/checkpoint.h"
@@ -74,6 +75,47 @@ TEST(ranks, losses_are_those_of_one) {
     SKIP_WITHOUT_MPI();
     ASSERT_EQ(loss_values(runs().of(1)).size(), size_t(steps) + 2);
     for (int R = 2; R <= 4; R++) expect_same_losses(runs().of(1), runs().of(R));
+}
+
+// Between machines it would be TCP that carries the bytes, in other pieces.
+TEST(ranks, over_tcp_it_is_the_same) {
+    SKIP_WITHOUT_MPI();
+    const std::string tcp = runs().at / "tcp";
+    std::vector<std::string> words = train_gpt(flags(tcp, runs().data, {"--ranks", "3"}));
+    words.insert(words.begin(), {"env", "OMPI_MCA_btl=tcp,self", "OMPI_MCA_pml=ob1"});
+    Program program(words, tcp + ".txt");
+    ASSERT_EQ(program.wait(), 0) << program.said();
+    EXPECT_EQ(losses(tcp), losses(runs().of(3)));
+}
+
+// The GPU's streams, graphs and buckets, on the CPU, with MPI in NCCL's place.
+TEST(ranks, of_simulated_gpus) {
+    SKIP_WITHOUT_MPI();
+    const GpuFound gpu = find_gpu();
+    if (gpu.kind != GpuFound::Kind::simulated) GTEST_SKIP() << "this build's kernels do not run on the CPU";
+    for (const std::string dtype : {"fp32", "bf16"}) {
+        const auto train = [&](int R) {
+            const std::string run = runs().at / (dtype + std::to_string(R));
+            EXPECT_EQ(run_program_of(flags(run, runs().data, {"--ranks",          std::to_string(R),
+                                                              "--device",         kernels_of(gpu),
+                                                              "--dtype",          dtype,
+                                                              "--steps",          "5",
+                                                              "--layers",         "1",
+                                                              "--total-batch",    "128",
+                                                              "--batch",          "2",
+                                                              "--eval-every",     "0",
+                                                              "--save-every",     "0",
+                                                              "--val-fraction",   "0.01",
+                                                              "--vocab",          "512",
+                                                              "--eval-sequences", "2"}),
+                                     run + ".txt"),
+                      0);
+            return loss_values(run);
+        };
+        const auto one = train(1), two = train(2);
+        ASSERT_EQ(one.size(), 6u);
+        for (const auto& [what, loss] : one) EXPECT_NEAR(two.at(what) / loss, 1, dtype == "fp32" ? 1e-6 : 1e-3) << what;
+    }
 }
 
 TEST(ranks, as_many_give_the_same_bits) {
@@ -199,6 +241,37 @@ TEST(ranks, a_signal_saves_and_stops_all) {
     EXPECT_EQ(run.program.wait(), 75) << run.program.said();
     EXPECT_TRUE(has(run.program.said(), "stopped: step "));
     run.expect_resumable();
+}
+
+// Any rank, or the program that started them, at any moment; then the run goes on with another number of ranks, or from
+// its beginning if nothing was saved. RANKS_KILLS=100 does so a hundred times.
+TEST(ranks, killed_again_and_again_lose_nothing) {
+    SKIP_WITHOUT_MPI();
+    const Temporary at;
+    const std::string run = at / "run", said = at / "said";
+    const char* const asked = std::getenv("RANKS_KILLS");
+    std::mt19937 random(7);
+    const auto draw = [&](int n) { return int(random() % unsigned(n)); };
+    for (int kills = asked ? std::atoi(asked) : 3;; kills--) {
+        const bool begun = newest_checkpoint(run, [](const std::string&) {}).has_value();
+        const int R = kills > 0 ? 2 + draw(3) : 1;
+        std::vector<std::string> args{"--resume", run, "--ranks", std::to_string(R)};
+        if (!begun) args = flags(run, runs().data, {"--ranks", std::to_string(R), "--overwrite", "true"});
+        Program program(train_gpt(args), said);
+        if (kills == 0) {
+            ASSERT_EQ(program.wait(), 0) << program.said();
+            break;
+        }
+        const int victim = draw(R + 1) - 1;  // -1: who started them
+        EXPECT_TRUE(comes_true([&] { return process_of(std::max(victim, 0), run) > 0; }));
+        sleep_ms(draw(1500));
+        if (victim < 0) program.signal(SIGKILL);
+        else if (const pid_t id = process_of(victim, run); id > 0) kill(id, SIGKILL);
+        const int code = program.wait();
+        EXPECT_TRUE(code == 5 || code == -SIGKILL || code == 0) << code << "\n" << program.said();
+        EXPECT_TRUE(comes_true([&] { return process_of(0, run) < 0; }));  // it has the run's directory
+    }
+    expect_same_losses(runs().of(1), run);
 }
 
 // ---- ranks that are not the same ----
