@@ -88,6 +88,20 @@ TEST(ranks, over_tcp_it_is_the_same) {
     EXPECT_EQ(losses(tcp), losses(runs().of(3)));
 }
 
+// Two on each of two machines: namespaces of the network, as far as Open MPI can tell.
+TEST(ranks, on_two_machines_they_are_the_same) {
+    SKIP_WITHOUT_MPI();
+    const std::string spread = runs().at / "spread";
+    std::vector<std::string> words = train_gpt(flags(spread, runs().data));
+    words.insert(words.begin(), {"dev/two_hosts.sh", "2"});
+    Program program(words, spread + ".txt");
+    const int code = program.wait();
+    if (code == 77 || code == 127) GTEST_SKIP() << program.said();
+    ASSERT_EQ(code, 0) << program.said();
+    EXPECT_EQ(losses(spread), losses(runs().of(4)));
+    EXPECT_TRUE(has(program.said(), "on 4 ranks")) << program.said();
+}
+
 // The GPU's streams, graphs and buckets, on the CPU, with MPI in NCCL's place.
 TEST(ranks, of_simulated_gpus) {
     SKIP_WITHOUT_MPI();
@@ -96,20 +110,20 @@ TEST(ranks, of_simulated_gpus) {
     for (const std::string dtype : {"fp32", "bf16"}) {
         const auto train = [&](int R) {
             const std::string run = runs().at / (dtype + std::to_string(R));
-            EXPECT_EQ(run_program_of(flags(run, runs().data, {"--ranks",          std::to_string(R),
-                                                              "--device",         kernels_of(gpu),
-                                                              "--dtype",          dtype,
-                                                              "--steps",          "5",
-                                                              "--layers",         "1",
-                                                              "--total-batch",    "128",
-                                                              "--batch",          "2",
-                                                              "--eval-every",     "0",
-                                                              "--save-every",     "0",
-                                                              "--val-fraction",   "0.01",
-                                                              "--vocab",          "512",
-                                                              "--eval-sequences", "2"}),
-                                     run + ".txt"),
-                      0);
+            const std::vector<std::string> changes{"--ranks",        std::to_string(R),
+                                                   "--device",       kernels_of(gpu),
+                                                   "--dtype",        dtype,
+                                                   "--steps",        "5",
+                                                   "--dim",          "32",
+                                                   "--layers",       "1",
+                                                   "--ffn",          "64",
+                                                   "--vocab",        "2304",
+                                                   "--total-batch",  "64",
+                                                   "--batch",        "1",
+                                                   "--eval-every",   "0",
+                                                   "--save-every",   "0",
+                                                   "--val-fraction", "0.01"};
+            EXPECT_EQ(run_program_of(flags(run, runs().data, changes), run + ".txt"), 0);
             return loss_values(run);
         };
         const auto one = train(1), two = train(2);
