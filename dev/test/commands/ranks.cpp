@@ -267,7 +267,7 @@ TEST(ranks, killed_again_and_again_lose_nothing) {
     std::mt19937 random(7);
     const auto draw = [&](int n) { return int(random() % unsigned(n)); };
     for (int kills = asked ? std::atoi(asked) : 3;; kills--) {
-        const bool begun = newest_checkpoint(run, [](const std::string&) {}).has_value();
+        const bool begun = fs::exists(run) && newest_checkpoint(run, [](const std::string&) {});
         const int R = kills > 0 ? 2 + draw(3) : 1;
         std::vector<std::string> args{"--resume", run, "--ranks", std::to_string(R)};
         if (!begun) args = flags(run, runs().data, {"--ranks", std::to_string(R), "--overwrite", "true"});
