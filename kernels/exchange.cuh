@@ -1,6 +1,6 @@
 // What the ranks do with flat buffers (host/world/exchange.h), on GPUs: NCCL's collectives, in a stream of their own
-// beside the one that computes. A call waits for what was computed before it; wait_for_exchange() makes what is computed
-// after it wait. A graph that is being recorded records both streams.
+// beside the one that computes. A call waits for what was computed before it; wait_for_exchange() makes what is
+// computed after it wait. A graph that is being recorded records both streams.
 //
 // Sums are in the order of NCCL's algorithm, which is pinned: the same ranks give the same bits.
 #pragma once

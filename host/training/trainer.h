@@ -96,7 +96,8 @@ public:
         s.end = on.mark();
     }
 
-    // Waits for the oldest step submitted; its loss is that of this rank's micro-batches. At most 1 + Device::steps_ahead may be waited for.
+    // Waits for the oldest step submitted; its loss is that of this rank's micro-batches. At most
+    // 1 + Device::steps_ahead may be waited for.
     StepSum wait() {
         REQUIRE(waited < submitted);
         Step& s = steps[waited++ % steps.size()];

@@ -1,5 +1,5 @@
-// What signals ask for, as all ranks know it: they must stop after the same step and save at the same time. One rank alone
-// reads signals at any moment; several read what they have told each other at the end of the last step.
+// What signals ask for, as all ranks know it: they must stop after the same step and save at the same time. One rank
+// alone reads signals at any moment; several read what they have told each other at the end of the last step.
 #pragma once
 #include "host/base/signals.h"
 #include "host/world/world.h"

@@ -1,7 +1,7 @@
 // What the ranks do with flat buffers that all of them have, in the pieces of Shards: the two halves of an all-reduce,
 // between which each rank steps its own piece.
 //
-//   reduce_scatter   x[i] = sum over ranks r = 0, 1, ... of x_r[i], where i is this rank's; elsewhere x is of no use after
+//   reduce_scatter   x[i] = sum over ranks r = 0, 1, ... of x_r[i], where i is this rank's; the rest of x is of no use
 //   all_gather       x[i] = x_r[i], where i is rank r's
 //
 // Each is called for one bucket after the other. A device may be done with it later: what it computes is not to use x

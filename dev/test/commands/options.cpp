@@ -170,8 +170,8 @@ TEST(options, json_brings_every_flag_back) {
     size_t defaults = 0;
     const auto plain = to_json(default_options(Command::train));
     for (const auto& [name, value] : expected.items()) defaults += value == plain[name];
-    // The test would be hollow otherwise: model, from-scratch, epochs, val-fraction, out, overwrite, profile-steps, ranks,
-    // rank-timeout.
+    // The test would be hollow otherwise: model, from-scratch, epochs, val-fraction, out, overwrite, profile-steps,
+    // ranks, rank-timeout.
     EXPECT_LE(defaults, 9u);
 }
 
