@@ -77,8 +77,6 @@ public:
         });
     }
 
-    size_t bytes() const { return (has_master ? 3 : 2) * shards.state_size() * sizeof(Stat); }
-
 private:
     struct Mine {
         Shards::Piece at;

@@ -150,7 +150,6 @@ public:
         if (part == Part::weights) return set_weights(parameter, values);
         set_state(part, parameter, values);
     }
-    size_t state_bytes() const { return state.bytes(); }  // of moments and master weights, on this rank
 
 private:
     // The flat buffers end with as many zeros as it takes to share them.
