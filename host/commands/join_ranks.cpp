@@ -1,7 +1,10 @@
 #include "join_ranks.h"
 #include <omp.h>
+#include <sched.h>
+#include <unistd.h>
 #include <algorithm>
 #include <cstdlib>
+#include <cstring>
 #include <string>
 #include "host/base/file_reader.h"
 #include "host/options/flag_table.h"
@@ -24,10 +27,18 @@ void require_all_there(const World& world, const Launched& launched) {
         launched.by == "srun" ? "srun --mpi=pmix tells it of all" : "is it the mpirun of the MPI built with?");
 }
 
-// Without --threads the ranks on one machine share its cores.
+// Without --threads the ranks that may run on the same cores share them. Launchers bind ranks to cores, or do not.
 void share_cores(const Options& options, const World& world) {
-    if (options.threads > 0 || std::getenv("OMP_NUM_THREADS")) return;
-    omp_set_num_threads(std::max(1, omp_get_num_procs() / world.neighbours()));
+    struct Place {
+        char host[64] = {};
+        cpu_set_t cores = {};
+    } mine;
+    gethostname(mine.host, sizeof mine.host - 1);
+    sched_getaffinity(0, sizeof mine.cores, &mine.cores);
+    int sharing = 0;
+    for (const Place& other : world.of_all(mine)) sharing += std::memcmp(&other, &mine, sizeof mine) == 0;
+    if (options.threads == 0 && !std::getenv("OMP_NUM_THREADS"))
+        omp_set_num_threads(std::max(1, CPU_COUNT(&mine.cores) / sharing));
 }
 
 }  // namespace

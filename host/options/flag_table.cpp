@@ -162,7 +162,7 @@ std::vector<Flag> all_flags() {
         {"self-check", &O::self_check, "WHEN", "on", "try a GPU's fast kernels against the plain ones: on (once, remembered), force, off"}}));
     add(in("Where and how", train | plan, {
         {"recompute", &O::recompute, "WHAT", "none", "none, mlp or block: compute again in backward, save memory"},
-        {"ranks", &O::ranks, "N", "1", "processes that train together: each takes its share of a step's sequences and of the optimiser", between(1, 65536)}}));
+        {"ranks", &O::ranks, "N", "1", "processes that train together, each with a share of a step's sequences and of the optimiser; mpirun and srun say it themselves", between(1, 65536)}}));
     add(in("Where and how", train, {
         {"rank-timeout", &O::rank_timeout, "SECONDS", "600", "a rank that the others wait for longer ends the run", between(1, 1e6)},
         {"fast-collectives", &O::fast_collectives, "", "false", "several GPUs may sum in another order every time: NCCL chooses how"}}));

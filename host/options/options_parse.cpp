@@ -4,6 +4,7 @@
 #include <algorithm>
 #include "flag_table.h"
 #include "host/base/error.h"
+#include "host/world/launcher.h"
 #include "model_options.h"
 #include "options_check.h"
 
@@ -208,6 +209,7 @@ Options parse(const std::vector<std::string>& args) {
         if (const std::string reason = take(o, *flag, option->results()); !reason.empty())
             wrong.push_back(reason), unread.push_back(flag->name);
     }
+    if (command == Command::train && !o.has("ranks")) o.ranks = launched_by().size;
     check(o, o.resume ? Known::given : Known::all, wrong, unread);
     return o;
 }
