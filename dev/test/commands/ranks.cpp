@@ -227,7 +227,7 @@ TEST(ranks, one_that_is_killed_ends_all) {
     SKIP_WITHOUT_MPI();
     LongRun run("60");
     const double start = seconds();
-    kill(process_of(1, run.run), SIGKILL);
+    signal_rank(1, run.run, SIGKILL);
     EXPECT_EQ(run.program.wait(), 5);
     EXPECT_LT(seconds() - start, 30);
     const std::string said = run.program.said();
@@ -240,7 +240,7 @@ TEST(ranks, one_that_is_killed_ends_all) {
 TEST(ranks, one_that_stops_ends_all) {
     SKIP_WITHOUT_MPI();
     LongRun run("2");
-    kill(process_of(2, run.run), SIGSTOP);
+    signal_rank(2, run.run, SIGSTOP);
     EXPECT_EQ(run.program.wait(), 5);
     const std::string said = run.program.said();
     EXPECT_TRUE(has(said, "error: rank 2: the others have waited 2 s for it: ")) << said;
@@ -280,7 +280,7 @@ TEST(ranks, killed_again_and_again_lose_nothing) {
         EXPECT_TRUE(comes_true([&] { return process_of(std::max(victim, 0), run) > 0; }));
         sleep_ms(draw(1500));
         if (victim < 0) program.signal(SIGKILL);
-        else if (const pid_t id = process_of(victim, run); id > 0) kill(id, SIGKILL);
+        else signal_rank(victim, run, SIGKILL);
         const int code = program.wait();
         EXPECT_TRUE(code == 5 || code == -SIGKILL || code == 0) << code << "\n" << program.said();
         EXPECT_TRUE(comes_true([&] { return process_of(0, run) < 0; }));  // it has the run's directory

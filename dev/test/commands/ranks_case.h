@@ -73,6 +73,11 @@ inline pid_t process_of(int rank, const std::string& run) {
     return -1;
 }
 
+// If it is there: to kill process -1 would be to kill all.
+inline void signal_rank(int rank, const std::string& run, int number) {
+    if (const pid_t id = process_of(rank, run); id > 0) kill(id, number);
+}
+
 // Losses, and those of validations, by step.
 inline std::map<std::string, double> loss_values(const fs::path& run) {
     std::map<std::string, double> all;
