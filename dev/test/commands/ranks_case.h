@@ -24,6 +24,8 @@ public:
     Program(std::vector<std::string> words, std::string said) : said_(std::move(said)) {
         std::fflush(nullptr);
         id = fork();
+        ended = id < 0;
+        EXPECT_FALSE(ended) << "no process to be had";
         if (id != 0) return;
         const int out = open(said_.c_str(), O_WRONLY | O_CREAT | O_TRUNC, 0666);
         dup2(out, STDOUT_FILENO), dup2(out, STDERR_FILENO);
@@ -48,7 +50,9 @@ public:
         return WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status);
     }
     std::string said() const { return files::read_file(said_, 1 << 20); }
-    void signal(int number) const { kill(id, number); }
+    void signal(int number) const {
+        if (!ended) kill(id, number);
+    }
 
 private:
     std::string said_;
