@@ -11,7 +11,7 @@
 struct Shards {
     static constexpr size_t alignment = 128;  // elements: pieces begin where tensors may (layout.h)
     // Of a bucket. Small ones would cost more waiting than sending; large ones memory, 16 MiB of gradients at a time.
-    static constexpr size_t least_elements = size_t(1) << 16, most_elements = size_t(1) << 22;
+    static constexpr size_t least_elements = size_t(1) << 14, most_elements = size_t(1) << 22;
 
     struct Piece {
         size_t begin, size;  // in the buffer
