@@ -20,6 +20,7 @@
 #           GPU_ARCH=...   architectures of the kernels, such as "80 90a compute_90" (dev/gpu_arch.sh: this machine's GPUs)
 #           USE_CUDNN=1    cuDNN's attention is timed beside ours by `make bench`; CUDNN_INCLUDE and CUDNN_LIB name its folders,
 #                          and that of cudnn-frontend, where compilers do not look for them
+#           MPI=           leaves out Open MPI, by which several ranks train together, where it is found
 #           WERROR=1       warnings are errors
 #           DEBUG=1        nothing optimised, for a debugger (dev/doc/debugging.md); in build/debug
 
@@ -75,7 +76,11 @@ SANITIZER_LINK := $(SANITIZER) $(if $(filter address,$(SANITIZE)),-Wl$(comma)-z$
 FLAGS = $(COMMON) $(LEVEL) -march=$(ARCH) -fopenmp $(MATH) $(WARN) $(if $(PORTABLE),-DFMT_HEADER_ONLY)
 # The libraries of a portable program are inside it, but for glibc and CUDA.
 PORTABLE_LIBS := -l:libxxhash.a -l:libgomp.a -Xcompiler -static-libstdc++,-static-libgcc -Xlinker -s
-LIBS := $(if $(PORTABLE),$(PORTABLE_LIBS),-lfmt -lxxhash)
+# Open MPI, where it is found, carries what ranks tell each other. It has races and leaks of its own, and no bundle has it.
+MPI ?= $(if $(SANITIZE)$(PORTABLE),,$(shell command -v mpicc))
+MPI_FLAGS := $(if $(MPI),-DGPT_MPI -DOMPI_SKIP_MPICXX $(patsubst -I%,-isystem %,$(filter -I%,$(shell $(MPI) --showme:compile))))
+MPI_LIBS := $(if $(MPI),$(filter -L% -l%,$(shell $(MPI) --showme:link)))
+LIBS := $(if $(PORTABLE),$(PORTABLE_LIBS),-lfmt -lxxhash) $(MPI_LIBS)
 OPENMP := $(if $(PORTABLE),,-Xcompiler -fopenmp)
 GTEST := -l$(if $(PORTABLE),:libgtest.a,gtest)
 
@@ -120,7 +125,8 @@ FUZZ_HOST := $(patsubst %.cpp,$(BUILD)/fuzz/%.o,$(filter-out host/commands/%,$(w
 FUZZ_TARGETS := $(patsubst dev/fuzz/%.cpp,$(BUILD)/fuzz/%,$(wildcard dev/fuzz/*.cpp))
 SECONDS_EACH ?= 600
 
-.PHONY: always help tidy all test bench bundle bundle_folder fuzz fuzzers format format_check clean setup fuzz_setup format_setup tidy_setup
+.PHONY: always help tidy all test bench bundle bundle_folder fuzz fuzzers format format_check clean setup fuzz_setup format_setup \
+        tidy_setup ranks_setup
 .DELETE_ON_ERROR:
 all: $(PROGRAM)train_gpt $(PROGRAM)test_gpt
 
@@ -207,6 +213,12 @@ $(BUILD)/%.o: %.cpp | setup
 	@mkdir -p $(@D)
 	$(CXX) $(FLAGS) $(SANITIZER) -c -o $@ $<
 
+$(BUILD)/host/world/mpi.o: FLAGS += $(MPI_FLAGS)
+$(BUILD)/host/world/mpi.o: $(BUILD)/mpi
+$(BUILD)/mpi: always
+	@mkdir -p $(@D)
+	@echo '$(MPI_FLAGS)' | cmp -s - $@ || echo '$(MPI_FLAGS)' >$@
+
 # What --version says.
 COMMIT := $(shell git describe --always --dirty 2>/dev/null || echo unknown)
 $(BUILD)/host/commands/version.o: FLAGS += -DGPT_COMMIT='"$(COMMIT)"'
@@ -224,6 +236,10 @@ fuzz_setup: | setup
 
 format_setup:
 	@dev/setup.sh format
+
+# Open MPI: what is built after it has several ranks.
+ranks_setup:
+	@dev/setup.sh ranks
 
 # The version that dev/setup.sh installs: another lays some lines out otherwise.
 CLANG_FORMAT ?= clang-format-14

@@ -2,11 +2,13 @@
 // Times instead:    ./test_gpt --bench [--json FILE] [NAME...]      names its GPU:  ./test_gpt --gpu
 // Fails where a kernel is slower than in an earlier run's FILE:  ./test_gpt --bench kernels --against FILE
 // Writes models for transformers:  ./test_gpt --export DIR
+// Is train_gpt, for tests that start programs:  ./test_gpt --train-gpt FLAGS
 #include <gtest/gtest.h>
 #include "dev/bench/bench.h"
 #include "dev/oracle/export.h"
 #include "dev/test/support/cache_folder.h"
 #include "dev/test/support/temporary_directory.h"
+#include "host/base/signals.h"
 #include "host/commands/commands.h"
 
 namespace {
@@ -31,6 +33,10 @@ void leave_out_kernels(const GpuFound& gpu) {
 
 int main(int argc, char** argv) try {
     if (argc > 1 && std::string_view(argv[1]) == "--bench") return run_benchmarks({argv + 2, argv + argc});
+    if (argc > 1 && std::string_view(argv[1]) == "--train-gpt") {
+        catch_signals();
+        return run_program({argv + 2, argv + argc});
+    }
     if (argc == 3 && std::string_view(argv[1]) == "--export") return export_models(argv[2]);
     const GpuFound gpu = find_gpu();
     if (argc > 1 && std::string_view(argv[1]) == "--gpu") {

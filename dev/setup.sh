@@ -1,7 +1,7 @@
 #!/bin/sh
 # Checks for the libraries the build needs; installs what is missing when it may, else prints the command.
 # `setup.sh fuzz` does so for the compiler of `make fuzz`, `setup.sh format` for the formatter of `make format`,
-# `setup.sh tidy` for `make tidy`.
+# `setup.sh tidy` for `make tidy`, `setup.sh ranks` for training with several ranks.
 set -eu
 missing=""
 need() { [ -e "/usr/include/$1" ] || [ -e "/usr/include/$(uname -m)-linux-gnu/$1" ] || [ -e "/usr/local/include/$1" ] || missing="$missing $2"; }
@@ -23,6 +23,10 @@ if [ "${1:-}" = fuzz ]; then
     [ -e "$("$fuzzer" -print-resource-dir 2>/dev/null)/include/omp.h" ] || missing="$missing libomp-14-dev"
 fi
 [ "${1:-}" != format ] || command -v "${CLANG_FORMAT:-clang-format-14}" >/dev/null || missing="$missing clang-format-14"
+if [ "${1:-}" = ranks ]; then
+    command -v mpicc >/dev/null || missing="$missing libopenmpi-dev"
+    command -v mpirun >/dev/null || missing="$missing openmpi-bin"
+fi
 [ "${1:-}" != tidy ] || command -v clang-tidy >/dev/null || missing="$missing clang-tidy"
 [ -n "$missing" ] || exit 0
 

@@ -35,8 +35,9 @@ std::string kernels_text() {
 }
 
 template <class T>
-Exit run_on_gpu(const Options& options, const std::string& dtype);  // run_on_gpu.cuh
+Exit run_on_gpu(const Options& options, const std::string& dtype, const World& world);  // run_on_gpu.cuh
 
-Exit run_on_gpu(const Options& options) {
-    return options.dtype == Dtype::bf16 ? run_on_gpu<bf16>(options, "bf16") : run_on_gpu<float>(options, "fp32");
+Exit run_on_gpu(const Options& options, const World& world) {
+    return options.dtype == Dtype::bf16 ? run_on_gpu<bf16>(options, "bf16", world)
+                                        : run_on_gpu<float>(options, "fp32", world);
 }

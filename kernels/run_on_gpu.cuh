@@ -1,5 +1,6 @@
 // train, sample and eval with the model on a GPU in one storage type: a source file for each, as each takes a minute.
 #pragma once
+#include "exchange.cuh"
 #include "host/commands/run_on_gpu.h"
 #include "host/evaluate/eval_command.h"
 #include "host/generate/sample_command.h"
@@ -24,9 +25,28 @@ void check_kernels(Gpu<T>& gpu, const Options& options, const std::string& dtype
     }
 }
 
+// Ranks on one machine take its GPUs in turn. Where a launcher gave each process one of its own, that is all it sees.
+inline int gpu_of(const World& world) {
+    int count = 1;
+    CUDA(cudaGetDeviceCount(&count));
+    if (count > 1 && world.neighbours() > count)
+        throw Error(Exit::device, "--ranks",
+                    std::to_string(world.neighbours()) + " on a machine that has " + std::to_string(count) + " GPUs",
+                    "give at most one for each, or --device cpu");
+    return world.place() % count;
+}
+
+// One algorithm and one protocol sum in one order, unless the user has chosen others.
+inline void pin_collectives(const Options& options) {
+    if (options.fast_collectives) return;
+    setenv("NCCL_ALGO", "Ring", 0);
+    setenv("NCCL_PROTO", "Simple", 0);
+}
+
 template <class T>
-Exit run_on_gpu(const Options& options, const std::string& dtype) {
-    Gpu<T> gpu;
+Exit run_on_gpu(const Options& options, const std::string& dtype, const World& world) {
+    Gpu<T> gpu(gpu_of(world));
+    pin_collectives(options);
     const GpuFound found = find_gpu();
     gpu.gemm = settle_gemm(options.gemm, installed_cublas, [&](const std::string& line) {
         if (found.kind == GpuFound::Kind::real) warn(line);
@@ -34,5 +54,7 @@ Exit run_on_gpu(const Options& options, const std::string& dtype) {
     check_kernels(gpu, options, dtype);
     if (options.command == Command::sample) return sample(options, gpu);
     if (options.command == Command::eval) return eval(options, gpu);
-    return train(options, gpu, found.text + ", " + std::to_string(gpu.sm_count) + " multiprocessors, " + dtype);
+    const std::string ranks = world.alone() ? "" : std::to_string(world.size()) + " ranks, each on ";
+    return train(options, gpu, ranks + found.text + ", " + std::to_string(gpu.sm_count) + " multiprocessors, " + dtype,
+                 world);
 }

@@ -1,7 +1,6 @@
 #include "progress.h"
 #include <fmt/core.h>
-#include <sys/ioctl.h>
-#include <unistd.h>
+#include <algorithm>
 #include <cerrno>
 #include <cmath>
 #include <cstdio>
@@ -69,8 +68,7 @@ void Progress::status(const std::string& line, bool due) {
     }
     if (!due && seconds() - last < 0.1) return;
     last = seconds();
-    winsize size = {};
-    const size_t columns = ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 1 ? size.ws_col - 1 : 119;
+    const size_t columns = size_t(std::max(terminal_columns() - 1, 1));
     const std::string_view fits = std::string_view(text).substr(0, columns);
     show(fmt::format("\r\033[K{}{}{}", colour ? "\033[36m" : "", fits.substr(0, complete_utf8(fits)),
                      colour ? "\033[0m" : ""));

@@ -18,6 +18,8 @@
 #include "host/report/curve_svg.h"
 #include "host/report/report.h"
 #include "host/run/run_directory.h"
+#include "host/world/launcher.h"
+#include "join_ranks.h"
 #include "run_on_cpu.h"
 #include "tokenize_command.h"
 #include "version.h"
@@ -65,9 +67,18 @@ void try_threads() {
     for (std::thread& thread : tried) thread.join();
 }
 
+// Processes that were started with another one: what ends all of them is said by the first, which ends the others.
+void let_the_first_speak() {
+    try {
+        if (launched_by().rank > 0) std::this_thread::sleep_for(std::chrono::seconds(1));
+    } catch (const Error&) {}
+}
+
 // Names and texts in a line come from files and arguments.
-int say(Exit code, const std::vector<std::string>& lines) {
+int say(const World& world, Exit code, const std::vector<std::string>& lines) {
+    if (!world.alone()) world.fail(int(code), lines);
     if (code == Exit::done) return 0;
+    let_the_first_speak();
     for (const std::string& line : lines) {
         const std::string text = "error: " + printable(line) + "\n";
         std::fwrite(text.data(), 1, text.size(), stderr);
@@ -77,17 +88,20 @@ int say(Exit code, const std::vector<std::string>& lines) {
 }  // namespace
 
 int run_program(const std::vector<std::string>& args) {
+    World world;
     try {
-        return int(run_command(parse(args)));
-    } catch (const Error& error) { return say(error.code, error.lines); } catch (const std::bad_alloc&) {
-        return say(Exit::device,
+        const Exit code = run_command(parse(args), world);
+        world.leave();
+        return int(code);
+    } catch (const Error& error) { return say(world, error.code, error.lines); } catch (const std::bad_alloc&) {
+        return say(world, Exit::device,
                    {"memory: there is not enough of it; a smaller --batch, --context or --model takes less"});
     } catch (const std::filesystem::filesystem_error& error) {
-        return say(Exit::io, {error.path1().string() + ": " + error.code().message()});
+        return say(world, Exit::io, {error.path1().string() + ": " + error.code().message()});
     } catch (const std::system_error& error) {
-        return say(Exit::io, {std::string("system: ") + error.what()});
+        return say(world, Exit::io, {std::string("system: ") + error.what()});
     } catch (const std::exception& error) {
-        return say(Exit::internal, {std::string("internal: ") + error.what() + "; please report"});
+        return say(world, Exit::internal, {std::string("internal: ") + error.what() + "; please report"});
     }
 }
 
@@ -102,16 +116,18 @@ static void check_simulated(const std::string& device, const GpuFound& gpu) {
         "`make train_gpt_" + device + "` builds the one whose run on the CPU" + (device == "ptx" ? ", by nvcc" : ""));
 }
 
-Exit run_command(const Options& given) {
-    Options options = given.resume ? with_saved(given) : given;
-    if (options.help) {
-        print_piece(help_text(options.command));
+Exit run_command(const Options& given, World& world) {
+    if (given.help) {
+        print_piece(help_text(given.command));
         return Exit::done;
     }
-    if (options.version) {
+    if (given.version) {
         print_piece(version_text(kernels_text()));
         return Exit::done;
     }
+    Options options = given;
+    if (const std::optional<Exit> ended = become_ranks(options, world)) return *ended;
+    if (options.resume) options = with_saved(options);
     if (options.command == Command::plan) return plan(options);
     if (options.command == Command::plot) return plot(options);
     if (options.threads > 0) omp_set_num_threads(options.threads);
@@ -129,6 +145,6 @@ Exit run_command(const Options& given) {
                     "--device cpu trains without a GPU");
     const bool on_gpu = gpu.kind == Kind::real || simulated;
     options.dtype = dtype_on(on_gpu ? Processor::gpu : Processor::cpu, options.dtype);
-    if (on_gpu) return run_on_gpu(options);
-    return run_on_cpu(options, gpu.kind == Kind::none ? gpu.text : "built without nvcc");
+    if (on_gpu) return run_on_gpu(options, world);
+    return run_on_cpu(options, gpu.kind == Kind::none ? gpu.text : "built without nvcc", world);
 }

@@ -5,7 +5,7 @@
 #include "host/generate/sample_command.h"
 #include "host/run/train_command.h"
 
-Exit run_on_cpu(const Options& options, const std::string& why) {
+Exit run_on_cpu(const Options& options, const std::string& why, const World& world) {
     if (options.dtype == Dtype::bf16 && options.resume)
         throw Error(Exit::device, *options.resume, "this run is in bf16, which needs a GPU (" + why + ")",
                     "resume it on one, or start an fp32 run from its weights: --model " + *options.resume);
@@ -16,5 +16,7 @@ Exit run_on_cpu(const Options& options, const std::string& why) {
                     "the CPU has products of its own: leave it out");
     if (options.command == Command::sample) return sample(options, Cpu<float>());
     if (options.command == Command::eval) return eval(options, Cpu<float>());
-    return train(options, Cpu<float>(), fmt::format("CPU, {} threads, fp32 (no GPU: {})", omp_get_max_threads(), why));
+    const std::string ranks = world.alone() ? "" : fmt::format("{} ranks of ", world.size());
+    return train(options, Cpu<float>(),
+                 fmt::format("CPU, {}{} threads, fp32 (no GPU: {})", ranks, omp_get_max_threads(), why), world);
 }

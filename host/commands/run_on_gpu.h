@@ -3,6 +3,7 @@
 #include <string>
 #include "host/base/error.h"
 #include "host/options/options.h"
+#include "host/world/world.h"
 
 // What this build's kernels would run on: a GPU, dev/simt or dev/ptx on the CPU, or nothing, and why.
 struct GpuFound {
@@ -11,5 +12,5 @@ struct GpuFound {
 };
 
 GpuFound find_gpu();
-std::string kernels_text();               // what they were compiled by, and for
-Exit run_on_gpu(const Options& options);  // train, sample or eval
+std::string kernels_text();                                        // what they were compiled by, and for
+Exit run_on_gpu(const Options& options, const World& world = {});  // train, sample or eval

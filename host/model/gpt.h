@@ -99,19 +99,27 @@ struct Gpt : GptTables {
     const Real* logits_of(int n) const { return x[logits] + size_t(n - logits_begin) * P; }
 
     // Adds the rest of *d_loss * d(sum of losses)/d(weights) into dw, or makes it dw, whatever was there; forward must
-    // have run on the same batch, to train, and with the same `into`.
-    void backward(const Batch& b, float dropout = 0, Into into = Into::add) {
+    // have run on the same batch, to train, and with the same `into`. Calls ready(from), from the end to the beginning:
+    // the gradients of the weights from that element on are what they will be.
+    template <class Ready = void (*)(size_t)>
+    void backward(
+        const Batch& b, float dropout = 0, Into into = Into::add, Ready ready = [](size_t) {}) {
         const auto range = on.range("backward");
         const int N = b.B * b.T;
         on.zero(x[d_x], size_t(N) * C);
         norm_backward(norm_f, norm_out, out, sum_by_norm(block_in_bias(c.L), dropout), N, into);
-        for (int l = c.L - 1; l >= 0; l--) backward_block(l, b, dropout, into);
+        ready(norm_f.weight.offset);
+        for (int l = c.L - 1; l >= 0; l--) {
+            backward_block(l, b, dropout, into);
+            ready(wb[l].norm1.weight.offset);
+        }
         drop_backward(d_x, d_x, site(c.L, 0), dropout, N);
         if (into == Into::assign) {  // the embedding only adds; a tied head was here before it
             if (!c.tied) on.zero(dw[wte], size_t(V) * C);
             if (wpe) on.zero(dw[wpe], size_t(T) * C);
         }
         embedding_backward(dw[wte], dw[wpe], x[d_x], b.token, b.position, N, C, V, T, on);
+        ready(0);
     }
 
     // norm1 = norm(in), which the block before leaves behind

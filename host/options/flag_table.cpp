@@ -161,7 +161,11 @@ std::vector<Flag> all_flags() {
         {"gemm", &O::gemm, "KIND", "auto", "matmuls on a GPU: cublas, native (our own), or auto, the faster"},
         {"self-check", &O::self_check, "WHEN", "on", "try a GPU's fast kernels against the plain ones: on (once, remembered), force, off"}}));
     add(in("Where and how", train | plan, {
-        {"recompute", &O::recompute, "WHAT", "none", "none, mlp or block: compute again in backward, save memory"}}));
+        {"recompute", &O::recompute, "WHAT", "none", "none, mlp or block: compute again in backward, save memory"},
+        {"ranks", &O::ranks, "N", "1", "processes that train together, each with a share of a step's sequences and of the optimiser; mpirun and srun say it themselves", between(1, 65536)}}));
+    add(in("Where and how", train, {
+        {"rank-timeout", &O::rank_timeout, "SECONDS", "600", "a rank that the others wait for longer ends the run", between(1, 1e6)},
+        {"fast-collectives", &O::fast_collectives, "", "false", "several GPUs may sum in another order every time: NCCL chooses how"}}));
     add(in("Where and how", train | sample | eval | tokenize | report, {
         {"threads", &O::threads, "N", "0", "threads of the CPU; 0: all", between(0, 4096)}}));
     add(in("Where and how", train | sample, {

@@ -79,7 +79,9 @@ struct Options {
     Gemm gemm = Gemm::automatic;
     SelfCheckWhen self_check = SelfCheckWhen::on;
     Recompute recompute = Recompute::none;
-    int threads = 0;  // 0: all
+    int threads = 0;                  // 0: all, or of several ranks on a machine their share
+    int ranks = 1, rank_timeout = 0;  // processes; seconds that one waits for another
+    bool fast_collectives = false;    // on GPUs: sums in whatever order NCCL likes
     uint64_t seed = 0;
 
     int eval_every = 0, eval_sequences = 0, sample_every = 0, sample_tokens = 0, save_every = 0, keep = 0,

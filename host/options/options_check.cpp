@@ -139,6 +139,41 @@ std::vector<std::string> contradictions(const Options& o, Known known) {
     return found.lines;
 }
 
+namespace {
+
+// "nearest: 64 or 128", of multiples of `unit`.
+std::string nearest_multiples(int64_t n, int64_t unit) {
+    const int64_t below = n / unit * unit;
+    return fmt::format("nearest: {}{}", below ? fmt::format("{} or ", below) : "", below + unit);
+}
+
+std::string problem_of_total_batch(const Options& o, const Config& c) {
+    const int64_t micro = int64_t(o.batch) * o.context.value_or(c.T), total = o.total_batch.value_or(micro);
+    if (total % micro == 0) return "";
+    return fmt::format("--total-batch: {} is not a multiple of --batch {} times --context {}; {}", total, o.batch,
+                       o.context.value_or(c.T), nearest_multiples(total, micro));
+}
+
+std::string problem_of_ranks(const Options& o, const Config& c) {
+    const int64_t T = o.context.value_or(c.T), total = o.total_batch.value_or(o.batch * T), sequences = total / T;
+    if (total % T != 0)
+        return fmt::format("--total-batch: {} is not a multiple of --context {}; {}", total, T,
+                           nearest_multiples(total, T));
+    if (sequences % o.ranks == 0) return "";
+    const std::string step = fmt::format("the {} sequence{} of a step", sequences, sequences == 1 ? "" : "s");
+    if (sequences < o.ranks)
+        return fmt::format("--ranks: {} are more than {}; give --ranks {}, or --total-batch {}", o.ranks, step,
+                           sequences, o.ranks * T);
+    int64_t fewer = o.ranks, more = o.ranks;
+    while (sequences % fewer != 0) fewer--;
+    while (sequences % more != 0) more++;
+    return fmt::format(
+        "--ranks: {} do not divide {}; nearest: {} or {} ranks, or --total-batch {} (nearest of {} ranks)", o.ranks,
+        step, fewer, more, (sequences + o.ranks - 1) / o.ranks * o.ranks * T, o.ranks);
+}
+
+}  // namespace
+
 std::vector<std::string> problems(const Options& o, const Config& c) {
     std::vector<std::string> found;
     auto ask = [&](int batch, const std::vector<std::string>& causes) {
@@ -171,12 +206,15 @@ std::vector<std::string> problems(const Options& o, const Config& c) {
     refuse(o.has("min-lr") && !o.lr && !o.resume && *o.min_lr > peak,  // a resumed run's width is not known yet
            fmt::format("--min-lr: {} is above the highest rate {:g} (0.384 / dim); give --lr, or --min-lr {:g}",
                        o.min_lr.value_or(0), peak, peak / 10));
-    const int64_t micro = int64_t(o.batch) * o.context.value_or(c.T), total = o.total_batch.value_or(micro);
-    if (total % micro != 0) {
-        const int64_t below = total / micro * micro;
-        found.push_back(
-            fmt::format("--total-batch: {} is not a multiple of --batch {} times --context {}; nearest: {}{}", total,
-                        o.batch, o.context.value_or(c.T), below ? fmt::format("{} or ", below) : "", below + micro));
-    }
+    const std::string of_batch = o.ranks > 1 ? problem_of_ranks(o, c) : problem_of_total_batch(o, c);
+    if (!of_batch.empty()) found.push_back(of_batch);
     return found;
+}
+
+int micro_batch(const Options& o, int sequences) {
+    if (o.ranks == 1) return o.batch;
+    const int share = sequences / o.ranks;
+    int most = std::min(o.batch, share);
+    while (share % most != 0) most--;
+    return most;
 }

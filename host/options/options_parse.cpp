@@ -4,6 +4,7 @@
 #include <algorithm>
 #include "flag_table.h"
 #include "host/base/error.h"
+#include "host/world/launcher.h"
 #include "model_options.h"
 #include "options_check.h"
 
@@ -115,7 +116,10 @@ const std::map<std::string, std::string> elsewhere = {{"learning-rate", "lr"},
                                                       {"grad-clip", "clip"},
                                                       {"output-dir", "out"},
                                                       {"max-new-tokens", "tokens"},
-                                                      {"eval-batches", "eval-sequences"}};
+                                                      {"eval-batches", "eval-sequences"},
+                                                      {"nproc-per-node", "ranks"},
+                                                      {"world-size", "ranks"},
+                                                      {"np", "ranks"}};
 
 std::string unknown_flag(const std::string& arg, Command command) {
     const std::string name = arg.substr(2, arg.find('=') - 2);
@@ -205,6 +209,7 @@ Options parse(const std::vector<std::string>& args) {
         if (const std::string reason = take(o, *flag, option->results()); !reason.empty())
             wrong.push_back(reason), unread.push_back(flag->name);
     }
+    if (command == Command::train && !o.has("ranks")) o.ranks = launched_by().size;
     check(o, o.resume ? Known::given : Known::all, wrong, unread);
     return o;
 }
@@ -226,7 +231,8 @@ void restore(Options& o, const nlohmann::ordered_json& saved) {
             (o.has(name) && !(name == "dtype" && o.dtype == Dtype::automatic)) ||
             (name == "epochs" && o.has("steps")) || (name == "steps" && o.has("epochs"));
         const bool once =  // of that call and not of the run
-            name == "resume" || name == "overwrite" || name == "out" || name == "profile-steps";
+            name == "resume" || name == "overwrite" || name == "out" || name == "profile-steps" || name == "ranks" ||
+            name == "rank-timeout";
         if (!f.belongs_to(o.command) || replaced || once || !saved.contains(name) || saved[name].is_null()) continue;
         std::vector<std::string> texts;
         for (const auto& v : saved[name].is_array() ? saved[name] : nlohmann::ordered_json::array({saved[name]})) {

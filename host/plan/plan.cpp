@@ -7,6 +7,8 @@
 
 #include "host/base/error.h"
 #include "host/model/tables.h"
+#include "host/training/wishes.h"
+#include "host/world/shards.h"
 
 namespace {
 
@@ -68,11 +70,11 @@ uint64_t Plan::forward_flops() const {
     return sum;
 }
 
-Plan make_plan(const Config& c, int batch, Dtype dtype, Recompute recompute) {
+Plan make_plan(const Config& c, int batch, Dtype dtype, Recompute recompute, int ranks) {
     const uint64_t stored = dtype == Dtype::bf16 ? 2 : 4, full = 4;  // bytes of Real and of Stat
     const GptTables m(c, batch * c.T, recompute, {1, stored});
     Plan plan;
-    plan.config = c, plan.batch = batch, plan.dtype = dtype, plan.recompute = recompute;
+    plan.config = c, plan.batch = batch, plan.ranks = ranks, plan.dtype = dtype, plan.recompute = recompute;
     plan.token_embedding.name = "token embedding", plan.positions.name = "positions";
     plan.projections.name = "attention projections", plan.attention.name = "attention matmuls";
     plan.ffn.name = "feed-forward", plan.norms.name = "norms", plan.head.name = c.tied ? "head (tied)" : "head";
@@ -80,12 +82,17 @@ Plan make_plan(const Config& c, int batch, Dtype dtype, Recompute recompute) {
     count_flops(plan, m);
 
     const uint64_t extra = dtype == Dtype::bf16 ? full : 0;  // fp32 weights are their own master copy
-    plan.memory = {.weights = m.weights.size * stored,
-                   .gradients = m.weights.size * full,
-                   .moments = 2 * m.weights.size * full,
-                   .master = m.weights.size * extra,
+    const uint64_t size = Shards::padded(m.weights.size, ranks), mine = size / uint64_t(ranks);
+    plan.memory = {.weights = size * stored,
+                   .gradients = size * full,
+                   .moments = 2 * mine * full,
+                   .master = mine * extra,
                    .activations = m.acts.size * stored,
                    .statistics = m.stats.size * full};
+    const uint64_t others = uint64_t(ranks) - 1;
+    plan.traffic = {.gradients = others * mine * full,
+                    .weights = others * mine * stored,
+                    .scalars = others * (full + sizeof(Wishes::Told))};
     plan.kv_cache = 2 * uint64_t(c.L) * c.NKV * c.HS * c.T * stored;
     plan.checkpoint = plan.parameters() * (stored + 2 * full + extra);
     return plan;
@@ -96,7 +103,7 @@ std::vector<Remedy> remedies(const Plan& plan, uint64_t bytes) {
     auto planned = [&](int batch, int T, Recompute recompute) {
         Config c = plan.config;
         c.T = T;
-        return make_plan(c, batch, plan.dtype, recompute);
+        return make_plan(c, batch, plan.dtype, recompute, plan.ranks);
     };
     // The largest n in 1..most for which make(n) fits, or 0.
     auto largest = [&](int most, auto make) {

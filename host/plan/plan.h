@@ -20,14 +20,22 @@ struct Memory {  // bytes
     uint64_t total() const { return weights + gradients + moments + master + activations + statistics; }
 };
 
+// Bytes that a rank sends to others in a step, whatever its micro-batches. Each rank sums a part of the gradients and
+// steps that part of the weights (host/world/exchange.h); of itself it tells a norm, and its loss and signals.
+struct Traffic {
+    uint64_t gradients = 0, weights = 0, scalars = 0;
+    uint64_t total() const { return gradients + weights + scalars; }
+};
+
 struct Plan {
     Config config;
-    int batch = 1;
+    int batch = 1, ranks = 1;
     Dtype dtype = Dtype::fp32;
     Recompute recompute = Recompute::none;
     PlanPart token_embedding, positions, projections, attention, ffn, norms, head;
-    uint64_t repeated = 0;  // forward operations that `recompute` does again in backward, of one sequence
-    Memory memory;
+    uint64_t repeated = 0;    // forward operations that `recompute` does again in backward, of one sequence
+    Memory memory;            // of each rank
+    Traffic traffic;          // likewise
     uint64_t kv_cache = 0;    // of one sequence of T tokens
     uint64_t checkpoint = 0;  // weights and optimiser on disk
 
@@ -45,8 +53,8 @@ struct Plan {
     uint64_t palm_flops() const { return 3 * forward_flops(); }
 };
 
-// The config must have no problems() at this batch.
-Plan make_plan(const Config& config, int batch, Dtype dtype, Recompute recompute);
+// The config must have no problems() at this batch, a micro-batch of a rank.
+Plan make_plan(const Config& config, int batch, Dtype dtype, Recompute recompute, int ranks = 1);
 
 // Part of a GPU's memory that is left to the driver and the libraries.
 constexpr double reserved_memory = 0.05;

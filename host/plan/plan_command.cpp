@@ -12,7 +12,7 @@ void run_plan(const Options& o, const Config& config) {
     REQUIRE(o.dtype != Dtype::automatic);
     const std::vector<std::string> wrong = problems(o, config);
     if (!wrong.empty()) throw Error(Exit::usage, wrong);
-    const Plan plan = make_plan(config, o.batch, o.dtype, o.recompute);
+    const Plan plan = make_plan(config, o.batch, o.dtype, o.recompute, o.ranks);
     std::string text = plan_text(o.model, plan) + family_text(o.model, plan);
     if (o.gpu_memory) text += remedies_text(plan, o.gpu_memory->count);
 

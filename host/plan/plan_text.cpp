@@ -78,8 +78,9 @@ std::string flops_table(const Plan& plan) {
 }
 
 std::string memory_table(const Plan& plan) {
-    std::string text = fmt::format("memory to train: {}, {} of {} tokens, --recompute {}\n", name_of(plan.dtype),
-                                   sequences(plan.batch), grouped(plan.config.T), name_of(plan.recompute));
+    const std::string where = plan.ranks > 1 ? fmt::format(", each of {} ranks", plan.ranks) : "";
+    std::string text = fmt::format("memory to train: {}, {} of {} tokens, --recompute {}{}\n", name_of(plan.dtype),
+                                   sequences(plan.batch), grouped(plan.config.T), name_of(plan.recompute), where);
     const auto line = [&](const char* name, uint64_t bytes) {
         text += fmt::format("  {:<22}{:>12}\n", name, bytes ? bytes_text(bytes) : "-");
     };
@@ -90,7 +91,8 @@ std::string memory_table(const Plan& plan) {
     for (const Dtype dtype : {Dtype::fp32, Dtype::bf16}) {
         text += fmt::format("  {:<22}", name_of(dtype));
         for (const Recompute r : {Recompute::none, Recompute::mlp, Recompute::block}) {
-            text += fmt::format("{:>12}", bytes_text(make_plan(plan.config, plan.batch, dtype, r).memory.total()));
+            text += fmt::format("{:>12}",
+                                bytes_text(make_plan(plan.config, plan.batch, dtype, r, plan.ranks).memory.total()));
         }
         text += "\n";
     }
@@ -100,6 +102,20 @@ std::string memory_table(const Plan& plan) {
     text += fmt::format("  {:<22}{:>12} a sequence of {} tokens\n", "KV cache", bytes_text(plan.kv_cache),
                         grouped(plan.config.T));
     text += fmt::format("  {:<22}{:>12} on disk, optimiser included\n", "checkpoint", bytes_text(plan.checkpoint));
+    return text;
+}
+
+std::string traffic_table(const Plan& plan) {
+    if (plan.ranks == 1) return "";
+    std::string text = "between ranks, what each sends in a step\n";
+    const auto row = [&](const char* name, uint64_t bytes, const std::string& why) {
+        text += fmt::format("  {:<22}{:>17} B      {}\n", name, grouped(bytes), why);
+    };
+    row("gradients", plan.traffic.gradients, fmt::format("{} of {} shards", plan.ranks - 1, plan.ranks));
+    row("weights", plan.traffic.weights,
+        fmt::format("its shard, {} time{}", plan.ranks - 1, plan.ranks > 2 ? "s" : ""));
+    row("norm, loss, signals", plan.traffic.scalars, "");
+    row("total", plan.traffic.total(), "");
     return text;
 }
 
@@ -115,7 +131,7 @@ std::string bytes_text(uint64_t bytes) {
 
 std::string plan_text(const std::string& name, const Plan& plan) {
     return trimmed(fmt::format("{}: {} parameters\n  {}\n", name, grouped(plan.parameters()), in_words(plan.config)) +
-                   shares_table(plan) + flops_table(plan) + memory_table(plan));
+                   shares_table(plan) + flops_table(plan) + memory_table(plan) + traffic_table(plan));
 }
 
 std::string family_text(const std::string& name, const Plan& plan) {

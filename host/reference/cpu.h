@@ -81,6 +81,7 @@ public:
     }
     Mark mark() const { return {}; }
     void wait(const Mark&) const {}
+    bool reached(const Mark&) const { return true; }
 
     // Does `work`; a device may record it and from then on repeat the recording, so it must be the same every time.
     struct Recording {};

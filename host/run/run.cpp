@@ -1,4 +1,5 @@
 #include "run.h"
+#include <fmt/core.h>
 #include <algorithm>
 #include <cmath>
 #include "host/base/messages.h"
@@ -6,25 +7,62 @@
 #include "host/options/flag_table.h"
 #include "host/options/model_options.h"
 #include "host/tokenizer/tokenizer_json.h"
+#include "host/world/handshake.h"
 
-Run::Run(const Options& options) {
+namespace {
+
+// The first rank verifies all of it, and the others take the one that it found whole.
+Checkpoint checkpoint_for_all(const std::string& given, const World& world) {
+    if (world.alone()) return checkpoint_to_resume(given, Verify::checksums, warn);
+    std::optional<Checkpoint> found;
+    if (world.first()) found = checkpoint_to_resume(given, Verify::checksums, warn);
+    const std::string path = world.text_of_first(found ? found->path : "");
+    return found ? *found : open_checkpoint(path, Verify::sizes);
+}
+
+// What every rank has found out by itself must be what the first has.
+void require_same_run(const World& world, const RunSetup& setup, const LearningRate& rate) {
+    Json facts = fingerprint_of(setup);
+    facts["steps"] = setup.steps;
+    facts["rate"] = to_json(rate);
+    facts["validation windows"] = setup.data.val ? setup.data.val->windows() : 0;
+    if (setup.resumed) {
+        facts["checkpoint"] = files::hex(files::hash_file(setup.resumed->path + "/manifest.json"));
+        facts["checkpoint's step"] = setup.resumed->step;
+    }
+    require_same(world, facts, "has another model, other data or another checkpoint",
+                 "all ranks need the same files under the same names");
+}
+
+}  // namespace
+
+Run::Run(const Options& options, const World& world) : world(world), wishes(world) {
     std::optional<Checkpoint> resumed;
     Json saved;
     if (options.resume) {
-        directory = RunDirectory::of_old_run(resume_point(*options.resume).run);
-        resumed = checkpoint_to_resume(*options.resume, Verify::checksums, warn);
+        if (world.first()) directory = RunDirectory::of_old_run(resume_point(*options.resume).run);
+        resumed = checkpoint_for_all(*options.resume, world);
         saved = read_state(*resumed);
         state = loop_state_from_json(saved.value("loop", Json()), resumed->path + "/state.json");
     }
     setup = set_up_run(options, resumed, progress);
     if (resumed) rate = resumed_rate(setup, saved, state.step, resumed->path + "/state.json");
     else rate.rate = rate_of(setup);
-    if (!resumed) directory = RunDirectory::for_new_run(options, setup.name, setup.source);
+    require_same_run(world, setup, rate.rate);
+    if (!resumed && world.first()) directory = RunDirectory::for_new_run(options, setup.name, setup.source);
 }
 
 void Run::begin() {
-    directory->begin();
-    messages.emplace(setup, state, directory->path(), progress);
+    if (world.first()) {
+        directory->begin();
+        messages.emplace(setup, state, directory->path(), progress);
+    }
+    world.write_output_to(world.text_of_first(directory ? directory->path() : ""));
+}
+
+void Run::announce(size_t parameters, const std::string& device) {
+    if (messages) return messages->announce(parameters, device, rate.change);
+    progress.note(fmt::format("{} parameters on {}", parameters, device));
 }
 
 bool Run::pauses_after(int64_t step) const {
@@ -102,7 +140,8 @@ void Run::report(const StepResult& step) {
     state.samples += setup.sequences;
     state.skipped_in_a_row = finite ? 0 : state.skipped_in_a_row + 1;
     state.skipped += !finite;
-    messages->report(step);
+    if (messages) messages->report(step);
+    else progress.note(fmt::format("step {}  {:.3f} s", state.step, step.seconds));
 }
 
 bool Run::report_validation(double loss, double seconds) {
@@ -111,13 +150,14 @@ bool Run::report_validation(double loss, double seconds) {
     if (best) state.best_val = loss;
     if (best) state.since_best = 0;
     else if (!finished()) state.since_best++;  // the last, of all the data, counts for nothing
-    messages->report_validation(loss, seconds);
+    if (messages) messages->report_validation(loss, seconds);
     validation_broke = !std::isfinite(loss);
     if (validation_broke) warn("after step " + std::to_string(state.step) + " the validation loss is not finite");
     return best;
 }
 
 void Run::finish(bool stopped) {
+    if (!messages) return;
     if (save_error) throw Error(*save_error);
     messages->finish(stopped);
     if (validation_broke && !stopped)

@@ -9,12 +9,14 @@
 #include "host/checkpoint/optimizer_state.h"
 #include "host/checkpoint/parameter_values.h"
 #include "host/reference/adamw.h"
+#include "host/training/wishes.h"
 #include "loop_state.h"
 #include "run_directory.h"
 #include "run_messages.h"
 #include "run_rate.h"
 #include "run_setup.h"
 
+// Of several ranks the first has the directory, the log and the messages; the others only count along.
 class Run {
     std::unique_ptr<RunDirectory> directory;
     Progress progress;
@@ -22,13 +24,15 @@ class Run {
 public:
     // Reads the data and locks the run's directory, or that of an earlier run to resume (whose options are with_saved).
     // Throws Error before anything changes.
-    explicit Run(const Options& options);
+    Run(const Options& options, const World& world);
     Run(const Run&) = delete;
 
+    const World world;
     RunSetup setup;
     LoopState state;
     ResumedRate rate;
-    std::optional<RunMessages> messages;  // there once the run has begun
+    std::optional<RunMessages> messages;  // there once the run has begun, on the first rank
+    Wishes wishes;
 
     void begin();  // once nothing is known to be in its way: an overwritten run goes, the log is opened
 
@@ -37,6 +41,7 @@ public:
     bool finished() const { return ::finished(setup, state); }
     bool pauses_after(int64_t step) const;  // to validate, save or sample, or as it was the last
 
+    void announce(size_t parameters, const std::string& device);
     void report(const StepResult& step);  // counts the step; throws Error{numeric} after 3 that were not finite
     bool report_validation(double loss, double seconds);  // true: the best so far
 

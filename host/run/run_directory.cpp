@@ -7,6 +7,7 @@
 #include "host/base/messages.h"
 #include "host/base/text.h"
 #include "host/options/options_parse.h"
+#include "host/world/rank_output.h"
 #include "tensorboard.h"
 
 namespace {
@@ -28,6 +29,7 @@ bool is_ours(const std::string& run, const std::string& name) {
     if (name == "latest" || name == "best") return !files::is_directory(path) && !pointed_at(run, name).empty();
     if (!files::is_file(path)) return false;
     return (name == "log.jsonl" && begins_with(path, "{\"run\":")) ||
+           (is_rank_log(name) && begins_with(path, rank_log_begin)) ||
            (name == "report.html" && begins_with(path, "<!DOCTYPE html>")) ||
            (name.starts_with(EventFile::prefix) && name.ends_with(EventFile::suffix));
 }

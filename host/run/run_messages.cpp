@@ -26,13 +26,20 @@ std::string memory_text(const Memory& m) {
     return fmt::format("{}B: {}", short_count(double(m.total())), parts);
 }
 
+// " on 2 ranks in 4 micro-batches each"
+std::string shares_text(const RunSetup& run) {
+    const int ranks = run.options.ranks, batches = run.sequences / ranks / run.B;
+    return (ranks > 1 ? fmt::format(" on {} ranks", ranks) : "") +
+           (batches > 1 ? fmt::format(" in {} micro-batches{}", batches, ranks > 1 ? " each" : "") : "");
+}
+
 double perplexity_gap(double loss, double ideal) { return 100 * (loss / ideal - 1); }
 }  // namespace
 
 RunMessages::RunMessages(const RunSetup& run, const LoopState& state, const std::string& directory, Progress& progress)
     : run(run), state(state), directory(directory), progress(progress), log(directory + "/log.jsonl", state.log_bytes) {
     if (run.options.tensorboard) events = std::make_unique<EventFile>(directory, state.step);
-    const Plan plan = make_plan(run.config, run.B, run.options.dtype, run.options.recompute);
+    const Plan plan = make_plan(run.config, run.B, run.options.dtype, run.options.recompute, run.options.ranks);
     const double T = run.config.T;
     flops = {double(plan.training_flops()) / T, double(plan.causal_flops()) / T, double(plan.palm_flops()) / T};
 }
@@ -53,14 +60,14 @@ void RunMessages::announce(size_t parameters, const std::string& device, const s
             fmt::format("ideal   {:.4f}: the loss of a model that knows the corpus's rules; none can do better",
                         *run.data.ideal_loss));
     progress.note(fmt::format("batch   {} sequences of {} = {} tokens a step{}; {} steps = {:.1f} epochs",
-                              run.sequences, run.T, grouped(size_t(run.sequences) * run.T),
-                              run.sequences > run.B ? fmt::format(" in {} micro-batches", run.sequences / run.B) : "",
-                              run.steps, double(run.steps) * run.sequences / double(run.data.train.windows())));
-    progress.note("memory  " +
-                  memory_text(make_plan(run.config, run.B, run.options.dtype, run.options.recompute).memory));
+                              run.sequences, run.T, grouped(size_t(run.sequences) * run.T), shares_text(run), run.steps,
+                              double(run.steps) * run.sequences / double(run.data.train.windows())));
+    progress.note(
+        "memory  " +
+        memory_text(make_plan(run.config, run.B, run.options.dtype, run.options.recompute, run.options.ranks).memory));
     progress.note("device  " + device);
     if (const Peaks* peaks = find_peaks(device); peaks && run.options.dtype == Dtype::bf16)
-        peak_products = peaks->products;
+        peak_products = peaks->products * run.options.ranks;
     progress.note("run     " + printable(directory) +
                   (run.resumed ? fmt::format(", resumed at step {}", state.step) : ""));
     if (!rate_change.empty()) progress.note(rate_change);
@@ -107,6 +114,7 @@ void RunMessages::report(const StepResult& step) {
                   {"ms", step.seconds * 1e3},
                   {"tokens_per_s", rate},
                   {"gflops", rate * flops.all * 1e-9}};
+        if (run.options.ranks > 1) line["bytes_sent"] = step.bytes_sent;
         if (peak_products > 0)
             line["mfu"] = rate * flops.causal / peak_products, line["mfu_palm"] = rate * flops.palm / peak_products;
         write(line);

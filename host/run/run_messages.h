@@ -11,6 +11,7 @@
 
 struct StepResult {
     double loss, grad_norm, lr, seconds;
+    uint64_t bytes_sent = 0;  // by this rank to others
 };
 
 class RunMessages {
@@ -43,7 +44,7 @@ private:
     struct {
         double all = 0, causal = 0, palm = 0;
     } flops;                   // of a token; the last two are what MFU counts
-    double peak_products = 0;  // of the GPU by its data sheet; 0: not known
+    double peak_products = 0;  // of the ranks' GPUs by their data sheet; 0: not known
     double average_seconds = 0;
     bool lost = false;  // lines of the log or events
 };

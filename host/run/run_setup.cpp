@@ -115,8 +115,8 @@ void require_possible(const RunSetup& run) {
 
 void count_steps(RunSetup& run) {
     const Options& options = run.options;
-    run.B = options.batch;
-    run.sequences = options.total_batch ? int(*options.total_batch / run.T) : run.B;
+    run.sequences = options.total_batch ? int(*options.total_batch / run.T) : options.batch;
+    run.B = micro_batch(options, run.sequences);
     run.steps = steps_of(options, run);
     if (options.epochs && options.warmup && *options.warmup > run.steps)
         throw Error(

@@ -23,7 +23,7 @@ struct RunSetup {
     std::vector<int> prompt;                                      // of samples; empty: none was given
     Data data;
     int T = 0, B = 0;   // a micro-batch
-    int sequences = 0;  // of an optimiser step, a multiple of B
+    int sequences = 0;  // of an optimiser step; every rank has as many, a multiple of B
     int64_t steps = 0;  // of the whole run
     std::optional<Checkpoint> resumed;
 };

@@ -9,18 +9,20 @@
 #include "host/training/validation.h"
 #include "run.h"
 
-// Submits optimiser step number `step`, in micro-batches. False: a signal came before the last of them,
-// and the step is none.
+// Submits optimiser step number `step`, in micro-batches; of several ranks each has its share of the step's sequences.
+// False: a signal came before the last of them, and the step is none.
 template <class Device>
 bool submit_step(Trainer<Device>& trainer, const Run& run, int64_t step, HostBatch& batch) {
     const auto range = trainer.model.on.range("step", step + 1);
     const uint64_t samples = run.state.samples + uint64_t(step - run.state.step) * run.setup.sequences;
     const size_t valid = run.setup.data.train.valid(samples, run.setup.sequences);
-    for (int done = 0; done < run.setup.sequences; done += run.setup.B) {
-        if (done > 0 && stop_requested) return false;
+    const int share = run.setup.sequences / run.world.size(), first = share * run.world.rank();
+    for (int done = first; done < first + share; done += run.setup.B) {
+        if (done > first && run.world.alone() && stop_requested) return false;
         run.setup.data.train.fill(batch, samples + done, run.setup.B);
         const Noise noise{.seed = run.setup.options.seed, .step = uint32_t(step), .row = uint32_t(done * run.setup.T)};
-        trainer.submit(batch, valid, noise, run.setup.config.dropout);
+        trainer.submit(batch, valid, noise, run.setup.config.dropout,
+                       done + run.setup.B < first + share ? MicroBatch::more_follow : MicroBatch::last);
     }
     trainer.submit(run.adamw(step));
     return true;
@@ -32,25 +34,29 @@ template <class Device>
 void train_until_pause(Trainer<Device>& trainer, Run& run, HostBatch& batch) {
     int64_t submitted = run.state.step;
     double start = seconds();
+    uint64_t sent = run.world.bytes_sent();
     do {
-        while (submitted <= run.state.step + Device::steps_ahead && submitted < run.setup.steps && !stop_requested &&
-               (submitted == run.state.step || !(run.pauses_after(submitted) || save_requested)) &&
+        while (submitted <= run.state.step + Device::steps_ahead && submitted < run.setup.steps && !run.wishes.stop() &&
+               (submitted == run.state.step || !(run.pauses_after(submitted) || run.wishes.save())) &&
                submit_step(trainer, run, submitted, batch))
             submitted++;
         if (submitted == run.state.step) return;  // stopped before it began
         const size_t valid = run.setup.data.train.valid(run.state.samples, run.setup.sequences);
         const StepSum sum = trainer.wait();
-        const double end = seconds();
-        run.report({.loss = sum.loss / double(std::max<size_t>(valid, 1)),
+        const double loss = run.wishes.agree(sum.loss), end = seconds();
+        const uint64_t sent_now = run.world.bytes_sent();
+        run.report({.loss = loss / double(std::max<size_t>(valid, 1)),
                     .grad_norm = sum.norm,
                     .lr = run.adamw(run.state.step).lr,
-                    .seconds = end - std::exchange(start, end)});
-    } while (submitted > run.state.step || !(run.pauses_after(run.state.step) || save_requested));
+                    .seconds = end - std::exchange(start, end),
+                    .bytes_sent = sent_now - std::exchange(sent, sent_now)});
+    } while (submitted > run.state.step || !(run.pauses_after(run.state.step) || run.wishes.save()));
 }
 
-// Writes a checkpoint of the trainer as it is now.
+// Writes a checkpoint of the trainer as it is now: the first rank, with what the others have.
 template <class Device>
 void save(const Trainer<Device>& trainer, Run& run, bool best) {
+    if (!run.world.first()) return trainer.serve();
     using Part = typename Trainer<Device>::Part;
     auto rows = [&](Part part) {
         return [&trainer, part](const Parameter& parameter, size_t first, std::span<float> out) {
@@ -60,6 +66,7 @@ void save(const Trainer<Device>& trainer, Run& run, bool best) {
     std::vector<NamedParameters> optimizer{{"m", rows(Part::m)}, {"v", rows(Part::v)}};
     if (Trainer<Device>::has_master) optimizer.push_back({"master", rows(Part::weights)});
     run.save(trainer.model.weights, rows(Part::weights), optimizer, best);
+    trainer.end_serving();
 }
 
 // Weights from a checkpoint to resume, from a directory to start from, or random.
@@ -88,7 +95,7 @@ void load(Trainer<Device>& trainer, const Run& run) {
 template <class Device>
 void make_generator(std::optional<Generator<Device>>& generator, Trainer<Device>& trainer, const Run& run) {
     const Options& o = run.setup.options;
-    if (o.sample_tokens == 0) return;
+    if (o.sample_tokens == 0 || !run.world.first()) return;
     const Generation how{.sampling = sampling_of(o),
                          .repetition_penalty = float(o.repetition_penalty),
                          .tokens = o.sample_tokens,
@@ -112,18 +119,19 @@ void sample(Generator<Device>& generator, Run& run) {
     if (!stop_requested) run.messages->report_sample(run.text_of(text[0].tokens));
 }
 
-// Trains from where the run stands to its last step, or until a signal. `device` says where, for people.
+// Trains from where the run stands to its last step, or until a signal, together with the other ranks of the world.
+// `device` says where, for people.
 template <class Device>
-Exit train(const Options& options, const Device& on, const std::string& device) {
-    Run run(options);
+Exit train(const Options& options, const Device& on, const std::string& device, const World& world) {
+    Run run(options, world);
     Trainer<Device> trainer(run.setup.config, run.setup.B, run.setup.T, options.recompute,
-                            float(run.setup.options.weight_decay), on);
+                            float(run.setup.options.weight_decay), on, world);
     load(trainer, run);
     HostBatch batch;
     std::optional<Generator<Device>> generator;
     make_generator(generator, trainer, run);
     run.begin();
-    run.messages->announce(trainer.model.parameters(), device, run.rate.change);
+    run.announce(trainer.model.parameters(), device);
     int64_t sampled = -1;
     auto sample_once = [&] {
         if (generator && std::exchange(sampled, run.state.step) != run.state.step) sample(*generator, run);
@@ -139,7 +147,7 @@ Exit train(const Options& options, const Device& on, const std::string& device) 
         return Exit::done;
     }
     const std::optional<StepRange>& window = options.profile_steps;
-    while (!run.finished() && !stop_requested) {
+    while (!run.finished() && !run.wishes.stop()) {
         const int64_t before = run.state.step;
         if (window && before + 1 == window->first) trainer.model.on.profiler_start();
         train_until_pause(trainer, run, batch);
@@ -148,7 +156,7 @@ Exit train(const Options& options, const Device& on, const std::string& device) 
         const bool best = run.state.due(run.setup.options.eval_every) && validate(run.setup.options.eval_sequences);
         if (run.state.due(run.setup.options.sample_every))
             sample_once();  // before a save, which keeps the log as it is then
-        const bool asked = save_requested.exchange(false);
+        const bool asked = run.wishes.take_save();
         if (best || asked || run.state.due(run.setup.options.save_every)) save(trainer, run, best);
     }
     const bool stopped = !run.finished();

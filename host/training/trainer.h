@@ -1,4 +1,5 @@
-// A model with its optimiser: gradients of micro-batches add up, then AdamW steps the one flat buffer of weights.
+// A model with its optimiser: gradients of micro-batches add up, then AdamW steps the one flat buffer of weights. With
+// several ranks each has micro-batches of its own, and a shard of the optimiser (sharded_state.h).
 #pragma once
 #include <array>
 #include <span>
@@ -6,8 +7,9 @@
 #include <utility>
 #include "host/model/batch_buffer.h"
 #include "host/model/init.h"
-#include "host/reference/adamw.h"
-#include "host/reference/global_norm.h"
+#include "sharded_state.h"
+
+enum class MicroBatch { more_follow, last };  // of a step
 
 struct StepSum {
     double loss, norm;
@@ -18,27 +20,23 @@ class Trainer {
 public:
     using Real = typename Device::Real;
     using Stat = typename Device::Stat;
-    static constexpr bool has_master = !std::is_same_v<Real, Stat>;  // else the weights are their own master copy
+    using State = ShardedState<Device>;
+    static constexpr bool has_master = State::has_master;
 
+    const World world;
     Gpt<Device> model;
 
-    // B sequences of T in a micro-batch.
-    Trainer(const Config& config, int B, int T, Recompute recompute, float weight_decay, Device device)
-        : model(config, B * T, recompute, device), buffer(B * T, device), on(device) {
+    // B sequences of T in a micro-batch of this rank.
+    Trainer(const Config& config, int B, int T, Recompute recompute, float weight_decay, Device device,
+            const World& world = {})
+        : world(world),
+          model(config, B * T, recompute, device),
+          buffer(B * T, device),
+          on(device),
+          state(for_ranks(model.weights, world.size()), weight_decay, world, device) {
         model.allocate(Use::train);
-        const size_t n = model.weights.size;
-        m = on.template allocate<Stat>(n);
-        v = on.template allocate<Stat>(n);
-        if constexpr (has_master) master = on.template allocate<Stat>(n);
-        else master = model.w.data;
         norm = on.template allocate<Stat>(1);
         scalars = on.template allocate<AdamwStep>(1);
-        std::vector<AdamwSegment> host;
-        for (const Parameter& parameter : model.weights.parameters)
-            host.push_back({parameter.slot.offset, parameter.size(), parameter.decays() ? weight_decay : 0});
-        segments = on.template allocate<AdamwSegment>(host.size());
-        segment_count = int(host.size());
-        on.upload(segments, host.data(), host.size());
     }
 
     void initialise(uint64_t seed) {
@@ -52,8 +50,9 @@ public:
     }
 
     // Submits a micro-batch: its gradient, scaled by 1 / valid (targets of the whole step), is added to those of the
-    // step's earlier ones.
-    void submit(const HostBatch& batch, size_t valid, const Noise& noise, float dropout) {
+    // step's earlier ones. Where it is known to be the last, ranks sum their gradients while backward goes on.
+    void submit(const HostBatch& batch, size_t valid, const Noise& noise, float dropout,
+                MicroBatch place = MicroBatch::more_follow) {
         const Staged s = stage(batch.target.size());
         buffer.pack(s.tokens, batch);
         *s.noise = noise;
@@ -63,12 +62,16 @@ public:
         on.upload_async(model.d_loss, s.d_loss, 1);
         const Batch b = buffer.place(batch);
         const auto shape = std::tuple(b.B, b.T, b.first, dropout);
-        if (std::exchange(recorded, shape) != shape) first_batch = {}, further_batch = {};
+        if (std::exchange(recorded, shape) != shape) batches = {};
         const bool first = steps[submitted % steps.size()].used == 1;
         const Into into = first ? Into::assign : Into::add;
-        on.replay(first ? first_batch : further_batch, [&] {
+        summed = place == MicroBatch::last && !world.alone();
+        on.replay(batches[2 * summed + !first], [&] {
             model.forward(b, dropout, Use::train, into);
-            model.backward(b, dropout, into);
+            if (!summed) return model.backward(b, dropout, into);
+            int bucket = state.shards.buckets();
+            model.backward(b, dropout, into, [&](size_t from) { state.sum_gradients(model.dw.data, from, bucket); });
+            wait_for_exchange(world, on);
         });
         on.download_async(s.losses, model.stat[model.losses], s.n);
     }
@@ -80,19 +83,26 @@ public:
         if (!s.how) s.how = on.template allocate_host<AdamwStep>(1), s.norm = on.template allocate_host<Stat>(1);
         *s.how = how;
         on.upload_async(scalars, s.how, 1);
-        on.replay(optimiser, [&] {
-            global_norm(norm, model.dw.data, model.weights.size, on);
-            adamw_update(model.w.data, master, m, v, model.dw.data, norm, scalars, segments, segment_count, on);
+        on.replay(optimiser[summed], [&] {
+            if (!summed && !world.alone()) {
+                int bucket = state.shards.buckets();
+                state.sum_gradients(model.dw.data, 0, bucket);
+                wait_for_exchange(world, on);
+            }
+            state.gradient_norm(norm, model.dw.data, model.weights.size);
+            state.step(model.w.data, model.dw.data, norm, scalars);
         });
         on.download_async(s.norm, norm, 1);
         s.end = on.mark();
     }
 
-    // Waits for the oldest step submitted. At most 1 + Device::steps_ahead may be waited for.
+    // Waits for the oldest step submitted; its loss is that of this rank's micro-batches. At most
+    // 1 + Device::steps_ahead may be waited for.
     StepSum wait() {
         REQUIRE(waited < submitted);
         Step& s = steps[waited++ % steps.size()];
-        on.wait(s.end);
+        if (world.alone()) on.wait(s.end);
+        else world.wait_until([&] { return on.reached(s.end); });
         double loss = 0;
         for (size_t i = 0; i < s.used; i++) loss += s.batches[i].loss();
         s.used = 0;
@@ -117,16 +127,19 @@ public:
         return summed_loss(batch);
     }
 
-    // One tensor of a flat buffer, as floats on the host: its values from `first` on.
+    // One tensor of a flat buffer, as floats on the host: its values from `first` on. With several ranks only the first
+    // asks, while the others serve(), until it says end_serving().
     enum class Part { weights, m, v };
     void get(Part part, const Parameter& parameter, size_t first, std::span<float> out) const {
         REQUIRE(first + out.size() <= parameter.size());
-        const Stat* from = flat(part) + parameter.slot.offset + first;
-        if constexpr (std::is_same_v<Stat, float>) return on.download(out.data(), from, out.size());
+        const size_t begin = parameter.slot.offset + first;
+        if constexpr (std::is_same_v<Stat, float>) return get(part, begin, out);
         std::vector<Stat> values(out.size());
-        on.download(values.data(), from, out.size());
+        get(part, begin, values);
         std::copy(values.begin(), values.end(), out.begin());
     }
+    void serve() const { state.serve(); }
+    void end_serving() const { state.end(); }
     std::vector<float> get(Part part, const Parameter& parameter) const {
         std::vector<float> values(parameter.size());
         get(part, parameter, 0, values);
@@ -135,15 +148,32 @@ public:
     void set(Part part, const Parameter& parameter, std::span<const float> values) {
         REQUIRE(values.size() == parameter.size());
         if (part == Part::weights) return set_weights(parameter, values);
-        upload_as(flat(part) + parameter.slot.offset, values, on);
+        set_state(part, parameter, values);
     }
 
 private:
-    Stat* flat(Part part) const { return part == Part::weights ? master : part == Part::m ? m : v; }
+    // The flat buffers end with as many zeros as it takes to share them.
+    static const Layout& for_ranks(Layout& weights, int ranks) {
+        weights.size = Shards::padded(weights.size, ranks);
+        return weights;
+    }
+    static typename State::Part of_state(Part part) {
+        return part == Part::weights ? State::master : part == Part::m ? State::m : State::v;
+    }
+    void get(Part part, size_t begin, std::span<Stat> out) const {
+        if constexpr (!has_master)
+            if (part == Part::weights) return on.download(out.data(), model.w.data + begin, out.size());
+        state.get(of_state(part), begin, out);
+    }
 
+    void set_state(Part part, const Parameter& parameter, std::span<const float> values) {
+        if constexpr (std::is_same_v<Stat, float>) return state.set(of_state(part), parameter.slot.offset, values);
+        const std::vector<Stat> as_kept(values.begin(), values.end());
+        state.set(of_state(part), parameter.slot.offset, std::span<const Stat>(as_kept.data(), as_kept.size()));
+    }
     void set_weights(const Parameter& parameter, std::span<const float> values) {
-        upload_as(master + parameter.slot.offset, values, on);
-        if constexpr (has_master) upload_as(model.w[parameter.slot], values, on);
+        if constexpr (has_master) set_state(Part::weights, parameter, values);
+        upload_as(model.w[parameter.slot], values, on);
     }
 
     // Host memory of a micro-batch on its way, and of a step of several.
@@ -184,14 +214,16 @@ private:
 
     BatchBuffer<Device> buffer;
     Device on;
-    Stat *master, *m, *v, *norm;
+    State state;
+    Stat* norm;
     AdamwStep* scalars;
-    AdamwSegment* segments;
-    int segment_count = 0;
     std::vector<Stat> losses;
 
     std::array<Step, 1 + Device::steps_ahead> steps;
     size_t submitted = 0, waited = 0;  // steps
-    typename Device::Recording first_batch, further_batch, optimiser;
+    bool summed = false;               // the step's gradients, over the ranks
+    // Of a step's first micro-batch and of others, and of both where the ranks sum their gradients in them.
+    std::array<typename Device::Recording, 4> batches;
+    std::array<typename Device::Recording, 2> optimiser;
     std::tuple<int, int, const int*, float> recorded{};  // the micro-batch's shape: B, T, first, dropout
 };

@@ -4,8 +4,8 @@
 #include "trainer.h"
 
 // Mean loss of the valid targets of `sequences` windows, spread evenly over the data; 0: of all windows, each once.
-// Which windows they are does not depend on B, how many are computed at a time:
-// runs of different --batch can be compared.
+// Which windows they are does not depend on B, how many are computed at a time, nor on the number of ranks, which share
+// them: runs of different --batch can be compared.
 template <class Device>
 double validation_loss(Trainer<Device>& trainer, const Dataset& data, int B, int sequences) {
     const uint64_t windows = data.windows();
@@ -14,12 +14,14 @@ double validation_loss(Trainer<Device>& trainer, const Dataset& data, int B, int
     double sum = 0;
     size_t valid = 0;
     std::vector<uint64_t> samples;
-    for (uint64_t i = 0; i < count; i += samples.size()) {
+    const uint64_t ranks = uint64_t(trainer.world.size()), rank = uint64_t(trainer.world.rank());
+    const uint64_t end = count * (rank + 1) / ranks;
+    for (uint64_t i = count * rank / ranks; i < end; i += samples.size()) {
         samples.clear();
-        for (uint64_t k = i; k < std::min(i + B, count); k++) samples.push_back(k * windows / count);
+        for (uint64_t k = i; k < std::min(i + B, end); k++) samples.push_back(k * windows / count);
         data.fill(batch, std::span<const uint64_t>(samples.data(), samples.size()));  // nvcc converts no vector
         sum += trainer.loss(batch);
         valid += batch.valid();
     }
-    return sum / double(std::max<size_t>(valid, 1));
+    return trainer.world.sum(sum) / std::max(trainer.world.sum(double(valid)), 1.0);
 }

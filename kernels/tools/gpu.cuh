@@ -99,6 +99,12 @@ public:
         return mark;
     }
     void wait(const Mark& mark) const { CUDA(cudaEventSynchronize(mark.get())); }
+    bool reached(const Mark& mark) const {
+        const cudaError_t error = cudaEventQuery(mark.get());
+        if (error == cudaErrorNotReady) return false;
+        check_cuda(error, "cudaEventQuery");
+        return true;
+    }
 
     // Work that is the same every time, as a CUDA graph. The first time it runs directly, so that the workspace can
     // grow. The second time it is recorded; from then on one launch repeats all its kernels without gaps.

@@ -138,7 +138,7 @@ TEST(options, json_brings_every_flag_back) {
         if (!f.belongs_to(Command::train) || name == "resume" || name == "out" || name == "epochs" ||
             name == "from-scratch" || name == "profile-steps")
             continue;
-        if (name == "val-fraction" || name == "model") continue;
+        if (name == "val-fraction" || name == "model" || name == "ranks" || name == "rank-timeout") continue;
         if (f.alone) args.push_back("--" + name);
         else if (name == "data" || name == "val") args.insert(args.end(), {"--" + name, "a " + name, "[b]"});
         else if (name == "device") args.insert(args.end(), {"--device", "simt"});
@@ -170,8 +170,20 @@ TEST(options, json_brings_every_flag_back) {
     size_t defaults = 0;
     const auto plain = to_json(default_options(Command::train));
     for (const auto& [name, value] : expected.items()) defaults += value == plain[name];
-    // The test would be hollow otherwise: model, from-scratch, epochs, val-fraction, out, overwrite, profile-steps.
-    EXPECT_LE(defaults, 7u);
+    // The test would be hollow otherwise: model, from-scratch, epochs, val-fraction, out, overwrite, profile-steps,
+    // ranks, rank-timeout.
+    EXPECT_LE(defaults, 9u);
+}
+
+// The number of processes is the call's: what was saved by four is resumed by one, unless it says otherwise.
+TEST(options, ranks_are_not_brought_back) {
+    const auto saved = to_json(parse({"--ranks", "4", "--rank-timeout", "5"}));
+    Options plain = parse({"--resume"}), two = parse({"--resume", "--ranks", "2"});
+    restore(plain, saved);
+    restore(two, saved);
+    EXPECT_EQ(plain.ranks, 1);
+    EXPECT_EQ(plain.rank_timeout, 600);
+    EXPECT_EQ(two.ranks, 2);
 }
 
 TEST(options, the_command_line_wins_over_what_was_saved) {

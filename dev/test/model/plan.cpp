@@ -123,11 +123,20 @@ struct Counting {
 };
 
 template <class T>
-void expect_as_allocated(const Config& c, Dtype dtype, Recompute recompute) {
+uint64_t allocated(const Config& c, Recompute recompute, const World& world) {
     Counting<T> device;
-    const Trainer<Counting<T>> trainer(c, 3, c.T, recompute, 0.1f, device);
-    const double planned = double(make_plan(c, 3, dtype, recompute).memory.total()), real = double(*device.bytes);
-    EXPECT_NEAR(planned / real, 1, 0.02) << name_of(dtype) << " " << name_of(recompute) << " L" << c.L << " C" << c.C;
+    const Trainer<Counting<T>> trainer(c, 3, c.T, recompute, 0.1f, device, world);
+    return *device.bytes;
+}
+
+template <class T>
+void expect_as_allocated(const Config& c, Dtype dtype, Recompute recompute) {
+    for (const int ranks : {1, 2, 3, 8}) {
+        const double planned = double(make_plan(c, 3, dtype, recompute, ranks).memory.total());
+        const double real = double(allocated<T>(c, recompute, World(ranks - 1, ranks)));
+        EXPECT_NEAR(planned / real, 1, 0.02)
+            << name_of(dtype) << " " << name_of(recompute) << " L" << c.L << " C" << c.C << " " << ranks << " ranks";
+    }
 }
 
 TEST(plan, memory_is_what_a_trainer_allocates) {
@@ -140,6 +149,35 @@ TEST(plan, memory_is_what_a_trainer_allocates) {
             expect_as_allocated<Two>(c, Dtype::bf16, r);
         }
     }
+}
+
+// Of moments and master weights each of R ranks allocates 1/R, and saves the rest of what one alone has.
+TEST(plan, ranks_share_the_optimiser_s_memory) {
+    const Config c = *find_preset("tiny");
+    const Plan fp32 = make_plan(c, 3, Dtype::fp32, Recompute::none),
+               bf16 = make_plan(c, 3, Dtype::bf16, Recompute::none);
+    for (const int ranks : {2, 4, 8})
+        for (int rank = 0; rank < ranks; rank++) {
+            const World one, world(rank, ranks);
+            const auto saved = [&]<class T>(T) {
+                return double(allocated<T>(c, Recompute::none, one) - allocated<T>(c, Recompute::none, world));
+            };
+            const double rest = double(ranks - 1) / ranks;
+            EXPECT_NEAR(saved(float()) / (rest * double(fp32.memory.moments)), 1, 0.01) << ranks;
+            EXPECT_NEAR(saved(Two()) / (rest * double(bf16.memory.moments + bf16.memory.master)), 1, 0.01) << ranks;
+        }
+}
+
+TEST(plan, of_several_ranks) {
+    const Plan plan = make_plan(*find_preset("gpt2"), 4, Dtype::bf16, Recompute::none, 8);
+    const uint64_t n = Shards::padded(124440576, 8);  // with what aligns the tensors
+    EXPECT_EQ(plan.memory.moments, 8 * n / 8);
+    EXPECT_EQ(plan.traffic.gradients, 7 * n / 8 * 4);
+    EXPECT_EQ(plan.traffic.weights, 7 * n / 8 * 2);
+    const std::string text = plan_text("gpt2", plan);
+    EXPECT_TRUE(has(text, "4 sequences of 1,024 tokens, --recompute none, each of 8 ranks")) << text;
+    EXPECT_TRUE(has(text, "between ranks, what each sends in a step")) << text;
+    EXPECT_FALSE(has(plan_text("gpt2", plan_of("gpt2")), "ranks"));
 }
 
 TEST(plan, remedies_fit_and_ask_for_no_more_than_they_must) {

@@ -13,7 +13,7 @@ namespace {
 using Floors = std::vector<Texts>;
 const Floors house = {{"host/base"},
                       {"host/reference", "host/tokenizer/unicode"},
-                      {"host/tokenizer", "host/model"},
+                      {"host/tokenizer", "host/model", "host/world"},
                       {"host/checkpoint", "host/data"},
                       {"host/training"},
                       {"host/options"},
@@ -31,7 +31,7 @@ const Floors house = {{"host/base"},
                       {"dev/simt/test"},
                       {"dev/ptx/test", "dev/test/support", "dev/budget", "dev/fuzz"},
                       {"dev/test/base", "dev/test/reference", "dev/test/tokenizer", "dev/test/data",
-                       "dev/test/checkpoint", "dev/test/kernels"},
+                       "dev/test/checkpoint", "dev/test/kernels", "dev/test/world"},
                       {"dev/test/model", "dev/test/commands", "dev/bench"},
                       {"dev/test/scripts", "dev/oracle"},
                       {""}};
