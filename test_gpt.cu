@@ -1,9 +1,11 @@
 // Runs every test:  ./test_gpt                      those of one layer:  ./test_gpt --gtest_filter='rmsnorm*'
 // Times instead:    ./test_gpt --bench [--json FILE] [NAME...]      names its GPU:  ./test_gpt --gpu
 // Fails where a kernel is slower than in an earlier run's FILE:  ./test_gpt --bench kernels --against FILE
+// Counts what kernels do:  ./test_gpt_ptx --counters [--lines] [NAME...]
 // Writes models for transformers:  ./test_gpt --export DIR
 #include <gtest/gtest.h>
 #include "dev/bench/bench.h"
+#include "dev/bench/bench_counters.h"
 #include "dev/oracle/export.h"
 #include "dev/test/support/cache_folder.h"
 #include "dev/test/support/temporary_directory.h"
@@ -31,6 +33,7 @@ void leave_out_kernels(const GpuFound& gpu) {
 
 int main(int argc, char** argv) try {
     if (argc > 1 && std::string_view(argv[1]) == "--bench") return run_benchmarks({argv + 2, argv + argc});
+    if (argc > 1 && std::string_view(argv[1]) == "--counters") return run_counters({argv + 2, argv + argc});
     if (argc == 3 && std::string_view(argv[1]) == "--export") return export_models(argv[2]);
     const GpuFound gpu = find_gpu();
     if (argc > 1 && std::string_view(argv[1]) == "--gpu") {

@@ -5,6 +5,7 @@
 #include <memory>
 #include <string>
 #include <vector>
+#include "counters.h"
 #include "text.h"
 
 namespace ptx {
@@ -35,12 +36,16 @@ enum class Meeting : uint8_t {
     of_warp      // all living lanes must
 };
 
+enum class Space : uint8_t { generic, global, shared, local, parameter, constant };
+enum class Counted : uint8_t { nothing, load, store, update, copy, matrices };
+
 struct Instruction {
     Execute execute = nullptr;
     Flow flow = Flow::on;
     Meeting meeting = Meeting::none;
     bool guard_negated = false;
-    bool is_strong = false;  // an access that is volatile, relaxed, acquiring or releasing
+    bool is_strong = false;       // an access that is volatile, relaxed, acquiring or releasing
+    bool reads_constant = false;  // ld.global.nc: of what nobody writes while the grid runs
     Place guard = nowhere;
     Place d = nowhere, a = nowhere, b = nowhere, c = nowhere, e = nowhere;
     Place members = nowhere;
@@ -54,6 +59,13 @@ struct Instruction {
     std::string_view text;
     Place result = nowhere;  // the first register it writes
     Width width = Width::word;
+    // What is counted of it (counters.h).
+    Kind kind = Kind::integer;
+    Counted counted = Counted::nothing;
+    Space space = Space::generic;
+    uint8_t counted_bytes = 0;  // of each lane
+    bool wide = false;          // its address is a register of 64 bits
+    uint32_t operations = 0;    // of tensor cores, a warp's
 };
 
 struct Constant {

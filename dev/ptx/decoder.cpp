@@ -66,6 +66,37 @@ bool has_part(const std::vector<std::string_view>& parts, std::string_view part)
     return std::find(parts.begin(), parts.end(), part) != parts.end();
 }
 
+// For those who count (counters.h).
+static Kind kind_of(const std::string& opcode, Space space) {
+    const auto parts = parts_of(opcode);
+    const auto is = [&](std::initializer_list<std::string_view> names) {
+        return std::find(names.begin(), names.end(), parts[0]) != names.end();
+    };
+    if (is({"ld", "st"})) {
+        switch (space) {
+            case Space::shared: return Kind::shared;
+            case Space::local: return Kind::local;
+            case Space::parameter: return Kind::parameter;
+            default: return Kind::global;
+        }
+    }
+    if (is({"ldmatrix", "stmatrix"})) return Kind::shared;
+    if (is({"bra", "ret", "exit", "call"})) return Kind::control;
+    if (is({"atom", "red"})) return Kind::atomic;
+    if (is({"shfl", "vote", "match", "redux", "elect", "activemask"})) return Kind::warp;
+    if (is({"mma"}) || opcode.starts_with("wgmma.mma")) return Kind::tensor;
+    const bool waits = has_part(parts, "wait_group") || has_part(parts, "commit_group") || has_part(parts, "wait_all");
+    if (is({"bar", "barrier", "mbarrier", "fence", "membar", "wgmma", "griddepcontrol"}) || waits) return Kind::barrier;
+    if (is({"cp", "prefetch"})) return Kind::copy;
+    if (is({"cvt", "cvta"})) return Kind::conversion;
+    if (is({"mov", "selp", "prmt", "mapa", "setmaxnreg"})) return Kind::move;
+    if (is({"setp"}) || parts.back() == "pred") return Kind::predicate;
+    if (has_part(parts, "approx")) return Kind::special;
+    for (const char* type : {"f32", "f64", "bf16", "f16", "bf16x2", "f16x2"})
+        if (parts.back() == type) return Kind::floating;
+    return Kind::integer;
+}
+
 Decoder::Decoder(const EntryText& text, const ModuleVariables& module)
     : text(text), module(module), code(std::make_unique<Code>()) {
     static std::atomic<uint64_t> codes = 0;
@@ -109,6 +140,7 @@ Instruction Decoder::instruction(const Statement& s) {
     i.text = s.text;
     result = nowhere;
     decode(s, i);
+    i.kind = kind_of(s.opcode, i.space);
     i.result = result, i.width = result_width;
     return i;
 }

@@ -11,6 +11,7 @@
 #include "module_memory.h"
 #include "products.h"
 #include "shadow.h"
+#include "tally.h"
 #include "trace.h"
 
 namespace ptx {
@@ -120,7 +121,7 @@ private:
     struct Room {
         Warp warp;
         Products products;
-        Bytes registers, local;
+        Bytes registers, local, local_written;
     };
     void prepare(const Code&, unsigned count);
     void set_special(Warp& w, Special s, auto value) {
@@ -155,10 +156,12 @@ void Machine::prepare(const Code& c, unsigned count) {
         Room& room = *rooms[i];
         room.registers = aligned_bytes(c.register_bytes);
         room.local = aligned_bytes(std::max<size_t>(c.local_bytes * warp_lanes, 64));
+        room.local_written = aligned_bytes(std::max<size_t>(c.local_bytes * warp_lanes, 64));
         Warp& w = room.warp;
         w.code = code;
         w.registers = room.registers.get();
         w.local = room.local.get();
+        w.local_written = room.local_written.get();
         w.products = &room.products;
         w.number = i;
         w.lanes = i * warp_lanes + warp_lanes <= count ? all_lanes : (Mask(1) << count % warp_lanes) - 1;
@@ -202,12 +205,18 @@ void Machine::begin(const Arguments& a) {
     if (shadow)
         shadow->begin(unsigned(warps.size()), window.dynamic_bytes, window.fixed_bytes, block.launch->run,
                       uint32_t(number));
+    Tally* const tally = Tally::of(*code, block.launch->run, number == 0);
     for (unsigned i = 0; i < warps.size(); i++) {
         Warp& w = *warps[i];
         count_executed(std::exchange(w.executed, 0));
         w.shadow = shadow;
+        std::memset(w.local_written, 0, code->local_bytes * warp_lanes);
         w.traced = number || i ? 0 : traced_lanes(block.launch->kernel);
         w.trace = trace;
+        w.tally = tally;
+        w.count = [](Warp& its, const Instruction& what, Mask lanes, Mask active) {
+            its.tally->note(its, what, lanes, active);
+        };
         w.block = &block;
         w.threads = block.thread(i * warp_lanes);
         w.parameters = a.parameters;

@@ -111,10 +111,19 @@ char* resolve(Warp& w, const Instruction& i, unsigned lane, Space space, uint64_
 
 static bool is_of_others(Space space) { return space != Space::local && space != Space::parameter; }
 
+// Whether that is local memory, and where it is noted which bytes of it were written.
+static char* local_note(const Warp& w, const char* p) {
+    const size_t at = size_t(p - w.local);
+    return at < w.code->local_bytes * warp_lanes ? w.local_written + at : nullptr;
+}
+
 const char* readable(Warp& w, const Instruction& i, unsigned lane, Space space, uint64_t address, unsigned bytes,
                      unsigned alignment) {
     const char* p = resolve(w, i, lane, space, address, bytes, alignment);
-    if (!w.shadow || !is_of_others(space)) return p;
+    if (!w.shadow) return p;
+    if (const char* note = local_note(w, p); note && std::memchr(note, 0, bytes))
+        fail(w, lane, i, 719, "reads local memory that nobody has written");
+    if (!is_of_others(space)) return p;
     if (i.is_strong) w.shadow->strong_read(w, i, lane, p, bytes);
     else w.shadow->read(w, i, lane, p, bytes);
     return p;
@@ -122,7 +131,8 @@ const char* readable(Warp& w, const Instruction& i, unsigned lane, Space space, 
 void write(Warp& w, const Instruction& i, unsigned lane, Space space, uint64_t address, const void* value,
            unsigned bytes) {
     char* p = resolve(w, i, lane, space, address, bytes, bytes);
-    if (w.shadow && is_of_others(space)) {
+    if (char* note = local_note(w, p)) std::memset(note, 1, bytes);
+    else if (w.shadow && is_of_others(space)) {
         if (i.is_strong) w.shadow->strong_write(w, p, bytes);
         else w.shadow->write(w, i, lane, p, bytes, !std::memcmp(p, value, bytes));
     }

@@ -8,8 +8,6 @@
 
 namespace ptx {
 
-enum class Space : uint8_t { generic, global, shared, local, parameter, constant };
-
 // Where `bytes` bytes at that address are. Ends the kernel if they are not all there, or not aligned to `alignment`.
 char* resolve(Warp&, const Instruction&, unsigned lane, Space, uint64_t address, unsigned bytes, unsigned alignment);
 

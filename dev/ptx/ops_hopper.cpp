@@ -6,6 +6,7 @@
 #include "memory.h"
 #include "products.h"
 #include "shadow.h"
+#include "tally.h"
 
 namespace ptx {
 namespace {
@@ -129,6 +130,18 @@ simt::Coordinates coordinates(Warp& w, const Instruction& i, unsigned lane) {
 char* shared_at(Warp& w, const Instruction& i, unsigned lane) {
     return resolve(w, i, lane, Space::shared, value_at(w, i.a, i.number & 1, lane) + uint64_t(i.offset), 16, 16);
 }
+// Of a copy that was accepted: it is counted, and what it reads must have been written.
+void note_box(Warp& w, const Instruction& i, unsigned lane, const void* map, bool loads) {
+    if (!w.tally && !(w.shadow && loads)) return;
+    const simt::Coordinates c = coordinates(w, i, lane);
+    simt::Box box{*static_cast<const simt::TensorMapData*>(map), {}};
+    for (int k = 0; k < c.rank; k++) box.c[k] = c.c[k];
+    if (w.tally) w.tally->note_box(w, i, box, loads);
+    if (!w.shadow || !loads) return;
+    box.for_each_row([&](size_t, const char* row, size_t, size_t n) {
+        if (n) w.shadow->must_be_written(w, i, lane, row, n * box.map.element_bytes);
+    });
+}
 void tensor_load(Warp& w, const Instruction& i, Mask m) {
     for_each_lane(w, m, [&](unsigned l) {
         const void* map = reinterpret_cast<const void*>(w.at<uint64_t>(i.b)[l]);
@@ -137,6 +150,7 @@ void tensor_load(Warp& w, const Instruction& i, Mask m) {
         char* to = shared_at(w, i, l);
         w.as(l, [&] {
             w.block->tensor_load(to, map, barrier, *barrier, coordinates(w, i, l), i.at, nullptr);
+            note_box(w, i, l, map, true);
             if (w.shadow) w.shadow->written_by_copy(to, w.block->tensor_map(i.name, map, i.at).box_bytes());
         });
     });
@@ -147,6 +161,7 @@ void tensor_store(Warp& w, const Instruction& i, Mask m) {
         const void* map = reinterpret_cast<const void*>(w.at<uint64_t>(i.b)[l]);
         const char* from = shared_at(w, i, l);
         w.as(l, [&] { w.block->tensor_store(map, from, coordinates(w, i, l), i.at, nullptr); });
+        note_box(w, i, l, map, false);
     });
 }
 void commit_stores(Warp& w, const Instruction&, Mask m) {
@@ -244,6 +259,7 @@ bool decode_multiply(Decoder& d, const Statement& s, Instruction& i) {
     if (number(4) != 1 || number(5) != 1) d.fail(s, "a negated factor");
     const bool in_registers = i.a == nowhere;
     i.number = in_registers ? int64_t(number(6)) << 1 : int64_t(number(6) | number(7) << 1);
+    i.operations = 2 * 16 * (2 * i.count) * 16;  // a warp's share, 16 rows
     i.execute = multiply;
     return true;
 }

@@ -14,6 +14,7 @@ struct Path {  // lanes that are at the same instruction
 
 class Products;
 class Shadow;
+class Tally;
 
 constexpr unsigned nobody = warp_lanes;
 
@@ -22,13 +23,16 @@ struct Warp {
     simt::Block* block = nullptr;
     const char* parameters = nullptr;
     char* registers = nullptr;
-    char* local = nullptr;  // of lane 0; the next lane's is code->local_bytes on
+    char* local = nullptr;          // of lane 0; the next lane's is code->local_bytes on
+    char* local_written = nullptr;  // of each byte of that whether it was written
     Mask lanes = 0, living = 0, started = 0;
     unsigned leader = nobody;  // the lane on whose fiber the warp runs
     Products* products = nullptr;
     Mask traced = 0;  // lanes whose results are shown by:
     void (*trace)(Warp&, const Instruction&, Mask done) = nullptr;
-    Shadow* shadow = nullptr;             // null: PTX_CHECKS=0
+    Shadow* shadow = nullptr;  // null: PTX_CHECKS=0
+    Tally* tally = nullptr;    // null: nobody counts; else:
+    void (*count)(Warp&, const Instruction&, Mask lanes, Mask active) = nullptr;
     unsigned number = 0;                  // in its block
     std::vector<Path> paths;              // of lanes that neither have exited nor wait for other warps
     simt::CudaThread* threads = nullptr;  // of its lanes

@@ -26,7 +26,9 @@ void read_box(const Box& box, std::vector<char>& data) {
 void write_box(const Box& box, const std::vector<char>& data) {
     box.for_each_row([&](size_t offset, char* to, size_t skip, size_t n) {
         const size_t e = box.map.element_bytes;
-        if (n) std::memcpy(to, data.data() + offset + skip * e, n * e);
+        if (!n) return;
+        std::memcpy(to, data.data() + offset + skip * e, n * e);
+        if (when_written) when_written(to, n * e);
     });
 }
 
