@@ -6,7 +6,7 @@ namespace {
 
 void add(Traffic& t, const Traffic& other) {
     t.requests += other.requests, t.sectors += other.sectors;
-    t.useful += other.useful, t.once += other.once;
+    t.useful += other.useful, t.once += other.once, t.scratch += other.scratch;
 }
 
 }  // namespace

@@ -35,7 +35,8 @@ const char* name_of(Kind);
 
 struct Traffic {                                     // of global memory, one way
     uint64_t requests = 0, sectors = 0, useful = 0;  // useful: bytes, each once a request
-    uint64_t once = 0;                               // bytes of all sectors, each once a launch
+    uint64_t once = 0;                               // bytes of all sectors of the tensors, each once a launch
+    uint64_t scratch = 0;                            // the same of other buffers
     uint64_t bytes() const { return sectors * 32; }
 };
 struct Counts {
@@ -57,13 +58,18 @@ struct KernelCounts {
     uint64_t launches = 0;
     uint64_t kinds[size_t(Kind::count)] = {};  // instructions of warps
     Counts all;
-    // Of its loops that have products of tensor cores, or, where none has, of all its loops.
+    // Of its innermost loops that have products of tensor cores, or, where none has, of all its loops.
     Counts main_loops;
     std::vector<LineCounts> lines;  // by file and line
 };
 
-// No kernel may run meanwhile, nor may a module that was loaded between the two calls be gone at the second.
-void start_counting();
+struct Extent {
+    const void* begin;
+    size_t bytes;
+};
+// `tensors`: all buffers, if none is named. No kernel may run meanwhile, nor may a module that was loaded between the two
+// calls be gone at the second.
+void start_counting(std::vector<Extent> tensors = {});
 std::vector<KernelCounts> stop_counting();  // of kernels launched since, by name
 
 }  // namespace ptx

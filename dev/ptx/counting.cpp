@@ -19,29 +19,47 @@ std::map<const char*, Sectors>& sectors() {
     static auto* m = new std::map<const char*, Sectors>;
     return *m;
 }
+std::vector<Extent>& tensors() {
+    static auto* v = new std::vector<Extent>;
+    return *v;
+}
 std::vector<Tally*>& tallies() {
     static auto* v = new std::vector<Tally*>;
     return *v;
 }
 
-// Whether each instruction is within a loop whose body, from a jump's target to the jump, holds what `wanted` asks for.
-template <class F>
-std::vector<bool> in_loops(const std::vector<Instruction>& all, F wanted) {
-    std::vector<bool> inside(all.size());
-    for (size_t end = 0; end < all.size(); end++) {
-        const size_t begin = all[end].target;
-        if (all[end].flow != Flow::branch || begin > end) continue;
-        bool is_wanted = false;
-        for (size_t k = begin; k <= end; k++) is_wanted = is_wanted || wanted(all[k]);
-        for (size_t k = begin; k <= end && is_wanted; k++) inside[k] = true;
+struct Loop {  // from a jump's target to the jump
+    size_t begin, end;
+    bool holds(const Loop& other) const { return begin <= other.begin && other.end <= end; }
+};
+std::vector<Loop> loops_of(const std::vector<Instruction>& all) {
+    std::vector<Loop> loops;
+    for (size_t end = 0; end < all.size(); end++)
+        if (all[end].flow == Flow::branch && all[end].target <= end) loops.push_back({all[end].target, end});
+    return loops;
+}
+// The innermost ones with products, or all.
+std::vector<Loop> main_loops_of(const std::vector<Instruction>& all) {
+    const std::vector<Loop> loops = loops_of(all);
+    std::vector<Loop> with_products, innermost;
+    for (const Loop& l : loops)
+        for (size_t k = l.begin; k <= l.end; k++)
+            if (all[k].operations) {
+                with_products.push_back(l);
+                break;
+            }
+    for (const Loop& l : with_products) {
+        bool holds_another = false;
+        for (const Loop& other : with_products) holds_another = holds_another || (&l != &other && l.holds(other));
+        if (!holds_another) innermost.push_back(l);
     }
-    return inside;
+    return with_products.empty() ? loops : innermost;
 }
 std::vector<bool> main_loops(const std::vector<Instruction>& all) {
-    std::vector<bool> inside = in_loops(all, [](const Instruction& i) { return i.operations > 0; });
-    for (const bool any : inside)
-        if (any) return inside;
-    return in_loops(all, [](const Instruction&) { return true; });
+    std::vector<bool> inside(all.size());
+    for (const Loop& l : main_loops_of(all))
+        for (size_t k = l.begin; k <= l.end; k++) inside[k] = true;
+    return inside;
 }
 
 struct Sum {
@@ -97,8 +115,16 @@ bool Tally::find(uint64_t address) {
     return true;
 }
 
-void start_counting() {
+bool Tally::is_tensor(uint64_t address) {
+    if (tensors().empty()) return true;
+    for (const Extent& e : tensors())
+        if (address + 31 >= uint64_t(e.begin) && address < uint64_t(e.begin) + e.bytes) return true;
+    return false;
+}
+
+void start_counting(std::vector<Extent> named) {
     const std::lock_guard lock(mutex);
+    tensors() = std::move(named);
     for (Tally* t : tallies()) t->codes.clear();
     counting = true;
 }

@@ -142,7 +142,8 @@ void Tally::note_once(Traffic& t, uint64_t sector, bool reads) {
     if (!find(address)) return;  // a table of the module
     uint32_t& last = (reads ? buffer.read : buffer.written)[(address - uint64_t(buffer.begin)) / sector_bytes];
     if (__atomic_load_n(&last, __ATOMIC_RELAXED) == run) return;
-    if (__atomic_exchange_n(&last, run, __ATOMIC_RELAXED) != run) t.once += sector_bytes;
+    if (__atomic_exchange_n(&last, run, __ATOMIC_RELAXED) != run)
+        (is_tensor(address) ? t.once : t.scratch) += sector_bytes;
 }
 
 }  // namespace ptx

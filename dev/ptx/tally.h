@@ -42,6 +42,7 @@ private:
     void note_global(Traffic&, const Request&, bool reads);
     void note_once(Traffic&, uint64_t sector, bool reads);
     bool find(uint64_t address);
+    static bool is_tensor(uint64_t address);  // one of those that start_counting named
 
     std::vector<Counts>* counts = nullptr;
     uint32_t run = 0;
