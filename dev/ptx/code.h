@@ -44,8 +44,9 @@ struct Instruction {
     Flow flow = Flow::on;
     Meeting meeting = Meeting::none;
     bool guard_negated = false;
-    bool is_strong = false;       // an access that is volatile, relaxed, acquiring or releasing
-    bool reads_constant = false;  // ld.global.nc: of what nobody writes while the grid runs
+    bool is_strong = false;        // an access that is volatile, relaxed, acquiring or releasing
+    bool reaches_cluster = false;  // its address may be in another block's shared memory
+    bool reads_constant = false;   // ld.global.nc: of what nobody writes while the grid runs
     Place guard = nowhere;
     Place d = nowhere, a = nowhere, b = nowhere, c = nowhere, e = nowhere;
     Place members = nowhere;
@@ -89,6 +90,22 @@ enum class Special : uint8_t {
     laneid,
     warpid,
     nwarpid,
+    cluster_ctarank,
+    cluster_nctarank,
+    cluster_ctaid_x,
+    cluster_ctaid_y,
+    cluster_ctaid_z,
+    cluster_nctaid_x,
+    cluster_nctaid_y,
+    cluster_nctaid_z,
+    clusterid_x,
+    clusterid_y,
+    clusterid_z,
+    nclusterid_x,
+    nclusterid_y,
+    nclusterid_z,
+    smid,
+    nsmid,
     lanemask_lt,
     lanemask_le,
     lanemask_eq,
@@ -108,7 +125,9 @@ struct Code {
     size_t parameter_bytes = 0;
     std::vector<Parameter> parameters;
     int max_threads = 1024;
+    unsigned cluster[3] = {0, 0, 0};  // .reqnctapercluster; 0: as launched
     size_t static_shared_bytes = 0, local_bytes = 0;
+    uint32_t static_shared_begin = 0;  // its address
     std::vector<std::unique_ptr<Place[]>> lists;
     std::vector<std::unique_ptr<std::string>> names;
 };

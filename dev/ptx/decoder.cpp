@@ -26,12 +26,30 @@ constexpr std::pair<const char*, Special> special_names[] = {
     {"%laneid", Special::laneid},
     {"%warpid", Special::warpid},
     {"%nwarpid", Special::nwarpid},
+    {"%cluster_ctarank", Special::cluster_ctarank},
+    {"%cluster_nctarank", Special::cluster_nctarank},
+    {"%cluster_ctaid.x", Special::cluster_ctaid_x},
+    {"%cluster_ctaid.y", Special::cluster_ctaid_y},
+    {"%cluster_ctaid.z", Special::cluster_ctaid_z},
+    {"%cluster_nctaid.x", Special::cluster_nctaid_x},
+    {"%cluster_nctaid.y", Special::cluster_nctaid_y},
+    {"%cluster_nctaid.z", Special::cluster_nctaid_z},
+    {"%clusterid.x", Special::clusterid_x},
+    {"%clusterid.y", Special::clusterid_y},
+    {"%clusterid.z", Special::clusterid_z},
+    {"%nclusterid.x", Special::nclusterid_x},
+    {"%nclusterid.y", Special::nclusterid_y},
+    {"%nclusterid.z", Special::nclusterid_z},
+    {"%smid", Special::smid},
+    {"%nsmid", Special::nsmid},
     {"%lanemask_lt", Special::lanemask_lt},
     {"%lanemask_le", Special::lanemask_le},
     {"%lanemask_eq", Special::lanemask_eq},
     {"%lanemask_gt", Special::lanemask_gt},
     {"%lanemask_ge", Special::lanemask_ge},
 };
+
+constexpr size_t most_static_shared_bytes = 48 * 1024;
 
 uint32_t round_up(size_t n, size_t to) { return uint32_t((n + to - 1) / to * to); }
 
@@ -105,18 +123,40 @@ Decoder::Decoder(const EntryText& text, const ModuleVariables& module)
     code->parameters = text.parameters;
     code->parameter_bytes = text.parameter_bytes;
     code->max_threads = text.max_threads;
+    std::copy(std::begin(text.cluster), std::end(text.cluster), code->cluster);
     std::fill(std::begin(code->special), std::end(code->special), nowhere);
     registers = place_registers(text, 0, code->register_bytes);
-    for (const Variable& v : text.variables) place(v);
+    place_variables();
 }
 
 void Decoder::place(const Variable& v) {
     const bool shared = v.space == "shared";
     size_t& bytes = shared ? code->static_shared_bytes : code->local_bytes;
     bytes = round_up(bytes, v.align);
-    variables[v.name] = bytes + (shared ? static_shared_begin : 0);
+    variables[v.name] = bytes;
     bytes += v.bytes;
     code->local_bytes = round_up(code->local_bytes, 16);
+}
+
+// The entry's own variables, and those of shared memory that the module declares and this entry names.
+void Decoder::place_variables() {
+    for (const Variable& v : text.variables) place(v);
+    for (const Statement& s : text.statements)
+        for (const Operand& o : s.operands) place_named(o);
+    if (code->static_shared_bytes > most_static_shared_bytes)
+        throw TextError(text.name + ": " + std::to_string(code->static_shared_bytes) +
+                        " bytes of static shared memory, of which a block has " +
+                        std::to_string(most_static_shared_bytes));
+    code->static_shared_begin = uint32_t(static_shared_end - code->static_shared_bytes) / 1024 * 1024;
+    for (const Variable& v : text.variables)
+        if (v.space == "shared") variables[v.name] += code->static_shared_begin;
+    for (const auto& [name, v] : module.shared)
+        if (const auto it = variables.find(name); it != variables.end()) it->second += code->static_shared_begin;
+}
+void Decoder::place_named(const Operand& o) {
+    for (const Operand& part : o.list) place_named(part);
+    if (o.symbol.empty() || variables.contains(o.symbol)) return;
+    if (const auto it = module.shared.find(o.symbol); it != module.shared.end() && it->second.bytes) place(it->second);
 }
 
 std::unique_ptr<Code> Decoder::decode() {
@@ -138,6 +178,7 @@ Instruction Decoder::instruction(const Statement& s) {
     i.name = code->names.back()->c_str();
     if (s.guard >= 0) i.guard = registers[size_t(s.guard)], i.guard_negated = s.guard_negated;
     i.text = s.text;
+    i.reaches_cluster = s.opcode.find("shared::cluster") != s.opcode.npos;
     result = nowhere;
     decode(s, i);
     i.kind = kind_of(s.opcode, i.space);
@@ -148,7 +189,7 @@ Instruction Decoder::instruction(const Statement& s) {
 void Decoder::decode(const Statement& s, Instruction& i) {
     if (decode_control(s, i) || decode_move(s, i) || decode_memory(*this, s, i) || decode_warp(*this, s, i) ||
         decode_call(*this, s, i) || decode_block(*this, s, i) || decode_matrix(*this, s, i) ||
-        decode_hopper(*this, s, i) || decode_conversion(s, i))
+        decode_hopper(*this, s, i) || decode_cluster(*this, s, i) || decode_conversion(s, i))
         return;
     decode_operation(s, i);
 }
@@ -247,11 +288,7 @@ bool Decoder::is_parameter(const std::string& symbol) const {
 uint64_t Decoder::value_of(const std::string& symbol) {
     if (const auto it = variables.find(symbol); it != variables.end()) return it->second;
     if (const auto it = module.addresses.find(symbol); it != module.addresses.end()) return it->second;
-    if (const auto it = module.shared.find(symbol); it != module.shared.end()) {
-        if (!it->second.bytes) return 0;  // the dynamic part
-        place(it->second);
-        return variables.at(symbol);
-    }
+    if (module.shared.contains(symbol)) return 0;  // the dynamic part
     for (const Parameter& p : text.parameters)
         if (p.name == symbol) return p.offset;
     fail(*now, now->opcode + ": unknown " + (symbol[0] == '%' ? "register " : "symbol ") + symbol);

@@ -41,6 +41,8 @@ private:
     Place new_place(size_t bytes);
     uint64_t value_of(const std::string& symbol);
     void place(const Variable&);
+    void place_variables();
+    void place_named(const Operand&);
 
     const EntryText& text;
     const ModuleVariables& module;

@@ -25,6 +25,15 @@ uint64_t* barrier_at(Warp& w, const Instruction& i, unsigned lane) {
                                                barrier_bytes));
 }
 
+// The block whose barrier it is; null: this one.
+simt::Block* owner_of_barrier(Warp& w, const Instruction& i, unsigned lane) {
+    const uint64_t address = value_at(w, i.a, i.number & 1, lane) + uint64_t(i.offset);
+    simt::Block* owner = nullptr;
+    if (address >> rank_shift && address >> rank_shift <= most_ranks)
+        w.as(lane, [&] { owner = &w.block->peer(i.name, unsigned(address >> rank_shift) - 1, i.at); });
+    return owner;
+}
+
 // In a shuffled order others may go on before this warp does.
 void perhaps_yield(Warp& w) {
     if (w.shuffled && w.chance(4)) w.block->yield();
@@ -48,10 +57,11 @@ void barrier_arrive(Warp& w, const Instruction& i, Mask m) {
         const unsigned arrivals = i.c == nowhere ? 1 : w.at<uint32_t>(i.c)[l];
         if (arrivals < 1) fail(w, l, i, 719, "no arrivals");
         if (w.shadow) w.shadow->release(w, p, 0);
+        simt::Block* const owner = owner_of_barrier(w, i, l);
         w.as(l, [&] {
             if (i.d != nowhere)
                 w.at<uint64_t>(i.d)[l] = state_tag | w.block->async_barrier_is_over(i.name, p, *p, 0, i.at);
-            for (unsigned k = 0; k < arrivals; k++) w.block->async_barrier_arrive(p, *p, bytes, i.at);
+            for (unsigned k = 0; k < arrivals; k++) w.block->async_barrier_arrive(p, *p, k ? 0 : bytes, i.at, owner);
         });
     });
     perhaps_yield(w);
@@ -149,9 +159,15 @@ void tensor_load(Warp& w, const Instruction& i, Mask m) {
             w, i, l, Space::shared, value_at(w, i.c, i.number & 2, l) + i.target, barrier_bytes, barrier_bytes));
         char* to = shared_at(w, i, l);
         w.as(l, [&] {
-            w.block->tensor_load(to, map, barrier, *barrier, coordinates(w, i, l), i.at, nullptr);
+            const unsigned ranks = i.e == nowhere ? 0 : w.at<uint16_t>(i.e)[l];
+            w.block->tensor_load(to, map, barrier, *barrier, coordinates(w, i, l), i.at, nullptr, ranks);
             note_box(w, i, l, map, true);
-            if (w.shadow) w.shadow->written_by_copy(to, w.block->tensor_map(i.name, map, i.at).box_bytes());
+            const size_t bytes = w.block->tensor_map(i.name, map, i.at).box_bytes();
+            for (unsigned rest = ranks ? ranks : 1u << w.block->rank; rest; rest &= rest - 1) {
+                const simt::Block& owner = w.block->peer(i.name, unsigned(__builtin_ctz(rest)), i.at);
+                auto* const shadow = static_cast<Shadow*>(static_cast<const SharedWindow*>(owner.of_owner)->shadow);
+                if (shadow) shadow->written_by_copy(owner.shared_base + (to - w.block->shared_base), bytes);
+            }
         });
     });
     perhaps_yield(w);
@@ -185,7 +201,7 @@ void take_map(Decoder& d, const Statement& s, const Operand& o, Instruction& i) 
 
 bool decode_copy(Decoder& d, const Statement& s, Instruction& i, const std::vector<std::string_view>& parts) {
     const bool loads = parts.at(5).starts_with("shared");
-    if (has_part(parts, "multicast::cluster") || !has_part(parts, "tile")) return false;
+    if (has_part(parts, "im2col") || has_part(parts, "gather4") || has_part(parts, "scatter4")) return false;
     const Operand &map = s.operands.at(loads ? 1 : 0), &shared = s.operands.at(loads ? 0 : 1);
     take_map(d, s, map, i);
     d.address(shared, i.a, i.offset);
@@ -200,6 +216,7 @@ bool decode_copy(Decoder& d, const Statement& s, Instruction& i, const std::vect
     d.address(s.operands.at(2), i.c, offset);
     i.target = uint32_t(offset);
     i.number |= d.is_wide(s.operands[2]) ? 2 : 0;
+    if (has_part(parts, "multicast::cluster")) i.e = d.source(s.operands.at(3), Width::half);
     return true;
 }
 

@@ -89,10 +89,13 @@ Space space_of(const std::vector<std::string_view>& parts) {
 }
 
 bool known_hints(const std::vector<std::string_view>& parts) {
-    constexpr std::string_view known[] = {
-        "global", "shared",   "shared::cta", "local", "param",   "param::entry", "const", "v2",  "v4",
-        "nc",     "volatile", "relaxed",     "weak",  "acquire", "release",      "cta",   "gpu", "sys",
-        "ca",     "cg",       "cs",          "lu",    "cv",      "wb",           "wt"};
+    constexpr std::string_view known[] = {"global",   "shared",  "shared::cta", "shared::cluster",
+                                          "cluster",  "local",   "param",       "param::entry",
+                                          "const",    "v2",      "v4",          "nc",
+                                          "volatile", "relaxed", "weak",        "acquire",
+                                          "release",  "cta",     "gpu",         "sys",
+                                          "ca",       "cg",      "cs",          "lu",
+                                          "cv",       "wb",      "wt"};
     for (size_t k = 1; k + 1 < parts.size(); k++)
         if (std::find(std::begin(known), std::end(known), parts[k]) == std::end(known) &&
             !parts[k].starts_with("L1::") && !parts[k].starts_with("L2::"))
@@ -221,9 +224,7 @@ void to_generic(Warp& w, const Instruction& i, Mask m) {
         const SharedWindow& s = shared_window();
         if (space == Space::parameter) w.at<uint64_t>(i.d)[l] = uint64_t(w.parameters) + a;
         else if (space == Space::local) w.at<uint64_t>(i.d)[l] = uint64_t(w.local + l * w.code->local_bytes) + a;
-        else
-            w.at<uint64_t>(i.d)[l] =
-                a >= static_shared_begin ? uint64_t(s.fixed) + (a - static_shared_begin) : uint64_t(s.dynamic) + a;
+        else w.at<uint64_t>(i.d)[l] = uint64_t(s.dynamic) + a;
     });
 }
 template <Space space>

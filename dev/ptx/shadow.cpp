@@ -90,6 +90,7 @@ Shadow& Shadow::mine() {
 
 void Shadow::begin(unsigned warps, size_t dynamic_n, size_t fixed_n, uint32_t grid, uint32_t block_number) {
     dynamic_bytes = dynamic_n, fixed_bytes = fixed_n;
+    window = &shared_window();
     if (dynamic.size() < dynamic_n / 4 + 1) dynamic.resize(dynamic_n / 4 + 1);
     if (fixed.size() < fixed_n / 4 + 1) fixed.resize(fixed_n / 4 + 1);
     run = ++runs;
@@ -102,7 +103,7 @@ void Shadow::begin(unsigned warps, size_t dynamic_n, size_t fixed_n, uint32_t gr
 }
 
 Cell* Shadow::shared_cell(const char* p) {
-    const SharedWindow& s = shared_window();
+    const SharedWindow& s = *window;
     if (size_t(p - s.dynamic) < dynamic_bytes) return &dynamic[size_t(p - s.dynamic) / 4];
     if (size_t(p - s.fixed) < fixed_bytes) return &fixed[size_t(p - s.fixed) / 4];
     return nullptr;
@@ -208,6 +209,17 @@ void Shadow::atomic(Warp& w, const Instruction& i, unsigned lane, const char* p,
     if (const Cell* c = shared_cell(p); !c) believes = true, must_be_written(w, i, lane, p, bytes);
     else if (c->write.run != run || (c->write.written & mask) != mask)
         fail(w, lane, i, launch_failure, "reads shared memory that nobody has written");
+}
+
+bool Shadow::is_written(const char* shared, size_t bytes) {
+    for (size_t done = 0; done < bytes;) {
+        const unsigned here = unsigned(std::min<size_t>(bytes - done, 4 - (uintptr_t(shared + done) & 3)));
+        const Cell* c = shared_cell(shared + done);
+        const unsigned mask = byte_mask(shared + done, here);
+        if (!c || c->write.run != run || (c->write.written & mask) != mask) return false;
+        done += here;
+    }
+    return true;
 }
 
 void Shadow::written_by_copy(const char* shared, size_t bytes) {

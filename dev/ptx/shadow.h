@@ -41,6 +41,8 @@ struct DeviceCells {
 bool find_cells(const void* address, DeviceCells&);
 
 // Of the block that an OS thread runs.
+struct SharedWindow;
+
 class Shadow {
 public:
     static Shadow& mine();
@@ -59,6 +61,7 @@ public:
     void strong_write(const Warp&, const char*, unsigned bytes);
     // Of what a copy reads of global memory.
     void must_be_written(Warp&, const Instruction&, unsigned lane, const char*, size_t bytes);
+    bool is_written(const char* shared, size_t bytes);
     void written_by_copy(const char* shared, size_t bytes);  // whose order dev/simt checks
     void atomic(Warp&, const Instruction&, unsigned lane, const char*, unsigned bytes);
 
@@ -85,6 +88,7 @@ private:
 
     std::vector<Cell> dynamic, fixed;
     size_t dynamic_bytes = 0, fixed_bytes = 0;
+    const SharedWindow* window = nullptr;
     DeviceCells device;  // touched last
     uint32_t run = 0, grid_run = 0, block = 0;
     bool believes = false;

@@ -47,7 +47,7 @@ Space space_of(const Warp& w, unsigned lane, uint64_t& address) {
     const auto inside = [&](const char* begin, size_t n) { return address - uint64_t(begin) < n; };
     const SharedWindow& s = shared_window();
     if (inside(s.dynamic, s.dynamic_bytes)) return address -= uint64_t(s.dynamic), Space::shared;
-    if (inside(s.fixed, s.fixed_bytes)) return address += static_shared_begin - uint64_t(s.fixed), Space::shared;
+    if (inside(s.fixed, s.fixed_bytes)) return address += s.fixed_begin - uint64_t(s.fixed), Space::shared;
     if (inside(w.local + lane * w.code->local_bytes, w.code->local_bytes)) return Space::local;
     return inside(w.parameters, w.code->parameter_bytes) ? Space::parameter : Space::global;
 }

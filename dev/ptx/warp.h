@@ -38,7 +38,10 @@ struct Warp {
     simt::CudaThread* threads = nullptr;  // of its lanes
     bool backwards = false;               // the last lane's stores come first
     bool shuffled = false;
-    bool tired = false;                       // of the path that is furthest behind: it may wait for another
+    bool tired = false;                  // of the path that is furthest behind: it may wait for another
+    Mask cluster_arrived = 0;            // lanes that have arrived at the cluster's barrier, and not waited
+    unsigned cluster_phase[warp_lanes];  // in which they did
+    uint64_t clock = 0;
     uint64_t random_state = 0, executed = 0;  // lanes' instructions
 
     template <class T>

@@ -13,9 +13,7 @@ void ProxyView::forget() {
 }
 
 void ProxyView::learn(const Chunks& chunks) {
-    for_each_run(chunks, [&](size_t first, size_t n) {
-        std::memcpy(&seen[first * 16], SharedMemory::dynamic() + first * 16, n * 16);
-    });
+    for_each_run(chunks, [&](size_t first, size_t n) { std::memcpy(&seen[first * 16], base + first * 16, n * 16); });
 }
 
 void ProxyView::fence() {
@@ -27,7 +25,7 @@ void ProxyView::fence() {
 size_t ProxyView::first_unfenced(const Chunks& chunks) {
     Chunks fresh;
     for (size_t i = chunks._Find_first(); i < chunks.size(); i = chunks._Find_next(i)) {
-        if (!std::memcmp(&seen[i * 16], SharedMemory::dynamic() + i * 16, 16)) continue;
+        if (!std::memcmp(&seen[i * 16], base + i * 16, 16)) continue;
         if (!fenced || watched->test(i)) return i;
         fresh.set(i);
     }

@@ -35,7 +35,7 @@ int encode_tiled(void* map, int type, uint32_t rank, void* data, const uint64_t*
         if (steps[i] < 1 || steps[i] > 8) return invalid;
         if (steps[i] > 1) return not_supported;
         m.sizes[i] = sizes[i];
-        m.box[i] = uint16_t(box[i]);
+        m.box[i] = box[i];
         if (i == 0) continue;
         if (!strides || !strides[i - 1] || strides[i - 1] % 16 || strides[i - 1] >= uint64_t(1) << 40) return invalid;
         m.strides[i - 1] = strides[i - 1];
