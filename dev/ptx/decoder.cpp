@@ -140,9 +140,13 @@ void Decoder::place(const Variable& v) {
 
 // The entry's own variables, and those of shared memory that the module declares and this entry names.
 void Decoder::place_variables() {
-    for (const Variable& v : text.variables) place(v);
+    std::vector<const Variable*> all;
+    for (const Variable& v : text.variables) all.push_back(&v);
     for (const Statement& s : text.statements)
-        for (const Operand& o : s.operands) place_named(o);
+        for (const Operand& o : s.operands) collect_named(o, all);
+    // The largest first, so that arrays for tensor copies begin where their sizes are multiples of.
+    std::stable_sort(all.begin(), all.end(), [](const Variable* a, const Variable* b) { return a->bytes > b->bytes; });
+    for (const Variable* v : all) place(*v);
     if (code->static_shared_bytes > most_static_shared_bytes)
         throw TextError(text.name + ": " + std::to_string(code->static_shared_bytes) +
                         " bytes of static shared memory, of which a block has " +
@@ -153,10 +157,11 @@ void Decoder::place_variables() {
     for (const auto& [name, v] : module.shared)
         if (const auto it = variables.find(name); it != variables.end()) it->second += code->static_shared_begin;
 }
-void Decoder::place_named(const Operand& o) {
-    for (const Operand& part : o.list) place_named(part);
-    if (o.symbol.empty() || variables.contains(o.symbol)) return;
-    if (const auto it = module.shared.find(o.symbol); it != module.shared.end() && it->second.bytes) place(it->second);
+void Decoder::collect_named(const Operand& o, std::vector<const Variable*>& all) {
+    for (const Operand& part : o.list) collect_named(part, all);
+    const auto it = module.shared.find(o.symbol);
+    if (o.symbol.empty() || it == module.shared.end() || !it->second.bytes) return;
+    if (std::find(all.begin(), all.end(), &it->second) == all.end()) all.push_back(&it->second);
 }
 
 std::unique_ptr<Code> Decoder::decode() {

@@ -42,7 +42,7 @@ private:
     uint64_t value_of(const std::string& symbol);
     void place(const Variable&);
     void place_variables();
-    void place_named(const Operand&);
+    void collect_named(const Operand&, std::vector<const Variable*>&);
 
     const EntryText& text;
     const ModuleVariables& module;

@@ -216,6 +216,7 @@ void Machine::begin(const Arguments& a) {
         shadow->begin(unsigned(warps.size()), window.dynamic_bytes, window.fixed_bytes, block.launch->run,
                       uint32_t(number));
     window.shadow = shadow;
+    block.strict = shadow;
     Tally* const tally = Tally::of(*code, block.launch->run, number == 0);
     for (unsigned i = 0; i < warps.size(); i++) {
         Warp& w = *warps[i];

@@ -215,6 +215,8 @@ bool decode_clock(Decoder& d, const Statement& s, Instruction& i) {
     return false;
 }
 
+void sleep(Warp& w, const Instruction&, Mask) { w.block->yield(); }
+
 // What a cache should keep is a hint.
 void make_policy(Warp& w, const Instruction& i, Mask m) {
     for_each_lane(w, m, [&](unsigned l) { w.at<uint64_t>(i.d)[l] = 0; });
@@ -229,6 +231,7 @@ bool decode_cluster(Decoder& d, const Statement& s, Instruction& i) {
     if (parts[0] == "barrier" && parts.size() > 2 && parts[1] == "cluster") return decode_barrier(parts, i);
     if (parts[0] == "cp" && (s.opcode.starts_with("cp.async.bulk.") || s.opcode.starts_with("cp.reduce.async.bulk.")))
         return decode_copy(d, s, i, parts);
+    if (s.opcode == "nanosleep.u32") return i.execute = sleep, true;
     if (parts[0] == "createpolicy")
         return i.d = d.target(s.operands.at(0), Width::double_word), i.execute = make_policy, true;
     if (s.opcode == "mov.pred" && s.operands.size() == 2 && s.operands[1].symbol == "%is_explicit_cluster")

@@ -25,6 +25,11 @@ uint64_t* barrier_at(Warp& w, const Instruction& i, unsigned lane) {
                                                barrier_bytes));
 }
 
+// Who uses a barrier must have seen its initialisation. Other blocks' is ordered by the cluster's barrier.
+void must_see_barrier(Warp& w, const Instruction& i, unsigned lane, const uint64_t* p) {
+    if (w.shadow) w.shadow->read(w, i, lane, reinterpret_cast<const char*>(p), barrier_bytes);
+}
+
 // The block whose barrier it is; null: this one.
 simt::Block* owner_of_barrier(Warp& w, const Instruction& i, unsigned lane) {
     const uint64_t address = value_at(w, i.a, i.number & 1, lane) + uint64_t(i.offset);
@@ -58,6 +63,7 @@ void barrier_arrive(Warp& w, const Instruction& i, Mask m) {
         if (arrivals < 1) fail(w, l, i, 719, "no arrivals");
         if (w.shadow) w.shadow->release(w, p, 0);
         simt::Block* const owner = owner_of_barrier(w, i, l);
+        if (!owner) must_see_barrier(w, i, l, p);
         w.as(l, [&] {
             if (i.d != nowhere)
                 w.at<uint64_t>(i.d)[l] = state_tag | w.block->async_barrier_is_over(i.name, p, *p, 0, i.at);
@@ -78,6 +84,7 @@ void barrier_wait(Warp& w, const Instruction& i, Mask m) {
     Mask over = 0;
     for_each_lane(w, m, [&](unsigned l) {
         const uint64_t* p = barrier_at(w, i, l);
+        must_see_barrier(w, i, l, p);
         w.as(l, [&] { over |= Mask(w.block->async_barrier_is_over(i.name, p, *p, parity[l], i.at)) << l; });
     });
     const auto wait_for = [&](Mask lanes) {

@@ -66,7 +66,7 @@ AsyncBarrierState& Block::async_barrier(const char* name, const void* address, u
     if ((word & ~uint64_t(~0u)) != word_tag || i >= its.barrier_count || its.barriers[i].address != address)
         fail(719, std::string(name) + ": this is no initialised barrier, or it was overwritten; " + to_string(at));
     AsyncBarrierState& b = its.barriers[i];
-    if (!b.fenced && (remote || b.thread != running->linear))
+    if (!by_warps && !b.fenced && (remote || b.thread != running->linear))
         fail(719, std::string(name) + ": no barrier_init_fence() has followed the barrier's initialisation at " +
                       to_string(b.at) + "; " + to_string(at));
     return b;

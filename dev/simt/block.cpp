@@ -50,7 +50,7 @@ void Block::run(const Launch& l, dim3 at, uint64_t number, Cluster* its_cluster,
     shared_base = SharedMemory::dynamic();
     asynchronous.proxy_view.base = shared_base;
     renew_asynchronous();
-    by_warps = false;
+    by_warps = false, strict = true;
     if (cluster) cluster->begin(rank, this);
     if (l.call.begin) l.call.begin(l.call.arguments.get());
 

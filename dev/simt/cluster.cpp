@@ -176,7 +176,7 @@ Block& Block::peer(const char* name, unsigned other, At at) {
         fail(719, std::string(name) + ": there is no block of rank " + std::to_string(other) + " in this cluster; " +
                       to_string(at));
     if (other == rank) return *this;
-    Block* const b = cluster->block(other);
+    Block* const b = strict ? cluster->block(other) : cluster->block_that_was(other);
     if (!b)
         fail(719, std::string(name) + ": the block of rank " + std::to_string(other) +
                       (cluster->has_begun(other) ? " is over" : " may not have begun") +

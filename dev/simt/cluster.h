@@ -33,6 +33,8 @@ public:
     void wake(unsigned rank) { members[rank].stuck = false; }
     // Null: that block has not begun, or is over.
     Block* block(unsigned rank) const { return members[rank].state == State::runs ? members[rank].block : nullptr; }
+    // The same, also when it is over: its memory stays.
+    Block* block_that_was(unsigned rank) const { return members[rank].block; }
     bool has_begun(unsigned rank) const { return members[rank].state != State::new_one; }
     void begin(unsigned rank, Block*);
     unsigned living() const;  // threads

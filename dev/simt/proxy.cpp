@@ -41,7 +41,7 @@ ProxyView& Block::proxy_view() {
 }
 
 void Block::check_fenced(const char* name, const Chunks& chunks, At at) {
-    if (thread_sanitizer) return;
+    if (thread_sanitizer || !strict) return;
     const size_t i = proxy_view().first_unfenced(chunks);
     if (i == chunks.size()) return;
     fail(719, std::string(name) + ": no proxy_fence() has followed the writing of byte " + std::to_string(i * 16) +
@@ -78,6 +78,7 @@ void Block::use_proxy() {
 void Block::proxy_fence() {
     CudaThread* t = self();
     asynchronous.used = true;
+    if (by_warps) async_barrier_init_fence();  // which is no more than this one's part for barriers
     if (!thread_sanitizer) return proxy_view().fence();
     if (!t->proxy) return use_proxy();
     see_all();
