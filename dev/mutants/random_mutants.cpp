@@ -1,10 +1,11 @@
 // Small edits to the kernels that nobody chose: an operator, a bound, a stride, two operands, a barrier that is lost.
 //
-//   random_mutants SEED < FILES > MUTANTS       in the project's folder; FILES: lines "kernels/rmsnorm.cuh rmsnorm", a file
-//                                               and the layer whose tests must notice
+//   random_mutants SEED < FILES > MUTANTS       in the project's folder
+//
+// FILES: lines such as "kernels/rmsnorm.cuh rmsnorm", a file and the layer whose tests must notice.
 //
 // Every place of every file where an edit is possible, in an order that the seed shuffles; a mutant as in mutants.txt.
-// Edits of one line are followed by those of other lines. Those in equivalent.txt are left out: no test can notice them.
+// Those in equivalent.txt are left out: no test can notice them.
 #include <algorithm>
 #include <cctype>
 #include <cstdio>

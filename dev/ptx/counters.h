@@ -67,8 +67,8 @@ struct Extent {
     const void* begin;
     size_t bytes;
 };
-// `tensors`: all buffers, if none is named. No kernel may run meanwhile, nor may a module that was loaded between the two
-// calls be gone at the second.
+// `tensors`: all buffers, if none is named. No kernel may run meanwhile, nor may a module that was loaded between the
+// two calls be gone at the second.
 void start_counting(std::vector<Extent> tensors = {});
 std::vector<KernelCounts> stop_counting();  // of kernels launched since, by name
 

@@ -1,7 +1,8 @@
 // Addresses as PTX has them, and where they are on this machine. Every access is checked before it is made.
 //
 // A generic address is a pointer of this machine, and so is a global one. Shared addresses are offsets, from dynamic
-// shared memory's begin on, those of another block of the cluster with its rank in the upper bits (shared_window.h); local ones at 0 in each lane's own memory; a parameter's is its offset.
+// shared memory's begin on, those of another block of the cluster with its rank in the upper bits (shared_window.h);
+// local ones begin at 0 in each lane's own memory; a parameter's is its offset.
 #pragma once
 #include "shared_window.h"
 #include "warp.h"

@@ -103,8 +103,8 @@ const char* checked_global(Warp& w, const Instruction& i, unsigned lane, uint64_
     return p;
 }
 
-// i.a: where to, i.b: from, i.c: bytes, i.e: the barrier, i.members: the blocks. i.more: the three offsets, and which of
-// the addresses are wide.
+// i.a: where to, i.b: from, i.c: bytes, i.e: the barrier, i.members: the blocks. i.more: the three offsets, and which
+// of the addresses are wide.
 enum : Place { to_wide = 1, from_wide = 2, barrier_wide = 4 };
 
 uint64_t address(Warp& w, Place p, bool wide, Place offset, unsigned lane) {

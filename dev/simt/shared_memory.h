@@ -24,8 +24,8 @@ public:
     bool contains(const void*, size_t bytes) const;
     bool contains_dynamic(const void*, size_t bytes) const;
     static char* dynamic();  // where its dynamic part begins
-    // Bytes from there on that count as its dynamic part too, until it is renewed: where others keep what kernels declare
-    // with a size (../ptx).
+    // Bytes from there on that count as its dynamic part too, until it is renewed: where others keep what kernels
+    // declare with a size (../ptx).
     void also(size_t begin, size_t bytes) { also_begin = begin, also_bytes = bytes; }
 
 private:

@@ -1,5 +1,5 @@
-// Clusters: each other's shared memory, their barrier, copies into several blocks, copies of bytes, sums. And what is said
-// of blocks that are not there.
+// Clusters: each other's shared memory, their barrier, copies into several blocks, copies of bytes, sums. And what is
+// said of blocks that are not there.
 #include "program.h"
 
 namespace ptx {
@@ -121,7 +121,8 @@ READY:
 mad.wide.u32 %rd1, %r3, 1, %out;
 add.s64 %rd1, %rd1, 1024;
 mov.u16 %h1, 3;
-@!%p1 cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes.multicast::cluster [%r3], [%rd1], 64, [%r1], %h1;
+@!%p1 cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes.multicast::cluster
+    [%r3], [%rd1], 64, [%r1], %h1;
 WAITS:
 mbarrier.try_wait.parity.shared::cta.b64 %p3, [%r1], 0;
 @!%p3 bra WAITS;
