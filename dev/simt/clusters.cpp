@@ -1,7 +1,7 @@
-#include "cluster.h"
 #include <functional>
 #include <thread>
 #include "block.h"
+#include "cluster.h"
 
 namespace simt {
 namespace {
