@@ -1,10 +1,12 @@
 // Runs every test:  ./test_gpt                      those of one layer:  ./test_gpt --gtest_filter='rmsnorm*'
 // Times instead:    ./test_gpt --bench [--json FILE] [NAME...]      names its GPU:  ./test_gpt --gpu
 // Fails where a kernel is slower than in an earlier run's FILE:  ./test_gpt --bench kernels --against FILE
+// Counts what kernels do:  ./test_gpt_ptx --counters [--lines] [NAME...]
 // Writes models for transformers:  ./test_gpt --export DIR
 // Is train_gpt, for tests that start programs:  ./test_gpt --train-gpt FLAGS
 #include <gtest/gtest.h>
 #include "dev/bench/bench.h"
+#include "dev/bench/bench_counters.h"
 #include "dev/oracle/export.h"
 #include "dev/test/support/cache_folder.h"
 #include "dev/test/support/temporary_directory.h"
@@ -37,6 +39,7 @@ int main(int argc, char** argv) try {
         catch_signals();
         return run_program({argv + 2, argv + argc});
     }
+    if (argc > 1 && std::string_view(argv[1]) == "--counters") return run_counters({argv + 2, argv + argc});
     if (argc == 3 && std::string_view(argv[1]) == "--export") return export_models(argv[2]);
     const GpuFound gpu = find_gpu();
     if (argc > 1 && std::string_view(argv[1]) == "--gpu") {

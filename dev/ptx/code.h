@@ -5,6 +5,7 @@
 #include <memory>
 #include <string>
 #include <vector>
+#include "counters.h"
 #include "text.h"
 
 namespace ptx {
@@ -35,12 +36,17 @@ enum class Meeting : uint8_t {
     of_warp      // all living lanes must
 };
 
+enum class Space : uint8_t { generic, global, shared, local, parameter, constant };
+enum class Counted : uint8_t { nothing, load, store, update, copy, matrices };
+
 struct Instruction {
     Execute execute = nullptr;
     Flow flow = Flow::on;
     Meeting meeting = Meeting::none;
     bool guard_negated = false;
-    bool is_strong = false;  // an access that is volatile, relaxed, acquiring or releasing
+    bool is_strong = false;        // an access that is volatile, relaxed, acquiring or releasing
+    bool reaches_cluster = false;  // its address may be in another block's shared memory
+    bool reads_constant = false;   // ld.global.nc: of what nobody writes while the grid runs
     Place guard = nowhere;
     Place d = nowhere, a = nowhere, b = nowhere, c = nowhere, e = nowhere;
     Place members = nowhere;
@@ -54,6 +60,13 @@ struct Instruction {
     std::string_view text;
     Place result = nowhere;  // the first register it writes
     Width width = Width::word;
+    // What is counted of it (counters.h).
+    Kind kind = Kind::integer;
+    Counted counted = Counted::nothing;
+    Space space = Space::generic;
+    uint8_t counted_bytes = 0;  // of each lane
+    bool wide = false;          // its address is a register of 64 bits
+    uint32_t operations = 0;    // of tensor cores, a warp's
 };
 
 struct Constant {
@@ -77,6 +90,22 @@ enum class Special : uint8_t {
     laneid,
     warpid,
     nwarpid,
+    cluster_ctarank,
+    cluster_nctarank,
+    cluster_ctaid_x,
+    cluster_ctaid_y,
+    cluster_ctaid_z,
+    cluster_nctaid_x,
+    cluster_nctaid_y,
+    cluster_nctaid_z,
+    clusterid_x,
+    clusterid_y,
+    clusterid_z,
+    nclusterid_x,
+    nclusterid_y,
+    nclusterid_z,
+    smid,
+    nsmid,
     lanemask_lt,
     lanemask_le,
     lanemask_eq,
@@ -96,7 +125,9 @@ struct Code {
     size_t parameter_bytes = 0;
     std::vector<Parameter> parameters;
     int max_threads = 1024;
+    unsigned cluster[3] = {0, 0, 0};  // .reqnctapercluster; 0: as launched
     size_t static_shared_bytes = 0, local_bytes = 0;
+    uint32_t static_shared_begin = 0;  // its address
     std::vector<std::unique_ptr<Place[]>> lists;
     std::vector<std::unique_ptr<std::string>> names;
 };

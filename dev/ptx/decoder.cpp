@@ -26,12 +26,30 @@ constexpr std::pair<const char*, Special> special_names[] = {
     {"%laneid", Special::laneid},
     {"%warpid", Special::warpid},
     {"%nwarpid", Special::nwarpid},
+    {"%cluster_ctarank", Special::cluster_ctarank},
+    {"%cluster_nctarank", Special::cluster_nctarank},
+    {"%cluster_ctaid.x", Special::cluster_ctaid_x},
+    {"%cluster_ctaid.y", Special::cluster_ctaid_y},
+    {"%cluster_ctaid.z", Special::cluster_ctaid_z},
+    {"%cluster_nctaid.x", Special::cluster_nctaid_x},
+    {"%cluster_nctaid.y", Special::cluster_nctaid_y},
+    {"%cluster_nctaid.z", Special::cluster_nctaid_z},
+    {"%clusterid.x", Special::clusterid_x},
+    {"%clusterid.y", Special::clusterid_y},
+    {"%clusterid.z", Special::clusterid_z},
+    {"%nclusterid.x", Special::nclusterid_x},
+    {"%nclusterid.y", Special::nclusterid_y},
+    {"%nclusterid.z", Special::nclusterid_z},
+    {"%smid", Special::smid},
+    {"%nsmid", Special::nsmid},
     {"%lanemask_lt", Special::lanemask_lt},
     {"%lanemask_le", Special::lanemask_le},
     {"%lanemask_eq", Special::lanemask_eq},
     {"%lanemask_gt", Special::lanemask_gt},
     {"%lanemask_ge", Special::lanemask_ge},
 };
+
+constexpr size_t most_static_shared_bytes = 48 * 1024;
 
 uint32_t round_up(size_t n, size_t to) { return uint32_t((n + to - 1) / to * to); }
 
@@ -66,6 +84,37 @@ bool has_part(const std::vector<std::string_view>& parts, std::string_view part)
     return std::find(parts.begin(), parts.end(), part) != parts.end();
 }
 
+// For those who count (counters.h).
+static Kind kind_of(const std::string& opcode, Space space) {
+    const auto parts = parts_of(opcode);
+    const auto is = [&](std::initializer_list<std::string_view> names) {
+        return std::find(names.begin(), names.end(), parts[0]) != names.end();
+    };
+    if (is({"ld", "st"})) {
+        switch (space) {
+            case Space::shared: return Kind::shared;
+            case Space::local: return Kind::local;
+            case Space::parameter: return Kind::parameter;
+            default: return Kind::global;
+        }
+    }
+    if (is({"ldmatrix", "stmatrix"})) return Kind::shared;
+    if (is({"bra", "ret", "exit", "call"})) return Kind::control;
+    if (is({"atom", "red"})) return Kind::atomic;
+    if (is({"shfl", "vote", "match", "redux", "elect", "activemask"})) return Kind::warp;
+    if (is({"mma"}) || opcode.starts_with("wgmma.mma")) return Kind::tensor;
+    const bool waits = has_part(parts, "wait_group") || has_part(parts, "commit_group") || has_part(parts, "wait_all");
+    if (is({"bar", "barrier", "mbarrier", "fence", "membar", "wgmma", "griddepcontrol"}) || waits) return Kind::barrier;
+    if (is({"cp", "prefetch"})) return Kind::copy;
+    if (is({"cvt", "cvta"})) return Kind::conversion;
+    if (is({"mov", "selp", "prmt", "mapa", "setmaxnreg"})) return Kind::move;
+    if (is({"setp"}) || parts.back() == "pred") return Kind::predicate;
+    if (has_part(parts, "approx")) return Kind::special;
+    for (const char* type : {"f32", "f64", "bf16", "f16", "bf16x2", "f16x2"})
+        if (parts.back() == type) return Kind::floating;
+    return Kind::integer;
+}
+
 Decoder::Decoder(const EntryText& text, const ModuleVariables& module)
     : text(text), module(module), code(std::make_unique<Code>()) {
     static std::atomic<uint64_t> codes = 0;
@@ -74,18 +123,45 @@ Decoder::Decoder(const EntryText& text, const ModuleVariables& module)
     code->parameters = text.parameters;
     code->parameter_bytes = text.parameter_bytes;
     code->max_threads = text.max_threads;
+    std::copy(std::begin(text.cluster), std::end(text.cluster), code->cluster);
     std::fill(std::begin(code->special), std::end(code->special), nowhere);
     registers = place_registers(text, 0, code->register_bytes);
-    for (const Variable& v : text.variables) place(v);
+    place_variables();
 }
 
 void Decoder::place(const Variable& v) {
     const bool shared = v.space == "shared";
     size_t& bytes = shared ? code->static_shared_bytes : code->local_bytes;
     bytes = round_up(bytes, v.align);
-    variables[v.name] = bytes + (shared ? static_shared_begin : 0);
+    variables[v.name] = bytes;
     bytes += v.bytes;
     code->local_bytes = round_up(code->local_bytes, 16);
+}
+
+// The entry's own variables, and those of shared memory that the module declares and this entry names.
+void Decoder::place_variables() {
+    std::vector<const Variable*> all;
+    for (const Variable& v : text.variables) all.push_back(&v);
+    for (const Statement& s : text.statements)
+        for (const Operand& o : s.operands) collect_named(o, all);
+    // The largest first, so that arrays for tensor copies begin where their sizes are multiples of.
+    std::stable_sort(all.begin(), all.end(), [](const Variable* a, const Variable* b) { return a->bytes > b->bytes; });
+    for (const Variable* v : all) place(*v);
+    if (code->static_shared_bytes > most_static_shared_bytes)
+        throw TextError(text.name + ": " + std::to_string(code->static_shared_bytes) +
+                        " bytes of static shared memory, of which a block has " +
+                        std::to_string(most_static_shared_bytes));
+    code->static_shared_begin = uint32_t(static_shared_end - code->static_shared_bytes) / 1024 * 1024;
+    for (const Variable& v : text.variables)
+        if (v.space == "shared") variables[v.name] += code->static_shared_begin;
+    for (const auto& [name, v] : module.shared)
+        if (const auto it = variables.find(name); it != variables.end()) it->second += code->static_shared_begin;
+}
+void Decoder::collect_named(const Operand& o, std::vector<const Variable*>& all) {
+    for (const Operand& part : o.list) collect_named(part, all);
+    const auto it = module.shared.find(o.symbol);
+    if (o.symbol.empty() || it == module.shared.end() || !it->second.bytes) return;
+    if (std::find(all.begin(), all.end(), &it->second) == all.end()) all.push_back(&it->second);
 }
 
 std::unique_ptr<Code> Decoder::decode() {
@@ -107,8 +183,10 @@ Instruction Decoder::instruction(const Statement& s) {
     i.name = code->names.back()->c_str();
     if (s.guard >= 0) i.guard = registers[size_t(s.guard)], i.guard_negated = s.guard_negated;
     i.text = s.text;
+    i.reaches_cluster = s.opcode.find("shared::cluster") != s.opcode.npos;
     result = nowhere;
     decode(s, i);
+    i.kind = kind_of(s.opcode, i.space);
     i.result = result, i.width = result_width;
     return i;
 }
@@ -116,7 +194,7 @@ Instruction Decoder::instruction(const Statement& s) {
 void Decoder::decode(const Statement& s, Instruction& i) {
     if (decode_control(s, i) || decode_move(s, i) || decode_memory(*this, s, i) || decode_warp(*this, s, i) ||
         decode_call(*this, s, i) || decode_block(*this, s, i) || decode_matrix(*this, s, i) ||
-        decode_hopper(*this, s, i) || decode_conversion(s, i))
+        decode_hopper(*this, s, i) || decode_cluster(*this, s, i) || decode_conversion(s, i))
         return;
     decode_operation(s, i);
 }
@@ -215,11 +293,7 @@ bool Decoder::is_parameter(const std::string& symbol) const {
 uint64_t Decoder::value_of(const std::string& symbol) {
     if (const auto it = variables.find(symbol); it != variables.end()) return it->second;
     if (const auto it = module.addresses.find(symbol); it != module.addresses.end()) return it->second;
-    if (const auto it = module.shared.find(symbol); it != module.shared.end()) {
-        if (!it->second.bytes) return 0;  // the dynamic part
-        place(it->second);
-        return variables.at(symbol);
-    }
+    if (module.shared.contains(symbol)) return 0;  // the dynamic part
     for (const Parameter& p : text.parameters)
         if (p.name == symbol) return p.offset;
     fail(*now, now->opcode + ": unknown " + (symbol[0] == '%' ? "register " : "symbol ") + symbol);

@@ -41,6 +41,8 @@ private:
     Place new_place(size_t bytes);
     uint64_t value_of(const std::string& symbol);
     void place(const Variable&);
+    void place_variables();
+    void collect_named(const Operand&, std::vector<const Variable*>&);
 
     const EntryText& text;
     const ModuleVariables& module;

@@ -11,11 +11,10 @@
 #include "module_memory.h"
 #include "products.h"
 #include "shadow.h"
+#include "tally.h"
 #include "trace.h"
 
 namespace ptx {
-
-constexpr size_t most_fixed_shared_bytes = 49152;
 
 struct Kernel {
     std::string entry;
@@ -68,8 +67,14 @@ const Kernel* Module::find(const std::string& entry) const {
 }
 size_t static_shared_bytes(const Kernel& k) { return k.code().static_shared_bytes; }
 int max_threads(const Kernel& k) { return k.code().max_threads; }
+simt::KernelCode kernel_code(const Kernel& k, const std::string& name) {
+    const unsigned* c = k.code().cluster;
+    return {name, static_shared_bytes(k), max_threads(k), {c[0], c[1], c[2]}};
+}
 
 namespace {
+
+constexpr unsigned multiprocessors = 4;  // as dev/simt says of its device
 
 // PTX_COUNT=1: how fast kernels run, at the end of the program.
 std::atomic<uint64_t> lane_instructions = 0;
@@ -91,8 +96,6 @@ struct Arguments {
     std::unique_ptr<char[]> storage;
     char* parameters;
 };
-
-thread_local __attribute__((aligned(1024))) char fixed_shared[most_fixed_shared_bytes];
 
 struct FreeAligned {
     void operator()(char* p) const { std::free(p); }
@@ -120,7 +123,7 @@ private:
     struct Room {
         Warp warp;
         Products products;
-        Bytes registers, local;
+        Bytes registers, local, local_written;
     };
     void prepare(const Code&, unsigned count);
     void set_special(Warp& w, Special s, auto value) {
@@ -155,10 +158,12 @@ void Machine::prepare(const Code& c, unsigned count) {
         Room& room = *rooms[i];
         room.registers = aligned_bytes(c.register_bytes);
         room.local = aligned_bytes(std::max<size_t>(c.local_bytes * warp_lanes, 64));
+        room.local_written = aligned_bytes(std::max<size_t>(c.local_bytes * warp_lanes, 64));
         Warp& w = room.warp;
         w.code = code;
         w.registers = room.registers.get();
         w.local = room.local.get();
+        w.local_written = room.local_written.get();
         w.products = &room.products;
         w.number = i;
         w.lanes = i * warp_lanes + warp_lanes <= count ? all_lanes : (Mask(1) << count % warp_lanes) - 1;
@@ -191,9 +196,17 @@ void Machine::begin(const Arguments& a) {
         block_size.z != blockDim.z)
         prepare(*a.code, count);
     block.by_warps = true;
+    block.of_owner = &shared_window();
     SharedWindow& window = shared_window();
-    window = {simt::SharedMemory::dynamic(), fixed_shared, block.launch->shared_bytes, a.code->static_shared_bytes};
-    std::memset(fixed_shared, 0xff, window.fixed_bytes);
+    char* const shared = simt::SharedMemory::dynamic();
+    window = {shared,
+              shared + code->static_shared_begin,
+              block.launch->shared_bytes,
+              code->static_shared_bytes,
+              code->static_shared_begin,
+              nullptr};
+    std::memset(window.fixed, 0xff, window.fixed_bytes);
+    simt::SharedMemory::mine().also(window.fixed_begin, window.fixed_bytes);
     forget_ranges();
     const simt::Order& order = block.launch->order;
     static const char* const checks = std::getenv("PTX_CHECKS");
@@ -202,17 +215,26 @@ void Machine::begin(const Arguments& a) {
     if (shadow)
         shadow->begin(unsigned(warps.size()), window.dynamic_bytes, window.fixed_bytes, block.launch->run,
                       uint32_t(number));
+    window.shadow = shadow;
+    block.strict = shadow;
+    Tally* const tally = Tally::of(*code, block.launch->run, number == 0);
     for (unsigned i = 0; i < warps.size(); i++) {
         Warp& w = *warps[i];
         count_executed(std::exchange(w.executed, 0));
         w.shadow = shadow;
+        std::memset(w.local_written, 0, code->local_bytes * warp_lanes);
         w.traced = number || i ? 0 : traced_lanes(block.launch->kernel);
         w.trace = trace;
+        w.tally = tally;
+        w.count = [](Warp& its, const Instruction& what, Mask lanes, Mask active) {
+            its.tally->note(its, what, lanes, active);
+        };
         w.block = &block;
         w.threads = block.thread(i * warp_lanes);
         w.parameters = a.parameters;
         w.living = w.lanes;
         w.started = 0;
+        w.cluster_arrived = 0;
         w.leader = nobody;
         w.paths.clear();
         w.products->forget();
@@ -225,6 +247,17 @@ void Machine::begin(const Arguments& a) {
         set_special(w, Special::nctaid_x, [](unsigned) { return gridDim.x; });
         set_special(w, Special::nctaid_y, [](unsigned) { return gridDim.y; });
         set_special(w, Special::nctaid_z, [](unsigned) { return gridDim.z; });
+        const dim3& c = block.launch->cluster;
+        const unsigned rank = block.rank;
+        const auto set = [&](Special s, unsigned value) { set_special(w, s, [=](unsigned) { return value; }); };
+        set(Special::cluster_ctarank, rank), set(Special::cluster_nctarank, c.x * c.y * c.z);
+        set(Special::cluster_ctaid_x, rank % c.x), set(Special::cluster_ctaid_y, rank / c.x % c.y);
+        set(Special::cluster_ctaid_z, rank / (c.x * c.y));
+        set(Special::cluster_nctaid_x, c.x), set(Special::cluster_nctaid_y, c.y), set(Special::cluster_nctaid_z, c.z);
+        set(Special::clusterid_x, blockIdx.x / c.x), set(Special::clusterid_y, blockIdx.y / c.y);
+        set(Special::clusterid_z, blockIdx.z / c.z), set(Special::nclusterid_x, gridDim.x / c.x);
+        set(Special::nclusterid_y, gridDim.y / c.y), set(Special::nclusterid_z, gridDim.z / c.z);
+        set(Special::smid, unsigned(number % multiprocessors)), set(Special::nsmid, multiprocessors);
     }
 }
 

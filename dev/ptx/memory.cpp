@@ -60,14 +60,42 @@ char* global(Warp& w, const Instruction& i, unsigned lane, uint64_t address, uns
 char* shared(Warp& w, const Instruction& i, unsigned lane, uint64_t address, unsigned bytes) {
     const SharedWindow& s = shared_window();
     if (address < s.dynamic_bytes && bytes <= s.dynamic_bytes - address) return s.dynamic + address;
-    const uint64_t fixed = address - static_shared_begin;
+    const uint64_t fixed = address - s.fixed_begin;
     if (fixed < s.fixed_bytes && bytes <= s.fixed_bytes - fixed) return s.fixed + fixed;
     fail(w, lane, i, illegal,
          "touches byte " + std::to_string(int64_t(int32_t(address))) + " of shared memory, but there are " +
              std::to_string(s.dynamic_bytes) + " dynamic ones" +
              (s.fixed_bytes ? " and " + std::to_string(s.fixed_bytes) + " static ones from " +
-                                  std::to_string(static_shared_begin) + " on"
+                                  std::to_string(s.fixed_begin) + " on"
                             : ""));
+}
+
+// In another block of the cluster, or in this one by its rank.
+char* shared_of_cluster(Warp& w, const Instruction& i, unsigned lane, uint64_t address, unsigned bytes) {
+    if (!i.reaches_cluster)
+        fail(w, lane, i, illegal, "has an address of shared memory in another block, but is not for .shared::cluster");
+    simt::Block* block = nullptr;
+    w.as(lane, [&] { block = &w.block->peer(i.name, unsigned(address >> rank_shift) - 1, i.at); });
+    const auto& s = *static_cast<const SharedWindow*>(block->of_owner);
+    const uint64_t place = address & in_block;
+    if (place < s.dynamic_bytes && bytes <= s.dynamic_bytes - place) return s.dynamic + place;
+    const uint64_t fixed = place - s.fixed_begin;
+    if (fixed < s.fixed_bytes && bytes <= s.fixed_bytes - fixed) return s.fixed + fixed;
+    fail(w, lane, i, illegal,
+         "touches byte " + std::to_string(place) + " of the shared memory of the block of rank " +
+             std::to_string(block->rank) + ", which has not as much");
+}
+
+// The window of another block of the cluster that holds the address; null: none does.
+const SharedWindow* window_of_peer(const Warp& w, uint64_t address, simt::Block*& block) {
+    for (unsigned r = 0; w.block->cluster && r < w.block->cluster->count(); r++) {
+        block = w.block->cluster->block(r);
+        if (!block || block == w.block) continue;
+        const auto* s = static_cast<const SharedWindow*>(block->of_owner);
+        if (address - uint64_t(s->dynamic) < s->dynamic_bytes || address - uint64_t(s->fixed) < s->fixed_bytes)
+            return s;
+    }
+    return nullptr;
 }
 
 char* generic(Warp& w, const Instruction& i, unsigned lane, uint64_t address, unsigned bytes) {
@@ -79,6 +107,8 @@ char* generic(Warp& w, const Instruction& i, unsigned lane, uint64_t address, un
     if (inside(window.dynamic, window.dynamic_bytes) || inside(window.fixed, window.fixed_bytes)) return p;
     if (inside(w.local + lane * w.code->local_bytes, w.code->local_bytes)) return p;
     if (inside(w.parameters, w.code->parameter_bytes)) return p;
+    simt::Block* block = nullptr;
+    if (window_of_peer(w, address, block)) return p;
     return global(w, i, lane, address, bytes);
 }
 
@@ -94,7 +124,10 @@ char* resolve(Warp& w, const Instruction& i, unsigned lane, Space space, uint64_
     switch (space) {
         case Space::global:
         case Space::constant: return global(w, i, lane, address, bytes);
-        case Space::shared: return shared(w, i, lane, address, bytes);
+        case Space::shared:
+            if (address >> rank_shift && address >> rank_shift <= most_ranks)
+                return shared_of_cluster(w, i, lane, address, bytes);
+            return shared(w, i, lane, address, bytes);
         case Space::generic: return generic(w, i, lane, address, bytes);
         case Space::local:
             if (address < w.code->local_bytes && bytes <= w.code->local_bytes - address)
@@ -109,12 +142,32 @@ char* resolve(Warp& w, const Instruction& i, unsigned lane, Space space, uint64_
     fail(w, lane, i, illegal, "touches byte " + std::to_string(int64_t(address)) + " of the parameters");
 }
 
+// Of other blocks' shared memory nothing is known but what was written: nothing is said of races between blocks.
+static Shadow* shadow_of_peer(const Warp& w, const char* p) {
+    simt::Block* block = nullptr;
+    if (!w.block->cluster || !window_of_peer(w, uint64_t(p), block)) return nullptr;
+    return static_cast<Shadow*>(static_cast<const SharedWindow*>(block->of_owner)->shadow);
+}
+
 static bool is_of_others(Space space) { return space != Space::local && space != Space::parameter; }
+
+// Whether that is local memory, and where it is noted which bytes of it were written.
+static char* local_note(const Warp& w, const char* p) {
+    const size_t at = size_t(p - w.local);
+    return at < w.code->local_bytes * warp_lanes ? w.local_written + at : nullptr;
+}
 
 const char* readable(Warp& w, const Instruction& i, unsigned lane, Space space, uint64_t address, unsigned bytes,
                      unsigned alignment) {
     const char* p = resolve(w, i, lane, space, address, bytes, alignment);
-    if (!w.shadow || !is_of_others(space)) return p;
+    if (!w.shadow) return p;
+    if (const char* note = local_note(w, p); note && std::memchr(note, 0, bytes))
+        fail(w, lane, i, 719, "reads local memory that nobody has written");
+    if (!is_of_others(space)) return p;
+    if (Shadow* const peer = shadow_of_peer(w, p)) {
+        if (!peer->is_written(p, bytes)) fail(w, lane, i, 719, "reads shared memory that nobody has written");
+        return p;
+    }
     if (i.is_strong) w.shadow->strong_read(w, i, lane, p, bytes);
     else w.shadow->read(w, i, lane, p, bytes);
     return p;
@@ -122,7 +175,9 @@ const char* readable(Warp& w, const Instruction& i, unsigned lane, Space space, 
 void write(Warp& w, const Instruction& i, unsigned lane, Space space, uint64_t address, const void* value,
            unsigned bytes) {
     char* p = resolve(w, i, lane, space, address, bytes, bytes);
-    if (w.shadow && is_of_others(space)) {
+    if (char* note = local_note(w, p)) std::memset(note, 1, bytes);
+    else if (Shadow* const peer = w.shadow ? shadow_of_peer(w, p) : nullptr) peer->written_by_copy(p, bytes);
+    else if (w.shadow && is_of_others(space)) {
         if (i.is_strong) w.shadow->strong_write(w, p, bytes);
         else w.shadow->write(w, i, lane, p, bytes, !std::memcmp(p, value, bytes));
     }
@@ -135,7 +190,10 @@ uint64_t shared_address(Warp& w, const Instruction& i, unsigned lane, const void
     // One past the end is no error yet.
     if (p >= window.dynamic && p <= window.dynamic + window.dynamic_bytes) return uint64_t(p - window.dynamic);
     if (p >= window.fixed && p <= window.fixed + window.fixed_bytes)
-        return static_shared_begin + uint64_t(p - window.fixed);
+        return window.fixed_begin + uint64_t(p - window.fixed);
+    simt::Block* block = nullptr;
+    if (const SharedWindow* s = window_of_peer(w, uint64_t(p), block))
+        return cluster_address(block->rank, uint32_t(p - s->dynamic));
     fail(w, lane, i, illegal, "the generic address is not in shared memory");
 }
 

@@ -1,14 +1,13 @@
 // Addresses as PTX has them, and where they are on this machine. Every access is checked before it is made.
 //
-// A generic address is a pointer of this machine, and so is a global one. Shared addresses begin at 0 (dynamic shared
-// memory) and at static_shared_begin; local ones at 0 in each lane's own memory; a parameter's is its offset.
+// A generic address is a pointer of this machine, and so is a global one. Shared addresses are offsets, from dynamic
+// shared memory's begin on, those of another block of the cluster with its rank in the upper bits (shared_window.h);
+// local ones begin at 0 in each lane's own memory; a parameter's is its offset.
 #pragma once
 #include "shared_window.h"
 #include "warp.h"
 
 namespace ptx {
-
-enum class Space : uint8_t { generic, global, shared, local, parameter, constant };
 
 // Where `bytes` bytes at that address are. Ends the kernel if they are not all there, or not aligned to `alignment`.
 char* resolve(Warp&, const Instruction&, unsigned lane, Space, uint64_t address, unsigned bytes, unsigned alignment);

@@ -3,6 +3,7 @@
 #include <memory>
 #include <string>
 #include "dev/simt/include/simt/runtime_api.h"
+#include "dev/simt/kernels.h"
 
 namespace ptx {
 
@@ -18,7 +19,8 @@ public:
 };
 
 size_t static_shared_bytes(const Kernel&);
-int max_threads(const Kernel&);  // .maxntid, or 1024
+int max_threads(const Kernel&);                                        // .maxntid, or 1024
+simt::KernelCode kernel_code(const Kernel&, const std::string& name);  // these, and .reqnctapercluster
 // Copies the arguments as the entry's parameters say. The module must outlive the call.
 simt::Call call(const Kernel&, void** arguments);
 

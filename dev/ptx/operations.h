@@ -87,5 +87,6 @@ bool decode_call(Decoder&, const Statement&, Instruction&);
 bool decode_block(Decoder&, const Statement&, Instruction&);
 bool decode_matrix(Decoder&, const Statement&, Instruction&);
 bool decode_hopper(Decoder&, const Statement&, Instruction&);
+bool decode_cluster(Decoder&, const Statement&, Instruction&);
 
 }  // namespace ptx

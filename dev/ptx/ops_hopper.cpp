@@ -6,6 +6,7 @@
 #include "memory.h"
 #include "products.h"
 #include "shadow.h"
+#include "tally.h"
 
 namespace ptx {
 namespace {
@@ -22,6 +23,20 @@ uint64_t* barrier_at(Warp& w, const Instruction& i, unsigned lane) {
     return reinterpret_cast<uint64_t*>(resolve(w, i, lane, Space::shared,
                                                value_at(w, i.a, i.number & 1, lane) + uint64_t(i.offset), barrier_bytes,
                                                barrier_bytes));
+}
+
+// Who uses a barrier must have seen its initialisation. Other blocks' is ordered by the cluster's barrier.
+void must_see_barrier(Warp& w, const Instruction& i, unsigned lane, const uint64_t* p) {
+    if (w.shadow) w.shadow->read(w, i, lane, reinterpret_cast<const char*>(p), barrier_bytes);
+}
+
+// The block whose barrier it is; null: this one.
+simt::Block* owner_of_barrier(Warp& w, const Instruction& i, unsigned lane) {
+    const uint64_t address = value_at(w, i.a, i.number & 1, lane) + uint64_t(i.offset);
+    simt::Block* owner = nullptr;
+    if (address >> rank_shift && address >> rank_shift <= most_ranks)
+        w.as(lane, [&] { owner = &w.block->peer(i.name, unsigned(address >> rank_shift) - 1, i.at); });
+    return owner;
 }
 
 // In a shuffled order others may go on before this warp does.
@@ -47,10 +62,12 @@ void barrier_arrive(Warp& w, const Instruction& i, Mask m) {
         const unsigned arrivals = i.c == nowhere ? 1 : w.at<uint32_t>(i.c)[l];
         if (arrivals < 1) fail(w, l, i, 719, "no arrivals");
         if (w.shadow) w.shadow->release(w, p, 0);
+        simt::Block* const owner = owner_of_barrier(w, i, l);
+        if (!owner) must_see_barrier(w, i, l, p);
         w.as(l, [&] {
             if (i.d != nowhere)
                 w.at<uint64_t>(i.d)[l] = state_tag | w.block->async_barrier_is_over(i.name, p, *p, 0, i.at);
-            for (unsigned k = 0; k < arrivals; k++) w.block->async_barrier_arrive(p, *p, bytes, i.at);
+            for (unsigned k = 0; k < arrivals; k++) w.block->async_barrier_arrive(p, *p, k ? 0 : bytes, i.at, owner);
         });
     });
     perhaps_yield(w);
@@ -67,6 +84,7 @@ void barrier_wait(Warp& w, const Instruction& i, Mask m) {
     Mask over = 0;
     for_each_lane(w, m, [&](unsigned l) {
         const uint64_t* p = barrier_at(w, i, l);
+        must_see_barrier(w, i, l, p);
         w.as(l, [&] { over |= Mask(w.block->async_barrier_is_over(i.name, p, *p, parity[l], i.at)) << l; });
     });
     const auto wait_for = [&](Mask lanes) {
@@ -129,6 +147,18 @@ simt::Coordinates coordinates(Warp& w, const Instruction& i, unsigned lane) {
 char* shared_at(Warp& w, const Instruction& i, unsigned lane) {
     return resolve(w, i, lane, Space::shared, value_at(w, i.a, i.number & 1, lane) + uint64_t(i.offset), 16, 16);
 }
+// Of a copy that was accepted: it is counted, and what it reads must have been written.
+void note_box(Warp& w, const Instruction& i, unsigned lane, const void* map, bool loads) {
+    if (!w.tally && !(w.shadow && loads)) return;
+    const simt::Coordinates c = coordinates(w, i, lane);
+    simt::Box box{*static_cast<const simt::TensorMapData*>(map), {}};
+    for (int k = 0; k < c.rank; k++) box.c[k] = c.c[k];
+    if (w.tally) w.tally->note_box(w, i, box, loads);
+    if (!w.shadow || !loads) return;
+    box.for_each_row([&](size_t, const char* row, size_t, size_t n) {
+        if (n) w.shadow->must_be_written(w, i, lane, row, n * box.map.element_bytes);
+    });
+}
 void tensor_load(Warp& w, const Instruction& i, Mask m) {
     for_each_lane(w, m, [&](unsigned l) {
         const void* map = reinterpret_cast<const void*>(w.at<uint64_t>(i.b)[l]);
@@ -136,8 +166,15 @@ void tensor_load(Warp& w, const Instruction& i, Mask m) {
             w, i, l, Space::shared, value_at(w, i.c, i.number & 2, l) + i.target, barrier_bytes, barrier_bytes));
         char* to = shared_at(w, i, l);
         w.as(l, [&] {
-            w.block->tensor_load(to, map, barrier, *barrier, coordinates(w, i, l), i.at, nullptr);
-            if (w.shadow) w.shadow->written_by_copy(to, w.block->tensor_map(i.name, map, i.at).box_bytes());
+            const unsigned ranks = i.e == nowhere ? 0 : w.at<uint16_t>(i.e)[l];
+            w.block->tensor_load(to, map, barrier, *barrier, coordinates(w, i, l), i.at, nullptr, ranks);
+            note_box(w, i, l, map, true);
+            const size_t bytes = w.block->tensor_map(i.name, map, i.at).box_bytes();
+            for (unsigned rest = ranks ? ranks : 1u << w.block->rank; rest; rest &= rest - 1) {
+                const simt::Block& owner = w.block->peer(i.name, unsigned(__builtin_ctz(rest)), i.at);
+                auto* const shadow = static_cast<Shadow*>(static_cast<const SharedWindow*>(owner.of_owner)->shadow);
+                if (shadow) shadow->written_by_copy(owner.shared_base + (to - w.block->shared_base), bytes);
+            }
         });
     });
     perhaps_yield(w);
@@ -147,6 +184,7 @@ void tensor_store(Warp& w, const Instruction& i, Mask m) {
         const void* map = reinterpret_cast<const void*>(w.at<uint64_t>(i.b)[l]);
         const char* from = shared_at(w, i, l);
         w.as(l, [&] { w.block->tensor_store(map, from, coordinates(w, i, l), i.at, nullptr); });
+        note_box(w, i, l, map, false);
     });
 }
 void commit_stores(Warp& w, const Instruction&, Mask m) {
@@ -170,7 +208,7 @@ void take_map(Decoder& d, const Statement& s, const Operand& o, Instruction& i) 
 
 bool decode_copy(Decoder& d, const Statement& s, Instruction& i, const std::vector<std::string_view>& parts) {
     const bool loads = parts.at(5).starts_with("shared");
-    if (has_part(parts, "multicast::cluster") || !has_part(parts, "tile")) return false;
+    if (has_part(parts, "im2col") || has_part(parts, "gather4") || has_part(parts, "scatter4")) return false;
     const Operand &map = s.operands.at(loads ? 1 : 0), &shared = s.operands.at(loads ? 0 : 1);
     take_map(d, s, map, i);
     d.address(shared, i.a, i.offset);
@@ -185,6 +223,7 @@ bool decode_copy(Decoder& d, const Statement& s, Instruction& i, const std::vect
     d.address(s.operands.at(2), i.c, offset);
     i.target = uint32_t(offset);
     i.number |= d.is_wide(s.operands[2]) ? 2 : 0;
+    if (has_part(parts, "multicast::cluster")) i.e = d.source(s.operands.at(3), Width::half);
     return true;
 }
 
@@ -244,6 +283,7 @@ bool decode_multiply(Decoder& d, const Statement& s, Instruction& i) {
     if (number(4) != 1 || number(5) != 1) d.fail(s, "a negated factor");
     const bool in_registers = i.a == nowhere;
     i.number = in_registers ? int64_t(number(6)) << 1 : int64_t(number(6) | number(7) << 1);
+    i.operations = 2 * 16 * (2 * i.count) * 16;  // a warp's share, 16 rows
     i.execute = multiply;
     return true;
 }

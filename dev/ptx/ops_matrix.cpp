@@ -83,6 +83,7 @@ bool decode_move(Decoder& d, const Statement& s, Instruction& i, const std::vect
     i.count = unsigned(places.size());
     d.address(place, i.a, i.offset);
     const bool wide = d.is_wide(place);
+    i.counted = Counted::matrices, i.wide = wide;
     if (stores) i.execute = transposed ? moves<true, true>(wide) : moves<true, false>(wide);
     else i.execute = transposed ? moves<false, true>(wide) : moves<false, false>(wide);
     return true;
@@ -106,6 +107,7 @@ bool decode_matrix(Decoder& d, const Statement& s, Instruction& i) {
     }
     i.more = d.list(places);
     i.meeting = Meeting::of_warp;
+    i.operations = 2 * 16 * 8 * 16;
     i.execute = multiply;
     return true;
 }

@@ -89,10 +89,13 @@ Space space_of(const std::vector<std::string_view>& parts) {
 }
 
 bool known_hints(const std::vector<std::string_view>& parts) {
-    constexpr std::string_view known[] = {
-        "global", "shared",   "shared::cta", "local", "param",   "param::entry", "const", "v2",  "v4",
-        "nc",     "volatile", "relaxed",     "weak",  "acquire", "release",      "cta",   "gpu", "sys",
-        "ca",     "cg",       "cs",          "lu",    "cv",      "wb",           "wt"};
+    constexpr std::string_view known[] = {"global",   "shared",  "shared::cta", "shared::cluster",
+                                          "cluster",  "local",   "param",       "param::entry",
+                                          "const",    "v2",      "v4",          "nc",
+                                          "volatile", "relaxed", "weak",        "acquire",
+                                          "release",  "cta",     "gpu",         "sys",
+                                          "ca",       "cg",      "cs",          "lu",
+                                          "cv",       "wb",      "wt"};
     for (size_t k = 1; k + 1 < parts.size(); k++)
         if (std::find(std::begin(known), std::end(known), parts[k]) == std::end(known) &&
             !parts[k].starts_with("L1::") && !parts[k].starts_with("L2::"))
@@ -104,6 +107,10 @@ bool known_hints(const std::vector<std::string_view>& parts) {
 bool take_address(Decoder& d, const Operand& o, Instruction& i) {
     d.address(o, i.a, i.offset);
     return d.is_wide(o);
+}
+
+unsigned bytes_of_number(std::string_view type) {
+    return type.ends_with("64") ? 8 : type.ends_with("32") ? 4 : type.ends_with("16") ? 2 : 1;
 }
 
 bool decode_access(Decoder& d, const Statement& s, Instruction& i, const std::vector<std::string_view>& parts) {
@@ -126,6 +133,10 @@ bool decode_access(Decoder& d, const Statement& s, Instruction& i, const std::ve
     if (space == Space::parameter && !place.symbol.empty() && !d.is_parameter(place.symbol))
         space = Space::local;  // of a call
     for (const char* word : {"volatile", "relaxed", "acquire", "release"}) i.is_strong |= has_part(parts, word);
+    i.reads_constant = has_part(parts, "nc");
+    i.counted = loads ? Counted::load : Counted::store;
+    i.space = space, i.wide = wide;
+    i.counted_bytes = uint8_t(bytes_of_number(type) * places.size());
     if (places.size() > 4) d.fail(s, "more than four values");
     i.execute = loads ? for_type<true>(type, width, space, wide) : for_type<false>(type, width, space, wide);
     if (!i.execute) d.fail(s, s.opcode + " with registers of another width");
@@ -187,7 +198,10 @@ bool decode_atomic(Decoder& d, const Statement& s, Instruction& i, const std::ve
     const auto name =
         std::find_if(std::begin(names), std::end(names), [&](auto& n) { return has_part(parts, n.first); });
     if (name == std::end(names)) d.fail(s, "this machine does not know the instruction " + s.opcode);
-    i.number = int64_t(name->second) | int64_t(space_of(parts)) << 4;
+    i.space = space_of(parts), i.wide = wide;
+    i.counted = Counted::update;
+    i.counted_bytes = uint8_t(bytes_of(width));
+    i.number = int64_t(name->second) | int64_t(i.space) << 4;
     if (first && s.operands[0].kind != Operand::Kind::none) i.d = d.target(s.operands[0], width);
     i.b = d.source(s.operands.at(first + 1), width);
     if (name->second == Atomic::compare) i.c = d.source(s.operands.at(first + 2), width);
@@ -210,9 +224,7 @@ void to_generic(Warp& w, const Instruction& i, Mask m) {
         const SharedWindow& s = shared_window();
         if (space == Space::parameter) w.at<uint64_t>(i.d)[l] = uint64_t(w.parameters) + a;
         else if (space == Space::local) w.at<uint64_t>(i.d)[l] = uint64_t(w.local + l * w.code->local_bytes) + a;
-        else
-            w.at<uint64_t>(i.d)[l] =
-                a >= static_shared_begin ? uint64_t(s.fixed) + (a - static_shared_begin) : uint64_t(s.dynamic) + a;
+        else w.at<uint64_t>(i.d)[l] = uint64_t(s.dynamic) + a;
     });
 }
 template <Space space>
@@ -283,6 +295,8 @@ bool decode_copy(Decoder& d, const Statement& s, Instruction& i) {
     d.address(s.operands.at(1), i.b, offset);
     i.count = unsigned(offset);
     i.number = int64_t(s.operands.at(2).bits);
+    i.counted = Counted::copy, i.wide = wide;
+    i.counted_bytes = uint8_t(i.number);
     if (s.operands.size() > 3) i.c = d.source(s.operands[3], Width::word);
     i.execute = wide ? copy_async<true> : copy_async<false>;
     return true;

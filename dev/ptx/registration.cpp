@@ -67,13 +67,13 @@ std::string choose_target() {
                 "the host cannot reach the device's variables here", "hand kernels a pointer instead");
 }
 
-const simt::KernelOwner owner{
-    "ptx (CPU)", [] { return target().empty() ? 90 : std::atoi(target().c_str()); },
-    [](const void* function) {
-        const Entry* entry = entry_at(function);
-        if (!entry) return simt::KernelCode{};
-        return simt::KernelCode{entry->name, static_shared_bytes(*entry->kernel), max_threads(*entry->kernel)};
-    }};
+const simt::KernelOwner owner{"ptx (CPU)", [] { return target().empty() ? 90 : std::atoi(target().c_str()); },
+                              [](const void* function) {
+                                  const Entry* entry = entry_at(function);
+                                  if (!entry) return simt::KernelCode{};
+                                  return kernel_code(*entry->kernel, entry->name);
+                              },
+                              true};
 
 }  // namespace
 

@@ -1,6 +1,7 @@
 #include "shadow.h"
 #include <atomic>
 #include <cstdlib>
+#include <cstring>
 #include <map>
 #include <mutex>
 #include "dev/simt/device_memory.h"
@@ -27,10 +28,36 @@ void forget_cells(const void* begin) {
     const auto it = r.buffers.find(static_cast<const char*>(begin));
     if (it == r.buffers.end()) return;
     std::free(it->second.cells);
+    std::free(it->second.written);
     r.buffers.erase(it);
 }
 
-const bool listens = (simt::when_freed = forget_cells, true);
+// Copies and fills come in any length.
+void mark(const DeviceCells& d, const char* p, size_t bytes) {
+    size_t at = size_t(p - d.begin);
+    for (const size_t end = at + bytes; at < end;) {
+        if (at % 8 == 0 && end - at >= 64) {
+            const size_t whole = (end - at) / 8;
+            std::memset(d.written + at / 8, 0xff, whole);
+            at += whole * 8;
+            continue;
+        }
+        const unsigned bit = 1u << at % 8;
+        if (!(__atomic_load_n(&d.written[at / 8], __ATOMIC_RELAXED) & bit))
+            __atomic_fetch_or(&d.written[at / 8], bit, __ATOMIC_RELAXED);
+        at++;
+    }
+}
+void note_written(const void* p, size_t bytes) {
+    DeviceCells d;
+    if (find_cells(p, d)) mark(d, static_cast<const char*>(p), bytes);
+}
+
+const bool listens = (simt::when_freed = forget_cells, simt::when_written = note_written, true);
+
+std::string unwritten(const char* p) {
+    return "reads global memory that nobody has written: " + simt::describe_address(p);
+}
 
 // Words are counted from the begin of a buffer or a window, which are aligned.
 unsigned byte_mask(const char* p, unsigned bytes) { return ((1u << bytes) - 1) << (uintptr_t(p) & 3); }
@@ -44,8 +71,12 @@ bool find_cells(const void* address, DeviceCells& out) {
     const std::lock_guard lock(r.mutex);
     DeviceCells& known = r.buffers[d.begin];
     if (known.end != d.end) {  // new, or another buffer in the place of one that was freed
+        const size_t bytes = size_t(d.end - d.begin);
         std::free(known.cells);
-        d.cells = static_cast<Cell*>(std::calloc(size_t(d.end - d.begin) / 4 + 1, sizeof(Cell)));
+        std::free(known.written);
+        d.cells = static_cast<Cell*>(std::calloc(bytes / 4 + 1, sizeof(Cell)));
+        d.written = static_cast<unsigned char*>(std::calloc(bytes / 8 + 8, 1));
+        if (simt::is_pinned(d.begin)) std::memset(d.written, 0xff, bytes / 8 + 8);  // the host writes it, unseen
         known = d;
     }
     out = known;
@@ -59,6 +90,7 @@ Shadow& Shadow::mine() {
 
 void Shadow::begin(unsigned warps, size_t dynamic_n, size_t fixed_n, uint32_t grid, uint32_t block_number) {
     dynamic_bytes = dynamic_n, fixed_bytes = fixed_n;
+    window = &shared_window();
     if (dynamic.size() < dynamic_n / 4 + 1) dynamic.resize(dynamic_n / 4 + 1);
     if (fixed.size() < fixed_n / 4 + 1) fixed.resize(fixed_n / 4 + 1);
     run = ++runs;
@@ -71,7 +103,7 @@ void Shadow::begin(unsigned warps, size_t dynamic_n, size_t fixed_n, uint32_t gr
 }
 
 Cell* Shadow::shared_cell(const char* p) {
-    const SharedWindow& s = shared_window();
+    const SharedWindow& s = *window;
     if (size_t(p - s.dynamic) < dynamic_bytes) return &dynamic[size_t(p - s.dynamic) / 4];
     if (size_t(p - s.fixed) < fixed_bytes) return &fixed[size_t(p - s.fixed) / 4];
     return nullptr;
@@ -85,6 +117,10 @@ void Shadow::access(Warp& w, const Instruction& i, unsigned lane, const char* p,
         if ((p < device.begin || p >= device.end) && !find_cells(p, device))
             return;  // parameters, local memory, tables
         cell = device.cells + (p - device.begin) / 4;
+        if (!device.are_written(p, bytes)) {
+            if (!writes) fail(w, lane, i, launch_failure, unwritten(p));
+            mark(device, p, bytes);
+        }
     }
     for (unsigned done = 0; done < bytes; cell++) {
         const unsigned here = std::min(bytes - done, 4 - unsigned(uintptr_t(p + done) & 3));
@@ -105,6 +141,7 @@ void Shadow::touch(Warp& w, const Instruction& i, unsigned lane, const char* p, 
     };
     const bool harmless =
         same && last.warp == w.number && last.clock == own[w.number] && last.block == mine && last.pc == w.index_of(i);
+    if (!shared) check_constant(w, i, lane, p, c, mask, writes);
     if (unseen(last) && !harmless) race(w, i, lane, p, last, writes, true);
     if (shared && !writes && (last.run != now || (last.written & mask) != mask))
         fail(w, lane, i, launch_failure, "reads shared memory that nobody has written");
@@ -118,6 +155,27 @@ void Shadow::touch(Warp& w, const Instruction& i, unsigned lane, const char* p, 
     } else if (!unseen(c.read) || w.chance(2)) {  // of reads at the same time any may be kept
         c.read = a;
     }
+}
+
+// The texture path, which ld.global.nc takes, never sees what this grid has written.
+void Shadow::check_constant(Warp& w, const Instruction& i, unsigned lane, const char* p, const Cell& c, unsigned mask,
+                            bool writes) {
+    const auto complain = [&](const Access& other, const char* what) {
+        const Instruction& first = w.code->instructions[other.pc];
+        fail(w, lane, i, launch_failure,
+             std::string(what) + first.name + " at " + first.at.file + ':' + std::to_string(first.at.line) +
+                 (writes ? " reads as constant" : " writes in the same grid") + "; it is " + simt::describe_address(p));
+    };
+    if (i.reads_constant && c.write.run == grid_run && (c.write.written & mask)) complain(c.write, "reads what ");
+    if (writes && c.read.run == grid_run && (c.read.bytes & mask) && w.code->instructions[c.read.pc].reads_constant)
+        complain(c.read, "writes what ");
+}
+
+void Shadow::must_be_written(Warp& w, const Instruction& i, unsigned lane, const char* p, size_t bytes) {
+    if ((p < device.begin || p >= device.end) && !find_cells(p, device)) return;
+    for (size_t done = 0; done < bytes; done += 16)
+        if (!device.are_written(p + done, unsigned(std::min<size_t>(16, bytes - done))))
+            fail(w, lane, i, launch_failure, unwritten(p + done));
 }
 
 void Shadow::race(Warp& w, const Instruction& i, unsigned lane, const char* p, const Access& other, bool writes,
@@ -142,15 +200,26 @@ void Shadow::strong_read(Warp& w, const Instruction& i, unsigned lane, const cha
 }
 void Shadow::strong_write(const Warp& w, const char* p, unsigned bytes) {
     if (shared_cell(p)) written_by_copy(p, bytes);
-    else believes = true;
+    else believes = true, note_written(p, bytes);
     release(w, p, 0);
 }
 
 void Shadow::atomic(Warp& w, const Instruction& i, unsigned lane, const char* p, unsigned bytes) {
     const unsigned mask = byte_mask(p, std::min(bytes, 4u));
-    if (const Cell* c = shared_cell(p); !c) believes = true;
+    if (const Cell* c = shared_cell(p); !c) believes = true, must_be_written(w, i, lane, p, bytes);
     else if (c->write.run != run || (c->write.written & mask) != mask)
         fail(w, lane, i, launch_failure, "reads shared memory that nobody has written");
+}
+
+bool Shadow::is_written(const char* shared, size_t bytes) {
+    for (size_t done = 0; done < bytes;) {
+        const unsigned here = unsigned(std::min<size_t>(bytes - done, 4 - (uintptr_t(shared + done) & 3)));
+        const Cell* c = shared_cell(shared + done);
+        const unsigned mask = byte_mask(shared + done, here);
+        if (!c || c->write.run != run || (c->write.written & mask) != mask) return false;
+        done += here;
+    }
+    return true;
 }
 
 void Shadow::written_by_copy(const char* shared, size_t bytes) {

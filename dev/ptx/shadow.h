@@ -1,4 +1,5 @@
-// Who has read and written what, and in which order: races, and reads of what nobody wrote.
+// Who has read and written what, and in which order: races, reads of what nobody wrote, reads by ld.global.nc of what
+// the same grid writes.
 //
 // Of every 4 bytes a cell remembers the last write and a last read. An access carries its warp's clock, which
 // barriers move on; a warp knows of each other up to which clock it has seen it (vector clocks; FastTrack, Flanagan
@@ -28,10 +29,20 @@ struct Cell {
 struct DeviceCells {
     const char *begin = nullptr, *end = nullptr;
     Cell* cells = nullptr;
+    unsigned char* written = nullptr;  // a bit for each byte: anybody has ever written it
+
+    bool are_written(const char* p, unsigned bytes) const {  // at most 16
+        uint32_t bits;
+        __builtin_memcpy(&bits, written + (p - begin) / 8, sizeof bits);
+        const uint32_t mask = (1u << bytes) - 1;
+        return (bits >> (p - begin) % 8 & mask) == mask;
+    }
 };
 bool find_cells(const void* address, DeviceCells&);
 
 // Of the block that an OS thread runs.
+struct SharedWindow;
+
 class Shadow {
 public:
     static Shadow& mine();
@@ -48,6 +59,9 @@ public:
     // Volatile, relaxed, acquiring or releasing: such accesses are in no race, and order what stands around them.
     void strong_read(Warp&, const Instruction&, unsigned lane, const char*, unsigned bytes);
     void strong_write(const Warp&, const char*, unsigned bytes);
+    // Of what a copy reads of global memory.
+    void must_be_written(Warp&, const Instruction&, unsigned lane, const char*, size_t bytes);
+    bool is_written(const char* shared, size_t bytes);
     void written_by_copy(const char* shared, size_t bytes);  // whose order dev/simt checks
     void atomic(Warp&, const Instruction&, unsigned lane, const char*, unsigned bytes);
 
@@ -67,12 +81,14 @@ private:
         return a.clock <= known[w.number][a.warp];
     }
     Cell* shared_cell(const char*);
+    void check_constant(Warp&, const Instruction&, unsigned lane, const char*, const Cell&, unsigned mask, bool writes);
     static uint64_t key(const void* at, unsigned slot) { return uint64_t(at) * 4 + slot; }
     [[noreturn]] void race(Warp&, const Instruction&, unsigned lane, const char*, const Access&, bool writes,
                            bool wrote);
 
     std::vector<Cell> dynamic, fixed;
     size_t dynamic_bytes = 0, fixed_bytes = 0;
+    const SharedWindow* window = nullptr;
     DeviceCells device;  // touched last
     uint32_t run = 0, grid_run = 0, block = 0;
     bool believes = false;

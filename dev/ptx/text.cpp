@@ -87,10 +87,12 @@ private:
 
     void read_directive() {
         const std::string_view word = s.opcode();
-        int product = 1;
-        do product *= int(s.whole());
+        if (word == ".explicitcluster") return;
+        int numbers[3] = {1, 1, 1}, count = 0, product = 1;
+        do product *= numbers[std::min(count++, 2)] = int(s.whole());
         while (s.take(','));
         if (word == ".maxntid" || word == ".reqntid") e.max_threads = product;
+        else if (word == ".reqnctapercluster") std::copy(std::begin(numbers), std::end(numbers), e.cluster);
         else if (word != ".minnctapersm" && word != ".maxnreg" && word != ".maxclusterrank")
             s.fail("an entry's directive that this machine does not know: " + std::string(word));
     }

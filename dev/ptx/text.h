@@ -27,6 +27,7 @@ struct EntryText {
     std::vector<Parameter> parameters;
     size_t parameter_bytes = 0;
     int max_threads = 1024;
+    unsigned cluster[3] = {0, 0, 0};
     std::vector<Width> registers;
     std::vector<Variable> variables;  // those that its body declares
     std::vector<Statement> statements;

@@ -138,6 +138,7 @@ Mask Warp::ready_to_meet(const Instruction& i, Mask active) {
 }
 
 void Warp::execute(const Instruction& i, Mask m) {
+    if (tally) count(*this, i, m, m);
     i.execute(*this, i, m);
     if (traced) trace(*this, i, m);
 }
@@ -187,10 +188,12 @@ void Warp::run(Path path) {
                 path.pc++;
                 break;
             case Flow::branch:
-                if (traced) execute(i, active);
+                if (traced) trace(*this, i, active);
+                if (tally) count(*this, i, path.lanes, active);
                 branch(i, path, active);
                 break;
             case Flow::exit:
+                if (tally && active) count(*this, i, path.lanes, active);
                 if (active) exit(active);
                 path.lanes &= ~active;
                 path.pc++;

@@ -14,6 +14,7 @@ struct Path {  // lanes that are at the same instruction
 
 class Products;
 class Shadow;
+class Tally;
 
 constexpr unsigned nobody = warp_lanes;
 
@@ -22,19 +23,25 @@ struct Warp {
     simt::Block* block = nullptr;
     const char* parameters = nullptr;
     char* registers = nullptr;
-    char* local = nullptr;  // of lane 0; the next lane's is code->local_bytes on
+    char* local = nullptr;          // of lane 0; the next lane's is code->local_bytes on
+    char* local_written = nullptr;  // of each byte of that whether it was written
     Mask lanes = 0, living = 0, started = 0;
     unsigned leader = nobody;  // the lane on whose fiber the warp runs
     Products* products = nullptr;
     Mask traced = 0;  // lanes whose results are shown by:
     void (*trace)(Warp&, const Instruction&, Mask done) = nullptr;
-    Shadow* shadow = nullptr;             // null: PTX_CHECKS=0
+    Shadow* shadow = nullptr;  // null: PTX_CHECKS=0
+    Tally* tally = nullptr;    // null: nobody counts; else:
+    void (*count)(Warp&, const Instruction&, Mask lanes, Mask active) = nullptr;
     unsigned number = 0;                  // in its block
     std::vector<Path> paths;              // of lanes that neither have exited nor wait for other warps
     simt::CudaThread* threads = nullptr;  // of its lanes
     bool backwards = false;               // the last lane's stores come first
     bool shuffled = false;
-    bool tired = false;                       // of the path that is furthest behind: it may wait for another
+    bool tired = false;                  // of the path that is furthest behind: it may wait for another
+    Mask cluster_arrived = 0;            // lanes that have arrived at the cluster's barrier, and not waited
+    unsigned cluster_phase[warp_lanes];  // in which they did
+    uint64_t clock = 0;
     uint64_t random_state = 0, executed = 0;  // lanes' instructions
 
     template <class T>

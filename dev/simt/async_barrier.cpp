@@ -59,21 +59,22 @@ void Block::async_barrier_init_fence() {
     }
 }
 
-AsyncBarrierState& Block::async_barrier(const char* name, const void* address, uint64_t word, At at) {
+AsyncBarrierState& Block::async_barrier(const char* name, const void* address, uint64_t word, At at, Block* owner) {
+    Asynchronous& its = owner ? owner->asynchronous : asynchronous;
+    const bool remote = owner && owner != this;
     const size_t i = word & ~0u;
-    if ((word & ~uint64_t(~0u)) != word_tag || i >= asynchronous.barrier_count ||
-        asynchronous.barriers[i].address != address)
+    if ((word & ~uint64_t(~0u)) != word_tag || i >= its.barrier_count || its.barriers[i].address != address)
         fail(719, std::string(name) + ": this is no initialised barrier, or it was overwritten; " + to_string(at));
-    AsyncBarrierState& b = asynchronous.barriers[i];
-    if (!b.fenced && b.thread != running->linear)
+    AsyncBarrierState& b = its.barriers[i];
+    if (!by_warps && !b.fenced && (remote || b.thread != running->linear))
         fail(719, std::string(name) + ": no barrier_init_fence() has followed the barrier's initialisation at " +
                       to_string(b.at) + "; " + to_string(at));
     return b;
 }
 
-void Block::async_barrier_arrive(const void* address, uint64_t word, unsigned bytes, At at) {
+void Block::async_barrier_arrive(const void* address, uint64_t word, unsigned bytes, At at, Block* owner) {
     const char* name = bytes ? "mbarrier.arrive.expect_tx" : "mbarrier.arrive";
-    AsyncBarrierState& b = async_barrier(name, address, word, at);
+    AsyncBarrierState& b = async_barrier(name, address, word, at, owner);
     Ordering& order = b.order[turn][b.phase & 1];
     release(&order.generic, &order.proxy);
     b.bytes += bytes;
@@ -83,7 +84,8 @@ void Block::async_barrier_arrive(const void* address, uint64_t word, unsigned by
         fail(719, std::string(name) + ": more arrivals than the " + std::to_string(b.expected) + " of a phase; " +
                       to_string(at) + "; " + describe(b));
     b.pending--;
-    complete_if_over(b);
+    (owner ? owner : this)->complete_if_over(b);
+    if (owner && owner != this) cluster->wake(owner->rank);
     let_others_go_on();
 }
 

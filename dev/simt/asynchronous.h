@@ -26,7 +26,7 @@ struct Moments {
     char* operator[](size_t group) { return &of_group[group % 8]; }
 };
 
-using Chunks = std::bitset<shared_limit / 16>;  // of dynamic shared memory, 16 bytes each
+using Chunks = std::bitset<shared_room / 16>;  // of dynamic shared memory, 16 bytes each
 
 // Calls f(first chunk, chunks) for each run of them.
 template <class F>
@@ -40,9 +40,10 @@ void for_each_run(const Chunks& chunks, F f) {
 
 // What the asynchronous proxy has seen of dynamic shared memory.
 struct ProxyView {
-    std::vector<char> seen = std::vector<char>(shared_limit, char(0xff));
-    Chunks* watched;      // those that blocks of this kernel write generically and read asynchronously
-    bool fenced = false;  // at all, in this block
+    std::vector<char> seen = std::vector<char>(shared_room, char(0xff));
+    Chunks* watched;             // those that blocks of this kernel write generically and read asynchronously
+    bool fenced = false;         // at all, in this block
+    const char* base = nullptr;  // of that memory
 
     void forget();
     void learn(const Chunks&);
@@ -73,6 +74,9 @@ struct TensorLoad {
     At at;
 };
 
+// How what a copy writes joins what is there.
+enum class Sum : uint8_t { none, f32, f16, bf16, u32, s32, u64, minimum_u32, maximum_u32, minimum_s32, maximum_s32 };
+
 struct TensorStore {
     Box box;
     const char* from;
@@ -80,6 +84,7 @@ struct TensorStore {
     At at;
     bool read, over;         // it may be read before anybody waits for that
     std::vector<char> data;  // when read
+    Sum sum = Sum::none;
 };
 struct TensorStores {  // of a thread
     std::vector<TensorStore> stores;

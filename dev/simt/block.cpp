@@ -20,10 +20,12 @@ Block::Block() : backstage(__tsan_create_fiber(0)) {
     __tsan_switch_to_fiber(caller, no_sync);
 }
 
-void Block::run(const Launch& l, dim3 at, uint64_t number) {
+void Block::run(const Launch& l, dim3 at, uint64_t number, Cluster* its_cluster, unsigned its_rank) {
     void* caller = __tsan_get_current_fiber();
     __tsan_switch_to_fiber(backstage, no_sync);
     launch = &l;
+    cluster = its_cluster, rank = its_rank;
+    own_barrier.reset();
     index = at;
     blockIdx = at;
     blockDim = l.block;
@@ -45,11 +47,17 @@ void Block::run(const Launch& l, dim3 at, uint64_t number) {
     }
     SharedMemory& shared = SharedMemory::mine();
     shared.renew(l);
+    shared_base = SharedMemory::dynamic();
+    asynchronous.proxy_view.base = shared_base;
     renew_asynchronous();
-    by_warps = false;
+    by_warps = false, strict = true;
+    if (cluster) cluster->begin(rank, this);
     if (l.call.begin) l.call.begin(l.call.arguments.get());
 
     fibers.switch_to(next_fiber());  // comes back when no thread can go on
+    while (cluster && living && !failure.error && cluster->let_others_run(rank, any_ready() || started < count))
+        fibers.switch_to(any_ready() ? pop_ready()->fiber : next_fiber());
+    if (cluster && living && !failure.error && cluster->has_failed()) failure = {719, ": stopped with its cluster"};
 
     running = nullptr;
     if (!failure.error && living) failure = {719, "deadlock: no thread can go on" + describe_waiting()};
@@ -156,6 +164,7 @@ void Block::exit_running() {
     for (size_t i = warp.meetings.size(); i-- > 0;) complete_if_all_here(warp, warp.meetings[i]);
     for (unsigned open = open_barriers; open; open &= open - 1)
         complete_if_all_here(barriers[unsigned(__builtin_ctz(open))]);
+    complete_cluster_barrier();
 }
 
 void Block::fail(int error, const std::string& message) {

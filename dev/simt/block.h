@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 #include "asynchronous.h"
+#include "cluster.h"
 #include "fiber.h"
 #include "grid.h"
 
@@ -78,7 +79,8 @@ public:
             of_this_thread = new Block;  // never destroyed: fibers may outlive their OS thread's destructors
         return *of_this_thread;
     }
-    void run(const Launch&, dim3 index, uint64_t number);  // throws Failure
+    // Throws Failure. `rank`: in the cluster, if there is one.
+    void run(const Launch&, dim3 index, uint64_t number, Cluster* = nullptr, unsigned rank = 0);
 
     // What a CUDA thread has the scheduler do, ThreadSanitizer must not take for the thread's own accesses.
     class Backstage {
@@ -99,6 +101,7 @@ public:
     // Of those who execute a whole warp on the fiber of one of its threads (../ptx). What its lanes do they do one
     // after the other, and only the last may wait.
     bool by_warps = false;
+    bool strict = true;  // whether what the proxy needs of fences is asked for
     CudaThread* thread(unsigned linear) { return &threads[linear]; }
     void barrier_count(const char* name, int id, int threads, bool predicate, Reach reach, At at) {
         complete_if_all_here(arrive(name, id, threads, predicate, reach, at));
@@ -108,21 +111,35 @@ public:
     void wake(CudaThread* t) { make_ready(t); }
     void yield() {
         make_ready(self());
-        leave();
+        if (cluster) rest();
+        else leave();
     }
     bool async_barrier_is_over(const char* name, const void* barrier, uint64_t word, unsigned parity, At at) {
         return (async_barrier(name, barrier, word, at).phase & 1) != parity;
     }
 
+    // ---- Of a cluster: what blocks do with each other, who has the baton ----
+    Cluster* cluster = nullptr;  // null: the launch has none
+    unsigned rank = 0;
+    char* shared_base = nullptr;     // where its dynamic shared memory begins
+    const void* of_owner = nullptr;  // what those who execute its warps keep of it
+    unsigned living_threads() const { return living; }
+    Block& peer(const char* name, unsigned rank, At);
+    unsigned cluster_phase() { return cluster_barrier().phase; }
+    void cluster_arrive(unsigned threads);
+    void cluster_wait(const char* name, unsigned phase, At);
+
     // The same, Hopper's (include/simt/asynchronous.h). `called_from`: the place in the code, for ThreadSanitizer.
     uint64_t async_barrier_init(const void* barrier, int arrivals, At);
     void async_barrier_init_fence();
-    void async_barrier_arrive(const void* barrier, uint64_t word, unsigned bytes, At);
+    void async_barrier_arrive(const void* barrier, uint64_t word, unsigned bytes, At, Block* owner = nullptr);
     Ordering& async_barrier_wait(const void* barrier, uint64_t word, unsigned parity, At);
     void proxy_fence();
     const TensorMapData& tensor_map(const char* name, const void* map, At);
     void tensor_load(char* to, const void* map, const void* barrier, uint64_t word, const Coordinates&, At,
-                     void* called_from);
+                     void* called_from, unsigned ranks = 0);  // ranks: bits, of multicast; 0: this block alone
+    void load(const char* name, const Box&, size_t to, const void* barrier, uint64_t word, Block& owner, At);
+    void store(const char* name, const Box&, const char* from, Sum, At);
     void tensor_store(const void* map, const char* from, const Coordinates&, At, void* called_from);
     void tensor_store_commit();
     void tensor_store_wait(unsigned pending, Until);
@@ -146,6 +163,9 @@ private:
     void abandon_threads();
     void wait();
     void leave();
+    void rest();
+    ClusterBarrier& cluster_barrier();
+    void complete_cluster_barrier();
     bool may_start();
     void release(void* order, char* proxy_order);
     void acquire_for_proxy(char* order);
@@ -162,7 +182,7 @@ private:
     void renew_asynchronous();
     std::string left_undone();  // of what is asynchronous, when all threads have exited; empty: nothing
     void finish_asynchronous(CudaThread*);
-    AsyncBarrierState& async_barrier(const char* name, const void* barrier, uint64_t word, At);
+    AsyncBarrierState& async_barrier(const char* name, const void* barrier, uint64_t word, At, Block* owner = nullptr);
     void complete_if_over(AsyncBarrierState&);
     std::string describe(const AsyncBarrierState&) const;
     bool deliver_a_load();  // false: none is under way
@@ -173,7 +193,8 @@ private:
     template <class F>
     void as(void* tsan_fiber, void* called_from, F f);
     Chunks chunks_of_box(const char* name, const void* shared, const TensorMapData&, At);
-    void check_not_in_use(const char* name, const Chunks&, At);
+    void check_not_in_use(const char* name, const Chunks&, At, const Block& owner);
+    Chunks chunks_at(const char* name, const void* shared, size_t bytes, unsigned alignment, At);
     void store_due(TensorStores&, size_t stores, Until);
     WarpProducts& products(const char* name, At);
     bool first_to_meet(const char* name, WarpProducts&, At);
@@ -209,6 +230,7 @@ private:
     // they share fibers and barriers; races are found between blocks of different turns. The order decides which those
     // are.
     unsigned turn = 0;
+    std::unique_ptr<ClusterBarrier> own_barrier;  // of a launch without clusters
     std::array<std::vector<void*>, 2> tsan_fibers, tsan_proxies, tsan_engines;
     std::set<const void*> proxy_users;  // kernels; of others, nothing is known of the proxy's past
     bool proxies = false;               // this block's kernel is one of them
@@ -237,6 +259,14 @@ inline CudaThread* Block::pop_ready() {
 inline void Block::wait() {
     states[running->linear] = State::waiting;
     leave();
+}
+
+// Others of the cluster may go on.
+inline void Block::rest() {
+    CudaThread* t = self();
+    fibers.switch_to(fibers.main());
+    running = t;
+    threadIdx = t->index;
 }
 
 // What the running thread has begun or told others may go on before the thread does.

@@ -16,7 +16,10 @@ struct Copy {
     const char* from;
     size_t to_pitch, from_pitch, width, height;
     cudaError_t operator()() const {
-        for (size_t row = 0; row < height; row++) std::memmove(to + row * to_pitch, from + row * from_pitch, width);
+        for (size_t row = 0; row < height; row++) {
+            std::memmove(to + row * to_pitch, from + row * from_pitch, width);
+            if (when_written) when_written(to + row * to_pitch, width);
+        }
         return cudaSuccess;
     }
     bool on_device(const char* p, size_t pitch) const { return is_device(p, pitch * (height - 1) + width); }
@@ -78,7 +81,11 @@ cudaError_t cudaMemsetAsync(void* p, int value, size_t bytes, cudaStream_t strea
         say("cudaMemset of " + std::to_string(bytes) + " bytes: not inside one device buffer");
         return remember(cudaErrorInvalidValue);
     }
-    return submit(stream, [=] { return std::memset(p, value, bytes), cudaSuccess; });
+    return submit(stream, [=] {
+        std::memset(p, value, bytes);
+        if (when_written) when_written(p, bytes);
+        return cudaSuccess;
+    });
 }
 cudaError_t cudaMemset(void* p, int value, size_t bytes) { return cudaMemsetAsync(p, value, bytes, nullptr); }
 cudaError_t cudaFreeAsync(void* p, cudaStream_t stream) {

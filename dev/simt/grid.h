@@ -11,7 +11,7 @@ namespace simt {
 struct Launch {
     std::string kernel, mangled;  // its name
     const void* function;
-    dim3 grid, block;
+    dim3 grid, block, cluster;  // cluster: of how many blocks, 1 x 1 x 1 without
     size_t shared_bytes;
     Order order;
     Call call;

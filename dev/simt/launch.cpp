@@ -25,6 +25,7 @@ struct Kernel {
     KernelCode code;
     std::string name;
     std::optional<size_t> asked;  // by cudaFuncSetAttribute
+    bool large_clusters = false;  // the same: more than 8 blocks
     size_t static_bytes() const { return code.static_shared_bytes + called_shared_bytes(function); }
     size_t dynamic_limit() const {
         const size_t all = asked ? device_shared_limit() : static_shared_limit,
@@ -57,11 +58,10 @@ cudaError_t check(const cudaLaunchConfig_t& config, const Kernel& kernel) {
 }
 
 bool is_known(const cudaLaunchAttribute& attribute) {
-    const auto& cluster = attribute.val.clusterDim;
     switch (attribute.id) {
         case cudaLaunchAttributeIgnore:
         case cudaLaunchAttributeProgrammaticStreamSerialization: return true;  // it may begin early, but need not
-        case cudaLaunchAttributeClusterDimension: return cluster.x * cluster.y * cluster.z == 1;
+        case cudaLaunchAttributeClusterDimension: return true;
         default: return false;
     }
 }
@@ -71,21 +71,65 @@ cudaError_t check_attributes(const cudaLaunchConfig_t& config, const Kernel& ker
     for (unsigned i = 0; i < config.numAttrs; i++) {
         const cudaLaunchAttribute& attribute = config.attrs[i];
         if (is_known(attribute)) continue;
-        const bool cluster = attribute.id == cudaLaunchAttributeClusterDimension;
-        say(kernel.name + ": launched with " +
-            (cluster ? "clusters of several blocks" : "launch attribute " + std::to_string(int(attribute.id))) +
+        say(kernel.name + ": launched with launch attribute " + std::to_string(int(attribute.id)) +
             ", which this runtime does not know");
         return cudaErrorNotSupported;
     }
     return cudaSuccess;
 }
 
+// What the launch asks for, or what the kernel was compiled for.
+cudaError_t choose_cluster(const cudaLaunchConfig_t& config, const Kernel& kernel, dim3& cluster) {
+    const unsigned* own = kernel.code.cluster;
+    if (own[0]) cluster = dim3(own[0], own[1], own[2]);
+    for (unsigned i = 0; i < config.numAttrs; i++) {
+        if (config.attrs[i].id != cudaLaunchAttributeClusterDimension) continue;
+        const auto& asked = config.attrs[i].val.clusterDim;
+        if (own[0] && (asked.x != own[0] || asked.y != own[1] || asked.z != own[2])) return cudaErrorInvalidClusterSize;
+        cluster = dim3(asked.x, asked.y, asked.z);
+    }
+    const uint64_t blocks = uint64_t(cluster.x) * cluster.y * cluster.z;
+    const dim3& g = config.gridDim;
+    if (blocks == 1) return cudaSuccess;
+    if (!blocks || blocks > (kernel.large_clusters ? 16 : 8)) return cudaErrorInvalidClusterSize;
+    if (kernel_owner().capability() < 90 || !kernel_owner().has_clusters) return cudaErrorNotSupported;
+    return g.x % cluster.x || g.y % cluster.y || g.z % cluster.z ? cudaErrorInvalidClusterSize : cudaSuccess;
+}
+
 }  // namespace
+
+// Clusters one after the other: their blocks are on OS threads of their own.
+static cudaError_t run_clusters(const Launch& l) {
+    const dim3 &g = l.grid, &c = l.cluster;
+    const uint64_t x = g.x / c.x, y = g.y / c.y, count = x * y * (g.z / c.z);
+    const Permutation order(l.order, 0, count);
+    for (uint64_t i = 0; i < count; i++) {
+        const uint64_t n = order(i);
+        try {
+            Cluster(l, dim3(unsigned(n % x) * c.x, unsigned(n / x % y) * c.y, unsigned(n / (x * y)) * c.z)).run();
+        } catch (const Failure& failure) {
+            say(failure.message);
+            return cudaError_t(failure.error);
+        }
+    }
+    return cudaSuccess;
+}
+
+static cudaError_t check_damage(const Launch& l) {
+    const std::string damage = damaged_device_memory();
+    if (damage.empty()) return cudaSuccess;
+    say(l.kernel + ": " + damage);
+    return cudaErrorIllegalAddress;
+}
 
 static cudaError_t run_grid(const Launch& l) {
     static std::atomic<unsigned> runs = 0;
     l.run = ++runs;
     if (profiling) profiled++;
+    if (l.cluster.x * l.cluster.y * l.cluster.z > 1) {
+        const cudaError_t error = run_clusters(l);
+        return error ? error : check_damage(l);
+    }
     const uint64_t blocks = uint64_t(l.grid.x) * l.grid.y * l.grid.z;
     const Permutation block_order(l.order, 0, blocks);
     const int os_threads =
@@ -117,10 +161,8 @@ static cudaError_t run_grid(const Launch& l) {
         work();
     }
     __tsan_acquire(&l.ends);
-    const std::string damage = damaged_device_memory();
-    if (damage.empty()) return cudaError_t(error.load());
-    say(l.kernel + ": " + damage);
-    return cudaErrorIllegalAddress;
+    if (const cudaError_t damaged = check_damage(l)) return damaged;
+    return cudaError_t(error.load());
 }
 
 cudaError_t launch(const cudaLaunchConfig_t& config, const void* function, Call call) {
@@ -129,11 +171,14 @@ cudaError_t launch(const cudaLaunchConfig_t& config, const void* function, Call 
     if (const cudaError_t error = check(config, kernel)) return remember(error);
     if (const cudaError_t error = check_attributes(config, kernel)) return remember(error);
     if (is_broken(kernel.name, Broken::Way::is_refused)) return remember(cudaErrorInvalidValue);
+    dim3 cluster(1, 1, 1);
+    if (const cudaError_t error = choose_cluster(config, kernel, cluster)) return remember(error);
     Launch l{kernel.name,
              kernel.code.mangled,
              function,
              config.gridDim,
              config.blockDim,
+             cluster,
              config.dynamicSmemBytes,
              order(),
              std::move(call),
@@ -160,6 +205,8 @@ using namespace simt;
 
 cudaError_t cudaFuncSetAttribute(const void* function, cudaFuncAttribute attribute, int value) {
     if (attribute == cudaFuncAttributePreferredSharedMemoryCarveout) return cudaSuccess;  // a hint
+    if (attribute == cudaFuncAttributeNonPortableClusterSizeAllowed)
+        return kernel_of(function).large_clusters = value, cudaSuccess;
     if (attribute != cudaFuncAttributeMaxDynamicSharedMemorySize) return remember(cudaErrorNotSupported);
     Kernel& k = kernel_of(function);
     if (value < 0 || size_t(value) + k.static_bytes() > device_shared_limit()) return remember(cudaErrorInvalidValue);

@@ -13,9 +13,7 @@ void ProxyView::forget() {
 }
 
 void ProxyView::learn(const Chunks& chunks) {
-    for_each_run(chunks, [&](size_t first, size_t n) {
-        std::memcpy(&seen[first * 16], SharedMemory::dynamic() + first * 16, n * 16);
-    });
+    for_each_run(chunks, [&](size_t first, size_t n) { std::memcpy(&seen[first * 16], base + first * 16, n * 16); });
 }
 
 void ProxyView::fence() {
@@ -27,7 +25,7 @@ void ProxyView::fence() {
 size_t ProxyView::first_unfenced(const Chunks& chunks) {
     Chunks fresh;
     for (size_t i = chunks._Find_first(); i < chunks.size(); i = chunks._Find_next(i)) {
-        if (!std::memcmp(&seen[i * 16], SharedMemory::dynamic() + i * 16, 16)) continue;
+        if (!std::memcmp(&seen[i * 16], base + i * 16, 16)) continue;
         if (!fenced || watched->test(i)) return i;
         fresh.set(i);
     }
@@ -43,7 +41,7 @@ ProxyView& Block::proxy_view() {
 }
 
 void Block::check_fenced(const char* name, const Chunks& chunks, At at) {
-    if (thread_sanitizer) return;
+    if (thread_sanitizer || !strict) return;
     const size_t i = proxy_view().first_unfenced(chunks);
     if (i == chunks.size()) return;
     fail(719, std::string(name) + ": no proxy_fence() has followed the writing of byte " + std::to_string(i * 16) +
@@ -80,6 +78,7 @@ void Block::use_proxy() {
 void Block::proxy_fence() {
     CudaThread* t = self();
     asynchronous.used = true;
+    if (by_warps) async_barrier_init_fence();  // which is no more than this one's part for barriers
     if (!thread_sanitizer) return proxy_view().fence();
     if (!t->proxy) return use_proxy();
     see_all();

@@ -12,8 +12,9 @@
 namespace {
 constexpr size_t red_zone = 1024;
 }
-thread_local __attribute__((abi_tag("shared"), aligned(simt::address_sanitizer ? 65536 : 1024))) unsigned char
-    dynamic_shared_memory[simt::shared_limit + red_zone];
+thread_local __attribute__((
+    abi_tag("shared"),
+    aligned(simt::address_sanitizer ? 65536 : 1024))) unsigned char dynamic_shared_memory[simt::shared_room + red_zone];
 // Initialised variables come first: the gap behind this one is in front of the first shared variable
 // (AddressSanitizer's build).
 thread_local
@@ -84,6 +85,7 @@ void SharedMemory::choose(const Launch& l) {
 
 void SharedMemory::renew(const Launch& l) {
     if (chosen_for != l.function) choose(l);
+    also_bytes = 0;
     char* dynamic = reinterpret_cast<char*>(dynamic_shared_memory);
     const bool changed = dynamic_bytes != l.shared_bytes;
     if (address_sanitizer && changed) {
@@ -104,7 +106,8 @@ static bool inside(const void* address, size_t bytes, const void* begin, size_t 
     return at < size && bytes <= size - at;
 }
 bool SharedMemory::contains_dynamic(const void* address, size_t bytes) const {
-    return inside(address, bytes, dynamic_shared_memory, dynamic_bytes);
+    return inside(address, bytes, dynamic_shared_memory, dynamic_bytes) ||
+           inside(address, bytes, dynamic_shared_memory + also_begin, also_bytes);
 }
 bool SharedMemory::contains(const void* address, size_t bytes) const {
     if (inside(address, bytes, dynamic_shared_memory, sizeof dynamic_shared_memory))

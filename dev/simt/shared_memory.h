@@ -9,6 +9,7 @@
 namespace simt {
 
 constexpr size_t static_shared_limit = 48 * 1024, shared_limit = 227 * 1024;
+constexpr size_t shared_room = 256 * 1024;  // what descriptors of matrices can address
 
 size_t own_shared_bytes(const std::string& kernel);  // declared in the kernel of this mangled name itself
 size_t called_shared_bytes(const void* kernel);      // in functions that it calls, as far as its blocks have shown
@@ -23,6 +24,9 @@ public:
     bool contains(const void*, size_t bytes) const;
     bool contains_dynamic(const void*, size_t bytes) const;
     static char* dynamic();  // where its dynamic part begins
+    // Bytes from there on that count as its dynamic part too, until it is renewed: where others keep what kernels
+    // declare with a size (../ptx).
+    void also(size_t begin, size_t bytes) { also_begin = begin, also_bytes = bytes; }
 
 private:
     struct Range {
@@ -36,7 +40,7 @@ private:
     const void* chosen_for = nullptr;  // a kernel
     std::vector<Range> ranges;         // its variables and those of functions it may call
     ThreadLocalBlock variables;        // the thread-local block they are in
-    size_t dynamic_bytes = ~size_t(0);
+    size_t dynamic_bytes = ~size_t(0), also_begin = 0, also_bytes = 0;
 };
 
 }  // namespace simt

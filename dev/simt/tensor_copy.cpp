@@ -23,10 +23,53 @@ void read_box(const Box& box, std::vector<char>& data) {
         if (n) std::memcpy(data.data() + offset + skip * e, from, n * e);
     });
 }
-void write_box(const Box& box, const std::vector<char>& data) {
+// Element by element, each as an atomic operation of its own: blocks on other OS threads may do the same.
+template <class T, class F>
+void join_as(char* to, const char* from, size_t bytes, F f) {
+    for (size_t i = 0; i < bytes; i += sizeof(T)) {
+        T x, *const p = reinterpret_cast<T*>(to + i);
+        std::memcpy(&x, from + i, sizeof x);
+        T old = __atomic_load_n(p, __ATOMIC_RELAXED);
+        while (!__atomic_compare_exchange_n(p, &old, f(old, x), false, __ATOMIC_SEQ_CST, __ATOMIC_RELAXED)) {}
+    }
+}
+uint16_t rounded_bf16(float x) {
+    const uint32_t bits = __builtin_bit_cast(uint32_t, x);
+    return uint16_t((x != x ? bits | 0x400000 : bits + 0x7fff + (bits >> 16 & 1)) >> 16);
+}
+float of_bf16(uint16_t bits) { return __builtin_bit_cast(float, uint32_t(bits) << 16); }
+void join(char* to, const char* from, size_t bytes, Sum sum) {
+    using U = uint32_t;
+    switch (sum) {
+        case Sum::f32:
+            return join_as<U>(to, from, bytes, [](U a, U b) {
+                return __builtin_bit_cast(U, __builtin_bit_cast(float, a) + __builtin_bit_cast(float, b));
+            });
+        case Sum::f16:
+            return join_as<uint16_t>(to, from, bytes, [](uint16_t a, uint16_t b) {
+                return __builtin_bit_cast(uint16_t,
+                                          _Float16(__builtin_bit_cast(_Float16, a) + __builtin_bit_cast(_Float16, b)));
+            });
+        case Sum::bf16:
+            return join_as<uint16_t>(to, from, bytes,
+                                     [](uint16_t a, uint16_t b) { return rounded_bf16(of_bf16(a) + of_bf16(b)); });
+        case Sum::u32:
+        case Sum::s32: return join_as<U>(to, from, bytes, [](U a, U b) { return a + b; });
+        case Sum::u64: return join_as<uint64_t>(to, from, bytes, [](uint64_t a, uint64_t b) { return a + b; });
+        case Sum::minimum_u32: return join_as<U>(to, from, bytes, [](U a, U b) { return a < b ? a : b; });
+        case Sum::maximum_u32: return join_as<U>(to, from, bytes, [](U a, U b) { return a > b ? a : b; });
+        case Sum::minimum_s32: return join_as<U>(to, from, bytes, [](U a, U b) { return int(a) < int(b) ? a : b; });
+        case Sum::maximum_s32: return join_as<U>(to, from, bytes, [](U a, U b) { return int(a) > int(b) ? a : b; });
+        case Sum::none: break;
+    }
+}
+void write_box(const Box& box, const std::vector<char>& data, Sum sum) {
     box.for_each_row([&](size_t offset, char* to, size_t skip, size_t n) {
         const size_t e = box.map.element_bytes;
-        if (n) std::memcpy(to, data.data() + offset + skip * e, n * e);
+        if (!n) return;
+        if (sum == Sum::none) std::memcpy(to, data.data() + offset + skip * e, n * e);
+        else join(to, data.data() + offset + skip * e, n * e, sum);
+        if (when_written) when_written(to, n * e);
     });
 }
 
@@ -48,16 +91,18 @@ const TensorMapData& Block::tensor_map(const char* name, const void* p, At at) {
 
 // The place of a box in shared memory, if it is one.
 Chunks Block::chunks_of_box(const char* name, const void* shared, const TensorMapData& map, At at) {
-    const unsigned alignment = map.swizzle_bits ? 128u << map.swizzle_bits : 128;
-    if (!SharedMemory::mine().contains_dynamic(shared, map.box_bytes()))
-        fail(700, std::string(name) + ": the box of " + std::to_string(map.box_bytes()) +
+    return chunks_at(name, shared, map.box_bytes(), map.swizzle_bits ? 128u << map.swizzle_bits : 128, at);
+}
+Chunks Block::chunks_at(const char* name, const void* shared, size_t bytes, unsigned alignment, At at) {
+    if (!SharedMemory::mine().contains_dynamic(shared, bytes))
+        fail(700, std::string(name) + ": the box of " + std::to_string(bytes) +
                       " bytes is not in dynamic shared memory; " + to_string(at));
     const size_t to = size_t(static_cast<const char*>(shared) - SharedMemory::dynamic());
     if (to % alignment)
         fail(716, std::string(name) + ": the address in shared memory, byte " + std::to_string(to) +
                       ", is not a multiple of " + std::to_string(alignment) + "; " + to_string(at));
     Chunks chunks;
-    for (size_t i = to / 16; i < (to + map.box_bytes()) / 16; i++) chunks.set(i);
+    for (size_t i = to / 16; i < (to + bytes) / 16; i++) chunks.set(i);
     return chunks;
 }
 
@@ -80,7 +125,7 @@ static Box box_of(const TensorMapData& map, const Coordinates& c) {
 }
 
 // What somebody is going to read, or another load to write, may not be written.
-void Block::check_not_in_use(const char* name, const Chunks& chunks, At at) {
+void Block::check_not_in_use(const char* name, const Chunks& chunks, At at, const Block& owner) {
     const auto check = [&](const Chunks& used, const char* what, At by) {
         const Chunks both = chunks & used;
         if (both.any())
@@ -88,30 +133,49 @@ void Block::check_not_in_use(const char* name, const Chunks& chunks, At at) {
                           std::to_string(both._Find_first() * 16) + " of dynamic shared memory, which " + what +
                           " at " + to_string(by) + ", not yet waited for, " + (*what == 'a' ? "reads" : "writes, too"));
     };
-    for (const TensorLoad& l : asynchronous.loads) check(l.chunks, "the load", l.at);
-    for (const WarpProducts& w : asynchronous.warps)
+    for (const TensorLoad& l : owner.asynchronous.loads) check(l.chunks, "the load", l.at);
+    for (const WarpProducts& w : owner.asynchronous.warps)
         for (const Product& p : w.pending)
             if (!p.over) check(p.chunks, "a product", p.at);
-    for (unsigned i = 0; i < count; i++)
-        for (const TensorStore& s : asynchronous.stores[i].stores)
+    for (unsigned i = 0; i < owner.count; i++)
+        for (const TensorStore& s : owner.asynchronous.stores[i].stores)
             if (!s.over) check(s.chunks, "a store", s.at);
 }
 
 // ---- Loads ----
 
+// A copy into that block's shared memory is under way.
+void Block::load(const char* name, const Box& box, size_t to, const void* barrier, uint64_t word, Block& owner, At at) {
+    AsyncBarrierState& b = async_barrier(name, barrier, word, at, &owner);
+    if (!b.fenced && strict)
+        fail(719, std::string(name) + ": no barrier_init_fence() has followed the barrier's initialisation at " +
+                      to_string(b.at) + "; " + to_string(at));
+    Chunks chunks;
+    for (size_t i = to / 16; i < (to + box.map.box_bytes()) / 16; i++) chunks.set(i);
+    check_not_in_use(name, chunks, at, owner);
+    owner.asynchronous.used = true;
+    owner.asynchronous.loads.push_back({box, owner.shared_base + to, &b, chunks, at});
+    std::memset(owner.shared_base + to, 0xff, box.map.box_bytes());
+    owner.asynchronous.proxy_view.learn(chunks);
+    if (&owner != this) cluster->wake(owner.rank);
+}
+
 void Block::tensor_load(char* to, const void* map_address, const void* barrier, uint64_t word, const Coordinates& c,
-                        At at, void* called_from) {
+                        At at, void* called_from, unsigned ranks) {
     const TensorMapData& map = tensor_map(load_name, map_address, at);
     AsyncBarrierState& b = async_barrier(load_name, barrier, word, at);
-    if (!b.fenced)
-        fail(719, std::string(load_name) + ": no barrier_init_fence() has followed the barrier's initialisation at " +
-                      to_string(b.at) + "; " + to_string(at));
     if (const std::string wrong = check_box(load_name, map, c, at); !wrong.empty()) fail(719, wrong);
-    const Chunks chunks = chunks_of_box(load_name, to, map, at);
-    check_not_in_use(load_name, chunks, at);
-    asynchronous.loads.push_back({box_of(map, c), to, &b, chunks, at});
-    std::memset(to, 0xff, map.box_bytes());
-    asynchronous.proxy_view.learn(chunks);
+    chunks_of_box(load_name, to, map, at);
+    const size_t place = size_t(to - shared_base);
+    if (!ranks) load(load_name, box_of(map, c), place, barrier, word, *this, at);
+    // To the same places of each block that is named; the barrier of each is told.
+    for (unsigned rest = ranks; rest; rest &= rest - 1) {
+        Block& owner = peer(load_name, unsigned(__builtin_ctz(rest)), at);
+        const char* its = owner.shared_base + (static_cast<const char*>(barrier) - shared_base);
+        uint64_t its_word;
+        std::memcpy(&its_word, its, sizeof its_word);
+        load(load_name, box_of(map, c), place, its, its_word, owner, at);
+    }
     if (!thread_sanitizer) return;
     use_proxy();
     Backstage::enter();
@@ -165,10 +229,9 @@ void Block::tensor_store(const void* map_address, const char* shared, const Coor
             fail(715,
                  std::string(store_name) + ": coordinate " + std::to_string(c.c[i]) + " is negative; " + to_string(at));
     const Chunks chunks = chunks_of_box(store_name, shared, map, at);
-    check_fenced(store_name, chunks, at);
-    TensorStores& mine = asynchronous.stores[running->linear];
-    mine.stores.push_back({box_of(map, c), shared, chunks, at, false, false, {}});
+    store(store_name, box_of(map, c), shared, Sum::none, at);
     if (!thread_sanitizer) return;
+    TensorStores& mine = asynchronous.stores[running->linear];
     use_proxy();
     as(self()->proxy, called_from, [&] {
         touch_chunks(chunks, __tsan_read_range);
@@ -179,19 +242,27 @@ void Block::tensor_store(const void* map_address, const char* shared, const Coor
     });
 }
 
+void Block::store(const char* name, const Box& box, const char* from, Sum sum, At at) {
+    const Chunks chunks = chunks_of_box(name, from, box.map, at);
+    asynchronous.used = true;
+    check_fenced(name, chunks, at);
+    asynchronous.stores[running->linear].stores.push_back({box, from, chunks, at, false, false, {}, sum});
+}
+
+static std::vector<char> data_of(const TensorStore& s) {
+    std::vector<char> data(s.box.map.box_bytes());
+    for_each_piece(s.box.map, size_t(s.from - SharedMemory::dynamic()), [&](size_t offset, size_t place, size_t n) {
+        std::memcpy(data.data() + offset, SharedMemory::dynamic() + place, n);
+    });
+    return data;
+}
+
 // The first so many stores of a thread.
 void Block::store_due(TensorStores& of, size_t stores, Until until) {
     for (size_t i = 0; i < stores; i++) {
         TensorStore& s = of.stores[i];
-        if (!s.read) {
-            s.data.resize(s.box.map.box_bytes());
-            for_each_piece(s.box.map, size_t(s.from - SharedMemory::dynamic()),
-                           [&](size_t offset, size_t place, size_t n) {
-                               std::memcpy(s.data.data() + offset, SharedMemory::dynamic() + place, n);
-                           });
-            s.read = true;
-        }
-        if (until == Until::written) write_box(s.box, s.data);
+        if (!s.read) s.data = data_of(s), s.read = true;
+        if (until == Until::written) write_box(s.box, s.data, s.sum);
     }
 }
 
@@ -229,8 +300,9 @@ void Block::finish_asynchronous(CudaThread* t) {
     if (!a.used) return;
     TensorStores& mine = a.stores[t->linear];
     for (TensorStore& s : mine.stores) {
-        if (!s.over)
+        if (!s.over && strict)
             fail(719, "this thread has ended, but the store at " + to_string(s.at) + " may still read shared memory");
+        if (!s.read) s.data = data_of(s);
         a.last_stores.push_back(std::move(s));
     }
     mine.stores.clear();
@@ -248,7 +320,7 @@ void Block::finish_asynchronous(CudaThread* t) {
 std::string Block::left_undone() {
     Asynchronous& a = asynchronous;
     if (!a.used) return "";
-    for (const TensorStore& s : a.last_stores) write_box(s.box, s.data);
+    for (const TensorStore& s : a.last_stores) write_box(s.box, s.data, s.sum);
     const auto nobody = [](At at) { return "has ended, but nobody has waited for its load at " + to_string(at); };
     for (const TensorLoad& l : a.loads) return nobody(l.at);
     for (size_t i = 0; i < a.barrier_count; i++) {

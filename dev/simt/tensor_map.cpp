@@ -35,9 +35,10 @@ int encode_tiled(void* map, int type, uint32_t rank, void* data, const uint64_t*
         if (steps[i] < 1 || steps[i] > 8) return invalid;
         if (steps[i] > 1) return not_supported;
         m.sizes[i] = sizes[i];
-        m.box[i] = uint16_t(box[i]);
+        m.box[i] = box[i];
         if (i == 0) continue;
-        if (!strides || !strides[i - 1] || strides[i - 1] % 16 || strides[i - 1] >= uint64_t(1) << 40) return invalid;
+        if (!strides || (!strides[i - 1] && sizes[i] > 1) || strides[i - 1] % 16 || strides[i - 1] >= uint64_t(1) << 40)
+            return invalid;
         m.strides[i - 1] = strides[i - 1];
     }
     const size_t row = size_t(box[0]) * m.element_bytes, span = size_t(16) << swizzle;
@@ -49,6 +50,13 @@ int encode_tiled(void* map, int type, uint32_t rank, void* data, const uint64_t*
 }
 
 }  // namespace simt
+
+// For programs that are linked with the driver's library.
+extern "C" int cuTensorMapEncodeTiled(void* map, int type, uint32_t rank, void* data, const uint64_t* sizes,
+                                      const uint64_t* strides, const uint32_t* box, const uint32_t* steps,
+                                      int interleave, int swizzle, int l2, int fill) {
+    return simt::encode_tiled(map, type, rank, data, sizes, strides, box, steps, interleave, swizzle, l2, fill);
+}
 
 cudaError_t cudaGetDriverEntryPoint(const char* name, void** function, unsigned long long,
                                     cudaDriverEntryPointQueryResult* result) {

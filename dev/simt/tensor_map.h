@@ -10,7 +10,7 @@ struct TensorMapData {
     uint64_t magic;
     char* data;
     uint64_t sizes[5], strides[4];  // elements; bytes
-    uint16_t box[5];
+    uint32_t box[5];
     uint8_t rank, element_bytes, swizzle_bits;
 
     size_t box_elements() const;

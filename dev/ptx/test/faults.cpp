@@ -191,8 +191,8 @@ TEST(ptx_faults, texts_that_cannot_be_run) {
     expect_says(refusal(at + "bra NOWHERE;\n"), {"test.ptx, k: no label NOWHERE; k.cu:9"});
     expect_says(refusal(at + ".branchtargets A, B;\n"),
                 {"test.ptx, line ", "a directive that this machine does not know: .branchtargets"});
-    expect_says(refusal(at, "", ".reqnctapercluster 2, 1, 1"),
-                {"test.ptx, line ", "an entry's directive that this machine does not know: .reqnctapercluster"});
+    expect_says(refusal(at, "", ".reqnctaperplanet 2, 1, 1"),
+                {"test.ptx, line ", "an entry's directive that this machine does not know: .reqnctaperplanet"});
     expect_says(refusal(at + "add.u32 %r1, %r1, 1\n"), {"test.ptx, line ", "expected ',' or ';'"});
     expect_says(refusal(at, ".func f() { ret; }\n"), {"it has functions that are called"});
     expect_says(refusal(at + "mov.u64 %rd1, missing;\n"), {"k: mov.u64: unknown symbol missing; k.cu:9"});

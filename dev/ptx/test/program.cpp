@@ -10,12 +10,12 @@ const Kernel* launched = nullptr;
 const std::string* launched_name = nullptr;
 const void* launched_address = nullptr;
 
-const simt::KernelOwner owner{
-    "ptx (CPU)", [] { return others->capability(); },
-    [](const void* function) {
-        if (function != launched_address) return others->code_of(function);
-        return simt::KernelCode{*launched_name, static_shared_bytes(*launched), max_threads(*launched)};
-    }};
+const simt::KernelOwner owner{"ptx (CPU)", [] { return others->capability(); },
+                              [](const void* function) {
+                                  if (function != launched_address) return others->code_of(function);
+                                  return kernel_code(*launched, *launched_name);
+                              },
+                              true};
 
 // While one lives, the runtime knows the kernel by an address that no other ever has: it remembers what it has heard of
 // one.

@@ -55,4 +55,31 @@ TEST(qk_norm_rope, kernels) {
         }
 }
 
+// Rows of heads are counted in an int: what would not fit is refused, what just fits is not.
+TEST(qk_norm_rope, limits) {
+    const auto is_taken = [](int N, int NH, int NKV, int HS) {
+        bool taken = false;
+        try {
+            by_paired_head(N, NH + 2 * NKV, HS, RopePairs::half, {}, [&](auto...) { taken = true; });
+        } catch (const Error&) {}
+        return taken;
+    };
+    EXPECT_TRUE(is_taken(1 << 28, 2, 1, 64));
+    EXPECT_FALSE(is_taken((1 << 28) + 1, 2, 1, 64));
+    EXPECT_TRUE(is_taken(1, 2, 1, qk_norm_max));
+    EXPECT_FALSE(is_taken(1, 2, 1, qk_norm_max + 2));
+    const auto refuses = [](int N, int NH, int NKV) {
+        bf16* none = nullptr;
+        float* numbers = nullptr;
+        EXPECT_THROW(qk_norm_rope_forward(none, numbers, none, none, none, nullptr, numbers, numbers, RopePairs::half,
+                                          1e-6f, N, NH, NKV, 64, Gpu<bf16>()),
+                     Error);
+        EXPECT_THROW(qk_norm_rope_backward(none, numbers, numbers, none, none, none, none, numbers, nullptr, numbers,
+                                           numbers, RopePairs::half, N, NH, NKV, 64, Gpu<bf16>()),
+                     Error);
+    };
+    refuses((1 << 28) + 1, 2, 1);
+    refuses((1 << 28) + 1, 0, 2);
+}
+
 }  // namespace

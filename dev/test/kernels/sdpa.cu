@@ -38,8 +38,8 @@ TEST(sdpa, kernels) {
     struct Shape {
         int B, T, S, HS, VS;
     };
-    for (auto [B, T, S, HS, VS] :
-         std::vector<Shape>{{1, 1, 1, 1, 1}, {2, 7, 9, 6, 5}, {3, 16, 40, 64, 64}, {1, 5, 300, 16, 130}}) {
+    for (auto [B, T, S, HS, VS] : std::vector<Shape>{
+             {1, 1, 1, 1, 1}, {2, 7, 9, 6, 5}, {3, 16, 40, 64, 64}, {1, 5, 300, 16, 130}, {1, 3, 5, 150, 40}}) {
         check_sdpa<float>(B, T, S, HS, VS, Mask::none);
         check_sdpa<float>(B, T, S, HS, VS, Mask::some);
         check_sdpa<bf16>(B, T, S, HS, VS, Mask::some);

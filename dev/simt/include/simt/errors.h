@@ -37,5 +37,6 @@
     row(cudaErrorStreamCaptureUnsupported, 900, "operation not permitted when stream is capturing") \
     row(cudaErrorStreamCaptureInvalidated, 901, "operation failed due to a previous error during capture") \
     row(cudaErrorStreamCaptureUnjoined, 904, "capturing stream has unjoined work") \
+    row(cudaErrorInvalidClusterSize, 912, "cluster misconfiguration") \
     row(cudaErrorUnknown, 999, "unknown error")
 // clang-format on
