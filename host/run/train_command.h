@@ -5,23 +5,63 @@
 #include "host/checkpoint/model_files.h"
 #include "host/generate/generator_cached.h"
 #include "host/options/model_options.h"
+#include "host/training/inspect_step.h"
 #include "host/training/trainer.h"
 #include "host/training/validation.h"
 #include "run.h"
+#include "step_watch.h"
+
+// The micro-batches of optimiser step number `step`. False: a signal came before the last of them.
+template <class Take>
+bool for_each_micro_batch(const Run& run, int64_t step, HostBatch& batch, Take take) {
+    const uint64_t samples = run.state.samples + uint64_t(step - run.state.step) * run.setup.sequences;
+    for (int done = 0; done < run.setup.sequences; done += run.setup.B) {
+        if (done > 0 && stop_requested) return false;
+        run.setup.data.train.fill(batch, samples + done, run.setup.B);
+        take(Noise{.seed = run.setup.options.seed, .step = uint32_t(step), .row = uint32_t(done * run.setup.T)});
+    }
+    return true;
+}
+
+inline size_t valid_targets(const Run& run, int64_t step) {
+    const uint64_t samples = run.state.samples + uint64_t(step - run.state.step) * run.setup.sequences;
+    return run.setup.data.train.valid(samples, run.setup.sequences);
+}
+
+template <class Device>
+StepInspector<Device> inspector(Trainer<Device>& trainer, const Run& run, int64_t step, HostBatch& batch) {
+    return {trainer.model, valid_targets(run, step), run.setup.config.dropout, [&run, step, &batch](const auto& take) {
+                for_each_micro_batch(run, step, batch, [&](const Noise& noise) { take(batch, noise); });
+            }};
+}
+
+// Computes the step twice. Throws Error{device} naming the tensor that differs: nothing is saved after that.
+template <class Device>
+void verify(Trainer<Device>& trainer, const Run& run, int64_t step, HostBatch& batch) {
+    const std::string where = inspector(trainer, run, step, batch).first_difference();
+    if (where.empty() || stop_requested) return;
+    throw Error(
+        Exit::device, "step " + std::to_string(step + 1),
+        "computed twice it is not the same: the first difference is in " + where,
+        "the GPU, its memory or a kernel is at fault: have it checked; --resume goes on from the last checkpoint");
+}
 
 // Submits optimiser step number `step`, in micro-batches. False: a signal came before the last of them,
 // and the step is none.
 template <class Device>
-bool submit_step(Trainer<Device>& trainer, const Run& run, int64_t step, HostBatch& batch) {
+bool submit_step(Trainer<Device>& trainer, Run& run, int64_t step, HostBatch& batch) {
     const auto range = trainer.model.on.range("step", step + 1);
-    const uint64_t samples = run.state.samples + uint64_t(step - run.state.step) * run.setup.sequences;
-    const size_t valid = run.setup.data.train.valid(samples, run.setup.sequences);
-    for (int done = 0; done < run.setup.sequences; done += run.setup.B) {
-        if (done > 0 && stop_requested) return false;
-        run.setup.data.train.fill(batch, samples + done, run.setup.B);
-        const Noise noise{.seed = run.setup.options.seed, .step = uint32_t(step), .row = uint32_t(done * run.setup.T)};
-        trainer.submit(batch, valid, noise, run.setup.config.dropout);
+    const size_t valid = valid_targets(run, step);
+    if (run.verifies(step)) verify(trainer, run, step, batch);
+    const bool all = for_each_micro_batch(
+        run, step, batch, [&](const Noise& noise) { trainer.submit(batch, valid, noise, run.setup.config.dropout); });
+    if (!all) return false;
+    // Where the loss is there already, or is waited for, it decides too; else the norm alone does, on the device.
+    if (Device::steps_ahead == 0 || run.watches_spikes()) {
+        const double loss = trainer.pending_loss() / double(std::max<size_t>(valid, 1));
+        if (!run.takes(loss, run.watches_spikes() ? trainer.pending_norm() : 0)) return trainer.leave_out(), true;
     }
+    run.before_change();
     trainer.submit(run.adamw(step));
     return true;
 }
@@ -29,37 +69,56 @@ bool submit_step(Trainer<Device>& trainer, const Run& run, int64_t step, HostBat
 // Steps until something is to be done between two of them, or to the end, or a signal. While one step runs, the host
 // prepares and submits the next.
 template <class Device>
-void train_until_pause(Trainer<Device>& trainer, Run& run, HostBatch& batch) {
+void train_until_pause(Trainer<Device>& trainer, Run& run, HostBatch& batch, StepWatch& watch) {
+    const int ahead = run.watches_spikes() ? 0 : Device::steps_ahead;
     int64_t submitted = run.state.step;
     double start = seconds();
     do {
-        while (submitted <= run.state.step + Device::steps_ahead && submitted < run.setup.steps && !stop_requested &&
+        watch.begin();
+        while (submitted <= run.state.step + ahead && submitted < run.setup.steps && !stop_requested &&
                (submitted == run.state.step || !(run.pauses_after(submitted) || save_requested)) &&
                submit_step(trainer, run, submitted, batch))
             submitted++;
-        if (submitted == run.state.step) return;  // stopped before it began
-        const size_t valid = run.setup.data.train.valid(run.state.samples, run.setup.sequences);
+        if (submitted == run.state.step) break;  // stopped before it began
+        const int64_t step = run.state.step;
+        const size_t valid = valid_targets(run, step);
         const StepSum sum = trainer.wait();
-        const double end = seconds();
-        run.report({.loss = sum.loss / double(std::max<size_t>(valid, 1)),
+        const double end = seconds(), loss = sum.loss / double(std::max<size_t>(valid, 1));
+        const bool finite = std::isfinite(loss) && std::isfinite(sum.norm);
+        run.report({.loss = loss,
                     .grad_norm = sum.norm,
-                    .lr = run.adamw(run.state.step).lr,
-                    .seconds = end - std::exchange(start, end)});
+                    .lr = run.adamw(step).lr,
+                    .seconds = end - std::exchange(start, end),
+                    .first_not_finite = finite ? "" : inspector(trainer, run, step, batch).first_not_finite()});
+        run.after_save(Saver::When::done);
     } while (submitted > run.state.step || !(run.pauses_after(run.state.step) || save_requested));
+    watch.pause();
 }
 
-// Writes a checkpoint of the trainer as it is now.
+// Whether a step from these weights would have a loss: on the sequences that come next.
 template <class Device>
-void save(const Trainer<Device>& trainer, Run& run, bool best) {
+bool can_go_on(Trainer<Device>& trainer, const Run& run, HostBatch& batch) {
+    if (run.state.skipped_in_a_row > 0) return false;
+    run.setup.data.train.fill(batch, run.state.samples, run.setup.B);
+    return std::isfinite(trainer.loss(batch));
+}
+
+// Begins to write a checkpoint of the trainer as it is now.
+template <class Device>
+void save(Trainer<Device>& trainer, Run& run, HostBatch& batch, bool best) {
     using Part = typename Trainer<Device>::Part;
     auto rows = [&](Part part) {
         return [&trainer, part](const Parameter& parameter, size_t first, std::span<float> out) {
-            trainer.get(part, parameter, first, out);
+            trainer.get_aside(part, parameter, first, out);
         };
     };
-    std::vector<NamedParameters> optimizer{{"m", rows(Part::m)}, {"v", rows(Part::v)}};
-    if (Trainer<Device>::has_master) optimizer.push_back({"master", rows(Part::weights)});
-    run.save(trainer.model.weights, rows(Part::weights), optimizer, best);
+    run.save({.layout = trainer.model.weights,
+              .weights = rows(Part::weights),
+              .optimizer = {{"m", rows(Part::m)}, {"v", rows(Part::v)}},
+              .master = Trainer<Device>::has_master,
+              .copies = Device::steps_ahead > 0 ? Saver::Copies::at_once : Saver::Copies::at_change,
+              .sound = can_go_on(trainer, run, batch)},
+             best);
 }
 
 // Weights from a checkpoint to resume, from a directory to start from, or random.
@@ -119,10 +178,12 @@ Exit train(const Options& options, const Device& on, const std::string& device) 
     Trainer<Device> trainer(run.setup.config, run.setup.B, run.setup.T, options.recompute,
                             float(run.setup.options.weight_decay), on);
     load(trainer, run);
+    const NoSaveOutlives guard{run};
     HostBatch batch;
     std::optional<Generator<Device>> generator;
     make_generator(generator, trainer, run);
     run.begin();
+    StepWatch watch(run.setup.options.step_timeout, [&] { end_a_hung_run(run.setup.options.step_timeout); });
     run.messages->announce(trainer.model.parameters(), device, run.rate.change);
     int64_t sampled = -1;
     auto sample_once = [&] {
@@ -142,19 +203,19 @@ Exit train(const Options& options, const Device& on, const std::string& device) 
     while (!run.finished() && !stop_requested) {
         const int64_t before = run.state.step;
         if (window && before + 1 == window->first) trainer.model.on.profiler_start();
-        train_until_pause(trainer, run, batch);
+        train_until_pause(trainer, run, batch, watch);
         if (window && run.state.step == window->last) trainer.model.on.profiler_stop();
         if (run.finished() || run.state.step == before) break;
         const bool best = run.state.due(run.setup.options.eval_every) && validate(run.setup.options.eval_sequences);
         if (run.state.due(run.setup.options.sample_every))
             sample_once();  // before a save, which keeps the log as it is then
         const bool asked = save_requested.exchange(false);
-        if (best || asked || run.state.due(run.setup.options.save_every)) save(trainer, run, best);
+        if (best || asked || run.state.due(run.setup.options.save_every)) save(trainer, run, batch, best);
     }
     const bool stopped = !run.finished();
     const bool best = !stopped && !run.stops_early() && validate(0);  // the last figure is that of all validation data
     if (!stopped) sample_once();
-    save(trainer, run, best);
+    save(trainer, run, batch, best);
     run.finish(stopped);
     return stopped ? Exit::stopped : Exit::done;
 }

@@ -77,7 +77,7 @@ public:
     void submit(const AdamwStep& how) {
         const auto range = on.range("optimizer");
         Step& s = steps[submitted++ % steps.size()];
-        if (!s.how) s.how = on.template allocate_host<AdamwStep>(1), s.norm = on.template allocate_host<Stat>(1);
+        prepare(s);
         *s.how = how;
         on.upload_async(scalars, s.how, 1);
         on.replay(optimiser, [&] {
@@ -88,13 +88,30 @@ public:
         s.end = on.mark();
     }
 
+    // For those who decide whether a step counts before it ends. All wait for its micro-batches; one of the two ends it.
+    double pending_loss() {  // summed
+        on.wait(on.mark());
+        return loss_of(steps[submitted % steps.size()]);
+    }
+    double pending_norm() {
+        Step& s = steps[submitted % steps.size()];
+        prepare(s);
+        global_norm(norm, model.dw.data, model.weights.size, on);
+        on.download_async(s.norm, norm, 1);
+        on.wait(on.mark());
+        return double(*s.norm);
+    }
+    void leave_out() {  // the weights stay as they are
+        pending_norm();
+        steps[submitted++ % steps.size()].end = on.mark();
+    }
+
     // Waits for the oldest step submitted. At most 1 + Device::steps_ahead may be waited for.
     StepSum wait() {
         REQUIRE(waited < submitted);
         Step& s = steps[waited++ % steps.size()];
         on.wait(s.end);
-        double loss = 0;
-        for (size_t i = 0; i < s.used; i++) loss += s.batches[i].loss();
+        const double loss = loss_of(s);
         s.used = 0;
         return {loss, double(*s.norm)};
     }
@@ -126,6 +143,11 @@ public:
         std::vector<Stat> values(out.size());
         on.download(values.data(), from, out.size());
         std::copy(values.begin(), values.end(), out.begin());
+    }
+    // The same by another thread, while this one goes on: of a step that was waited for, and before the next one ends.
+    void get_aside(Part part, const Parameter& parameter, size_t first, std::span<float> out) const {
+        REQUIRE(first + out.size() <= parameter.size());
+        on.download_aside(out.data(), flat(part) + parameter.slot.offset + first, out.size());
     }
     std::vector<float> get(Part part, const Parameter& parameter) const {
         std::vector<float> values(parameter.size());
@@ -163,6 +185,15 @@ private:
         Stat* norm = nullptr;
         typename Device::Mark end;
     };
+
+    void prepare(Step& s) {
+        if (!s.how) s.how = on.template allocate_host<AdamwStep>(1), s.norm = on.template allocate_host<Stat>(1);
+    }
+    static double loss_of(const Step& s) {
+        double loss = 0;
+        for (size_t i = 0; i < s.used; i++) loss += s.batches[i].loss();
+        return loss;
+    }
 
     // Memory for one more micro-batch of the step that is being submitted.
     const Staged& stage(size_t n) {

@@ -1,0 +1,41 @@
+#include "saver.h"
+#include <sys/resource.h>
+#include <system_error>
+#include <utility>
+#include "host/base/signals.h"
+
+void Saver::begin(std::unique_ptr<Snapshot> snapshot, Copies copies, std::function<void()> write) {
+    wait();
+    values = std::move(snapshot);
+    problem = nullptr;
+    ended = false;
+    const auto work = [this, copies, write = std::move(write), saving = std::make_shared<Saving>()] {
+        try {
+            if (copies == Copies::at_once) values->detach();
+            write();
+        } catch (...) { problem = std::current_exception(); }
+        values->end();
+        ended = true;
+    };
+    try {
+        thread = std::thread([work] {
+            // Where the model trains on the same processors it goes first; who waits for the save leaves them to it.
+            setpriority(PRIO_PROCESS, 0, 10);
+            work();
+        });
+    } catch (const std::system_error&) { work(); }  // no thread to be had
+}
+
+void Saver::before_change() {
+    if (!ended && values) values->detach();
+}
+
+void Saver::wait() {
+    if (thread.joinable()) thread.join();
+}
+
+std::exception_ptr Saver::finish() {
+    wait();
+    values.reset();
+    return std::exchange(problem, nullptr);
+}
