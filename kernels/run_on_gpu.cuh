@@ -3,6 +3,7 @@
 #include "host/commands/run_on_gpu.h"
 #include "host/evaluate/eval_command.h"
 #include "host/generate/sample_command.h"
+#include "host/run/gpu_health.h"
 #include "host/run/train_command.h"
 #include "instances.cuh"
 #include "self_check.cuh"
@@ -24,6 +25,14 @@ void check_kernels(Gpu<T>& gpu, const Options& options, const std::string& dtype
     }
 }
 
+// Before a run of days begins.
+inline void warn_of_gpu() {
+    char bus[32] = "";
+    CUDA(cudaDeviceGetPCIBusId(bus, sizeof bus, 0));
+    // Nothing of ours is there yet but the driver's context and the self-check's little.
+    for (const std::string& line : gpu_problems(installed_management_library(), bus, 0)) warn(line);
+}
+
 template <class T>
 Exit run_on_gpu(const Options& options, const std::string& dtype) {
     Gpu<T> gpu;
@@ -34,5 +43,6 @@ Exit run_on_gpu(const Options& options, const std::string& dtype) {
     check_kernels(gpu, options, dtype);
     if (options.command == Command::sample) return sample(options, gpu);
     if (options.command == Command::eval) return eval(options, gpu);
+    if (found.kind == GpuFound::Kind::real) warn_of_gpu();
     return train(options, gpu, found.text + ", " + std::to_string(gpu.sm_count) + " multiprocessors, " + dtype);
 }

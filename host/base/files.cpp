@@ -352,14 +352,16 @@ void Log::sync() {
 }
 
 bool Log::append_bytes(std::string_view text) {
-    ssize_t put;
-    do put = ::write(file, text.data(), text.size());
-    while (put < 0 && errno == EINTR);
-    if (put == ssize_t(text.size())) {
-        size_ += text.size();
-        return true;
+    size_t done = 0;
+    while (done < text.size()) {
+        const ssize_t put = ::write(file, text.data() + done, text.size() - done);
+        if (put < 0 && errno == EINTR) continue;
+        if (put <= 0) break;
+        done += size_t(put);
     }
-    if (put > 0 && ftruncate(file, off_t(size_))) size_ += size_t(put);  // half a line stays only if it cannot go
+    size_ += done;
+    if (done == text.size()) return true;
+    if (done > 0 && ftruncate(file, off_t(size_ - done)) == 0) size_ -= done;  // half a line stays only if it cannot go
     return false;
 }
 

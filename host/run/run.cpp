@@ -26,6 +26,7 @@ Run::Run(const Options& options) {
 void Run::begin() {
     directory->begin();
     messages.emplace(setup, state, directory->path(), progress);
+    files::sync_directory(directory->path());  // the log is there before a checkpoint counts its lines
 }
 
 bool Run::pauses_after(int64_t step) const {

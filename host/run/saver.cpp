@@ -1,5 +1,4 @@
 #include "saver.h"
-#include <sys/resource.h>
 #include <system_error>
 #include <utility>
 #include "host/base/signals.h"
@@ -18,11 +17,7 @@ void Saver::begin(std::unique_ptr<Snapshot> snapshot, Copies copies, std::functi
         ended = true;
     };
     try {
-        thread = std::thread([work] {
-            // Where the model trains on the same processors it goes first; who waits for the save leaves them to it.
-            setpriority(PRIO_PROCESS, 0, 10);
-            work();
-        });
+        thread = std::thread(work);
     } catch (const std::system_error&) { work(); }  // no thread to be had
 }
 

@@ -251,14 +251,16 @@ struct Durable {
     }
 };
 
+constexpr size_t most_combinations = 600;  // of one moment
+
 using Files = std::vector<std::pair<Id, std::vector<std::string>>>;  // what may have become of each
 
 // Every combination; where they are many, one file alone differs from all others, which are lost or kept.
-std::vector<std::vector<size_t>> possible_choices(const Files& files) {
+std::vector<std::vector<size_t>> possible_choices(const Files& files, size_t most) {
     std::vector<std::vector<size_t>> all{std::vector<size_t>(files.size())};
     size_t combinations = 1;
     for (const auto& [id, data] : files) combinations *= data.size();
-    if (combinations <= 300) {
+    if (combinations <= most) {
         for (size_t i = 0; i < files.size(); i++)
             for (size_t n = all.size(), k = 0; k < n; k++)
                 for (size_t c = 1; c < files[i].second.size(); c++) all.push_back(all[k]), all.back()[i] = c;
@@ -287,7 +289,7 @@ void for_each_state(const Durable& at, const std::function<void(const Tree&)>& v
         Durable state{at.tree, {}, {}};
         for (size_t i = 0; i < which.size(); i++)
             if (which[i]) state.apply_changes(at.changes[i]);
-        for (const std::vector<size_t>& choice : possible_choices(files)) {
+        for (const std::vector<size_t>& choice : possible_choices(files, most_combinations / kept.size())) {
             for (size_t i = 0; i < files.size(); i++)
                 state.tree.nodes[files[i].first].data = files[i].second[choice[i]];
             visit(state.tree);

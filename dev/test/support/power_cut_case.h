@@ -22,7 +22,7 @@ inline void say(const std::string& what, const power_cut::Count& count) {
 }
 
 inline void expect_no_violation(const std::string& what, const power_cut::Count& count) {
-    EXPECT_GT(count.looked_at, 10u) << what;
+    EXPECT_GT(count.looked_at, 5u) << what;
     EXPECT_EQ(count.violations, 0u) << what << ": " << count.first;
     if (power_cut_stride(2) == 1) say(what, count);
 }
