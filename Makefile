@@ -174,7 +174,7 @@ power_cut: $(PROGRAM)test_gpt_simt
 
 MINUTES ?= 30
 soak: $(PROGRAM)test_gpt_simt
-	SOAK_MINUTES=$(MINUTES) OMP_NUM_THREADS=1 TEST_TMPDIR=$(if $(wildcard /dev/shm),/dev/shm/,/tmp/) ./$< --gtest_filter='soak*'
+	SOAK_MINUTES=$(MINUTES) OMP_NUM_THREADS=1 TEST_TMPDIR=$(if $(wildcard /dev/shm),/dev/shm/,/tmp/) ./$< --gtest_also_run_disabled_tests --gtest_filter='soak.DISABLED*'
 
 bench: $(PROGRAM)test_gpt
 	./$< --bench --json bench.json

@@ -90,7 +90,7 @@ TEST(shims, memory_that_is_gone) {
     const char* const asked = std::getenv("SHIMS");
     const int64_t stride = asked ? std::max(std::atol(asked), 1L) : all / 48;
     std::map<int, int> codes;
-    for (int64_t number = 0; number < all; number += stride) {
+    for (int64_t number = 64; number < all; number += stride) {  // not those of the test itself
         const fs::path out = calm.at.path / fmt::format("out{}", number);
         const int64_t count = number / stride % 2 ? 1 : 1'000'000'000;
         Child child(calm.args(out), [=] { shims::fail_allocations(number, count); });
