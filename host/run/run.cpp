@@ -26,6 +26,10 @@ Run::Run(const Options& options) {
 void Run::begin() {
     directory->begin();
     messages.emplace(setup, state, directory->path(), progress);
+    // Killed behind the save and before the links.
+    if (setup.resumed) repair_latest(directory->path(), *setup.resumed);
+    if (setup.resumed && state.best_step == state.step && best_step(directory->path()) != state.step)
+        mark_best(directory->path(), state.step);
     files::sync_directory(directory->path());  // the log is there before a checkpoint counts its lines
 }
 
@@ -156,7 +160,7 @@ void Run::report(const StepResult& step) {
 bool Run::report_validation(double loss, double seconds) {
     const bool best = loss < state.best_val;
     state.last_val = loss;
-    if (best) state.best_val = loss;
+    if (best) state.best_val = loss, state.best_step = state.step;
     if (best) state.since_best = 0;
     else if (!finished()) state.since_best++;  // the last, of all the data, counts for nothing
     messages->report_validation(loss, seconds);

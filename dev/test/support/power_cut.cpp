@@ -178,7 +178,7 @@ void apply(Node& file, const Write& w) {
 
 using DataOperation = std::variant<Write, Cut>;
 
-// What may have become of a file whose last operations were not synced.
+// What may have become of a file whose last operations were not synced: lost first, kept last.
 std::vector<std::string> possible_data(const Node& synced, const std::vector<DataOperation>& pending) {
     const auto with = [&](size_t count, bool zeros, size_t half_of = ~size_t(0)) {
         Node file = synced;
@@ -195,8 +195,10 @@ std::vector<std::string> possible_data(const Node& synced, const std::vector<Dat
         return file.data;
     };
     const size_t n = pending.size(), middle = n / 2 + 1;
-    std::set<std::string> all{with(0, false), with(n, false), with(n, true), with(middle, false, middle - 1)};
-    return {all.begin(), all.end()};
+    std::vector<std::string> all{with(0, false)};
+    for (const std::string& data : {with(middle, false, middle - 1), with(n, true), with(n, false)})
+        if (std::find(all.begin(), all.end(), data) == all.end() || data == with(n, false)) all.push_back(data);
+    return all;
 }
 
 // Which of n changes were kept.
