@@ -15,8 +15,9 @@ public:
 
 bool is_broken(const std::string& kernel, Broken::Way way);
 
-// A driver or GPU that fails: while this lives, the Nth call of the runtime from now on (the first is 0) gives this error,
-// and so do all later ones where it is one that a process does not get over. What frees something does not count.
+// A driver or GPU that fails: while this lives, the Nth call of the runtime from now on (the first is 0) gives this
+// error, and so do all later ones where it is one that a process does not get over. What frees something is not
+// counted.
 class FailingCall {
 public:
     explicit FailingCall(int number, int error);

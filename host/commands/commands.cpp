@@ -81,8 +81,8 @@ int say(Exit code, const std::vector<std::string>& lines) {
 constexpr const char* no_memory =
     "memory: there is not enough of it; a smaller --batch, --context or --model takes less";
 
-// Destructors of JSON take memory, and so do functions of the library that may not throw: where there is none at all, no
-// exception can say so.
+// Destructors of JSON take memory, and so do functions of the library that may not throw: where there is none at all,
+// no exception can say so.
 void end_without_memory() {
     const auto end = [](const char* why, Exit code) {
         for (const char* part : {"error: ", why, "\n"})

@@ -1,6 +1,6 @@
-// The power fails at any moment of a save: whatever the disk holds then, the run's newest checkpoint that looks whole is
-// whole, none that was announced is lost, and `latest` and `best` lead to one. A sample of the states; all of them, with
-// their number:  make power_cut
+// The power fails at any moment of a save: whatever the disk holds then, the run's newest checkpoint that looks whole
+// is whole, none that was announced is lost, and `latest` and `best` lead to one. A sample of the states; all of them,
+// with their number:  make power_cut
 #include "dev/test/support/power_cut.h"
 #include "checkpoint_case.h"
 #include "dev/test/support/power_cut_case.h"

@@ -1,5 +1,5 @@
-// What the system may do to a run besides failing disks: reads and writes that come in pieces or are interrupted, memory
-// that is gone, clocks that are wrong. None of it changes a bit of what a run that ends has saved.
+// What the system may do to a run besides failing disks: reads and writes that come in pieces or are interrupted,
+// memory that is gone, clocks that are wrong. None of it changes a bit of what a run that ends has saved.
 #include <fmt/core.h>
 #include <sys/syscall.h>
 #include <map>

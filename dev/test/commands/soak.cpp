@@ -1,5 +1,5 @@
-// Random settings, and whatever a machine does to a run: it ends as if nothing had happened. `make soak MINUTES=30` goes
-// on for as long as it is told; SOAK_SEED=N repeats one pair.
+// Random settings, and whatever a machine does to a run: it ends as if nothing had happened. `make soak MINUTES=30`
+// goes on for as long as it is told; SOAK_SEED=N repeats one pair.
 #include <fmt/core.h>
 #include <gtest/gtest.h>
 #include <cstdlib>

@@ -1,9 +1,9 @@
 // What a disk may hold after the power failed: the file operations of a process, and every state that they allow.
 //
 // A file's data are sure to be there once the file was synced (fsync) behind them; a directory's entries once the
-// directory was. What was not synced is lost, kept, or half there: of data the first half, or their length with zeros in
-// their place; of a directory's changes any of them without the others (where they are many: none, all, one alone, all
-// but one, the first or the last so many). Whatever was not synced varies independently of everything else.
+// directory was. What was not synced is lost, kept, or half there: of data the first half, or their length with zeros
+// in their place; of a directory's changes any of them without the others (where they are many: none, all, one alone,
+// all but one, the first or the last so many). Whatever was not synced varies independently of everything else.
 #pragma once
 #include <cstdint>
 #include <functional>

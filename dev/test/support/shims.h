@@ -1,5 +1,5 @@
-// malloc that has nothing left, and clocks that are wrong, for this whole process: the test program's own functions stand
-// before the C library's. Not in builds with sanitizers, which have theirs.
+// malloc that has nothing left, and clocks that are wrong, for this whole process: the test program's own functions
+// stand before the C library's. Not in builds with sanitizers, which have theirs.
 #pragma once
 #include <cstdint>
 
