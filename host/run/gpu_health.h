@@ -5,8 +5,8 @@
 #include <string>
 #include <vector>
 
-// The library's functions that are needed; each null where it is not there. Its types: handles are pointers, results 0 if
-// all is well.
+// The library's functions that are needed; each null where it is not there. Handles are pointers, results 0 if all is
+// well.
 struct ManagementLibrary {
     int (*start)() = nullptr;
     int (*device)(const char* pci_bus_id, void** handle) = nullptr;

@@ -88,7 +88,8 @@ public:
         s.end = on.mark();
     }
 
-    // For those who decide whether a step counts before it ends. All wait for its micro-batches; one of the two ends it.
+    // For those who decide before a step ends whether it counts: what its micro-batches gave so far. All three wait for
+    // them; leave_out() ends the step, as submit(how) does.
     double pending_loss() {  // summed
         on.wait(on.mark());
         return loss_of(steps[submitted % steps.size()]);
