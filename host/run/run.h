@@ -49,10 +49,10 @@ public:
     struct Values {
         const Layout& layout;
         GetParameter weights;
-        std::vector<NamedParameters> optimizer;
-        bool master;  // and fp32 weights beside those
-        Saver::Copies copies;
-        bool sound;  // training can go on from them
+        std::vector<NamedParameters> optimizer = {};
+        bool master = false;  // and fp32 weights beside those
+        Saver::Copies copies = Saver::Copies::at_change;
+        bool sound = true;  // training can go on from them
     };
     // Begins to save after state.step, in the background. A full disk costs a warning, and the run only the third time
     // in a row: after_save says so at the next step.

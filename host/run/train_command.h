@@ -112,13 +112,12 @@ void save(Trainer<Device>& trainer, Run& run, HostBatch& batch, bool best) {
             trainer.get_aside(part, parameter, first, out);
         };
     };
-    run.save({.layout = trainer.model.weights,
-              .weights = rows(Part::weights),
-              .optimizer = {{"m", rows(Part::m)}, {"v", rows(Part::v)}},
-              .master = Trainer<Device>::has_master,
-              .copies = Device::steps_ahead > 0 ? Saver::Copies::at_once : Saver::Copies::at_change,
-              .sound = can_go_on(trainer, run, batch)},
-             best);
+    Run::Values values{trainer.model.weights, rows(Part::weights)};
+    values.optimizer = {{"m", rows(Part::m)}, {"v", rows(Part::v)}};
+    values.master = Trainer<Device>::has_master;
+    values.copies = Device::steps_ahead > 0 ? Saver::Copies::at_once : Saver::Copies::at_change;
+    values.sound = can_go_on(trainer, run, batch);
+    run.save(values, best);
 }
 
 // Weights from a checkpoint to resume, from a directory to start from, or random.
