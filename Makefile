@@ -4,6 +4,9 @@
 #   make test                         build and run every test this machine can run
 #   make test SANITIZE=address        the same, kernels on the CPU included, under AddressSanitizer
 #   make test SANITIZE=thread         the same under ThreadSanitizer, which finds the kernels' data races
+#   make check-sanitizers             all tests under AddressSanitizer and UBSan, those of threads under ThreadSanitizer
+#   make power_cut                    every state of the disk that a power cut can leave behind (dev/doc/reliability.md)
+#   make soak MINUTES=30              kills, signals and failing disks on runs of random settings; SOAK_SEED=N repeats one
 #   make bench                        time the kernels and training
 #   make bundle                       programs for a GPU machine where nothing can be built or installed: bundle/README
 #   make fuzz SECONDS_EACH=600        random input for every parser (clang)
@@ -41,7 +44,7 @@ once = $(eval $(1) := $(shell $(2)))$($(1))
 GPU_ARCH ?= $(call once,GPU_ARCH,dev/gpu_arch.sh $(NVCC))
 # Sanitizers and DEBUG have a build folder of their own, with their programs in it.
 ifneq ($(SANITIZE)$(DEBUG),)
-BUILD := $(BUILD)/$(or $(SANITIZE),debug)
+BUILD := $(BUILD)/$(or $(SANITIZE),debug)$(if $(UNDEFINED),_undefined)
 PROGRAM := $(BUILD)/
 endif
 # So have the programs of a bundle. fmt is in the host code's object files, as Debian has no static library of it.
@@ -69,10 +72,12 @@ $(addprefix $(BUILD)/,dev/simt/%.o simt/%.o dev/ptx/%.o): OPTIMISE = -O2
 LEVEL = $(if $(DEBUG),-O0 -g,$(OPTIMISE) -g1)
 COMMON := -std=c++20 -I. -MMD -MP
 SANITIZER := $(if $(SANITIZE),-fsanitize=$(SANITIZE) -fno-omit-frame-pointer)
+# UBSan beside it: SANITIZE=address UNDEFINED=1.
+SANITIZER += $(if $(UNDEFINED),-fsanitize=undefined -fno-sanitize-recover=undefined)
 # Under AddressSanitizer shared variables are 64 KiB apart: they need room in every thread's stack, and leave a hole where
 # the loader would protect pages.
 SANITIZER_RUN := $(if $(filter address,$(SANITIZE)),export OMP_STACKSIZE=64M;)
-SANITIZER_LINK := $(SANITIZER) $(if $(filter address,$(SANITIZE)),-Wl$(comma)-z$(comma)norelro)
+SANITIZER_LINK = $(SANITIZER) $(if $(filter address,$(SANITIZE)),-Wl$(comma)-z$(comma)norelro)
 FLAGS = $(COMMON) $(LEVEL) -march=$(ARCH) -fopenmp $(MATH) $(WARN) $(if $(PORTABLE),-DFMT_HEADER_ONLY)
 # The libraries of a portable program are inside it, but for glibc and CUDA.
 PORTABLE_LIBS := -l:libxxhash.a -l:libgomp.a -Xcompiler -static-libstdc++,-static-libgcc -Xlinker -s
@@ -125,8 +130,8 @@ FUZZ_HOST := $(patsubst %.cpp,$(BUILD)/fuzz/%.o,$(filter-out host/commands/%,$(w
 FUZZ_TARGETS := $(patsubst dev/fuzz/%.cpp,$(BUILD)/fuzz/%,$(wildcard dev/fuzz/*.cpp))
 SECONDS_EACH ?= 600
 
-.PHONY: always help tidy all test bench bundle bundle_folder fuzz fuzzers format format_check clean setup fuzz_setup format_setup \
-        tidy_setup ranks_setup
+.PHONY: always help tidy all test check-sanitizers power_cut soak bench bundle bundle_folder fuzz fuzzers format \
+        format_check clean setup fuzz_setup format_setup tidy_setup ranks_setup
 .DELETE_ON_ERROR:
 all: $(PROGRAM)train_gpt $(PROGRAM)test_gpt
 
@@ -162,6 +167,20 @@ endif
 
 test: $(PROGRAM)test_gpt_simt $(if $(GPU),$(if $(SANITIZE),,$(PROGRAM)test_gpt))
 	$(SANITIZER_RUN) for program in $^; do dev/run_tests.sh ./$$program || exit 1; done
+
+# Threads of the host: loops over cores, the loader, saves in the background. ThreadSanitizer allows none after a fork.
+THREAD_TESTS := threads*:saving*:step_watch*:dataset*:load_data*:train*:numbers*:text_files*:tokenize*:-*kernels*:*dtype*:*bf16*
+check-sanitizers:
+	$(MAKE) test SANITIZE=address UNDEFINED=1
+	$(MAKE) build/thread/test_gpt_simt SANITIZE=thread
+	OMP_NUM_THREADS=2 build/thread/test_gpt_simt --gtest_brief=1 --gtest_filter='$(THREAD_TESTS)'
+
+power_cut: $(PROGRAM)test_gpt_simt
+	POWER_CUT=all TEST_TMPDIR=$(if $(wildcard /dev/shm),/dev/shm/,/tmp/) ./$< --gtest_filter='power_cut*'
+
+MINUTES ?= 30
+soak: $(PROGRAM)test_gpt_simt
+	SOAK_MINUTES=$(MINUTES) OMP_NUM_THREADS=1 TEST_TMPDIR=$(if $(wildcard /dev/shm),/dev/shm/,/tmp/) ./$< --gtest_also_run_disabled_tests --gtest_filter='soak.DISABLED*'
 
 bench: $(PROGRAM)test_gpt
 	./$< --bench --json bench.json

@@ -4,6 +4,7 @@
 #include "host/commands/run_on_gpu.h"
 #include "host/evaluate/eval_command.h"
 #include "host/generate/sample_command.h"
+#include "host/run/gpu_health.h"
 #include "host/run/train_command.h"
 #include "instances.cuh"
 #include "self_check.cuh"
@@ -43,6 +44,14 @@ inline void pin_collectives(const Options& options) {
     setenv("NCCL_PROTO", "Simple", 0);
 }
 
+// Before a run of days begins.
+inline void warn_of_gpu() {
+    char bus[32] = "";
+    CUDA(cudaDeviceGetPCIBusId(bus, sizeof bus, 0));
+    // Nothing of ours is there yet but the driver's context and the self-check's little.
+    for (const std::string& line : gpu_problems(installed_management_library(), bus, 0)) warn(line);
+}
+
 template <class T>
 Exit run_on_gpu(const Options& options, const std::string& dtype, const World& world) {
     Gpu<T> gpu(gpu_of(world));
@@ -54,6 +63,7 @@ Exit run_on_gpu(const Options& options, const std::string& dtype, const World& w
     check_kernels(gpu, options, dtype);
     if (options.command == Command::sample) return sample(options, gpu);
     if (options.command == Command::eval) return eval(options, gpu);
+    if (found.kind == GpuFound::Kind::real) warn_of_gpu();
     const std::string ranks = world.alone() ? "" : std::to_string(world.size()) + " ranks, each on ";
     return train(options, gpu, ranks + found.text + ", " + std::to_string(gpu.sm_count) + " multiprocessors, " + dtype,
                  world);

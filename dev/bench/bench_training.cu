@@ -5,6 +5,7 @@
 #include "bench_gpu.h"
 #include "host/plan/plan.h"
 #include "host/training/trainer.h"
+#include "kernels/exchange.cuh"
 #include "kernels/instances.cuh"
 
 namespace {

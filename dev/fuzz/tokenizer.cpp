@@ -3,6 +3,7 @@
 
 #include "fuzz.h"
 #include "host/tokenizer/tokenizer_json.h"
+#include "structure.h"
 
 void fuzz(std::string_view input) {
     accepts([&] {
@@ -12,5 +13,13 @@ void fuzz(std::string_view input) {
         const int odd[] = {-1, 0, tokenizer.vocab_size() - 1, tokenizer.vocab_size(), 1 << 30};
         tokenizer.decode(ids), tokenizer.decode(odd);
         tokenizer_from_json(tokenizer_json(tokenizer), "output");
+    });
+}
+
+extern "C" size_t LLVMFuzzerCustomMutator(uint8_t* data, size_t size, size_t most, unsigned seed) {
+    return change_structured(data, size, most, seed, [](std::string_view whole, Dice& dice) {
+        std::string json(whole);
+        for (uint64_t n = 1 + dice.below(3); n > 0; n--) change_json(json, dice);
+        return json;
     });
 }

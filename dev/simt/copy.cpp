@@ -3,6 +3,7 @@
 // And what the device is.
 #include <cstring>
 #include <memory>
+#include "broken_call.h"
 #include "device_memory.h"
 #include "report.h"
 #include "stream.h"
@@ -63,19 +64,23 @@ cudaError_t copy_async(const Copy& c, cudaMemcpyKind kind, cudaStream_t handle) 
 }  // namespace
 
 cudaError_t cudaMemcpyAsync(void* to, const void* from, size_t bytes, cudaMemcpyKind kind, cudaStream_t stream) {
+    SIMT_CALL();
     return copy_async({static_cast<char*>(to), static_cast<const char*>(from), bytes, bytes, bytes, 1}, kind, stream);
 }
 cudaError_t cudaMemcpy(void* to, const void* from, size_t bytes, cudaMemcpyKind kind) {
+    SIMT_CALL();
     if (const cudaError_t error = cudaMemcpyAsync(to, from, bytes, kind, nullptr)) return error;
     return kind == cudaMemcpyDeviceToDevice ? cudaSuccess : wait_for(nullptr);
 }
 cudaError_t cudaMemcpy2DAsync(void* to, size_t to_pitch, const void* from, size_t from_pitch, size_t width,
                               size_t height, cudaMemcpyKind kind, cudaStream_t stream) {
+    SIMT_CALL();
     if (width > to_pitch || width > from_pitch) return remember(cudaErrorInvalidValue);
     return copy_async({static_cast<char*>(to), static_cast<const char*>(from), to_pitch, from_pitch, width, height},
                       kind, stream);
 }
 cudaError_t cudaMemsetAsync(void* p, int value, size_t bytes, cudaStream_t stream) {
+    SIMT_CALL();
     if (!bytes) return cudaSuccess;
     if (!is_device(p, bytes)) {
         say("cudaMemset of " + std::to_string(bytes) + " bytes: not inside one device buffer");

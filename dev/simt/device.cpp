@@ -1,6 +1,7 @@
 // The device that the runtime claims to be: small, so that kernels which size their grid by it stay quick,
 // and of Hopper's limits.
 #include <cstring>
+#include "broken_call.h"
 #include "kernels.h"
 #include "shared_memory.h"
 #include "stream.h"
@@ -11,14 +12,30 @@ namespace {
 constexpr int multiprocessors = 4;
 }
 
-cudaError_t cudaGetDeviceCount(int* count) { return *count = 1, cudaSuccess; }
-cudaError_t cudaGetDevice(int* device) { return *device = 0, cudaSuccess; }
-cudaError_t cudaSetDevice(int device) { return remember(device == 0 ? cudaSuccess : cudaErrorInvalidDevice); }
-cudaError_t cudaDriverGetVersion(int* version) { return *version = 13000, cudaSuccess; }
-cudaError_t cudaRuntimeGetVersion(int* version) { return *version = 13000, cudaSuccess; }
+cudaError_t cudaGetDeviceCount(int* count) {
+    SIMT_CALL();
+    return *count = 1, cudaSuccess;
+}
+cudaError_t cudaGetDevice(int* device) {
+    SIMT_CALL();
+    return *device = 0, cudaSuccess;
+}
+cudaError_t cudaSetDevice(int device) {
+    SIMT_CALL();
+    return remember(device == 0 ? cudaSuccess : cudaErrorInvalidDevice);
+}
+cudaError_t cudaDriverGetVersion(int* version) {
+    SIMT_CALL();
+    return *version = 13000, cudaSuccess;
+}
+cudaError_t cudaRuntimeGetVersion(int* version) {
+    SIMT_CALL();
+    return *version = 13000, cudaSuccess;
+}
 
 // Only its first member is filled, the one that is where it is in every version of CUDA.
 cudaError_t cudaGetDeviceProperties(cudaDeviceProp* p, int device) {
+    SIMT_CALL();
     if (device != 0) return remember(cudaErrorInvalidDevice);
     *p = {};
     std::strncpy(p->name, kernel_owner().device, sizeof p->name - 1);
@@ -30,6 +47,7 @@ extern "C" cudaError_t cudaGetDeviceProperties_v2(cudaDeviceProp* p, int device)
 }
 
 cudaError_t cudaDeviceGetPCIBusId(char* name, int length, int device) {
+    SIMT_CALL();
     constexpr char nowhere[] = "0000:00:00.0";  // no GPU has it
     if (device != 0) return remember(cudaErrorInvalidDevice);
     if (length < int(sizeof nowhere)) return remember(cudaErrorInvalidValue);
@@ -38,6 +56,7 @@ cudaError_t cudaDeviceGetPCIBusId(char* name, int length, int device) {
 }
 
 cudaError_t cudaDeviceGetAttribute(int* value, cudaDeviceAttr attribute, int device) {
+    SIMT_CALL();
     if (device != 0) return remember(cudaErrorInvalidDevice);
     switch (attribute) {
         case cudaDevAttrMaxThreadsPerBlock: *value = 1024; break;

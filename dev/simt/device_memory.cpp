@@ -8,6 +8,7 @@
 #include <deque>
 #include <map>
 #include <mutex>
+#include "broken_call.h"
 #include "include/simt/runtime_api.h"
 #include "sanitizer.h"
 #include "stream.h"
@@ -190,13 +191,20 @@ bool is_device(const void* address, size_t bytes) {
 
 }  // namespace simt
 
-cudaError_t cudaMalloc(void** p, size_t bytes) { return simt::allocate(p, bytes, false); }
+cudaError_t cudaMalloc(void** p, size_t bytes) {
+    SIMT_CALL();
+    return simt::allocate(p, bytes, false);
+}
 cudaError_t cudaMallocAsync(void** p, size_t bytes, cudaStream_t) { return cudaMalloc(p, bytes); }
-cudaError_t cudaMallocHost(void** p, size_t bytes) { return simt::allocate(p, bytes, true); }
+cudaError_t cudaMallocHost(void** p, size_t bytes) {
+    SIMT_CALL();
+    return simt::allocate(p, bytes, true);
+}
 cudaError_t cudaHostAlloc(void** p, size_t bytes, unsigned) { return cudaMallocHost(p, bytes); }
 cudaError_t cudaFree(void* p) { return simt::release(p, false); }
 cudaError_t cudaFreeHost(void* p) { return simt::release(p, true); }
 cudaError_t cudaMemGetInfo(size_t* free_bytes, size_t* total) {
+    SIMT_CALL();
     *total = simt::device_bytes();
     *free_bytes = *total - simt::registry().bytes_in_use;
     return cudaSuccess;

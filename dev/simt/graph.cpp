@@ -1,5 +1,6 @@
 // Events, which order streams and tell the time, and graphs: work that was recorded and is repeated in order.
 #include <chrono>
+#include "broken_call.h"
 #include "stream.h"
 
 namespace simt {
@@ -39,10 +40,14 @@ cudaError_t reach(Stream* stream, uint64_t number) { return exists(stream) ? fin
 using namespace simt;
 
 cudaError_t cudaEventCreate(cudaEvent_t* event) { return *event = new Event, cudaSuccess; }
-cudaError_t cudaEventCreateWithFlags(cudaEvent_t* event, unsigned) { return cudaEventCreate(event); }
+cudaError_t cudaEventCreateWithFlags(cudaEvent_t* event, unsigned) {
+    SIMT_CALL();
+    return cudaEventCreate(event);
+}
 cudaError_t cudaEventDestroy(cudaEvent_t event) { return delete event, cudaSuccess; }
 
 cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t handle) {
+    SIMT_CALL();
     const StateLock lock;
     Stream* stream = stream_of(handle);
     if (!stream || !event) return remember(cudaErrorInvalidResourceHandle);
@@ -64,6 +69,7 @@ cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t handle) {
 }
 
 cudaError_t cudaStreamWaitEvent(cudaStream_t handle, cudaEvent_t event, unsigned) {
+    SIMT_CALL();
     const StateLock lock;
     Stream* stream = stream_of(handle);
     if (!stream || !event) return remember(cudaErrorInvalidResourceHandle);
@@ -80,12 +86,14 @@ cudaError_t cudaStreamWaitEvent(cudaStream_t handle, cudaEvent_t event, unsigned
 }
 
 cudaError_t cudaEventSynchronize(cudaEvent_t event) {
+    SIMT_CALL();
     const StateLock lock;
     if (event->capture) return remember(cudaErrorStreamCaptureUnsupported);
     return event->mark ? reach(event->stream, event->number) : cudaSuccess;
 }
 
 cudaError_t cudaEventQuery(cudaEvent_t event) {
+    SIMT_CALL();
     const StateLock lock;
     if (event->capture) return remember(cudaErrorStreamCaptureUnsupported);
     if (!event->mark || event->mark->reached) return sticky_error();
@@ -94,6 +102,7 @@ cudaError_t cudaEventQuery(cudaEvent_t event) {
 }
 
 cudaError_t cudaEventElapsedTime(float* milliseconds, cudaEvent_t from, cudaEvent_t to) {
+    SIMT_CALL();
     if (!from->mark || !to->mark) return remember(cudaErrorInvalidResourceHandle);
     if (!from->mark->reached || !to->mark->reached) return cudaErrorNotReady;
     *milliseconds = std::chrono::duration<float, std::milli>(to->mark->time - from->mark->time).count();
@@ -101,6 +110,7 @@ cudaError_t cudaEventElapsedTime(float* milliseconds, cudaEvent_t from, cudaEven
 }
 
 cudaError_t cudaStreamBeginCapture(cudaStream_t handle, cudaStreamCaptureMode) {
+    SIMT_CALL();
     const StateLock lock;
     Stream* stream = stream_of(handle);
     if (!stream) return remember(cudaErrorInvalidResourceHandle);
@@ -110,6 +120,7 @@ cudaError_t cudaStreamBeginCapture(cudaStream_t handle, cudaStreamCaptureMode) {
 }
 
 cudaError_t cudaStreamEndCapture(cudaStream_t handle, cudaGraph_t* graph) {
+    SIMT_CALL();
     const StateLock lock;
     Stream* stream = stream_of(handle);
     *graph = nullptr;
@@ -128,6 +139,7 @@ cudaError_t cudaStreamEndCapture(cudaStream_t handle, cudaGraph_t* graph) {
 }
 
 cudaError_t cudaStreamIsCapturing(cudaStream_t handle, cudaStreamCaptureStatus* status) {
+    SIMT_CALL();
     const StateLock lock;
     const Stream* stream = stream_of(handle);
     if (!stream) return remember(cudaErrorInvalidResourceHandle);
@@ -136,12 +148,14 @@ cudaError_t cudaStreamIsCapturing(cudaStream_t handle, cudaStreamCaptureStatus* 
 }
 
 cudaError_t cudaGraphInstantiate(cudaGraphExec_t* exec, cudaGraph_t graph, unsigned long long) {
+    SIMT_CALL();
     if (!graph) return remember(cudaErrorInvalidValue);
     *exec = new GraphExec{graph->recording};
     return cudaSuccess;
 }
 
 cudaError_t cudaGraphLaunch(cudaGraphExec_t exec, cudaStream_t stream) {
+    SIMT_CALL();
     if (!exec) return remember(cudaErrorInvalidValue);
     return submit(stream, [recording = exec->recording] {
         for (const auto& work : recording->work)
@@ -151,6 +165,7 @@ cudaError_t cudaGraphLaunch(cudaGraphExec_t exec, cudaStream_t stream) {
 }
 
 cudaError_t cudaGraphGetNodes(cudaGraph_t graph, cudaGraphNode_t*, size_t* count) {
+    SIMT_CALL();
     return *count = graph->recording->work.size(), cudaSuccess;
 }
 cudaError_t cudaGraphDestroy(cudaGraph_t graph) { return delete graph, cudaSuccess; }

@@ -7,6 +7,7 @@
 #include <unordered_map>
 #include "block.h"
 #include "broken.h"
+#include "broken_call.h"
 #include "device_memory.h"
 #include "fault.h"
 #include "include/cuda_profiler_api.h"
@@ -166,6 +167,7 @@ static cudaError_t run_grid(const Launch& l) {
 }
 
 cudaError_t launch(const cudaLaunchConfig_t& config, const void* function, Call call) {
+    SIMT_CALL();
     catch_faults();
     const Kernel& kernel = kernel_of(function);
     if (const cudaError_t error = check(config, kernel)) return remember(error);
@@ -204,6 +206,7 @@ uint64_t profiled_launches() { return profiled; }
 using namespace simt;
 
 cudaError_t cudaFuncSetAttribute(const void* function, cudaFuncAttribute attribute, int value) {
+    SIMT_CALL();
     if (attribute == cudaFuncAttributePreferredSharedMemoryCarveout) return cudaSuccess;  // a hint
     if (attribute == cudaFuncAttributeNonPortableClusterSizeAllowed)
         return kernel_of(function).large_clusters = value, cudaSuccess;
@@ -215,6 +218,7 @@ cudaError_t cudaFuncSetAttribute(const void* function, cudaFuncAttribute attribu
 }
 
 cudaError_t cudaFuncGetAttributes(cudaFuncAttributes* out, const void* function) {
+    SIMT_CALL();
     const Kernel& k = kernel_of(function);
     *out = {};
     out->sharedSizeBytes = k.static_bytes();
@@ -231,6 +235,7 @@ cudaError_t cudaFuncGetName(const char** mangled, const void* function) {
 
 cudaError_t cudaOccupancyMaxActiveBlocksPerMultiprocessor(int* blocks, const void* function, int threads,
                                                           size_t dynamic_bytes) {
+    SIMT_CALL();
     const Kernel& k = kernel_of(function);
     if (threads < 1 || threads > k.code.max_threads) return remember(cudaErrorInvalidValue);
     const size_t bytes = k.static_bytes() + dynamic_bytes + 1024;
@@ -243,5 +248,11 @@ cudaError_t cudaOccupancyMaxActiveBlocksPerMultiprocessorWithFlags(int* blocks, 
     return cudaOccupancyMaxActiveBlocksPerMultiprocessor(blocks, function, threads, dynamic_bytes);
 }
 
-cudaError_t cudaProfilerStart() { return profiling = true, cudaSuccess; }
-cudaError_t cudaProfilerStop() { return profiling = false, cudaSuccess; }
+cudaError_t cudaProfilerStart() {
+    SIMT_CALL();
+    return profiling = true, cudaSuccess;
+}
+cudaError_t cudaProfilerStop() {
+    SIMT_CALL();
+    return profiling = false, cudaSuccess;
+}

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cstdlib>
 #include <cstring>
+#include "broken_call.h"
 
 namespace simt {
 namespace {
@@ -112,6 +113,7 @@ cudaError_t cudaGetLastError() {
 }
 cudaError_t cudaPeekAtLastError() { return state().sticky ? state().sticky : state().recent; }
 cudaError_t cudaDeviceSynchronize() {
+    SIMT_CALL();
     const StateLock lock;
     return capturing() ? remember(cudaErrorStreamCaptureUnsupported) : finish_all();
 }
@@ -122,6 +124,7 @@ cudaError_t cudaDeviceReset() {
     return cudaSuccess;
 }
 cudaError_t cudaStreamCreateWithFlags(cudaStream_t* stream, unsigned flags) {
+    SIMT_CALL();
     const StateLock lock;
     add(*stream = new Stream{flags});
     return cudaSuccess;
@@ -139,9 +142,13 @@ cudaError_t cudaStreamDestroy(cudaStream_t handle) {
     delete stream;
     return error;
 }
-cudaError_t cudaStreamSynchronize(cudaStream_t stream) { return wait_for(stream); }
+cudaError_t cudaStreamSynchronize(cudaStream_t stream) {
+    SIMT_CALL();
+    return wait_for(stream);
+}
 // A program may ask until it is told that all is done: each question does one piece of work.
 cudaError_t cudaStreamQuery(cudaStream_t handle) {
+    SIMT_CALL();
     const StateLock lock;
     Stream* stream = stream_of(handle);
     if (!stream) return remember(cudaErrorInvalidResourceHandle);
@@ -150,5 +157,6 @@ cudaError_t cudaStreamQuery(cudaStream_t handle) {
     return sticky_error() ? sticky_error() : stream->queue.empty() ? cudaSuccess : cudaErrorNotReady;
 }
 cudaError_t cudaLaunchHostFunc(cudaStream_t stream, void (*function)(void*), void* data) {
+    SIMT_CALL();
     return submit(stream, [=] { return function(data), cudaSuccess; });
 }

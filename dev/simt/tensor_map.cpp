@@ -1,6 +1,7 @@
 // The driver's function that encodes tensor maps, by the rules of cuda.h, and how a program gets at it.
 #include "tensor_map.h"
 #include <cstring>
+#include "broken_call.h"
 #include "include/simt/runtime_api.h"
 
 namespace simt {
@@ -60,6 +61,7 @@ extern "C" int cuTensorMapEncodeTiled(void* map, int type, uint32_t rank, void* 
 
 cudaError_t cudaGetDriverEntryPoint(const char* name, void** function, unsigned long long,
                                     cudaDriverEntryPointQueryResult* result) {
+    SIMT_CALL();
     const bool found = !std::strcmp(name, "cuTensorMapEncodeTiled");
     *function = found ? reinterpret_cast<void*>(simt::encode_tiled) : nullptr;
     if (result) *result = found ? cudaDriverEntryPointSuccess : cudaDriverEntryPointSymbolNotFound;
@@ -67,6 +69,7 @@ cudaError_t cudaGetDriverEntryPoint(const char* name, void** function, unsigned 
 }
 cudaError_t cudaGetDriverEntryPointByVersion(const char* name, void** function, unsigned version,
                                              unsigned long long flags, cudaDriverEntryPointQueryResult* result) {
+    SIMT_CALL();
     if (version >= 12000) return cudaGetDriverEntryPoint(name, function, flags, result);
     *function = nullptr;
     if (result) *result = cudaDriverEntryPointVersionNotSufficent;

@@ -208,16 +208,23 @@ void replace_link(const std::string& path, const std::string& target) {
 void make_directories(const std::string& path) {
     operation("mkdir", path);
     std::error_code error;
-    const bool created = fs::create_directories(path, error);
+    std::vector<std::string> parents;  // of what is to be made: the innermost first
+    for (fs::path at = without_slash(path); !at.empty() && !fs::exists(at, error) && !error; at = at.parent_path())
+        parents.push_back(parent_of(at.string()));
+    error.clear();
+    fs::create_directories(path, error);
     if (error) throw Error(Exit::io, path, "cannot create the directory: " + error.message());
-    if (created) sync_directory(parent_of(path));
+    for (const std::string& parent : parents) sync_directory(parent);
 }
 
 bool make_new_directory(const std::string& path) {
     operation("mkdir", path);
-    if (mkdir(path.c_str(), 0777) == 0) return true;
-    if (errno != EEXIST) fail_to("create the directory", path, errno);
-    return false;
+    if (mkdir(path.c_str(), 0777)) {
+        if (errno != EEXIST) fail_to("create the directory", path, errno);
+        return false;
+    }
+    sync_directory(parent_of(path));
+    return true;
 }
 
 void sync_directory(const std::string& path) {
@@ -340,15 +347,21 @@ Log::Log(const std::string& path, uint64_t keep) {
 
 Log::~Log() { close(file); }
 
+void Log::sync() {
+    if (fsync(file)) return;  // its lines are worth less than the run
+}
+
 bool Log::append_bytes(std::string_view text) {
-    ssize_t put;
-    do put = ::write(file, text.data(), text.size());
-    while (put < 0 && errno == EINTR);
-    if (put == ssize_t(text.size())) {
-        size_ += text.size();
-        return true;
+    size_t done = 0;
+    while (done < text.size()) {
+        const ssize_t put = ::write(file, text.data() + done, text.size() - done);
+        if (put < 0 && errno == EINTR) continue;
+        if (put <= 0) break;
+        done += size_t(put);
     }
-    if (put > 0 && ftruncate(file, off_t(size_))) size_ += size_t(put);  // half a line stays only if it cannot go
+    size_ += done;
+    if (done == text.size()) return true;
+    if (done > 0 && ftruncate(file, off_t(size_ - done)) == 0) size_ -= done;  // half a line stays only if it cannot go
     return false;
 }
 

@@ -50,7 +50,7 @@ void replace_link(const std::string& path, const std::string& target);  // a sym
 // The same for a file that a user names: of files that are there already, only a regular one that begins as `text` does
 // is replaced, the one that a link leads to. Throws Error{usage} at any other.
 void replace_output(const std::string& path, std::string_view text);
-void make_directories(const std::string& path);
+void make_directories(const std::string& path);     // durable
 bool make_new_directory(const std::string& path);   // in one that exists; false: there is something of that name
 void sync_directory(const std::string& path);       // makes names in it durable
 uint64_t free_space(const std::string& directory);  // bytes an ordinary user may still write
@@ -96,6 +96,7 @@ public:
     Log(const Log&) = delete;
     bool append(std::string_view line) { return append_bytes(std::string(line) + "\n"); }
     bool append_bytes(std::string_view bytes);  // for files that are not lines
+    void sync();  // what was appended is durable then, if the disk can
     uint64_t size() const { return size_; }
 
 private:

@@ -245,6 +245,13 @@ std::optional<Checkpoint> newest_checkpoint(const std::string& run, const Warn& 
                 "restore one, or start again with another --out");
 }
 
+void repair_latest(const std::string& run, const Checkpoint& checkpoint) {
+    const std::string name = checkpoint_name(checkpoint.step);
+    for (const Checkpoint& other : list_checkpoints(run))
+        if (other.sequence > checkpoint.sequence) return;
+    if (pointed_at(run, "latest") != name) point_or_warn(run, "latest", name);
+}
+
 void mark_best(const std::string& run, int64_t step) {
     REQUIRE(files::exists(run + "/" + checkpoint_name(step)));
     point_or_warn(run, "best", checkpoint_name(step));

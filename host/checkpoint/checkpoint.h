@@ -63,6 +63,8 @@ using Warn = std::function<void(const std::string&)>;
 std::optional<Checkpoint> newest_checkpoint(const std::string& run, const Warn& warn,
                                             Verify verify = Verify::checksums);
 
+// What a process that was killed behind its save left undone: RUN/latest leads to the checkpoint if it is the newest.
+void repair_latest(const std::string& run, const Checkpoint& checkpoint);
 void mark_best(const std::string& run, int64_t step);  // RUN/best -> step_…; a warning where that cannot be
 std::optional<int64_t> best_step(const std::string& run);
 // Deletes all but the newest `keep` (at least 1) whole checkpoints and the best. One with files that its manifest does

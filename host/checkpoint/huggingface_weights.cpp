@@ -120,6 +120,15 @@ WrittenFile save_weights(const std::string& directory, const ModelDescription& m
     return {"model.safetensors", writer.size(), writer.hash()};
 }
 
+std::vector<size_t> values_read(const ModelDescription& model, const Layout& layout) {
+    std::map<const Parameter*, size_t> read;
+    for (const MappedTensor& e : mapped_tensors(model.config, layout))
+        if (e.parameter) read[e.parameter] += e.as_it_is() ? e.size() : e.parameter->size();
+    std::vector<size_t> all;
+    for (const Parameter& parameter : layout.parameters) all.push_back(read[&parameter]);
+    return all;
+}
+
 namespace huggingface {
 
 void load_weights(const std::string& directory, const Config& config, const Layout& layout, const SetParameter& set) {

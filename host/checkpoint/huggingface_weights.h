@@ -9,6 +9,8 @@
 // an infinity or NaN.
 WrittenFile save_weights(const std::string& directory, const ModelDescription& model, const Layout& layout,
                          const GetParameter& get);
+// Of each of the layout's parameters: how many values save_weights asks for, some more than once.
+std::vector<size_t> values_read(const ModelDescription& model, const Layout& layout);
 
 namespace huggingface {
 

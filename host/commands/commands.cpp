@@ -1,8 +1,12 @@
 #include "commands.h"
 #include <fmt/core.h>
 #include <omp.h>
+#include <unistd.h>
 #include <atomic>
 #include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <exception>
 #include <filesystem>
 #include <new>
 #include <system_error>
@@ -85,17 +89,35 @@ int say(const World& world, Exit code, const std::vector<std::string>& lines) {
     }
     return int(code);
 }
+constexpr const char* no_memory =
+    "memory: there is not enough of it; a smaller --batch, --context or --model takes less";
+
+// Destructors of JSON take memory, and so do functions of the library that may not throw: where there is none at all,
+// no exception can say so.
+void end_without_memory() {
+    const auto end = [](const char* why, Exit code) {
+        for (const char* part : {"error: ", why, "\n"})
+            if (::write(STDERR_FILENO, part, std::strlen(part)) < 0) break;
+        _exit(int(code));
+    };
+    if (!std::current_exception()) end("internal: the library gave up, perhaps for want of memory", Exit::internal);
+    try {
+        std::rethrow_exception(std::current_exception());
+    } catch (const std::bad_alloc&) { end(no_memory, Exit::device); } catch (...) {
+    }
+    std::abort();
+}
 }  // namespace
 
 int run_program(const std::vector<std::string>& args) {
+    std::set_terminate(end_without_memory);
     World world;
     try {
         const Exit code = run_command(parse(args), world);
         world.leave();
         return int(code);
     } catch (const Error& error) { return say(world, error.code, error.lines); } catch (const std::bad_alloc&) {
-        return say(world, Exit::device,
-                   {"memory: there is not enough of it; a smaller --batch, --context or --model takes less"});
+        return say(world, Exit::device, {no_memory});
     } catch (const std::filesystem::filesystem_error& error) {
         return say(world, Exit::io, {error.path1().string() + ": " + error.code().message()});
     } catch (const std::system_error& error) {

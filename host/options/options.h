@@ -88,6 +88,8 @@ struct Options {
         log_every = 0;
     int early_stop = 0;  // validations without a better loss that end a run; 0: none does
     bool tensorboard = false;
+    int spike_window = 0, verify_every = 0;  // 0: off
+    double spike_factor = 0, step_timeout = 0;
     std::string out;  // "": runs/NAME-N
     bool overwrite = false;
     std::optional<std::string> resume;  // "": the newest run

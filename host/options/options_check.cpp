@@ -116,6 +116,9 @@ struct Contradictions {
             "simt");
         refuse(o.device == DeviceKind::cpu && o.profile_steps,
                "--profile-steps: a CUDA profiler sees nothing of --device cpu; leave it out");
+        refuse(o.has("spike-factor") && o.spike_window == 0,
+               "--spike-factor: there are no steps to compare with; give --spike-window");
+        refuse(o.spike_window == 1, "--spike-window: one step has no spread; give at least 2");
         refuse(o.early_stop > 0 && o.eval_every == 0,
                "--early-stop: there are no validations to count; give --eval-every");
         refuse(!o.epochs && o.warmup && *o.warmup > o.steps,

@@ -64,6 +64,12 @@ public:
         std::copy_n(device, n, host);
     }
 
+    // The same for other threads. No work under way may change what is copied.
+    template <class U>
+    void download_aside(U* host, const U* device, size_t n) const {
+        std::copy_n(device, n, host);
+    }
+
     // For devices that work on while the host does something else; this one is always done. Host memory that such
     // copies use lives as long as any copy of this device, and is left alone until the device has reached a later mark.
     struct Mark {};

@@ -2,8 +2,9 @@
 #include <fmt/core.h>
 #include <algorithm>
 #include <cmath>
+#include <utility>
 #include "host/base/messages.h"
-#include "host/base/signals.h"
+#include "host/checkpoint/huggingface_weights.h"
 #include "host/options/flag_table.h"
 #include "host/options/model_options.h"
 #include "host/tokenizer/tokenizer_json.h"
@@ -56,6 +57,11 @@ void Run::begin() {
     if (world.first()) {
         directory->begin();
         messages.emplace(setup, state, directory->path(), progress);
+        // Killed behind the save and before the links.
+        if (setup.resumed) repair_latest(directory->path(), *setup.resumed);
+        if (setup.resumed && state.best_step == state.step && best_step(directory->path()) != state.step)
+            mark_best(directory->path(), state.step);
+        files::sync_directory(directory->path());  // the log is there before a checkpoint counts its lines
     }
     world.write_output_to(world.text_of_first(directory ? directory->path() : ""));
 }
@@ -98,56 +104,102 @@ void keep_companions(std::vector<std::pair<std::string, std::string>>& texts,
 
 }  // namespace
 
-void Run::save(const Layout& layout, const GetParameter& weights, const std::vector<NamedParameters>& optimizer,
-               bool best) {
-    const Saving saving;
-    directory->follow();
-    if (saved_step != state.step) {
-        state.log_bytes = messages->log_bytes();
-        CheckpointContents contents;
-        contents.step = state.step;
-        contents.model = {setup.config, setup.special,
-                          setup.options.dtype == Dtype::bf16 ? safetensors::Dtype::BF16 : safetensors::Dtype::F32};
-        contents.layout = &layout;
-        contents.weights = weights;
-        contents.optimizer = optimizer;
-        contents.state = {{"loop", to_json(state)}, {"options", to_json(setup.options)}, {"rate", to_json(rate.rate)}};
-        contents.run = fingerprint_of(setup);
-        if (setup.data.tokenizer) {
-            contents.texts.emplace_back("tokenizer.json", tokenizer_json(*setup.data.tokenizer));
-            contents.texts.emplace_back("tokenizer_config.json", tokenizer_config_json(*setup.data.tokenizer));
-        }
-        keep_companions(contents.texts, setup.companions);
-        try {
-            save_checkpoint(directory->path(), contents);
-            saved_step = state.step;
-            failed_saves = 0;
-            save_error.reset();
-        } catch (const Error& error) {
-            if (error.code != Exit::io || ++failed_saves == 3) throw;
-            save_error = error;
-            warn(std::string(error.what()) + "; training goes on");
-            return;
-        }
+CheckpointContents Run::contents() const {
+    CheckpointContents c;
+    c.step = state.step;
+    c.model = {setup.config, setup.special,
+               setup.options.dtype == Dtype::bf16 ? safetensors::Dtype::BF16 : safetensors::Dtype::F32};
+    c.state = {{"loop", to_json(state)}, {"options", to_json(setup.options)}, {"rate", to_json(rate.rate)}};
+    c.run = fingerprint_of(setup);
+    if (setup.data.tokenizer) {
+        c.texts.emplace_back("tokenizer.json", tokenizer_json(*setup.data.tokenizer));
+        c.texts.emplace_back("tokenizer_config.json", tokenizer_config_json(*setup.data.tokenizer));
     }
-    if (best) mark_best(directory->path(), state.step);
-    prune_checkpoints(directory->path(), setup.options.keep);
+    keep_companions(c.texts, setup.companions);
+    return c;
+}
+
+void Run::save(const Values& values, bool best) {
+    after_save(Saver::When::now);
+    directory->follow();
+    const auto finish = [this, best, sound = values.sound, step = state.step, path = directory->path()] {
+        if (best) mark_best(path, step);
+        if (sound) prune_checkpoints(path, setup.options.keep);
+    };
+    if (!values.sound)
+        warn("after step " + std::to_string(state.step) +
+             " training can hardly go on: its numbers are not finite; older checkpoints are kept");
+    if (saved_step == state.step) return finish();
+    state.log_bytes = messages->log_bytes();
+    CheckpointContents c = contents();
+    c.layout = &values.layout;
+    // Once the weights, once what the optimiser has.
+    std::vector<Snapshot::Part> parts{{values.weights, values_read(c.model, values.layout)}};
+    std::vector<size_t> once;
+    for (const Parameter& p : values.layout.parameters) once.push_back(p.size());
+    for (const NamedParameters& part : values.optimizer) parts.push_back({part.get, once});
+    if (values.master)
+        for (size_t i = 0; i < once.size(); i++) parts[0].reads[i] += once[i];
+    auto snapshot =
+        std::make_unique<Snapshot>(values.layout, std::move(parts),
+                                   values.copies == Saver::Copies::at_change ? Snapshot::Copying::by_all_threads
+                                                                             : Snapshot::Copying::by_this_thread);
+    c.weights = snapshot->part(0);
+    for (size_t i = 0; i < values.optimizer.size(); i++)
+        c.optimizer.push_back({values.optimizer[i].prefix, snapshot->part(i + 1)});
+    if (values.master) c.optimizer.push_back({"master", snapshot->part(0)});
+    saving_step = state.step;
+    Snapshot* const read = snapshot.get();
+    saver.begin(std::move(snapshot), values.copies, [this, c, read, finish, path = directory->path()] {
+        messages->sync_log();
+        save_checkpoint(path, c);
+        REQUIRE(read->all_read());
+        finish();
+    });
+}
+
+void Run::after_save(Saver::When when) {
+    if (saving_step < 0 || (when == Saver::When::done && !saver.done())) return;
+    const std::exception_ptr problem = saver.finish();
+    const int64_t step = std::exchange(saving_step, -1);
+    try {
+        if (problem) std::rethrow_exception(problem);
+        saved_step = step;
+        failed_saves = 0;
+        save_error.reset();
+        if (!finished()) messages->warn_of_disk();
+    } catch (const Error& error) {
+        if (error.code != Exit::io || ++failed_saves == 3) throw;
+        save_error = error;
+        warn(std::string(error.what()) + "; training goes on");
+    }
+}
+
+bool Run::takes(double loss, double norm) const {
+    return std::isfinite(loss) && std::isfinite(norm) && !state.window.is_spike(spike_rule(), loss, norm);
+}
+
+bool Run::verifies(int64_t step) const {
+    return setup.options.verify_every > 0 && (step + 1) % setup.options.verify_every == 0;
 }
 
 void Run::report(const StepResult& step) {
-    const bool finite = std::isfinite(step.loss) && std::isfinite(step.grad_norm);
+    const bool finite = std::isfinite(step.loss) && std::isfinite(step.grad_norm),
+               spike = finite && !takes(step.loss, step.grad_norm);
     state.step++;
     state.samples += setup.sequences;
     state.skipped_in_a_row = finite ? 0 : state.skipped_in_a_row + 1;
     state.skipped += !finite;
-    if (messages) messages->report(step);
+    state.spikes += spike;
+    if (finite) state.window.add(spike_rule(), step.loss, step.grad_norm, spike);
+    if (messages) messages->report(step, spike);
     else progress.note(fmt::format("step {}  {:.3f} s", state.step, step.seconds));
 }
 
 bool Run::report_validation(double loss, double seconds) {
     const bool best = loss < state.best_val;
     state.last_val = loss;
-    if (best) state.best_val = loss;
+    if (best) state.best_val = loss, state.best_step = state.step;
     if (best) state.since_best = 0;
     else if (!finished()) state.since_best++;  // the last, of all the data, counts for nothing
     if (messages) messages->report_validation(loss, seconds);
@@ -157,6 +209,7 @@ bool Run::report_validation(double loss, double seconds) {
 }
 
 void Run::finish(bool stopped) {
+    after_save(Saver::When::now);
     if (!messages) return;
     if (save_error) throw Error(*save_error);
     messages->finish(stopped);

@@ -15,6 +15,7 @@
 #include "run_messages.h"
 #include "run_rate.h"
 #include "run_setup.h"
+#include "saver.h"
 
 // Of several ranks the first has the directory, the log and the messages; the others only count along.
 class Run {
@@ -42,12 +43,28 @@ public:
     bool pauses_after(int64_t step) const;  // to validate, save or sample, or as it was the last
 
     void announce(size_t parameters, const std::string& device);
+    // Whether the step counts: its numbers are finite and no spike.
+    bool takes(double loss, double norm) const;
+    bool watches_spikes() const { return setup.options.spike_window > 0; }
+    bool verifies(int64_t step) const;
     void report(const StepResult& step);  // counts the step; throws Error{numeric} after 3 that were not finite
     bool report_validation(double loss, double seconds);  // true: the best so far
 
-    // Saves after state.step. A full disk costs a warning, and the run only the third time in a row.
-    void save(const Layout& layout, const GetParameter& weights, const std::vector<NamedParameters>& optimizer,
-              bool best);
+    // What a save writes of a model, and how.
+    struct Values {
+        const Layout& layout;
+        GetParameter weights;
+        std::vector<NamedParameters> optimizer = {};
+        bool master = false;  // and fp32 weights beside those
+        Saver::Copies copies = Saver::Copies::at_change;
+        bool sound = true;  // training can go on from them
+    };
+    // Begins to save after state.step, in the background. A full disk costs a warning, and the run only the third time
+    // in a row: after_save says so at the next step.
+    void save(const Values& values, bool best);
+    void before_change() { saver.before_change(); }  // of the weights
+    void after_save(Saver::When when);               // takes what came of it; throws Error
+    void wait_for_save() { saver.wait(); }
     void finish(bool stopped);  // the last words; throws what kept the last save from succeeding
 
     std::vector<int> prompt_tokens() const;
@@ -57,5 +74,15 @@ private:
     bool validation_broke = false;  // the last one's loss was not finite
     int failed_saves = 0;
     std::optional<Error> save_error;
-    int64_t saved_step = -1;
+    int64_t saved_step = -1, saving_step = -1;
+    Saver saver;
+
+    CheckpointContents contents() const;
+    SpikeWindow::Rule spike_rule() const { return {setup.options.spike_window, setup.options.spike_factor}; }
+};
+
+// Nothing is written any more when this goes, before the model does.
+struct NoSaveOutlives {
+    Run& run;
+    ~NoSaveOutlives() { run.wait_for_save(); }
 };

@@ -32,6 +32,8 @@ std::string shares_text(const RunSetup& run) {
     return (ranks > 1 ? fmt::format(" on {} ranks", ranks) : "") +
            (batches > 1 ? fmt::format(" in {} micro-batches{}", batches, ranks > 1 ? " each" : "") : "");
 }
+// What a save may copy: weights and two moments, as floats.
+uint64_t snapshot_bytes(const Plan& plan) { return 3 * sizeof(float) * plan.parameters(); }
 
 double perplexity_gap(double loss, double ideal) { return 100 * (loss / ideal - 1); }
 }  // namespace
@@ -62,9 +64,12 @@ void RunMessages::announce(size_t parameters, const std::string& device, const s
     progress.note(fmt::format("batch   {} sequences of {} = {} tokens a step{}; {} steps = {:.1f} epochs",
                               run.sequences, run.T, grouped(size_t(run.sequences) * run.T), shares_text(run), run.steps,
                               double(run.steps) * run.sequences / double(run.data.train.windows())));
+    const Plan plan = make_plan(run.config, run.B, run.options.dtype, run.options.recompute, run.options.ranks);
+    progress.note("memory  " + memory_text(plan.memory));
     progress.note(
-        "memory  " +
-        memory_text(make_plan(run.config, run.B, run.options.dtype, run.options.recompute, run.options.ranks).memory));
+        fmt::format("saves   {}B each, in the background: up to {}B of the host's memory while one is written",
+                    short_count(double(plan.checkpoint)), short_count(double(snapshot_bytes(plan)))));
+    if (const std::string problem = disk_problem(plan.checkpoint); !problem.empty()) warn(problem);
     progress.note("device  " + device);
     if (const Peaks* peaks = find_peaks(device); peaks && run.options.dtype == Dtype::bf16)
         peak_products = peaks->products * run.options.ranks;
@@ -76,6 +81,33 @@ void RunMessages::announce(size_t parameters, const std::string& device, const s
            {"model", to_json(run.config)},
            {"parameters", parameters},
            {"ideal_loss", run.data.ideal_loss ? Json(*run.data.ideal_loss) : Json()}});
+}
+
+// Of the checkpoints that will be there at a time: those kept, the best, and the one that is being written.
+std::string RunMessages::disk_problem(uint64_t checkpoint) const {
+    const int64_t most = int64_t(run.options.keep) + 2,
+                  saves = 1 + (run.options.save_every ? (run.steps - state.step) / run.options.save_every : 0);
+    const int64_t there = run.resumed ? int64_t(list_checkpoints(directory).size()) : 0;
+    const uint64_t to_come = uint64_t(std::max<int64_t>(std::min(saves, most - there), 1)), free = free_on_disk();
+    if (free >= to_come * checkpoint) return "";
+    return fmt::format(
+        "{}: {} checkpoints of {}B are to come, {}B are free on this disk; free some space, choose another "
+        "--out, or a lower --keep",
+        directory, to_come, short_count(double(checkpoint)), short_count(double(free)));
+}
+
+uint64_t RunMessages::free_on_disk() const {
+    try {
+        return files::free_space(directory);
+    } catch (const Error&) { return ~uint64_t(0); }  // it does not say
+}
+
+void RunMessages::warn_of_disk() {
+    const uint64_t checkpoint = make_plan(run.config, run.B, run.options.dtype, run.options.recompute).checkpoint,
+                   free = free_on_disk();
+    if (free >= checkpoint || std::exchange(disk_is_full, true)) return;
+    warn(fmt::format("{}: {}B are free on this disk, the next checkpoint takes {}B; free some space: training goes on",
+                     directory, short_count(double(free)), short_count(double(checkpoint))));
 }
 
 void RunMessages::write(const Json& line) {
@@ -99,11 +131,11 @@ std::string RunMessages::status(const StepResult& step) const {
     return text + "  ETA " + short_time(double(run.steps - state.step) * average_seconds);
 }
 
-void RunMessages::report(const StepResult& step) {
+void RunMessages::report(const StepResult& step, bool spike) {
     average_seconds = average_seconds == 0 ? step.seconds : 0.95 * average_seconds + 0.05 * step.seconds;
     const bool finite = std::isfinite(step.loss) && std::isfinite(step.grad_norm);
     auto number = [](double x) { return std::isfinite(x) ? Json(x) : Json(); };
-    if (state.due(run.options.log_every) || finished(run, state) || !finite) {
+    if (state.due(run.options.log_every) || finished(run, state) || !finite || spike) {
         const double rate = tokens_per_second();
         Json line{{"step", state.step},
                   {"loss", number(step.loss)},
@@ -117,6 +149,7 @@ void RunMessages::report(const StepResult& step) {
         if (run.options.ranks > 1) line["bytes_sent"] = step.bytes_sent;
         if (peak_products > 0)
             line["mfu"] = rate * flops.causal / peak_products, line["mfu_palm"] = rate * flops.palm / peak_products;
+        if (!finite || spike) line["left_out"] = spike ? "spike" : "not finite";
         write(line);
         std::vector<Scalar> scalars{{"train/loss", step.loss},
                                     {"train/lr", step.lr},
@@ -125,16 +158,22 @@ void RunMessages::report(const StepResult& step) {
         if (peak_products > 0) scalars.push_back({"perf/mfu", rate * flops.causal / peak_products});
         if (events) check(events->add(state.step, scalars));
     }
-    if (!finite) {
-        const std::string where = fmt::format("step {} (training samples {} to {})", state.step,
-                                              state.samples - run.sequences, state.samples - 1);
-        if (state.skipped_in_a_row == 3)
-            throw Error(Exit::numeric, where, "loss or gradient is not finite, for the third time in a row",
-                        "try a smaller --lr or --clip");
-        warn(where + ": loss or gradient is not finite; the weights stay as they are");
-    }
+    if (!finite || spike) report_left_out(step, spike);
     progress.status(status(step),
                     state.due(std::max(run.options.log_every, int(run.steps / 20))) || finished(run, state));
+}
+
+void RunMessages::report_left_out(const StepResult& step, bool spike) {
+    const std::string where = fmt::format("step {} (training samples {} to {})", state.step,
+                                          state.samples - run.sequences, state.samples - 1);
+    if (spike)
+        return warn(fmt::format("{}: loss {:.4f}, gradient {:.3g} is a spike; the weights stay as they are", where,
+                                step.loss, step.grad_norm));
+    const std::string first = step.first_not_finite.empty() ? "" : fmt::format(" (first: {})", step.first_not_finite);
+    if (state.skipped_in_a_row == 3)
+        throw Error(Exit::numeric, where, "loss or gradient is not finite, for the third time in a row" + first,
+                    "try a smaller --lr or --clip");
+    warn(where + ": loss or gradient is not finite" + first + "; the weights stay as they are");
 }
 
 void RunMessages::report_validation(double loss, double seconds) {
@@ -177,5 +216,7 @@ void RunMessages::finish(bool stopped) {
                         "(--warmup climbs again)\n"
                         "        ./train_gpt --data YOUR.txt                              train on a text of yours",
                         shown, shown, 2 * run.steps));
+    if (state.skipped + state.spikes > 0)
+        progress.note(fmt::format("left out {} steps that were not finite, {} spikes", state.skipped, state.spikes));
     progress.note(fmt::format("done: step {}, val loss {:.4f}, saved {}", state.step, state.last_val, saved));
 }

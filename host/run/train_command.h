@@ -5,25 +5,78 @@
 #include "host/checkpoint/model_files.h"
 #include "host/generate/generator_cached.h"
 #include "host/options/model_options.h"
+#include "host/training/inspect_step.h"
 #include "host/training/trainer.h"
 #include "host/training/validation.h"
 #include "run.h"
+#include "step_watch.h"
 
-// Submits optimiser step number `step`, in micro-batches; of several ranks each has its share of the step's sequences.
-// False: a signal came before the last of them, and the step is none.
-template <class Device>
-bool submit_step(Trainer<Device>& trainer, const Run& run, int64_t step, HostBatch& batch) {
-    const auto range = trainer.model.on.range("step", step + 1);
+// The micro-batches of optimiser step number `step`; of several ranks each has its share of the step's sequences.
+// take(noise, place). False: a signal came before the last of them.
+template <class Take>
+bool for_each_micro_batch(const Run& run, int64_t step, HostBatch& batch, Take take) {
     const uint64_t samples = run.state.samples + uint64_t(step - run.state.step) * run.setup.sequences;
-    const size_t valid = run.setup.data.train.valid(samples, run.setup.sequences);
     const int share = run.setup.sequences / run.world.size(), first = share * run.world.rank();
     for (int done = first; done < first + share; done += run.setup.B) {
         if (done > first && run.world.alone() && stop_requested) return false;
         run.setup.data.train.fill(batch, samples + done, run.setup.B);
-        const Noise noise{.seed = run.setup.options.seed, .step = uint32_t(step), .row = uint32_t(done * run.setup.T)};
-        trainer.submit(batch, valid, noise, run.setup.config.dropout,
-                       done + run.setup.B < first + share ? MicroBatch::more_follow : MicroBatch::last);
+        take(Noise{.seed = run.setup.options.seed, .step = uint32_t(step), .row = uint32_t(done * run.setup.T)},
+             done + run.setup.B < first + share ? MicroBatch::more_follow : MicroBatch::last);
     }
+    return true;
+}
+
+inline size_t valid_targets(const Run& run, int64_t step) {
+    const uint64_t samples = run.state.samples + uint64_t(step - run.state.step) * run.setup.sequences;
+    return run.setup.data.train.valid(samples, run.setup.sequences);
+}
+
+template <class Device>
+StepInspector<Device> inspector(Trainer<Device>& trainer, const Run& run, int64_t step, HostBatch& batch) {
+    return {trainer.model, valid_targets(run, step), run.setup.config.dropout, [&run, step, &batch](const auto& take) {
+                for_each_micro_batch(run, step, batch, [&](const Noise& noise, MicroBatch) { take(batch, noise); });
+            }};
+}
+
+// Computes the step twice. Throws Error{device} naming the tensor that differs: nothing is saved after that.
+template <class Device>
+void verify(Trainer<Device>& trainer, const Run& run, int64_t step, HostBatch& batch) {
+    const std::string where = inspector(trainer, run, step, batch).first_difference();
+    if (where.empty() || stop_requested) return;
+    throw Error(
+        Exit::device, "step " + std::to_string(step + 1),
+        "computed twice it is not the same: the first difference is in " + where,
+        "the GPU, its memory or a kernel is at fault: have it checked; --resume goes on from the last checkpoint");
+}
+
+// The first tensor of the step that has a number that is not finite, on any rank.
+template <class Device>
+std::string first_not_finite(Trainer<Device>& trainer, const Run& run, int64_t step, HostBatch& batch) {
+    const std::string mine = inspector(trainer, run, step, batch).first_not_finite();
+    if (run.world.alone()) return mine;
+    const std::vector<std::string> all = run.world.texts_of_all(mine);
+    for (size_t r = 0; r < all.size(); r++)
+        if (!all[r].empty()) return all[r] + " of rank " + std::to_string(r);
+    return "";
+}
+
+// Submits optimiser step number `step`, in micro-batches; of several ranks each has its share of the step's sequences.
+// False: a signal came before the last of them, and the step is none.
+template <class Device>
+bool submit_step(Trainer<Device>& trainer, Run& run, int64_t step, HostBatch& batch) {
+    const auto range = trainer.model.on.range("step", step + 1);
+    const size_t valid = valid_targets(run, step);
+    if (run.verifies(step)) verify(trainer, run, step, batch);
+    const bool all = for_each_micro_batch(run, step, batch, [&](const Noise& noise, MicroBatch place) {
+        trainer.submit(batch, valid, noise, run.setup.config.dropout, place);
+    });
+    if (!all) return false;
+    // Where the loss is there already, or is waited for, it decides too; else the norm alone does, on the device.
+    if ((Device::steps_ahead == 0 && run.world.alone()) || run.watches_spikes()) {
+        const double loss = trainer.pending_loss() / double(std::max<size_t>(valid, 1));
+        if (!run.takes(loss, run.watches_spikes() ? trainer.pending_norm() : 0)) return trainer.leave_out(), true;
+    }
+    run.before_change();
     trainer.submit(run.adamw(step));
     return true;
 }
@@ -31,41 +84,62 @@ bool submit_step(Trainer<Device>& trainer, const Run& run, int64_t step, HostBat
 // Steps until something is to be done between two of them, or to the end, or a signal. While one step runs, the host
 // prepares and submits the next.
 template <class Device>
-void train_until_pause(Trainer<Device>& trainer, Run& run, HostBatch& batch) {
+void train_until_pause(Trainer<Device>& trainer, Run& run, HostBatch& batch, StepWatch& watch) {
+    const int ahead = run.watches_spikes() ? 0 : Device::steps_ahead;
     int64_t submitted = run.state.step;
     double start = seconds();
     uint64_t sent = run.world.bytes_sent();
     do {
-        while (submitted <= run.state.step + Device::steps_ahead && submitted < run.setup.steps && !run.wishes.stop() &&
+        watch.begin();
+        while (submitted <= run.state.step + ahead && submitted < run.setup.steps && !run.wishes.stop() &&
                (submitted == run.state.step || !(run.pauses_after(submitted) || run.wishes.save())) &&
                submit_step(trainer, run, submitted, batch))
             submitted++;
-        if (submitted == run.state.step) return;  // stopped before it began
-        const size_t valid = run.setup.data.train.valid(run.state.samples, run.setup.sequences);
+        if (submitted == run.state.step) break;  // stopped before it began
+        const int64_t step = run.state.step;
+        const size_t valid = valid_targets(run, step);
         const StepSum sum = trainer.wait();
-        const double loss = run.wishes.agree(sum.loss), end = seconds();
+        const double loss = run.wishes.agree(sum.loss) / double(std::max<size_t>(valid, 1)), end = seconds();
+        const bool finite = std::isfinite(loss) && std::isfinite(sum.norm);
         const uint64_t sent_now = run.world.bytes_sent();
-        run.report({.loss = loss / double(std::max<size_t>(valid, 1)),
+        run.report({.loss = loss,
                     .grad_norm = sum.norm,
-                    .lr = run.adamw(run.state.step).lr,
+                    .lr = run.adamw(step).lr,
                     .seconds = end - std::exchange(start, end),
-                    .bytes_sent = sent_now - std::exchange(sent, sent_now)});
+                    .bytes_sent = sent_now - std::exchange(sent, sent_now),
+                    .first_not_finite = finite ? "" : first_not_finite(trainer, run, step, batch)});
+        run.after_save(Saver::When::done);
     } while (submitted > run.state.step || !(run.pauses_after(run.state.step) || run.wishes.save()));
+    watch.pause();
 }
 
-// Writes a checkpoint of the trainer as it is now: the first rank, with what the others have.
+// Whether a step from these weights would have a loss: on the sequences that come next.
 template <class Device>
-void save(const Trainer<Device>& trainer, Run& run, bool best) {
+bool can_go_on(Trainer<Device>& trainer, const Run& run, HostBatch& batch) {
+    if (run.state.skipped_in_a_row > 0) return false;
+    run.setup.data.train.fill(batch, run.state.samples, run.setup.B);
+    return std::isfinite(trainer.loss(batch));
+}
+
+// Begins to write a checkpoint of the trainer as it is now: the first rank, with what the others have.
+template <class Device>
+void save(Trainer<Device>& trainer, Run& run, HostBatch& batch, bool best) {
     if (!run.world.first()) return trainer.serve();
     using Part = typename Trainer<Device>::Part;
     auto rows = [&](Part part) {
         return [&trainer, part](const Parameter& parameter, size_t first, std::span<float> out) {
-            trainer.get(part, parameter, first, out);
+            if (trainer.world.alone()) trainer.get_aside(part, parameter, first, out);
+            else trainer.get(part, parameter, first, out);
         };
     };
-    std::vector<NamedParameters> optimizer{{"m", rows(Part::m)}, {"v", rows(Part::v)}};
-    if (Trainer<Device>::has_master) optimizer.push_back({"master", rows(Part::weights)});
-    run.save(trainer.model.weights, rows(Part::weights), optimizer, best);
+    Run::Values values{trainer.model.weights, rows(Part::weights)};
+    values.optimizer = {{"m", rows(Part::m)}, {"v", rows(Part::v)}};
+    values.master = Trainer<Device>::has_master;
+    values.copies = !run.world.alone()        ? Saver::Copies::before
+                    : Device::steps_ahead > 0 ? Saver::Copies::at_once
+                                              : Saver::Copies::at_change;
+    values.sound = can_go_on(trainer, run, batch);
+    run.save(values, best);
     trainer.end_serving();
 }
 
@@ -127,10 +201,12 @@ Exit train(const Options& options, const Device& on, const std::string& device, 
     Trainer<Device> trainer(run.setup.config, run.setup.B, run.setup.T, options.recompute,
                             float(run.setup.options.weight_decay), on, world);
     load(trainer, run);
+    const NoSaveOutlives guard{run};
     HostBatch batch;
     std::optional<Generator<Device>> generator;
     make_generator(generator, trainer, run);
     run.begin();
+    StepWatch watch(run.setup.options.step_timeout, [&] { end_a_hung_run(run.setup.options.step_timeout); });
     run.announce(trainer.model.parameters(), device);
     int64_t sampled = -1;
     auto sample_once = [&] {
@@ -150,19 +226,19 @@ Exit train(const Options& options, const Device& on, const std::string& device, 
     while (!run.finished() && !run.wishes.stop()) {
         const int64_t before = run.state.step;
         if (window && before + 1 == window->first) trainer.model.on.profiler_start();
-        train_until_pause(trainer, run, batch);
+        train_until_pause(trainer, run, batch, watch);
         if (window && run.state.step == window->last) trainer.model.on.profiler_stop();
         if (run.finished() || run.state.step == before) break;
         const bool best = run.state.due(run.setup.options.eval_every) && validate(run.setup.options.eval_sequences);
         if (run.state.due(run.setup.options.sample_every))
             sample_once();  // before a save, which keeps the log as it is then
         const bool asked = run.wishes.take_save();
-        if (best || asked || run.state.due(run.setup.options.save_every)) save(trainer, run, best);
+        if (best || asked || run.state.due(run.setup.options.save_every)) save(trainer, run, batch, best);
     }
     const bool stopped = !run.finished();
     const bool best = !stopped && !run.stops_early() && validate(0);  // the last figure is that of all validation data
     if (!stopped) sample_once();
-    save(trainer, run, best);
+    save(trainer, run, batch, best);
     run.finish(stopped);
     return stopped ? Exit::stopped : Exit::done;
 }

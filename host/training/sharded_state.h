@@ -70,6 +70,7 @@ public:
     void end() const {
         if (!world.alone()) world.of_first(Request{});
     }
+    const Stat* values(Part part) const { return state[part]; }  // this rank's
     // Takes over what is this rank's of values for the elements from `begin` on.
     void set(Part part, size_t begin, std::span<const Stat> values) const {
         shards.overlap(begin, values.size(), world.rank(), [&](size_t from, size_t size, size_t at) {

@@ -80,7 +80,7 @@ public:
     void submit(const AdamwStep& how) {
         const auto range = on.range("optimizer");
         Step& s = steps[submitted++ % steps.size()];
-        if (!s.how) s.how = on.template allocate_host<AdamwStep>(1), s.norm = on.template allocate_host<Stat>(1);
+        prepare(s);
         *s.how = how;
         on.upload_async(scalars, s.how, 1);
         on.replay(optimiser[summed], [&] {
@@ -96,15 +96,33 @@ public:
         s.end = on.mark();
     }
 
+    // For those who decide before a step ends whether it counts: what its micro-batches gave so far. All three wait for
+    // them; leave_out() ends the step, as submit(how) does.
+    double pending_loss() {  // summed over all ranks
+        wait_for(on.mark());
+        return world.sum(loss_of(steps[submitted % steps.size()]));
+    }
+    double pending_norm() {  // of the ranks' gradients once they are summed
+        REQUIRE(summed || world.alone());
+        Step& s = steps[submitted % steps.size()];
+        prepare(s);
+        state.gradient_norm(norm, model.dw.data, model.weights.size);
+        on.download_async(s.norm, norm, 1);
+        wait_for(on.mark());
+        return double(*s.norm);
+    }
+    void leave_out() {  // the weights stay as they are
+        pending_norm();
+        steps[submitted++ % steps.size()].end = on.mark();
+    }
+
     // Waits for the oldest step submitted; its loss is that of this rank's micro-batches. At most
     // 1 + Device::steps_ahead may be waited for.
     StepSum wait() {
         REQUIRE(waited < submitted);
         Step& s = steps[waited++ % steps.size()];
-        if (world.alone()) on.wait(s.end);
-        else world.wait_until([&] { return on.reached(s.end); });
-        double loss = 0;
-        for (size_t i = 0; i < s.used; i++) loss += s.batches[i].loss();
+        wait_for(s.end);
+        const double loss = loss_of(s);
         s.used = 0;
         return {loss, double(*s.norm)};
     }
@@ -140,6 +158,12 @@ public:
     }
     void serve() const { state.serve(); }
     void end_serving() const { state.end(); }
+    // What one rank alone has, by another thread, while this one goes on: of a step that was waited for, and before the
+    // next one ends.
+    void get_aside(Part part, const Parameter& parameter, size_t first, std::span<float> out) const {
+        REQUIRE(world.alone() && first + out.size() <= parameter.size());
+        on.download_aside(out.data(), flat(part) + parameter.slot.offset + first, out.size());
+    }
     std::vector<float> get(Part part, const Parameter& parameter) const {
         std::vector<float> values(parameter.size());
         get(part, parameter, 0, values);
@@ -176,6 +200,16 @@ private:
         upload_as(model.w[parameter.slot], values, on);
     }
 
+    const Stat* flat(Part part) const {
+        if constexpr (!has_master)
+            if (part == Part::weights) return model.w.data;
+        return state.values(of_state(part));
+    }
+    void wait_for(const typename Device::Mark& mark) const {
+        if (world.alone()) on.wait(mark);
+        else world.wait_until([&] { return on.reached(mark); });
+    }
+
     // Host memory of a micro-batch on its way, and of a step of several.
     struct Staged {
         int* tokens;
@@ -193,6 +227,15 @@ private:
         Stat* norm = nullptr;
         typename Device::Mark end;
     };
+
+    void prepare(Step& s) {
+        if (!s.how) s.how = on.template allocate_host<AdamwStep>(1), s.norm = on.template allocate_host<Stat>(1);
+    }
+    static double loss_of(const Step& s) {
+        double loss = 0;
+        for (size_t i = 0; i < s.used; i++) loss += s.batches[i].loss();
+        return loss;
+    }
 
     // Memory for one more micro-batch of the step that is being submitted.
     const Staged& stage(size_t n) {

@@ -7,6 +7,7 @@
 #include <typeindex>
 #include <unordered_map>
 #include "cuda_error.cuh"
+#include "downloads.cuh"
 #include "host/base/remembered_check.h"
 #include "host/reference/cpu.h"
 #include "timeline.cuh"
@@ -135,6 +136,11 @@ public:
         CUDA(cudaMemcpyAsync(host, device, n * sizeof(U), cudaMemcpyDeviceToHost, stream));
         synchronize();
     }
+    // The same for one other thread, past the work that is queued: none of it may change what is copied.
+    template <class U>
+    void download_aside(U* host, const U* device, size_t n) const {
+        state->downloads.download(host, device, n * sizeof(U));
+    }
     void synchronize() const { CUDA(cudaStreamSynchronize(stream)); }
 
     // For people with a profiler, and for those without one: see dev/doc/profiling.md. The timeline may be null.
@@ -212,6 +218,7 @@ private:
         size_t workspace_bytes = 0;
         Timeline* timeline = nullptr;
         Uploads uploads;
+        Downloads downloads;
         void* block(size_t bytes) {
             void* p = nullptr;
             CUDA(cudaMalloc(&p, bytes));

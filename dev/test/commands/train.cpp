@@ -171,13 +171,14 @@ TEST(train, micro_batches_and_threads_do_not_change_the_run) {
 TEST(train, a_signal_saves_and_the_run_goes_on_to_the_same_end) {
     Temporary at;
     const fs::path text = write_text(at);
-    ASSERT_EQ(run(small(at.path / "whole", text)).code, Exit::done);
+    const std::vector<std::string> long_enough{"--steps", "600", "--eval-every", "40"};  // it goes on during the save
+    ASSERT_EQ(run(small(at.path / "whole", text, long_enough)).code, Exit::done);
     catch_signals();
     files::before_operation = [](const char*, const std::string& path) {  // in the midst of the first save
         if (path.find("step_") != std::string::npos) files::before_operation = nullptr, kill(getpid(), SIGTERM);
         while (!files::before_operation && !stop_requested) std::this_thread::yield();
     };
-    const Outcome o = run(small(at.path / "cut", text));
+    const Outcome o = run(small(at.path / "cut", text, long_enough));
     ASSERT_EQ(files::before_operation, nullptr);
     EXPECT_EQ(o.code, Exit::stopped) << o.error;
     EXPECT_NE(o.out.find("--resume"), std::string::npos);
@@ -186,8 +187,8 @@ TEST(train, a_signal_saves_and_the_run_goes_on_to_the_same_end) {
     const Outcome again = run({"--resume", (at.path / "cut").string()});  // there is nothing left to do
     EXPECT_EQ(again.code, Exit::done);
     EXPECT_EQ(losses(at.path / "cut"), losses(at.path / "whole"));
-    EXPECT_EQ(run({"--resume", (at.path / "cut").string(), "--steps", "9"}).code, Exit::done);
-    EXPECT_TRUE(fs::exists(at.path / "cut/step_00000009"));
+    EXPECT_EQ(run({"--resume", (at.path / "cut").string(), "--steps", "601"}).code, Exit::done);
+    EXPECT_TRUE(fs::exists(at.path / "cut/step_00000601"));
 }
 
 // At any moment, in the midst of a product too: a step of `tiny` is little else.

@@ -1,5 +1,6 @@
 // The kernels, in fp32, against transformers.      ./test_gpt --gtest_filter='golden_models_gpu*'
 #include "golden_models.h"
+#include "kernels/exchange.cuh"
 #include "kernels/instances.cuh"
 
 // One of every family: on the CPU a step takes seconds.

@@ -1,6 +1,7 @@
 // The whole model on the kernels against the whole model on the references.      ./test_gpt --gtest_filter='gpt_gpu*'
 #include "dev/test/kernels/harness.h"
 #include "host/training/trainer.h"
+#include "kernels/exchange.cuh"
 #include "kernels/instances.cuh"
 
 namespace {

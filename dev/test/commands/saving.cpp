@@ -1,0 +1,133 @@
+// Saves in the background: they hold what the model was when they began, whatever training does meanwhile.
+#include <fmt/core.h>
+#include <atomic>
+#include "child_case.h"
+#include "dev/test/support/text_search.h"
+#include "host/checkpoint/checkpoint.h"
+#include "host/run/saver.h"
+
+namespace {
+
+struct Model {
+    Layout layout;
+    std::vector<float> values;
+    Model() {
+        for (int i = 0; i < 5; i++) layout.add("p" + std::to_string(i), {100 * (i + 1)});
+        values.resize(layout.size);
+        for (size_t i = 0; i < values.size(); i++) values[i] = float(i);
+    }
+    Snapshot::Part part(size_t times = 1) {
+        std::vector<size_t> reads;
+        for (const Parameter& p : layout.parameters) reads.push_back(times * p.size());
+        return {[this](const Parameter& p, size_t first, std::span<float> out) {
+                    std::copy_n(values.begin() + std::ptrdiff_t(p.slot.offset + first), out.size(), out.begin());
+                },
+                reads};
+    }
+    void change() {
+        for (float& x : values) x = -1;
+    }
+};
+
+bool holds(const Snapshot&, const GetParameter& get, const Parameter& p) {
+    std::vector<float> out(p.size());
+    get(p, 0, out);
+    for (size_t i = 0; i < out.size(); i++)
+        if (out[i] != float(p.slot.offset + i)) return false;
+    return true;
+}
+
+}  // namespace
+
+TEST(saving, a_snapshot_is_of_its_moment) {
+    for (const auto copying : {Snapshot::Copying::by_this_thread, Snapshot::Copying::by_all_threads}) {
+        Model model;
+        Snapshot snapshot(model.layout, {model.part(), model.part(2)}, copying);
+        const GetParameter one = snapshot.part(0), two = snapshot.part(1);
+        EXPECT_TRUE(holds(snapshot, one, model.layout.parameters[0]));  // read where it is
+        EXPECT_TRUE(holds(snapshot, two, model.layout.parameters[1]));
+        EXPECT_EQ(snapshot.most_copied(), 0u);
+        snapshot.detach();
+        EXPECT_EQ(snapshot.most_copied(), sizeof(float) * (1500 - 100 + 1500)) << "what was read is not copied";
+        model.change();
+        for (size_t i = 1; i < 5; i++) EXPECT_TRUE(holds(snapshot, one, model.layout.parameters[i])) << i;
+        for (const size_t i : {0, 1, 2, 3, 4, 0, 2, 3, 4})
+            EXPECT_TRUE(holds(snapshot, two, model.layout.parameters[i])) << i;
+        EXPECT_TRUE(snapshot.all_read());
+        std::vector<float> out(100);
+        EXPECT_THROW(one(model.layout.parameters[0], 0, out), Error) << "more than was announced";
+    }
+}
+
+TEST(saving, errors_are_taken_later_and_the_next_save_waits) {
+    Model model;
+    Saver saver;
+    const auto snapshot = [&] {
+        return std::make_unique<Snapshot>(model.layout, std::vector<Snapshot::Part>{model.part()},
+                                          Snapshot::Copying::by_this_thread);
+    };
+    std::atomic<bool> go = false, through = false;
+    saver.begin(snapshot(), Saver::Copies::at_change, [&] {
+        while (!go) std::this_thread::yield();
+        through = true;
+        throw Error(Exit::io, "disk", "is full");
+    });
+    EXPECT_FALSE(saver.done());
+    EXPECT_GT(Saving::under_way, 0) << "a second signal waits";
+    saver.before_change();  // copies: it does not wait
+    model.change();
+    go = true;
+    const std::exception_ptr problem = saver.finish();
+    EXPECT_TRUE(through && saver.done());
+    EXPECT_THROW(std::rethrow_exception(problem), Error);
+    EXPECT_EQ(Saving::under_way, 0);
+    EXPECT_EQ(saver.finish(), nullptr);
+}
+
+// A disk so slow that a save takes several steps: every checkpoint has the bytes that it has on a fast one.
+TEST(saving, on_a_slow_disk_checkpoints_are_the_same) {
+    const Temporary at;
+    const fs::path text = write_text(at);
+    const std::vector<std::string> flags{"--save-every", "3", "--steps", "9", "--keep", "9"};
+    ASSERT_EQ(run(small(at.path / "fast", text, flags)).code, Exit::done);
+    const GpuFound gpu = find_gpu();
+    std::vector<std::pair<std::string, std::string>> runs{{"cpu", "fp32"}};
+    if (gpu.kind != GpuFound::Kind::none)
+        runs.insert(runs.end(), {{kernels_of(gpu), "fp32"}, {kernels_of(gpu), "bf16"}});
+    for (const auto& [device, dtype] : runs) {
+        const auto out = [&](const char* name) { return at.path / (device + dtype + name); };
+        std::vector<std::string> mine = flags;
+        mine.insert(mine.end(), {"--device", device, "--dtype", dtype});
+        ASSERT_EQ(run(small(out("fast"), text, mine)).code, Exit::done);
+        files::before_operation = [](const char*, const std::string&) { sleep_ms(2); };
+        const Outcome o = run(small(out("slow"), text, mine));
+        files::before_operation = nullptr;
+        ASSERT_EQ(o.code, Exit::done) << o.error;
+        for (const int step : {3, 6, 9})
+            EXPECT_EQ(weights_of(out("fast"), step), weights_of(out("slow"), step)) << step;
+    }
+}
+
+TEST(saving, a_disk_that_fails_is_said_at_the_next_step) {
+    const Temporary at;
+    static int failures;
+    failures = 0;
+    files::before_operation = [](const char* operation, const std::string& path) {
+        if (std::string(operation) == "open" && path.ends_with("model.safetensors") && failures++ < 2)
+            throw Error(Exit::io, path, "no room");
+    };
+    const Outcome o = run(small(at.path / "run", write_text(at), {"--save-every", "2", "--steps", "12"}));
+    files::before_operation = nullptr;
+    EXPECT_EQ(o.code, Exit::done) << o.error;
+    EXPECT_EQ(failures, 6);
+    EXPECT_TRUE(has(o.error, "no room; training goes on")) << o.error;
+    failures = -100;
+    files::before_operation = [](const char* operation, const std::string& path) {
+        if (std::string(operation) == "open" && path.ends_with("model.safetensors") && failures++ < 0)
+            throw Error(Exit::io, path, "no room");
+    };
+    const Outcome third = run(small(at.path / "third", write_text(at), {"--save-every", "1", "--steps", "12"}));
+    files::before_operation = nullptr;
+    EXPECT_EQ(third.code, Exit::io) << third.error;
+    EXPECT_EQ(failures, -97);
+}

@@ -1,0 +1,37 @@
+#include "saver.h"
+#include <system_error>
+#include <utility>
+#include "host/base/signals.h"
+
+void Saver::begin(std::unique_ptr<Snapshot> snapshot, Copies copies, std::function<void()> write) {
+    wait();
+    values = std::move(snapshot);
+    problem = nullptr;
+    ended = false;
+    const auto work = [this, copies, write = std::move(write), saving = std::make_shared<Saving>()] {
+        try {
+            if (copies == Copies::at_once) values->detach();
+            write();
+        } catch (...) { problem = std::current_exception(); }
+        values->end();
+        ended = true;
+    };
+    if (copies == Copies::before && !values->detach_now()) return work();  // no memory for copies
+    try {
+        thread = std::thread(work);
+    } catch (const std::system_error&) { work(); }  // no thread to be had
+}
+
+void Saver::before_change() {
+    if (!ended && values) values->detach();
+}
+
+void Saver::wait() {
+    if (thread.joinable()) thread.join();
+}
+
+std::exception_ptr Saver::finish() {
+    wait();
+    values.reset();
+    return std::exchange(problem, nullptr);
+}

@@ -1,0 +1,49 @@
+// The values of a model at one moment, for a thread that writes them while training goes on.
+//
+// Until the weights are about to change they are read where they are. Then those that were not read yet are copied, and
+// each copy goes as soon as it was read: what a save takes of memory is what its first step left unwritten. Where there
+// is no memory for that, the change waits until all is read.
+#pragma once
+#include <condition_variable>
+#include <map>
+#include <mutex>
+#include <string>
+#include <vector>
+#include "host/checkpoint/optimizer_state.h"
+#include "host/checkpoint/parameter_values.h"
+
+class Snapshot {
+public:
+    enum class Copying { by_this_thread, by_all_threads };
+    struct Part {
+        GetParameter live;
+        std::vector<size_t> reads;  // of each parameter: how many values a save reads, some more than once
+    };
+    Snapshot(const Layout& layout, std::vector<Part> parts, Copying copying);
+
+    GetParameter part(size_t i);  // for the thread that writes; it must not outlive this
+    void detach();                // nothing is read from the model after this returns
+    bool detach_now();            // the same, without waiting for a reader; false: there is no memory for copies
+    void end();                   // nobody will read more
+    bool all_read();
+    size_t most_copied() const { return most; }  // bytes, so far
+
+private:
+    struct Values {
+        size_t left;  // elements to be read
+        std::vector<float> copy;
+    };
+    void read(size_t part, const Parameter& parameter, size_t first, std::span<float> out);
+    bool take_memory();
+    void copy();
+    bool nothing_left() const;
+
+    const Layout& layout;
+    std::vector<Part> parts;
+    const Copying copying;
+    std::mutex mutex;
+    std::condition_variable was_read;
+    std::vector<std::map<size_t, Values>> values;  // of each part, by the parameter's offset
+    bool detached = false, ended = false;
+    size_t most = 0;
+};
