@@ -239,11 +239,11 @@ TEST(ranks, one_that_is_killed_ends_all) {
 
 TEST(ranks, one_that_stops_ends_all) {
     SKIP_WITHOUT_MPI();
-    LongRun run("2");
+    LongRun run("5");
     signal_rank(2, run.run, SIGSTOP);
     EXPECT_EQ(run.program.wait(), 5);
     const std::string said = run.program.said();
-    EXPECT_TRUE(has(said, "error: rank 2: the others have waited 2 s for it: ")) << said;
+    EXPECT_TRUE(has(said, "error: rank 2: the others have waited 5 s for it: ")) << said;
     EXPECT_EQ(process_of(2, run.run), -1);
     run.expect_resumable();
 }
