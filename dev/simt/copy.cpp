@@ -3,7 +3,6 @@
 // And what the device is.
 #include <cstring>
 #include <memory>
-#include "broken_call.h"
 #include "device_memory.h"
 #include "report.h"
 #include "stream.h"

@@ -1,7 +1,6 @@
 // The device that the runtime claims to be: small, so that kernels which size their grid by it stay quick,
 // and of Hopper's limits.
 #include <cstring>
-#include "broken_call.h"
 #include "kernels.h"
 #include "shared_memory.h"
 #include "stream.h"

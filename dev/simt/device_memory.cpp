@@ -8,7 +8,6 @@
 #include <deque>
 #include <map>
 #include <mutex>
-#include "broken_call.h"
 #include "include/simt/runtime_api.h"
 #include "sanitizer.h"
 #include "stream.h"

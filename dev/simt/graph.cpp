@@ -1,6 +1,5 @@
 // Events, which order streams and tell the time, and graphs: work that was recorded and is repeated in order.
 #include <chrono>
-#include "broken_call.h"
 #include "stream.h"
 
 namespace simt {

@@ -7,7 +7,6 @@
 #include <unordered_map>
 #include "block.h"
 #include "broken.h"
-#include "broken_call.h"
 #include "device_memory.h"
 #include "fault.h"
 #include "include/cuda_profiler_api.h"
@@ -93,7 +92,10 @@ cudaError_t choose_cluster(const cudaLaunchConfig_t& config, const Kernel& kerne
     const dim3& g = config.gridDim;
     if (blocks == 1) return cudaSuccess;
     if (!blocks || blocks > (kernel.large_clusters ? 16 : 8)) return cudaErrorInvalidClusterSize;
-    if (kernel_owner().capability() < 90 || !kernel_owner().has_clusters) return cudaErrorNotSupported;
+    if (kernel_owner().capability() < 90 || !kernel_owner().has_clusters) {
+        say(kernel.name + ": launched with clusters of several blocks, which this runtime or its GPU does not have");
+        return cudaErrorNotSupported;
+    }
     return g.x % cluster.x || g.y % cluster.y || g.z % cluster.z ? cudaErrorInvalidClusterSize : cudaSuccess;
 }
 

@@ -4,7 +4,6 @@
 #include <algorithm>
 #include <cstdlib>
 #include <cstring>
-#include "broken_call.h"
 
 namespace simt {
 namespace {

@@ -1,8 +1,8 @@
 // The driver's function that encodes tensor maps, by the rules of cuda.h, and how a program gets at it.
 #include "tensor_map.h"
 #include <cstring>
-#include "broken_call.h"
 #include "include/simt/runtime_api.h"
+#include "stream.h"
 
 namespace simt {
 

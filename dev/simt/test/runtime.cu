@@ -257,6 +257,6 @@ TEST(simt, launch_attributes_that_are_not_known_are_refused) {
     expect_says(simt::take_report(),
                 {"add_kernel: launched with launch attribute 2, which this runtime does not know"});
     EXPECT_EQ(cudaGetLastError(), cudaErrorNotSupported);
-    EXPECT_EQ(cudaFuncSetAttribute(add_kernel, cudaFuncAttribute(14), 1), cudaErrorNotSupported);
+    EXPECT_EQ(cudaFuncSetAttribute(add_kernel, cudaFuncAttribute(99), 1), cudaErrorNotSupported);
     cudaGetLastError();
 }

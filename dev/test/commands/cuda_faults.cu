@@ -41,7 +41,9 @@ struct Runs {
             failed = simt::FailingCall::failed();
         }
         if (failed.empty()) return;  // threads: a call more or less
-        EXPECT_EQ(int(o.code), int(Exit::device)) << failed << ": " << o.error;
+        // Behind the last save, while the device is given back, a fault costs nothing.
+        const bool at_the_end = o.code == Exit::done && list_checkpoints(out.string()).back().step == 4;
+        EXPECT_TRUE(at_the_end || o.code == Exit::device) << int(o.code) << ", " << failed << ": " << o.error;
         EXPECT_EQ(std::count(o.error.begin(), o.error.end(), '\n'), 0) << o.error;
         EXPECT_LT(o.error.size(), 400u) << o.error;
         if (!fs::exists(out)) return;
