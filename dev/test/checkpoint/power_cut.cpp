@@ -168,7 +168,7 @@ TEST(power_cut, sees_a_rename_before_what_it_names_is_synced) {
     ASSERT_NE(rename, all.end());
     // Its files are synced, but only behind the rename.
     std::stable_partition(all.begin(), rename + 1, [](const Operation& o) { return !o.name.starts_with("sync"); });
-    expect_violations("rename before fsync", try_saves(early, 1, power_cut_stride(3)));
+    expect_violations("rename before fsync", try_saves(early, 1, power_cut_stride(2)));
 }
 
 TEST(power_cut, sees_a_deletion_before_the_save) {
