@@ -169,7 +169,7 @@ test: $(PROGRAM)test_gpt_simt $(if $(GPU),$(if $(SANITIZE),,$(PROGRAM)test_gpt))
 	$(SANITIZER_RUN) for program in $^; do dev/run_tests.sh ./$$program || exit 1; done
 
 # Threads of the host: loops over cores, the loader, saves in the background. ThreadSanitizer allows none after a fork.
-THREAD_TESTS := threads*:saving*:step_watch*:dataset*:load_data*:train*:numbers*:text_files*:tokenize*:-*kernels*:*dtype*:*bf16*
+THREAD_TESTS := threads.*:saving.*:step_watch.*:data.*:data_files.*:text_files.*:tokenize.*:train.*:numbers.*:-*kernels*:*dtype*:*bf16*
 check-sanitizers:
 	$(MAKE) test SANITIZE=address UNDEFINED=1
 	$(MAKE) build/thread/test_gpt_simt SANITIZE=thread

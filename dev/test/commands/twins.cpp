@@ -5,6 +5,7 @@
 #include <map>
 #include <random>
 #include "dev/test/support/traced.h"
+#include "host/base/run_lock.h"
 #include "host/checkpoint/checkpoint.h"
 #include "run_case.h"
 
@@ -249,6 +250,13 @@ std::string try_twins(uint64_t seed, TwinCounts& counts, const TwinDevice& devic
         if (any) args = {"--resume", tried.string(), "--threads", "1", "--device", device.name}, counts.resumes++;
         else if (fs::exists(tried)) args.push_back("--overwrite"), counts.restarts += begun;
         begun = true;
+        if (any && chance.one_in(4)) {  // another process has the run
+            const files::RunLock held(tried.string());
+            int none = 0;
+            counts.intruders++;
+            if (const int code = run_with(args, tried, {}, none); code != int(Exit::locked))
+                return wrong(fmt::format("a second process ends with {}", code));
+        }
         int used = 0;
         code = run_with(args, tried, blow, used);
         count(counts, blow, code);
