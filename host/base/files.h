@@ -96,7 +96,7 @@ public:
     Log(const Log&) = delete;
     bool append(std::string_view line) { return append_bytes(std::string(line) + "\n"); }
     bool append_bytes(std::string_view bytes);  // for files that are not lines
-    void sync();  // what was appended is durable then, if the disk can
+    void sync();                                // what was appended is durable then, if the disk can
     uint64_t size() const { return size_; }
 
 private:
