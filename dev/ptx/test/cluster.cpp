@@ -121,9 +121,8 @@ READY:
 mad.wide.u32 %rd1, %r3, 1, %out;
 add.s64 %rd1, %rd1, 1024;
 mov.u16 %h1, 3;
-@!%p1 cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes.multicast::cluster
-    [%r3], [%rd1], 64, [%r1], %h1;
-WAITS:
+)" + "@!%p1 cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes.multicast::cluster " +
+                             "[%r3], [%rd1], 64, [%r1], %h1;\n" + R"(WAITS:
 mbarrier.try_wait.parity.shared::cta.b64 %p3, [%r1], 0;
 @!%p3 bra WAITS;
 mad.lo.u32 %r4, %t, 4, 0;

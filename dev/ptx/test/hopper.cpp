@@ -322,7 +322,8 @@ TEST(ptx_sm90, faults) {
                           multiply(0, false) + commit + wait + "@%p4 " + fence),
                     {"deadlock"});
         const std::string bare = prelude + std::string(begin);
-        expect_says(fault(bare + "@%p0 mbarrier.arrive.shared.b64 _, [64];\n"),
+        const std::string zeros = "@%p0 st.shared.u32 [64], 0;\n@%p0 st.shared.u32 [68], 0;\n";
+        expect_says(fault(bare + zeros + "@%p0 mbarrier.arrive.shared.b64 _, [64];\n"),
                     {"mbarrier.arrive: this is no initialised barrier, or it was overwritten"});
         expect_says(fault(bare + announce(4096) + load("512", "%rd1", "0", "0")), {"is not a multiple of 1024"});
         expect_says(fault(bare + announce(8192) + load("8192", "%rd1", "0", "0")), {"is not in dynamic shared memory"});
