@@ -44,7 +44,9 @@ TEST(signals, a_second_one_waits_for_a_save) {
     SKIP_WHERE_A_CHILD_HAS_NO_THREADS();
     const Temporary at;
     const fs::path out = at.path / "run";
-    Child child(small(out, write_text(at)), [] {
+    auto args = endless(out, write_text(at));  // training goes on beside the save
+    args.insert(args.end(), {"--save-every", "4"});
+    Child child(args, [] {
         files::before_operation = [](const char*, const std::string& path) {
             if (path.find("step_") == std::string::npos) return;
             files::before_operation = nullptr;
