@@ -4,6 +4,7 @@
 #include <cmath>
 #include <utility>
 #include "host/base/messages.h"
+#include "host/checkpoint/checkpoint_names.h"
 #include "host/checkpoint/huggingface_weights.h"
 #include "host/options/flag_table.h"
 #include "host/options/model_options.h"
@@ -122,8 +123,10 @@ CheckpointContents Run::contents() const {
 void Run::save(const Values& values, bool best) {
     after_save(Saver::When::now);
     directory->follow();
-    const auto finish = [this, best, sound = values.sound, step = state.step, path = directory->path()] {
-        if (best) mark_best(path, step);
+    const auto finish = [this, best = best ? state.step : state.best_step, sound = values.sound,
+                         path = directory->path()] {
+        // Again where it failed at an earlier save, and what it leads to is still there.
+        if (best_step(path) != best && files::exists(path + "/" + checkpoint_name(best))) mark_best(path, best);
         if (sound) prune_checkpoints(path, setup.options.keep);
     };
     if (!values.sound)
