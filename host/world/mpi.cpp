@@ -18,7 +18,7 @@ namespace {
 using Clock = std::chrono::steady_clock;
 
 // How long the others get to say that they wait, once one has lost its patience.
-constexpr std::chrono::seconds roll_call(2);
+constexpr std::chrono::seconds roll_call(5);
 constexpr int roll_call_tag = 1;
 
 void check(int code, const char* what) {
