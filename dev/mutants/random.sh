@@ -4,8 +4,8 @@
 #   dev/mutants/random.sh SEED COUNT [SKIP]     run it in the project's folder; SKIP: leaves out so many of the first
 #
 # One line for each: caught, or SURVIVED with the edit. A mutant that does not compile is none, and the next takes its place.
-# Fails when more than one in twenty survives, of fewer than forty more than one. CXX, JOBS (2) and SIMT (the folder of objects, build/dev/simt
-# if they are there and up to date) from the environment.
+# Fails with 1 when more than one in twenty survives, of fewer than forty more than one; with 2 when none is caught. CXX,
+# JOBS (2) and SIMT (the folder of objects, build/dev/simt if they are there and up to date) from the environment.
 set -eu
 seed=$1 count=$2 skip=${3:-0} jobs=${JOBS:-2}
 [ "$jobs" -le "$count" ] || jobs=$count
@@ -69,4 +69,5 @@ caught=$(cat "$work"/said* | grep -c ': caught by ') || true
 survived=$(cat "$work"/said* | grep -c ': SURVIVED ') || true
 echo "seed $seed: $caught caught, $survived survived"
 allowed=$(((caught + survived) / 20))
-[ "$caught" -gt 0 ] && [ "$survived" -le "$((allowed > 1 ? allowed : 1))" ]
+[ "$caught" -gt 0 ] || exit 2
+[ "$survived" -le "$((allowed > 1 ? allowed : 1))" ]
