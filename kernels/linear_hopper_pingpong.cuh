@@ -219,30 +219,32 @@ __global__ void __launch_bounds__(hopper_threads(Shape::threads), 1)
 #endif
 }
 
+// column_sums (rows of tiles, N): where the epilogue sums columns.
+template <class Shape, class A, class B, class Epilogue>
+void linear_turns_by(const Epilogue& epilogue, float* column_sums, const A& a, const B& b, int K, int k_of_part,
+                     const Gpu<bf16>& on) {
+    const LinearWork work{a.outers, b.outers, K, k_of_part, ceil_div(K, k_of_part)};
+    const int pieces = linear_tiles<Shape>(work.M, work.N) * work.parts;
+    launch(linear_pingpong_kernel<Shape, A, B, Epilogue>, std::min(pieces, on.sm_count), Shape::threads, Shape::bytes,
+           on, linear_map(a, K, Shape::m), linear_map(b, K, Shape::n), epilogue, column_sums, work, b.order);
+}
+
 // d_bias, which may be null, += the sums over the rows of what the epilogue writes, or =.
 template <class A, class B, class Epilogue>
 void linear_pingpong(const Epilogue& epilogue, const A& a, const B& b, int K, const Gpu<bf16>& on,
                      float* d_bias = nullptr) {
     using Shape = LinearPingpong;
-    const LinearWork work{a.outers, b.outers, K, round_up(K, Shape::k), 1};
-    const int down = ceil_div(work.M, Shape::m);
-    float* sums = linear_sums_columns<Epilogue> ? on.template scratch<float>(size_t(down) * work.N) : nullptr;
-    launch(linear_pingpong_kernel<Shape, A, B, Epilogue>, std::min(linear_tiles<Shape>(work.M, work.N), on.sm_count),
-           Shape::threads, Shape::bytes, on, linear_map(a, K, Shape::m), linear_map(b, K, Shape::n), epilogue, sums,
-           work, b.order);
-    if (d_bias) column_sum(d_bias, sums, down, work.N, on);
+    const int down = ceil_div(a.outers, Shape::m), N = b.outers;
+    float* const sums = linear_sums_columns<Epilogue> ? on.template scratch<float>(size_t(down) * N) : nullptr;
+    linear_turns_by<Shape>(epilogue, sums, a, b, K, round_up(K, Shape::k), on);
+    if (d_bias) column_sum(d_bias, sums, down, N, on);
 }
 
 // Sums that stay fp32, by the kernel that the shape is for.
 template <class Shape, class A, class B, class Epilogue>
 void linear_sum_by(const Epilogue& epilogue, const A& a, const B& b, int K, int k_of_part, const Gpu<bf16>& on) {
-    if constexpr (Shape::turns) {
-        const LinearWork work{a.outers, b.outers, K, k_of_part, ceil_div(K, k_of_part)};
-        const int pieces = linear_tiles<Shape>(work.M, work.N) * work.parts;
-        launch(linear_pingpong_kernel<Shape, A, B, Epilogue>, std::min(pieces, on.sm_count), Shape::threads,
-               Shape::bytes, on, linear_map(a, K, Shape::m), linear_map(b, K, Shape::n), epilogue,
-               static_cast<float*>(nullptr), work, b.order);
-    } else linear_hopper_by<Shape>(epilogue, a, b, K, k_of_part, on);
+    if constexpr (Shape::turns) linear_turns_by<Shape>(epilogue, nullptr, a, b, K, k_of_part, on);
+    else linear_hopper_by<Shape>(epilogue, a, b, K, k_of_part, on);
 }
 
 // c += a . b, or =, with k cut into so many parts, or fewer; and row_sums, which may be null, += the sums of a's rows.

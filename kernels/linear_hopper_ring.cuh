@@ -46,21 +46,20 @@ struct LinearWork {
 template <class Shape>
 struct LinearPieces {
     const LinearWork& work;
-    int number, down, across, high;
+    int number, down, across;
     int m0, n0, k0, steps, part;
 
     __device__ explicit LinearPieces(const LinearWork& work) : work(work), number(blockIdx.x) {
         down = ceil_div(work.M, Shape::m), across = ceil_div(work.N, Shape::n);
-        // Those that run together share rows of tiles about as high as their columns are wide. Where a row has few
-        // tiles, all of it runs together anyway, and an H100 is faster when neighbours share its columns less
-        // (dev/doc/gemm.md).
-        high = across <= 16 ? 4 : 16;
     }
+    // Those that run together share rows of tiles about as high as their columns are wide. Where a row has few tiles,
+    // all of it runs together anyway, and an H100 is faster when neighbours share its columns less (dev/doc/gemm.md).
+    __device__ int high() const { return across <= 16 ? 4 : 16; }
     __device__ bool next() {
         const int tiles = down * across;
         if (number >= tiles * work.parts) return false;
         part = number / tiles;
-        const LinearPlace place = linear_place(number % tiles, down, across, high);
+        const LinearPlace place = linear_place(number % tiles, down, across, high());
         m0 = place.m * Shape::m, n0 = place.n * Shape::n, k0 = part * work.k_of_part;
         steps = ceil_div(std::min(work.K - k0, work.k_of_part), Shape::k);
         number += gridDim.x;

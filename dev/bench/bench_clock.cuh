@@ -51,8 +51,8 @@ public:
         const int count = int(std::clamp(budget / std::max(once, 1e-6), 5.0, 50.0));
         std::vector<double> times;
         for (int i = 0; i < count; i++) times.push_back(timed(work, state));
-        std::ranges::nth_element(times, times.begin() + count / 2);
-        return {times[count / 2], state_during(work, times[count / 2])};
+        const double middle = middle_of(times);
+        return {middle, state_during(work, middle)};
     }
 
     // Each one's median, in turn: so a GPU that its power limits is as slow for all of them.
@@ -63,14 +63,17 @@ public:
         for (int i = 0, count = int(std::clamp(budget / std::max(all, 1e-6), 3.0, 50.0)); i < count; i++)
             for (size_t w = 0; w < works.size(); w++) times[w].push_back(timed(works[w], Cache::cold));
         std::vector<double> middle;
-        for (std::vector<double>& t : times) {
-            std::ranges::nth_element(t, t.begin() + t.size() / 2);
-            middle.push_back(t[t.size() / 2]);
-        }
+        for (std::vector<double>& of_work : times) middle.push_back(middle_of(of_work));
         return middle;
     }
 
 private:
+    static double middle_of(std::vector<double>& times) {
+        const auto middle = times.begin() + std::ptrdiff_t(times.size() / 2);
+        std::ranges::nth_element(times, middle);
+        return *middle;
+    }
+
     size_t cold_floats() const { return size_t(2) * cache_bytes / sizeof(float); }
 
     // Asked while the work goes on, long enough for the answer to be about it.

@@ -39,15 +39,11 @@ inline TensorMap tensor_map(const bf16* data, std::initializer_list<uint64_t> si
     uint64_t bytes[5] = {};
     std::transform(strides.begin(), strides.end(), bytes, [](uint64_t n) { return n * sizeof(bf16); });
     TensorMap map;
-    constexpr int not_supported = 801;
     EncodeTensorMap* const encode = tensor_map_encoder();
-    const int result = encode ? encode(&map, bfloat16, rank, const_cast<bf16*>(data), sizes.begin(), bytes, box.begin(),
-                                       steps, not_interleaved, swizzle_128, l2_128, zeros)
-                              : not_supported;
-    // What failed may be a kernel before: the first call after it hears of that.
-    if (result)
-        throw Error(Exit::device, "GPU", "the driver refuses a tensor map (error " + std::to_string(result) + ")",
-                    "700 to 719 is of a kernel that ran before: CUDA_LAUNCH_BLOCKING=1 names it");
+    if (!encode || encode(&map, bfloat16, rank, const_cast<bf16*>(data), sizes.begin(), bytes, box.begin(), steps,
+                          not_interleaved, swizzle_128, l2_128, zeros))
+        throw Error(Exit::device, "GPU", "the driver refuses a tensor map",
+                    "CUDA_LAUNCH_BLOCKING=1 shows whether a kernel before it failed");
     return map;
 }
 
