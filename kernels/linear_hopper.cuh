@@ -156,6 +156,7 @@ __device__ void linear_hopper_stage(bf16* staging, const float (&sum)[Shape::I][
 template <class Shape, class Epilogue, class RowSums>
 __device__ void linear_hopper_write(const Epilogue& epilogue, const float (&sum)[Shape::I][Shape::n / 2],
                                     const RowSums& rows, const LinearPieces<Shape>& piece, int group) {
+    static_assert(Shape::n % 64 == 0);
     const LinearLane at;
     const bool adds = !epilogue.part && epilogue.into == Into::add;
     const int n = piece.n0 + 2 * at.t;
@@ -170,14 +171,13 @@ __device__ void linear_hopper_write(const Epilogue& epilogue, const float (&sum)
             reinterpret_cast<float2*>(epilogue.c + piece.part * epilogue.part + size_t(m) * epilogue.N + n);
         UNROLL
         for (int j0 = 0; j0 < Shape::n / 8; j0 += 8) {
-            constexpr int J = Shape::n / 8;
             float2 old[8];
             UNROLL
             for (int j = 0; j < 8; j++)
-                old[j] = adds && j0 + j < J && piece.n0 + 8 * (j0 + j) < epilogue.N ? row[4 * (j0 + j)] : float2{};
+                old[j] = adds && piece.n0 + 8 * (j0 + j) < epilogue.N ? row[4 * (j0 + j)] : float2{};
             UNROLL
             for (int j = 0; j < 8; j++)
-                if (j0 + j < J && piece.n0 + 8 * (j0 + j) < epilogue.N) {
+                if (piece.n0 + 8 * (j0 + j) < epilogue.N) {
                     const float* x = &sum[i][4 * (j0 + j) + 2 * half];
                     row[4 * (j0 + j)] = {x[0] + old[j].x, x[1] + old[j].y};
                 }

@@ -168,11 +168,12 @@ private:
         both([&](auto of) {
             gelu_linear_backward(of(d_before), of(d_weight), of(d_bias), of(d_before_bias), of(d_out), of(inp),
                                  of(activated), of(weight), N, C, OC, of.on);
-            swiglu_linear_backward(of(d_gate_up), of(d_weight), of(d_bias), of(d_out), of(inp), of(activated),
-                                   of(weight), N, C, OC, of.on);
+            // Without a bias, as such models are: gradients of weights by themselves are other kernels.
+            swiglu_linear_backward(of(d_gate_up), of(d_weight), static_cast<float*>(nullptr), of(d_out), of(inp),
+                                   of(activated), of(weight), N, C, OC, of.on);
         });
         expect("d_before", d_before, OC, {1}), expect("d_gate_up", d_gate_up, OC, {1});
-        expect("d_weight", d_weight, 2 * N), expect("d_bias", d_bias, 2 * N);
+        expect("d_weight", d_weight, 2 * N), expect("d_bias", d_bias, N);
         expect("d_before_bias", d_before_bias, N, {4});
     }
 

@@ -34,6 +34,8 @@ TEST(self_check, names_the_kernels_that_are_wrong) {
         {"attention_decode_kernel", {attention_decode}},
         {"LinearSwigluGradient", {linear_hopper, linear_fused}},
         {"LinearSum", {linear_hopper, linear_tensor}},  // all finite: only the bound tells
+        {"LinearSumAndRows", {linear_hopper}},
+        {", LinearSum>", {linear_hopper, linear_tensor}},
         {"linear_hopper_kernel", {linear_hopper}},
         {"linear_tensor_kernel", {linear_tensor}}};
     for (const auto& [name, kernels] : cases) {
