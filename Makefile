@@ -77,7 +77,7 @@ SANITIZER += $(if $(UNDEFINED),-fsanitize=undefined -fno-sanitize-recover=undefi
 # Under AddressSanitizer shared variables are 64 KiB apart: they need room in every thread's stack, and leave a hole where
 # the loader would protect pages.
 SANITIZER_RUN := $(if $(filter address,$(SANITIZE)),export OMP_STACKSIZE=64M;)
-SANITIZER_LINK = $(SANITIZER) $(if $(filter address,$(SANITIZE)),-Wl$(comma)-z$(comma)norelro)
+SANITIZER_LINK := $(SANITIZER) $(if $(filter address,$(SANITIZE)),-Wl$(comma)-z$(comma)norelro)
 FLAGS = $(COMMON) $(LEVEL) -march=$(ARCH) -fopenmp $(MATH) $(WARN) $(if $(PORTABLE),-DFMT_HEADER_ONLY)
 # The libraries of a portable program are inside it, but for glibc and CUDA.
 PORTABLE_LIBS := -l:libxxhash.a -l:libgomp.a -Xcompiler -static-libstdc++,-static-libgcc -Xlinker -s
@@ -175,12 +175,14 @@ check-sanitizers:
 	$(MAKE) build/thread/test_gpt_simt SANITIZE=thread
 	OMP_NUM_THREADS=2 build/thread/test_gpt_simt --gtest_brief=1 --gtest_filter='$(THREAD_TESTS)'
 
+# They write and read small files all the time: in memory, where there is a file system of it.
+IN_MEMORY := TEST_TMPDIR=$(if $(wildcard /dev/shm),/dev/shm/,/tmp/)
 power_cut: $(PROGRAM)test_gpt_simt
-	POWER_CUT=all TEST_TMPDIR=$(if $(wildcard /dev/shm),/dev/shm/,/tmp/) ./$< --gtest_filter='power_cut*'
+	POWER_CUT=all $(IN_MEMORY) ./$< --gtest_filter='power_cut*'
 
 MINUTES ?= 30
 soak: $(PROGRAM)test_gpt_simt
-	SOAK_MINUTES=$(MINUTES) OMP_NUM_THREADS=1 TEST_TMPDIR=$(if $(wildcard /dev/shm),/dev/shm/,/tmp/) ./$< --gtest_also_run_disabled_tests --gtest_filter='soak.DISABLED*'
+	SOAK_MINUTES=$(MINUTES) OMP_NUM_THREADS=1 $(IN_MEMORY) ./$< --gtest_also_run_disabled_tests --gtest_filter='soak.DISABLED*'
 
 bench: $(PROGRAM)test_gpt
 	./$< --bench --json bench.json

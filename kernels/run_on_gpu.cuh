@@ -46,8 +46,10 @@ inline void pin_collectives(const Options& options) {
 
 // Before a run of days begins.
 inline void warn_of_gpu() {
+    int gpu = 0;
     char bus[32] = "";
-    CUDA(cudaDeviceGetPCIBusId(bus, sizeof bus, 0));
+    CUDA(cudaGetDevice(&gpu));
+    CUDA(cudaDeviceGetPCIBusId(bus, sizeof bus, gpu));
     // Nothing of ours is there yet but the driver's context and the self-check's little.
     for (const std::string& line : gpu_problems(installed_management_library(), bus, 0)) warn(line);
 }
@@ -64,6 +66,11 @@ Exit run_on_gpu(const Options& options, const std::string& dtype, const World& w
     if (options.command == Command::sample) return sample(options, gpu);
     if (options.command == Command::eval) return eval(options, gpu);
     if (found.kind == GpuFound::Kind::real) warn_of_gpu();
+    if (!world.alone()) {
+        gpu.template kept<GpuRanks>(world);  // says what is missing before a run begins
+        // The GPU is left to the end of the process: who is to say which rank is lost must not wait until it is idle.
+        static_cast<void>(new Gpu<T>(gpu));
+    }
     const std::string ranks = world.alone() ? "" : std::to_string(world.size()) + " ranks, each on ";
     return train(options, gpu, ranks + found.text + ", " + std::to_string(gpu.sm_count) + " multiprocessors, " + dtype,
                  world);

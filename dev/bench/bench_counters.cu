@@ -20,18 +20,6 @@ std::vector<BenchModel> counted_models() {
     return {{"gpt2, small", 2, gpt2}, {"qwen3, small", 2, qwen}};
 }
 
-static void add(ptx::Traffic& t, const ptx::Traffic& other) {
-    t.requests += other.requests, t.sectors += other.sectors;
-    t.useful += other.useful, t.once += other.once, t.scratch += other.scratch;
-}
-static void add(ptx::Counts& sum, const ptx::Counts& c) {
-    sum.instructions += c.instructions, sum.lanes += c.lanes;
-    sum.branches += c.branches, sum.divergent += c.divergent;
-    add(sum.read, c.read), add(sum.written, c.written);
-    sum.shared_requests += c.shared_requests, sum.wavefronts += c.wavefronts, sum.phases += c.phases;
-    sum.operations += c.operations;
-}
-
 static CountedRow count_row(const BenchRow& row) {
     const Gpu<bf16> on;
     BenchMemory m(&on);
@@ -44,7 +32,7 @@ static CountedRow count_row(const BenchRow& row) {
     work(on);
     CUDA(cudaStreamSynchronize(on.stream));
     CountedRow counted{row.kernel, row.shape, m.work, ptx::stop_counting(), {}, {}};
-    for (const ptx::KernelCounts& k : counted.kernels) add(counted.all, k.all), add(counted.main_loops, k.main_loops);
+    for (const ptx::KernelCounts& k : counted.kernels) counted.all.add(k.all), counted.main_loops.add(k.main_loops);
     return counted;
 }
 

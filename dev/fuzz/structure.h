@@ -1,6 +1,7 @@
 // Changes that leave an input what it is, so that a fuzzer gets behind the first check: a number of a JSON text becomes
-// another one, a string or a whole member is put elsewhere; of a file with a header, the header's numbers.
+// another one, a string or a whole member is put elsewhere.
 #pragma once
+#include <algorithm>
 #include <cctype>
 #include <cstdint>
 #include <cstring>

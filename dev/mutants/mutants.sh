@@ -46,31 +46,13 @@ control() {
     touch "$2/passed_$1_$3"
 }
 
-# Replaces $2 by $3 at its occurrence number $4 in file $1, however the kernels are laid out in lines and blanks; fails
-# where there is none.
-mutate() {
-    FROM=$2 TO=$3 WANTED=$4 perl -0777 -e '
-        my $text = <STDIN>;
-        my $from = join "\\s*", map quotemeta, $ENV{FROM} =~ /\w+|[^\w\s]/g;
-        for (my $k = 1; $text =~ /$from/g; $k++) {
-            my ($begin, $end) = ($-[0], $+[0]);
-            if ($k == $ENV{WANTED}) {
-                substr($text, $begin, $end - $begin) = $ENV{TO};
-                print $text;
-                exit 0;
-            }
-            pos($text) = $begin + 1;
-        }
-        exit 1' <"original/$1" >"kernels/$1"
-}
-
 survived=0 caught=0
 name='' layer='' file='' from='' to='' occurrence=1 build=plain tests='*'
 finish() {
     [ -n "$name" ] || return 0
     [ -z "$chosen" ] || case " $chosen " in *" $name "*) ;; *) return 0 ;; esac
     [ "$check" ] || control "$layer" "$build" "$tests"
-    if [ ! -f "original/$file" ] || ! mutate "$file" "$from" "$to" "$occurrence"; then
+    if [ ! -f "original/$file" ] || ! dev/mutants/plant.sh "$from" "$to" "$occurrence" <"original/$file" >"kernels/$file"; then
         echo "$name: STALE, \`$from\` is not in kernels/$file"; survived=$((survived + 1))
     elif [ "$check" ]; then
         caught=$((caught + 1))

@@ -4,7 +4,7 @@
 #   dev/mutants/random.sh SEED COUNT [SKIP]     run it in the project's folder; SKIP: leaves out so many of the first
 #
 # One line for each: caught, or SURVIVED with the edit. A mutant that does not compile is none, and the next takes its place.
-# Fails with 1 when more than one in twenty survives, of fewer than forty more than one; with 2 when none is caught. CXX,
+# Ends with 3 when more than one in twenty survives, of fewer than forty more than one; with 2 when none is caught. CXX,
 # JOBS (2) and SIMT (the folder of objects, build/dev/simt if they are there and up to date) from the environment.
 set -eu
 seed=$1 count=$2 skip=${3:-0} jobs=${JOBS:-2}
@@ -32,15 +32,8 @@ try() {
     rm -rf "$2"; mkdir -p "$2"
     cp -r "$root/kernels" "$2/kernels"; ln -s "$root/host" "$root/dev" "$2"
     file=$(field "$1" file) layer=$(field "$1" layer)
-    FROM=$(field "$1" from) TO=$(field "$1" to) WANTED=$(field "$1" number) perl -0777 -e '
-        my $text = <STDIN>;
-        my $from = join "\\s*", map quotemeta, $ENV{FROM} =~ /\w+|[^\w\s]/g;
-        for (my $k = 1; $text =~ /$from/g; $k++) {
-            my ($begin, $end) = ($-[0], $+[0]);
-            if ($k == $ENV{WANTED}) { substr($text, $begin, $end - $begin) = $ENV{TO}; print $text; exit 0; }
-            pos($text) = $begin + 1;
-        }
-        exit 1' <"$root/kernels/$file" >"$2/kernels/$file" || { echo "the edit of $file is not found"; return 2; }
+    dev/mutants/plant.sh "$(field "$1" from)" "$(field "$1" to)" "$(field "$1" number)" \
+        <"$root/kernels/$file" >"$2/kernels/$file" || { echo "the edit of $file is not found"; return 2; }
     (cd "$2" && $cxx $flags -I. -I"$root/dev/simt/include" -x c++ -c -o layer.obj "dev/test/kernels/$layer.cu" &&
         $cxx -fopenmp -o layer layer.obj "$work/shared"/*.o -lgtest_main -lgtest -lboost_context ${LIBS:-}) >"$2/log" 2>&1 || return 2
     (cd "$2" && OMP_NUM_THREADS=1 timeout "${TIMEOUT:-120}" ./layer --gtest_brief=1 --gtest_fail_fast >log 2>&1) || return 1
@@ -70,4 +63,4 @@ survived=$(cat "$work"/said* | grep -c ': SURVIVED ') || true
 echo "seed $seed: $caught caught, $survived survived"
 allowed=$(((caught + survived) / 20))
 [ "$caught" -gt 0 ] || exit 2
-[ "$survived" -le "$((allowed > 1 ? allowed : 1))" ]
+[ "$survived" -le "$((allowed > 1 ? allowed : 1))" ] || exit 3

@@ -47,14 +47,14 @@ std::vector<Token> tokens_of(const Text& line) {
 
 struct Mutant {
     Text file, layer, kind, from, to;
-    int line;
+    int line, number;  // number: which occurrence of `from` in the file
 };
 
 // The code of a line, without its comment; empty where no edit is wanted: directives, declarations of names and types,
 // what is checked before a launch or at compile time.
 Text code_of(const Text& line) {
     Text code = line.substr(0, line.find("//"));
-    code.erase(0, code.find_first_not_of(" \t") == Text::npos ? code.size() : code.find_first_not_of(" \t"));
+    code.erase(0, code.find_first_not_of(" \t"));
     while (!code.empty() && std::isspace(static_cast<unsigned char>(code.back()))) code.pop_back();
     for (const char* begin : {"#", "template", "static_assert", "using ", "namespace", "REQUIRE", "struct", "friend",
                               "public:", "private:", "UNROLL", "extern", "inline ", "constexpr bool", "}"})
@@ -162,30 +162,30 @@ std::set<Text> equivalent() {
 
 std::vector<Mutant> mutants_of(const Text& path, const Text& layer, const std::set<Text>& known) {
     std::ifstream in(path);
+    std::stringstream content;
+    content << in.rdbuf();
+    const Text text = content.str();
+    const std::vector<Token> tokens = tokens_of(text);
     std::vector<Mutant> all;
-    int number = 0;
-    for (Text line; std::getline(in, line);) {
-        number++;
-        const Text code = code_of(line);
-        if (code.empty()) continue;
+    int line = 0;
+    for (size_t begin = 0, end; begin < text.size(); begin = end + 1) {
+        end = std::min(text.find('\n', begin), text.size());
+        line++;
+        const Text code = code_of(text.substr(begin, end - begin));
         std::vector<std::pair<Text, Text>> edits;
-        Edits(code, edits);
+        if (!code.empty()) Edits(code, edits);
+        if (edits.empty()) continue;
+        const int number = number_of(tokens, code, text.find_first_not_of(" \t", begin));
         for (const auto& [kind, to] : edits)
-            if (!known.count(path + " | " + code + " | " + to)) all.push_back({path, layer, kind, code, to, number});
+            if (!known.count(path + " | " + code + " | " + to))
+                all.push_back({path, layer, kind, code, to, line, number});
     }
     return all;
 }
 
 void print(const Mutant& m) {
-    std::ifstream in(m.file);
-    std::stringstream content;
-    content << in.rdbuf();
-    const Text text = content.str();
-    size_t begin = 0;
-    for (int line = 1; line < m.line; line++) begin = text.find('\n', begin) + 1;
-    const int number = number_of(tokens_of(text), m.from, text.find_first_not_of(" \t", begin));
     std::printf("mutant: %s:%d %s\nlayer: %s\nfile: %s\nnumber: %d\nfrom: %s\nto: %s\n\n", m.file.c_str(), m.line,
-                m.kind.c_str(), m.layer.c_str(), m.file.substr(m.file.find('/') + 1).c_str(), number, m.from.c_str(),
+                m.kind.c_str(), m.layer.c_str(), m.file.substr(m.file.find('/') + 1).c_str(), m.number, m.from.c_str(),
                 m.to.c_str());
 }
 
@@ -201,10 +201,10 @@ int main(int argc, char** argv) {
     for (size_t i = all.size(); i > 1; i--) std::swap(all[i - 1], all[random() % i]);  // the same on every machine
     // Kinds take turns, lines come once before any comes again.
     std::set<Text> seen;
-    std::map<Text, std::deque<Mutant>> kinds;
-    for (const bool again : {false, true})
-        for (const Mutant& m : all)
-            if (seen.insert(m.file + ':' + std::to_string(m.line)).second != again) kinds[m.kind].push_back(m);
+    std::map<Text, std::deque<Mutant>> kinds, again;
+    for (const Mutant& m : all)
+        (seen.insert(m.file + ':' + std::to_string(m.line)).second ? kinds : again)[m.kind].push_back(m);
+    for (const auto& [kind, others] : again) kinds[kind].insert(kinds[kind].end(), others.begin(), others.end());
     for (bool any = true; any;) {
         any = false;
         for (auto& [kind, waiting] : kinds) {

@@ -38,6 +38,10 @@ struct Traffic {                                     // of global memory, one wa
     uint64_t once = 0;                               // bytes of all sectors of the tensors, each once a launch
     uint64_t scratch = 0;                            // the same of other buffers
     uint64_t bytes() const { return sectors * 32; }
+    void add(const Traffic& other) {
+        requests += other.requests, sectors += other.sectors;
+        useful += other.useful, once += other.once, scratch += other.scratch;
+    }
 };
 struct Counts {
     uint64_t instructions = 0, lanes = 0;  // of warps, and of their lanes
@@ -46,7 +50,13 @@ struct Counts {
     uint64_t shared_requests = 0, wavefronts = 0, phases = 0;  // of shared memory
     uint64_t operations = 0;                                   // of tensor cores: products and sums
     uint64_t conflicts() const { return wavefronts - phases; }
-    void add(const Counts&);
+    void add(const Counts& other) {
+        instructions += other.instructions, lanes += other.lanes;
+        branches += other.branches, divergent += other.divergent;
+        read.add(other.read), written.add(other.written);
+        shared_requests += other.shared_requests, wavefronts += other.wavefronts, phases += other.phases;
+        operations += other.operations;
+    }
 };
 struct LineCounts {
     std::string file;

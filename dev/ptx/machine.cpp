@@ -74,8 +74,6 @@ simt::KernelCode kernel_code(const Kernel& k, const std::string& name) {
 
 namespace {
 
-constexpr unsigned multiprocessors = 4;  // as dev/simt says of its device
-
 // PTX_COUNT=1: how fast kernels run, at the end of the program.
 std::atomic<uint64_t> lane_instructions = 0;
 void count_executed(uint64_t executed) {
@@ -130,6 +128,7 @@ private:
         const Place p = code->special[size_t(s)];
         for (unsigned l = 0; p != nowhere && l < warp_lanes; l++) w.at<uint32_t>(p)[l] = value(l);
     }
+    void set_place(Warp&, const simt::Block&, uint64_t number);
 
     const Code* code = nullptr;
     uint64_t prepared_for = 0;  // the code's number: others may come to be at the same address
@@ -241,24 +240,24 @@ void Machine::begin(const Arguments& a) {
         w.shuffled = order.kind == simt::Order::Kind::shuffled;
         w.random_state = order.seed + number * 0x9e3779b97f4a7c15 + i;
         w.backwards = order.kind == simt::Order::Kind::reverse || (w.shuffled && w.random_state % 2);
-        set_special(w, Special::ctaid_x, [](unsigned) { return blockIdx.x; });
-        set_special(w, Special::ctaid_y, [](unsigned) { return blockIdx.y; });
-        set_special(w, Special::ctaid_z, [](unsigned) { return blockIdx.z; });
-        set_special(w, Special::nctaid_x, [](unsigned) { return gridDim.x; });
-        set_special(w, Special::nctaid_y, [](unsigned) { return gridDim.y; });
-        set_special(w, Special::nctaid_z, [](unsigned) { return gridDim.z; });
-        const dim3& c = block.launch->cluster;
-        const unsigned rank = block.rank;
-        const auto set = [&](Special s, unsigned value) { set_special(w, s, [=](unsigned) { return value; }); };
-        set(Special::cluster_ctarank, rank), set(Special::cluster_nctarank, c.x * c.y * c.z);
-        set(Special::cluster_ctaid_x, rank % c.x), set(Special::cluster_ctaid_y, rank / c.x % c.y);
-        set(Special::cluster_ctaid_z, rank / (c.x * c.y));
-        set(Special::cluster_nctaid_x, c.x), set(Special::cluster_nctaid_y, c.y), set(Special::cluster_nctaid_z, c.z);
-        set(Special::clusterid_x, blockIdx.x / c.x), set(Special::clusterid_y, blockIdx.y / c.y);
-        set(Special::clusterid_z, blockIdx.z / c.z), set(Special::nclusterid_x, gridDim.x / c.x);
-        set(Special::nclusterid_y, gridDim.y / c.y), set(Special::nclusterid_z, gridDim.z / c.z);
-        set(Special::smid, unsigned(number % multiprocessors)), set(Special::nsmid, multiprocessors);
+        set_place(w, block, number);
     }
+}
+
+// Where the block is: in the grid, in its cluster, on the device.
+void Machine::set_place(Warp& w, const simt::Block& block, uint64_t number) {
+    const dim3 &c = block.launch->cluster, &at = blockIdx, &n = gridDim;
+    const unsigned rank = block.rank;
+    const auto set = [&](Special s, unsigned value) { set_special(w, s, [=](unsigned) { return value; }); };
+    set(Special::ctaid_x, at.x), set(Special::ctaid_y, at.y), set(Special::ctaid_z, at.z);
+    set(Special::nctaid_x, n.x), set(Special::nctaid_y, n.y), set(Special::nctaid_z, n.z);
+    set(Special::cluster_ctarank, rank), set(Special::cluster_nctarank, c.x * c.y * c.z);
+    set(Special::cluster_ctaid_x, rank % c.x), set(Special::cluster_ctaid_y, rank / c.x % c.y);
+    set(Special::cluster_ctaid_z, rank / (c.x * c.y));
+    set(Special::cluster_nctaid_x, c.x), set(Special::cluster_nctaid_y, c.y), set(Special::cluster_nctaid_z, c.z);
+    set(Special::clusterid_x, at.x / c.x), set(Special::clusterid_y, at.y / c.y), set(Special::clusterid_z, at.z / c.z);
+    set(Special::nclusterid_x, n.x / c.x), set(Special::nclusterid_y, n.y / c.y), set(Special::nclusterid_z, n.z / c.z);
+    set(Special::smid, unsigned(number % simt::multiprocessors)), set(Special::nsmid, simt::multiprocessors);
 }
 
 Error error_of(const simt::Order& order) {

@@ -57,11 +57,16 @@ char* global(Warp& w, const Instruction& i, unsigned lane, uint64_t address, uns
     return reinterpret_cast<char*>(address);
 }
 
-char* shared(Warp& w, const Instruction& i, unsigned lane, uint64_t address, unsigned bytes) {
-    const SharedWindow& s = shared_window();
+// Null: they are not all in it.
+char* place_in(const SharedWindow& s, uint64_t address, unsigned bytes) {
     if (address < s.dynamic_bytes && bytes <= s.dynamic_bytes - address) return s.dynamic + address;
     const uint64_t fixed = address - s.fixed_begin;
-    if (fixed < s.fixed_bytes && bytes <= s.fixed_bytes - fixed) return s.fixed + fixed;
+    return fixed < s.fixed_bytes && bytes <= s.fixed_bytes - fixed ? s.fixed + fixed : nullptr;
+}
+
+char* shared(Warp& w, const Instruction& i, unsigned lane, uint64_t address, unsigned bytes) {
+    const SharedWindow& s = shared_window();
+    if (char* const p = place_in(s, address, bytes)) return p;
     fail(w, lane, i, illegal,
          "touches byte " + std::to_string(int64_t(int32_t(address))) + " of shared memory, but there are " +
              std::to_string(s.dynamic_bytes) + " dynamic ones" +
@@ -75,25 +80,21 @@ char* shared_of_cluster(Warp& w, const Instruction& i, unsigned lane, uint64_t a
     if (!i.reaches_cluster)
         fail(w, lane, i, illegal, "has an address of shared memory in another block, but is not for .shared::cluster");
     simt::Block* block = nullptr;
-    w.as(lane, [&] { block = &w.block->peer(i.name, unsigned(address >> rank_shift) - 1, i.at); });
-    const auto& s = *static_cast<const SharedWindow*>(block->of_owner);
-    const uint64_t place = address & in_block;
-    if (place < s.dynamic_bytes && bytes <= s.dynamic_bytes - place) return s.dynamic + place;
-    const uint64_t fixed = place - s.fixed_begin;
-    if (fixed < s.fixed_bytes && bytes <= s.fixed_bytes - fixed) return s.fixed + fixed;
+    w.as(lane, [&] { block = &w.block->peer(i.name, rank_in(address), i.at); });
+    if (char* const p = place_in(window_of(*block), address & in_block, bytes)) return p;
     fail(w, lane, i, illegal,
-         "touches byte " + std::to_string(place) + " of the shared memory of the block of rank " +
+         "touches byte " + std::to_string(address & in_block) + " of the shared memory of the block of rank " +
              std::to_string(block->rank) + ", which has not as much");
 }
 
-// The window of another block of the cluster that holds the address; null: none does.
-const SharedWindow* window_of_peer(const Warp& w, uint64_t address, simt::Block*& block) {
+// The other block of the cluster in whose shared memory the generic address is; null: none.
+const simt::Block* peer_at(const Warp& w, uint64_t address) {
     for (unsigned r = 0; w.block->cluster && r < w.block->cluster->count(); r++) {
-        block = w.block->cluster->block(r);
+        const simt::Block* const block = w.block->cluster->block(r);
         if (!block || block == w.block) continue;
-        const auto* s = static_cast<const SharedWindow*>(block->of_owner);
-        if (address - uint64_t(s->dynamic) < s->dynamic_bytes || address - uint64_t(s->fixed) < s->fixed_bytes)
-            return s;
+        const SharedWindow& s = window_of(*block);
+        if (address - uint64_t(s.dynamic) < s.dynamic_bytes || address - uint64_t(s.fixed) < s.fixed_bytes)
+            return block;
     }
     return nullptr;
 }
@@ -107,8 +108,7 @@ char* generic(Warp& w, const Instruction& i, unsigned lane, uint64_t address, un
     if (inside(window.dynamic, window.dynamic_bytes) || inside(window.fixed, window.fixed_bytes)) return p;
     if (inside(w.local + lane * w.code->local_bytes, w.code->local_bytes)) return p;
     if (inside(w.parameters, w.code->parameter_bytes)) return p;
-    simt::Block* block = nullptr;
-    if (window_of_peer(w, address, block)) return p;
+    if (peer_at(w, address)) return p;
     return global(w, i, lane, address, bytes);
 }
 
@@ -125,9 +125,8 @@ char* resolve(Warp& w, const Instruction& i, unsigned lane, Space space, uint64_
         case Space::global:
         case Space::constant: return global(w, i, lane, address, bytes);
         case Space::shared:
-            if (address >> rank_shift && address >> rank_shift <= most_ranks)
-                return shared_of_cluster(w, i, lane, address, bytes);
-            return shared(w, i, lane, address, bytes);
+            return has_rank(address) ? shared_of_cluster(w, i, lane, address, bytes)
+                                     : shared(w, i, lane, address, bytes);
         case Space::generic: return generic(w, i, lane, address, bytes);
         case Space::local:
             if (address < w.code->local_bytes && bytes <= w.code->local_bytes - address)
@@ -144,9 +143,8 @@ char* resolve(Warp& w, const Instruction& i, unsigned lane, Space space, uint64_
 
 // Of other blocks' shared memory nothing is known but what was written: nothing is said of races between blocks.
 static Shadow* shadow_of_peer(const Warp& w, const char* p) {
-    simt::Block* block = nullptr;
-    if (!w.block->cluster || !window_of_peer(w, uint64_t(p), block)) return nullptr;
-    return static_cast<Shadow*>(static_cast<const SharedWindow*>(block->of_owner)->shadow);
+    const simt::Block* const peer = peer_at(w, uint64_t(p));
+    return peer ? window_of(*peer).shadow : nullptr;
 }
 
 static bool is_of_others(Space space) { return space != Space::local && space != Space::parameter; }
@@ -191,9 +189,8 @@ uint64_t shared_address(Warp& w, const Instruction& i, unsigned lane, const void
     if (p >= window.dynamic && p <= window.dynamic + window.dynamic_bytes) return uint64_t(p - window.dynamic);
     if (p >= window.fixed && p <= window.fixed + window.fixed_bytes)
         return window.fixed_begin + uint64_t(p - window.fixed);
-    simt::Block* block = nullptr;
-    if (const SharedWindow* s = window_of_peer(w, uint64_t(p), block))
-        return cluster_address(block->rank, uint32_t(p - s->dynamic));
+    if (const simt::Block* const peer = peer_at(w, uint64_t(p)))
+        return cluster_address(peer->rank, uint32_t(p - window_of(*peer).dynamic));
     fail(w, lane, i, illegal, "the generic address is not in shared memory");
 }
 

@@ -9,6 +9,8 @@
 
 namespace ptx {
 
+inline const SharedWindow& window_of(const simt::Block& b) { return *static_cast<const SharedWindow*>(b.of_owner); }
+
 // Where `bytes` bytes at that address are. Ends the kernel if they are not all there, or not aligned to `alignment`.
 char* resolve(Warp&, const Instruction&, unsigned lane, Space, uint64_t address, unsigned bytes, unsigned alignment);
 
@@ -19,7 +21,13 @@ uint64_t address_of(Warp& w, const Instruction& i, unsigned lane) {
     return uint64_t(i.offset) + (wide ? w.at<uint64_t>(i.a)[lane] : w.at<uint32_t>(i.a)[lane]);
 }
 
-// The same for what the lane is going to read, of which the shadow is told.
+// A register of either width; 0 where there is none.
+inline uint64_t value_at(Warp& w, Place p, bool wide, unsigned lane) {
+    if (p == nowhere) return 0;
+    return wide ? w.at<uint64_t>(p)[lane] : w.at<uint32_t>(p)[lane];
+}
+
+// The same as `resolve` for what the lane is going to read, of which the shadow is told.
 const char* readable(Warp&, const Instruction&, unsigned lane, Space, uint64_t address, unsigned bytes,
                      unsigned alignment);
 // Writes that; the shadow is told.

@@ -9,12 +9,7 @@
 namespace ptx {
 namespace {
 
-uint64_t value_of(Warp& w, Place p, bool wide, unsigned lane) {
-    if (p == nowhere) return 0;
-    return wide ? w.at<uint64_t>(p)[lane] : w.at<uint32_t>(p)[lane];
-}
-
-// ---- Addresses. i.number: whether they are generic, of 64 bits, or i.wide, of the window in 64 bits. ----
+// ---- Addresses, of 64 bits or of 32. i.number: they are generic, else of the window of shared memory. ----
 
 template <class U>
 void map_to_peer(Warp& w, const Instruction& i, Mask m) {
@@ -27,9 +22,8 @@ void map_to_peer(Warp& w, const Instruction& i, Mask m) {
             w.at<U>(i.d)[l] = U(cluster_address(rank, uint32_t(a) & in_block));
             return;
         }
-        const auto& to = *static_cast<const SharedWindow*>(peer->of_owner);
-        w.at<U>(i.d)[l] =
-            U(uint64_t(to.dynamic) + (shared_address(w, i, l, reinterpret_cast<const void*>(a)) & in_block));
+        w.at<U>(i.d)[l] = U(uint64_t(window_of(*peer).dynamic) +
+                            (shared_address(w, i, l, reinterpret_cast<const void*>(a)) & in_block));
     });
 }
 template <class U>
@@ -37,7 +31,7 @@ void rank_of(Warp& w, const Instruction& i, Mask m) {
     for_each_lane(w, m, [&](unsigned l) {
         uint64_t a = w.at<U>(i.a)[l];
         if (i.number) a = shared_address(w, i, l, reinterpret_cast<const void*>(a));
-        w.at<uint32_t>(i.d)[l] = a >> rank_shift ? uint32_t(a >> rank_shift) - 1 : w.block->rank;
+        w.at<uint32_t>(i.d)[l] = a >> rank_shift ? rank_in(a) : w.block->rank;
     });
 }
 
@@ -94,10 +88,14 @@ simt::Box row_of_bytes(const char* data, size_t bytes) {
     box.map.rank = 1, box.map.element_bytes = 1;
     return box;
 }
+unsigned checked_bytes(Warp& w, const Instruction& i, unsigned lane) {
+    const unsigned bytes = w.at<uint32_t>(i.c)[lane];
+    if (bytes % 16 || bytes >= 1u << 20)
+        fail(w, lane, i, 719, "copies " + std::to_string(bytes) + " bytes, which is no multiple of 16, or too many");
+    return bytes;
+}
 const char* checked_global(Warp& w, const Instruction& i, unsigned lane, uint64_t address, size_t bytes) {
     const char* p = reinterpret_cast<const char*>(address);
-    if (bytes % 16 || bytes >= size_t(1) << 20)
-        fail(w, lane, i, 719, "copies " + std::to_string(bytes) + " bytes, which is no multiple of 16, or too many");
     if (address % 16) fail(w, lane, i, 716, "its address in global memory is not a multiple of 16");
     if (!simt::is_device(p, bytes)) fail(w, lane, i, 700, "it reaches beyond " + simt::describe_address(p));
     return p;
@@ -108,23 +106,23 @@ const char* checked_global(Warp& w, const Instruction& i, unsigned lane, uint64_
 enum : Place { to_wide = 1, from_wide = 2, barrier_wide = 4 };
 
 uint64_t address(Warp& w, Place p, bool wide, Place offset, unsigned lane) {
-    return value_of(w, p, wide, lane) + uint64_t(int64_t(int32_t(offset)));
+    return value_at(w, p, wide, lane) + uint64_t(int64_t(int32_t(offset)));
 }
 
 template <bool from_shared>
 void load(Warp& w, const Instruction& i, Mask m) {
     for_each_lane(w, m, [&](unsigned l) {
-        const size_t bytes = w.at<uint32_t>(i.c)[l];
+        const unsigned bytes = checked_bytes(w, i, l);
         const uint64_t to_address = address(w, i.a, i.more[3] & to_wide, i.more[0], l),
                        from_address = address(w, i.b, i.more[3] & from_wide, i.more[1], l);
-        char* to = resolve(w, i, l, Space::shared, to_address, unsigned(bytes), 16);
+        char* to = resolve(w, i, l, Space::shared, to_address, bytes, 16);
         const uint64_t barrier_address = address(w, i.e, i.more[3] & barrier_wide, i.more[2], l);
         char* barrier = resolve(w, i, l, Space::shared, barrier_address, 8, 8);
-        const char* from = from_shared ? resolve(w, i, l, Space::shared, from_address, unsigned(bytes), 16)
+        const char* from = from_shared ? resolve(w, i, l, Space::shared, from_address, bytes, 16)
                                        : checked_global(w, i, l, from_address, bytes);
         if (!from_shared && w.shadow) w.shadow->must_be_written(w, i, l, from, bytes);
         if (!from_shared && w.tally) w.tally->note_bytes(w, i, from, bytes, true);
-        const unsigned own = to_address >> rank_shift ? unsigned(to_address >> rank_shift) - 1 : w.block->rank;
+        const unsigned own = has_rank(to_address) ? rank_in(to_address) : w.block->rank;
         const Mask ranks = i.members == nowhere ? Mask(1) << own : w.at<uint16_t>(i.members)[l];
         const char* const base = i.members == nowhere ? nullptr : w.block->shared_base;
         for (Mask rest = ranks; rest; rest &= rest - 1) {
@@ -134,8 +132,7 @@ void load(Warp& w, const Instruction& i, Mask m) {
                 const char* its = base ? owner.shared_base + (barrier - base) : barrier;
                 w.block->load(i.name, row_of_bytes(from, bytes), size_t(its_to - owner.shared_base), its,
                               *reinterpret_cast<const uint64_t*>(its), owner, i.at);
-                const auto& window = *static_cast<const SharedWindow*>(owner.of_owner);
-                if (window.shadow) static_cast<Shadow*>(window.shadow)->written_by_copy(its_to, bytes);
+                if (Shadow* const shadow = window_of(owner).shadow) shadow->written_by_copy(its_to, bytes);
             });
         }
     });
@@ -144,10 +141,10 @@ void load(Warp& w, const Instruction& i, Mask m) {
 // Out of shared memory, as it is or added to what is there (i.number, a simt::Sum).
 void store(Warp& w, const Instruction& i, Mask m) {
     for_each_lane(w, m, [&](unsigned l) {
-        const size_t bytes = w.at<uint32_t>(i.c)[l];
+        const unsigned bytes = checked_bytes(w, i, l);
         const char* to = checked_global(w, i, l, address(w, i.a, i.more[3] & to_wide, i.more[0], l), bytes);
         const char* from =
-            resolve(w, i, l, Space::shared, address(w, i.b, i.more[3] & from_wide, i.more[1], l), unsigned(bytes), 16);
+            resolve(w, i, l, Space::shared, address(w, i.b, i.more[3] & from_wide, i.more[1], l), bytes, 16);
         if (w.tally) w.tally->note_bytes(w, i, to, bytes, false);
         w.as(l, [&] { w.block->store(i.name, row_of_bytes(to, bytes), from, simt::Sum(i.number), i.at); });
     });

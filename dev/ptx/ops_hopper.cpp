@@ -14,11 +14,6 @@ namespace {
 constexpr unsigned barrier_bytes = 8;
 constexpr uint64_t state_tag = uint64_t(0x5a5a5a5a) << 32;  // of what an arrival gives
 
-// A second and a third address of an instruction, whose bases may have either width.
-uint64_t value_at(Warp& w, Place p, bool wide, unsigned lane) {
-    if (p == nowhere) return 0;
-    return wide ? w.at<uint64_t>(p)[lane] : w.at<uint32_t>(p)[lane];
-}
 uint64_t* barrier_at(Warp& w, const Instruction& i, unsigned lane) {
     return reinterpret_cast<uint64_t*>(resolve(w, i, lane, Space::shared,
                                                value_at(w, i.a, i.number & 1, lane) + uint64_t(i.offset), barrier_bytes,
@@ -34,8 +29,7 @@ void must_see_barrier(Warp& w, const Instruction& i, unsigned lane, const uint64
 simt::Block* owner_of_barrier(Warp& w, const Instruction& i, unsigned lane) {
     const uint64_t address = value_at(w, i.a, i.number & 1, lane) + uint64_t(i.offset);
     simt::Block* owner = nullptr;
-    if (address >> rank_shift && address >> rank_shift <= most_ranks)
-        w.as(lane, [&] { owner = &w.block->peer(i.name, unsigned(address >> rank_shift) - 1, i.at); });
+    if (has_rank(address)) w.as(lane, [&] { owner = &w.block->peer(i.name, rank_in(address), i.at); });
     return owner;
 }
 
@@ -172,8 +166,8 @@ void tensor_load(Warp& w, const Instruction& i, Mask m) {
             const size_t bytes = w.block->tensor_map(i.name, map, i.at).box_bytes();
             for (unsigned rest = ranks ? ranks : 1u << w.block->rank; rest; rest &= rest - 1) {
                 const simt::Block& owner = w.block->peer(i.name, unsigned(__builtin_ctz(rest)), i.at);
-                auto* const shadow = static_cast<Shadow*>(static_cast<const SharedWindow*>(owner.of_owner)->shadow);
-                if (shadow) shadow->written_by_copy(owner.shared_base + (to - w.block->shared_base), bytes);
+                if (Shadow* const shadow = window_of(owner).shadow)
+                    shadow->written_by_copy(owner.shared_base + (to - w.block->shared_base), bytes);
             }
         });
     });

@@ -40,9 +40,9 @@ struct DeviceCells {
 };
 bool find_cells(const void* address, DeviceCells&);
 
-// Of the block that an OS thread runs.
 struct SharedWindow;
 
+// Of the block that an OS thread runs.
 class Shadow {
 public:
     static Shadow& mine();

@@ -101,7 +101,8 @@ public:
     // Of those who execute a whole warp on the fiber of one of its threads (../ptx). What its lanes do they do one
     // after the other, and only the last may wait.
     bool by_warps = false;
-    bool strict = true;  // whether what the proxy needs of fences is asked for
+    // Whether fences for the proxy, and blocks that end too early for others, are held to the manual's words.
+    bool strict = true;
     CudaThread* thread(unsigned linear) { return &threads[linear]; }
     void barrier_count(const char* name, int id, int threads, bool predicate, Reach reach, At at) {
         complete_if_all_here(arrive(name, id, threads, predicate, reach, at));

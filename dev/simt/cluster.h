@@ -2,7 +2,6 @@
 // may touch what belongs to the others. A block hands it over when none of its threads can go on, or, in a shuffled
 // order, now and then.
 #pragma once
-#include <atomic>
 #include <condition_variable>
 #include <exception>
 #include <mutex>
@@ -13,6 +12,8 @@ namespace simt {
 
 class Block;
 struct CudaThread;
+
+constexpr unsigned most_cluster_blocks = 16, most_portable_cluster_blocks = 8;
 
 struct ClusterBarrier {
     unsigned arrived = 0, phase = 0;
@@ -60,7 +61,7 @@ private:
     std::condition_variable changed;
     unsigned baton = 0;
     uint64_t turns = 0;
-    bool failed = false, done = false;
+    bool failed = false;
     std::exception_ptr failure;
 };
 

@@ -6,13 +6,11 @@
 namespace simt {
 namespace {
 
-constexpr unsigned most_blocks = 16;
-
 // OS threads that stay, one for each rank: fibers and shared memory are theirs.
 class Worker {
 public:
     static Worker& of(unsigned rank) {
-        static Worker* workers[most_blocks] = {};
+        static Worker* workers[most_cluster_blocks] = {};
         if (!workers[rank]) workers[rank] = new Worker;
         return *workers[rank];
     }
@@ -70,11 +68,11 @@ void Cluster::run() {
             for (unsigned k = 0; k < count() && !any; k++)  // a stuck one, which will find that it is
                 if (members[k].state != State::over) next = k, any = true;
             if (any) hand_to(next);
-            if (--left == 0) done = true;
+            left--;
             changed.notify_all();
         });
     std::unique_lock lock(mutex);
-    changed.wait(lock, [&] { return done; });
+    changed.wait(lock, [&] { return !left; });
     if (failure) std::rethrow_exception(failure);
 }
 

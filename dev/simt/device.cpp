@@ -7,10 +7,6 @@
 
 using namespace simt;
 
-namespace {
-constexpr int multiprocessors = 4;
-}
-
 cudaError_t cudaGetDeviceCount(int* count) {
     SIMT_CALL();
     return *count = 1, cudaSuccess;

@@ -118,20 +118,6 @@ std::string name_of(const Buffer& b) {
 void (*when_freed)(const void*) = nullptr;
 void (*when_written)(const void*, size_t) = nullptr;
 
-std::string leaked_buffers() {
-    Registry& r = registry();
-    const std::lock_guard lock(r.mutex);
-    size_t count = 0, bytes = 0, first = 0;
-    for (const auto& [begin, buffer] : r.buffers) {
-        if (buffer.freed) continue;
-        count++, bytes += buffer.bytes;
-        first = first ? std::min(first, buffer.number) : buffer.number;
-    }
-    if (!count) return "";
-    return std::to_string(count) + (count > 1 ? " buffers of " : " buffer of ") + std::to_string(bytes) +
-           " bytes in all, the first of them number " + std::to_string(first);
-}
-
 std::string damaged_device_memory() {
     if (!guarded) return "";
     Registry& r = registry();

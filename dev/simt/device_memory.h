@@ -9,10 +9,9 @@ namespace simt {
 std::string damaged_device_memory();
 // "8 bytes past the end of device buffer 3 of 4096 bytes"; empty if the address is near none.
 std::string describe_address(const void*);
-extern void (*when_freed)(const void* buffer);           // called if not null
-extern void (*when_written)(const void*, size_t bytes);  // by copies and fills; called if not null
-std::string leaked_buffers();  // "2 device buffers of 4096 bytes in all, the first number 3"; empty: none is left
-bool is_pinned(const void*);   // host memory of cudaMallocHost
+extern void (*when_freed)(const void* buffer);                        // called if not null
+extern void (*when_written)(const void*, size_t bytes);               // by copies and fills; called if not null
+bool is_pinned(const void*);                                          // host memory of cudaMallocHost
 bool find_device(const void*, const char*& begin, const char*& end);  // the buffer that an address is in
 bool is_device(const void*, size_t bytes);  // wholly inside one buffer of cudaMalloc or cudaMallocHost
 

@@ -6,6 +6,8 @@
 
 namespace simt {
 
+constexpr int multiprocessors = 4;  // of the device
+
 struct KernelCode {
     std::string mangled;              // empty: nothing is known of it
     size_t static_shared_bytes = 0;   // that it declares itself

@@ -25,7 +25,7 @@ struct Kernel {
     KernelCode code;
     std::string name;
     std::optional<size_t> asked;  // by cudaFuncSetAttribute
-    bool large_clusters = false;  // the same: more than 8 blocks
+    bool large_clusters = false;  // the same: more blocks than every GPU with clusters takes
     size_t static_bytes() const { return code.static_shared_bytes + called_shared_bytes(function); }
     size_t dynamic_limit() const {
         const size_t all = asked ? device_shared_limit() : static_shared_limit,
@@ -60,8 +60,8 @@ cudaError_t check(const cudaLaunchConfig_t& config, const Kernel& kernel) {
 bool is_known(const cudaLaunchAttribute& attribute) {
     switch (attribute.id) {
         case cudaLaunchAttributeIgnore:
+        case cudaLaunchAttributeClusterDimension:
         case cudaLaunchAttributeProgrammaticStreamSerialization: return true;  // it may begin early, but need not
-        case cudaLaunchAttributeClusterDimension: return true;
         default: return false;
     }
 }
@@ -91,7 +91,8 @@ cudaError_t choose_cluster(const cudaLaunchConfig_t& config, const Kernel& kerne
     const uint64_t blocks = uint64_t(cluster.x) * cluster.y * cluster.z;
     const dim3& g = config.gridDim;
     if (blocks == 1) return cudaSuccess;
-    if (!blocks || blocks > (kernel.large_clusters ? 16 : 8)) return cudaErrorInvalidClusterSize;
+    if (!blocks || blocks > (kernel.large_clusters ? most_cluster_blocks : most_portable_cluster_blocks))
+        return cudaErrorInvalidClusterSize;
     if (kernel_owner().capability() < 90 || !kernel_owner().has_clusters) {
         say(kernel.name + ": launched with clusters of several blocks, which this runtime or its GPU does not have");
         return cudaErrorNotSupported;

@@ -10,7 +10,8 @@
 #include "broken.h"
 #include "include/simt/runtime_api.h"
 
-// What every function of the runtime begins with: tests make one of them fail (broken.h).
+// What functions of the runtime begin with, but for those that free something or do no more than call another: tests
+// make one of them fail (broken.h).
 #define SIMT_CALL() \
     if (const int error = simt::error_of_this_call(__func__)) return simt::remember(cudaError_t(error))
 

@@ -243,7 +243,7 @@ void Block::tensor_store(const void* map_address, const char* shared, const Coor
 }
 
 void Block::store(const char* name, const Box& box, const char* from, Sum sum, At at) {
-    const Chunks chunks = chunks_of_box(name, from, box.map, at);
+    const Chunks chunks = chunks_at(name, from, box.map.box_bytes(), 16, at);
     asynchronous.used = true;
     check_fenced(name, chunks, at);
     asynchronous.stores[running->linear].stores.push_back({box, from, chunks, at, false, false, {}, sum});

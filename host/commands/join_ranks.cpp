@@ -43,7 +43,7 @@ void share_cores(const Options& options, const World& world) {
 
 }  // namespace
 
-std::optional<Exit> become_ranks(Options& options, World& world) {
+std::optional<Exit> become_ranks(const Options& options, World& world) {
     if (options.command != Command::train) return {};
     const Launched launched = launched_by();
     if (launched.size == 1) {
@@ -57,6 +57,5 @@ std::optional<Exit> become_ranks(Options& options, World& world) {
     share_cores(options, world);
     const Json facts{{"program", files::hex(files::hash_file("/proc/self/exe"))}, {"flags", to_json(options)}};
     require_same(world, facts, "was started otherwise", "start all ranks by one command");
-    options.ranks = world.size();
     return {};
 }

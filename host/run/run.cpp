@@ -187,8 +187,7 @@ bool Run::verifies(int64_t step) const {
 }
 
 void Run::report(const StepResult& step) {
-    const bool finite = std::isfinite(step.loss) && std::isfinite(step.grad_norm),
-               spike = finite && !takes(step.loss, step.grad_norm);
+    const bool finite = step.finite(), spike = finite && !takes(step.loss, step.grad_norm);
     state.step++;
     state.samples += setup.sequences;
     state.skipped_in_a_row = finite ? 0 : state.skipped_in_a_row + 1;

@@ -9,7 +9,6 @@
 #include "host/checkpoint/config_json.h"
 #include "host/options/flag_table.h"
 #include "host/plan/gpu_peaks.h"
-#include "host/plan/plan.h"
 
 namespace {
 std::string describe(const Config& c) {
@@ -32,6 +31,7 @@ std::string shares_text(const RunSetup& run) {
     return (ranks > 1 ? fmt::format(" on {} ranks", ranks) : "") +
            (batches > 1 ? fmt::format(" in {} micro-batches{}", batches, ranks > 1 ? " each" : "") : "");
 }
+
 // What a save may copy: weights and two moments, as floats.
 uint64_t snapshot_bytes(const Plan& plan) { return 3 * sizeof(float) * plan.parameters(); }
 
@@ -39,9 +39,13 @@ double perplexity_gap(double loss, double ideal) { return 100 * (loss / ideal - 
 }  // namespace
 
 RunMessages::RunMessages(const RunSetup& run, const LoopState& state, const std::string& directory, Progress& progress)
-    : run(run), state(state), directory(directory), progress(progress), log(directory + "/log.jsonl", state.log_bytes) {
+    : run(run),
+      state(state),
+      directory(directory),
+      progress(progress),
+      plan(make_plan(run.config, run.B, run.options.dtype, run.options.recompute, run.options.ranks)),
+      log(directory + "/log.jsonl", state.log_bytes) {
     if (run.options.tensorboard) events = std::make_unique<EventFile>(directory, state.step);
-    const Plan plan = make_plan(run.config, run.B, run.options.dtype, run.options.recompute, run.options.ranks);
     const double T = run.config.T;
     flops = {double(plan.training_flops()) / T, double(plan.causal_flops()) / T, double(plan.palm_flops()) / T};
 }
@@ -64,12 +68,11 @@ void RunMessages::announce(size_t parameters, const std::string& device, const s
     progress.note(fmt::format("batch   {} sequences of {} = {} tokens a step{}; {} steps = {:.1f} epochs",
                               run.sequences, run.T, grouped(size_t(run.sequences) * run.T), shares_text(run), run.steps,
                               double(run.steps) * run.sequences / double(run.data.train.windows())));
-    const Plan plan = make_plan(run.config, run.B, run.options.dtype, run.options.recompute, run.options.ranks);
     progress.note("memory  " + memory_text(plan.memory));
     progress.note(
         fmt::format("saves   {}B each, in the background: up to {}B of the host's memory while one is written",
                     short_count(double(plan.checkpoint)), short_count(double(snapshot_bytes(plan)))));
-    if (const std::string problem = disk_problem(plan.checkpoint); !problem.empty()) warn(problem);
+    if (const std::string problem = disk_problem(); !problem.empty()) warn(problem);
     progress.note("device  " + device);
     if (const Peaks* peaks = find_peaks(device); peaks && run.options.dtype == Dtype::bf16)
         peak_products = peaks->products * run.options.ranks;
@@ -84,16 +87,16 @@ void RunMessages::announce(size_t parameters, const std::string& device, const s
 }
 
 // Of the checkpoints that will be there at a time: those kept, the best, and the one that is being written.
-std::string RunMessages::disk_problem(uint64_t checkpoint) const {
+std::string RunMessages::disk_problem() const {
     const int64_t most = int64_t(run.options.keep) + 2,
                   saves = 1 + (run.options.save_every ? (run.steps - state.step) / run.options.save_every : 0);
     const int64_t there = run.resumed ? int64_t(list_checkpoints(directory).size()) : 0;
     const uint64_t to_come = uint64_t(std::max<int64_t>(std::min(saves, most - there), 1)), free = free_on_disk();
-    if (free >= to_come * checkpoint) return "";
+    if (free >= to_come * plan.checkpoint) return "";
     return fmt::format(
         "{}: {} checkpoints of {}B are to come, {}B are free on this disk; free some space, choose another "
         "--out, or a lower --keep",
-        directory, to_come, short_count(double(checkpoint)), short_count(double(free)));
+        directory, to_come, short_count(double(plan.checkpoint)), short_count(double(free)));
 }
 
 uint64_t RunMessages::free_on_disk() const {
@@ -103,11 +106,10 @@ uint64_t RunMessages::free_on_disk() const {
 }
 
 void RunMessages::warn_of_disk() {
-    const uint64_t checkpoint = make_plan(run.config, run.B, run.options.dtype, run.options.recompute).checkpoint,
-                   free = free_on_disk();
-    if (free >= checkpoint || std::exchange(disk_is_full, true)) return;
+    const uint64_t free = free_on_disk();
+    if (free >= plan.checkpoint || std::exchange(disk_is_full, true)) return;
     warn(fmt::format("{}: {}B are free on this disk, the next checkpoint takes {}B; free some space: training goes on",
-                     directory, short_count(double(free)), short_count(double(checkpoint))));
+                     directory, short_count(double(free)), short_count(double(plan.checkpoint))));
 }
 
 void RunMessages::write(const Json& line) {
@@ -133,7 +135,7 @@ std::string RunMessages::status(const StepResult& step) const {
 
 void RunMessages::report(const StepResult& step, bool spike) {
     average_seconds = average_seconds == 0 ? step.seconds : 0.95 * average_seconds + 0.05 * step.seconds;
-    const bool finite = std::isfinite(step.loss) && std::isfinite(step.grad_norm);
+    const bool finite = step.finite();
     auto number = [](double x) { return std::isfinite(x) ? Json(x) : Json(); };
     if (state.due(run.options.log_every) || finished(run, state) || !finite || spike) {
         const double rate = tokens_per_second();

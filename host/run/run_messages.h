@@ -1,10 +1,12 @@
 // What a run says: to a person on stdout, to programs in log.jsonl and TensorBoard's files.
 #pragma once
+#include <cmath>
 #include <cstdint>
 #include <memory>
 #include <string>
 #include "host/base/files.h"
 #include "host/base/progress.h"
+#include "host/plan/plan.h"
 #include "loop_state.h"
 #include "run_setup.h"
 #include "tensorboard.h"
@@ -13,6 +15,8 @@ struct StepResult {
     double loss, grad_norm, lr, seconds;
     uint64_t bytes_sent = 0;       // by this rank to others
     std::string first_not_finite;  // tensor, where one is known
+
+    bool finite() const { return std::isfinite(loss) && std::isfinite(grad_norm); }
 };
 
 class RunMessages {
@@ -33,7 +37,7 @@ public:
 
 private:
     std::string status(const StepResult& step) const;
-    std::string disk_problem(uint64_t checkpoint) const;
+    std::string disk_problem() const;
     uint64_t free_on_disk() const;
     void report_left_out(const StepResult& step, bool spike);
     void write(const Json& line);  // to the log
@@ -46,6 +50,7 @@ private:
     const LoopState& state;
     const std::string& directory;
     Progress& progress;
+    const Plan plan;
     std::unique_ptr<EventFile> events;  // null: nobody wants them
     files::Log log;
     struct {

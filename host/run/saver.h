@@ -18,8 +18,7 @@ public:
     enum class Copies { at_change, at_once, before };
     // `write` reads of the snapshot and may throw. Nothing may be under way.
     void begin(std::unique_ptr<Snapshot> values, Copies copies, std::function<void()> write);
-    void before_change();  // of the weights
-    bool under_way() const { return thread.joinable(); }
+    void before_change();                // of the weights
     bool done() const { return ended; }  // or nothing was begun
     void wait();
     std::exception_ptr finish();  // waits; what `write` threw

@@ -18,7 +18,7 @@ bool for_each_micro_batch(const Run& run, int64_t step, HostBatch& batch, Take t
     const uint64_t samples = run.state.samples + uint64_t(step - run.state.step) * run.setup.sequences;
     const int share = run.setup.sequences / run.world.size(), first = share * run.world.rank();
     for (int done = first; done < first + share; done += run.setup.B) {
-        if (done > first && run.world.alone() && stop_requested) return false;
+        if (done > first && run.wishes.stop()) return false;
         run.setup.data.train.fill(batch, samples + done, run.setup.B);
         take(Noise{.seed = run.setup.options.seed, .step = uint32_t(step), .row = uint32_t(done * run.setup.T)},
              done + run.setup.B < first + share ? MicroBatch::more_follow : MicroBatch::last);
@@ -42,7 +42,7 @@ StepInspector<Device> inspector(Trainer<Device>& trainer, const Run& run, int64_
 template <class Device>
 void verify(Trainer<Device>& trainer, const Run& run, int64_t step, HostBatch& batch) {
     const std::string where = inspector(trainer, run, step, batch).first_difference();
-    if (where.empty() || stop_requested) return;
+    if (where.empty() || run.wishes.stop()) return;
     throw Error(
         Exit::device, "step " + std::to_string(step + 1),
         "computed twice it is not the same: the first difference is in " + where,
@@ -100,14 +100,14 @@ void train_until_pause(Trainer<Device>& trainer, Run& run, HostBatch& batch, Ste
         const size_t valid = valid_targets(run, step);
         const StepSum sum = trainer.wait();
         const double loss = run.wishes.agree(sum.loss) / double(std::max<size_t>(valid, 1)), end = seconds();
-        const bool finite = std::isfinite(loss) && std::isfinite(sum.norm);
         const uint64_t sent_now = run.world.bytes_sent();
-        run.report({.loss = loss,
-                    .grad_norm = sum.norm,
-                    .lr = run.adamw(step).lr,
-                    .seconds = end - std::exchange(start, end),
-                    .bytes_sent = sent_now - std::exchange(sent, sent_now),
-                    .first_not_finite = finite ? "" : first_not_finite(trainer, run, step, batch)});
+        StepResult result{.loss = loss,
+                          .grad_norm = sum.norm,
+                          .lr = run.adamw(step).lr,
+                          .seconds = end - std::exchange(start, end),
+                          .bytes_sent = sent_now - std::exchange(sent, sent_now)};
+        if (!result.finite()) result.first_not_finite = first_not_finite(trainer, run, step, batch);
+        run.report(result);
         run.after_save(Saver::When::done);
     } while (submitted > run.state.step || !(run.pauses_after(run.state.step) || run.wishes.save()));
     watch.pause();
@@ -206,7 +206,9 @@ Exit train(const Options& options, const Device& on, const std::string& device, 
     std::optional<Generator<Device>> generator;
     make_generator(generator, trainer, run);
     run.begin();
-    StepWatch watch(run.setup.options.step_timeout, [&] { end_a_hung_run(run.setup.options.step_timeout); });
+    // A rank that hangs holds up all. The first ends them: it speaks to people, and knows whether a save is under way.
+    const double step_timeout = world.first() ? run.setup.options.step_timeout : 0;
+    StepWatch watch(step_timeout, [=] { end_a_hung_run(step_timeout); });
     run.announce(trainer.model.parameters(), device);
     int64_t sampled = -1;
     auto sample_once = [&] {

@@ -9,7 +9,7 @@
 #include "host/base/file_reader.h"
 #include "host/model/batch_buffer.h"
 
-// Gives every micro-batch of a step: take(batch, first, noise); first: it is the step's first.
+// Gives every micro-batch of a step: take(batch, noise).
 using MicroBatches = std::function<void(const std::function<void(const HostBatch&, const Noise&)>& take)>;
 
 template <class Device>
@@ -39,19 +39,12 @@ public:
 
     // Computes it twice: the first tensor whose bits differ, or "".
     std::string first_difference() {
-        struct Seen {
-            std::string name;
-            uint64_t hash;
-        };
-        std::vector<Seen> seen;
+        std::vector<uint64_t> seen;
         size_t at = 0;
         std::string found;
-        compute([&](const std::string& name, auto values) { add(seen, name, values); });
+        compute([&](const std::string&, auto values) { seen.push_back(files::hash(bytes_of(values))); });
         compute([&](const std::string& name, auto values) {
-            std::vector<Seen> again;
-            add(again, name, values);
-            if (found.empty() && again[0].hash != seen.at(at).hash) found = name;
-            at++;
+            if (files::hash(bytes_of(values)) != seen.at(at++) && found.empty()) found = name;
         });
         return found;
     }
@@ -60,10 +53,6 @@ private:
     template <class T>
     static std::string_view bytes_of(std::span<const T> values) {
         return {reinterpret_cast<const char*>(values.data()), values.size_bytes()};
-    }
-    template <class Seen, class T>
-    static void add(std::vector<Seen>& seen, const std::string& name, std::span<const T> values) {
-        seen.push_back({name, files::hash(bytes_of(values))});
     }
 
     // Reads a tensor in pieces.

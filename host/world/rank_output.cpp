@@ -61,7 +61,6 @@ void RankOutput::move_to(const std::string& directory) {
 }
 
 void RankOutput::complain(const std::string& text) const {
-    if (rank == 0) return put(STDERR_FILENO, "error: " + printable(text) + "\n");
     put(STDERR_FILENO, "error: " + printable(text) + "\n");
-    put(stderr_before, "error: rank " + std::to_string(rank) + ": " + printable(text) + "\n");
+    if (rank > 0) put(stderr_before, "error: rank " + std::to_string(rank) + ": " + printable(text) + "\n");
 }

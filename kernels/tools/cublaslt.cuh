@@ -3,12 +3,11 @@
 // a build needs neither header nor library, and dev/simt can play cuBLASLt.
 #pragma once
 #include <cuda_runtime.h>
-#include <dlfcn.h>
 #include <filesystem>
-#include <memory>
 #include <string>
 #include <vector>
 #include "device.cuh"
+#include "host/base/library.h"
 #include "host/reference/cpu.h"
 
 enum class CublasStatus : int { success = 0, invalid_value = 7, arch_mismatch = 8, not_supported = 15 };
@@ -66,12 +65,7 @@ struct CublasLt {
 // Fills the table by find(name); gives the first name that is not there, or null.
 template <class Find>
 const char* fill(CublasLt& table, Find find) {
-    const char* missing = nullptr;
-    const auto get = [&](auto& function, const char* name) {
-        void* const address = find(name);
-        if (!address && !missing) missing = name;
-        function = reinterpret_cast<std::remove_reference_t<decltype(function)>>(address);
-    };
+    FunctionFinder get(find);
     get(table.version, "cublasLtGetVersion");
     get(table.status_text, "cublasLtGetStatusString");
     get(table.create, "cublasLtCreate");
@@ -86,30 +80,18 @@ const char* fill(CublasLt& table, Find find) {
     get(table.preference_set, "cublasLtMatmulPreferenceSetAttribute");
     get(table.propose, "cublasLtMatmulAlgoGetHeuristic");
     get(table.multiply, "cublasLtMatmul");
-    return missing;
+    return get.missing;
 }
 
 constexpr int cublas_major = CUDART_VERSION / 1000;  // the one that goes with the CUDA of this build
 inline std::string cublas_file() { return "libcublasLt.so." + std::to_string(cublas_major); }
 
-// No table: and why.
-struct CublasFound {
-    std::unique_ptr<const CublasLt> table;
-    std::string reason;
-};
-
-// `file` as dlopen takes it: a path, or a name for the folders that the system's loader knows.
+using CublasFound = LibraryFound<CublasLt>;
 inline CublasFound load_cublas(const std::string& file) {
-    void* const library = dlopen(file.c_str(), RTLD_NOW | RTLD_LOCAL);
-    if (!library) {
-        const char* const why = dlerror();
-        return {nullptr, why ? why : file + " was not found"};
-    }
-    auto table = std::make_unique<CublasLt>();
-    if (const char* missing = fill(*table, [=](const char* name) { return dlsym(library, name); }))
-        return {nullptr, file + " has no " + missing};
-    const size_t version = table->version() / 10000;
-    if (version == cublas_major) return {std::move(table), ""};
+    CublasFound found = load_library<CublasLt>(file);
+    if (!found.table) return found;
+    const size_t version = found.table->version() / 10000;
+    if (version == cublas_major) return found;
     return {nullptr,
             file + " is of CUDA " + std::to_string(version) + ", this program of " + std::to_string(cublas_major)};
 }

@@ -60,6 +60,7 @@ public:
         if (!reason.empty()) throw Error(Exit::device, "GPU", reason, "--device cpu trains without it");
         sm_count = attribute(cudaDevAttrMultiProcessorCount);
         shared_limit = attribute(cudaDevAttrMaxSharedMemoryPerBlockOptin);
+        state = std::make_shared<State>();  // what it keeps is of the GPU that was just set
         CUDA(cudaStreamCreate(&state->stream));
         stream = state->stream;
     }
@@ -231,7 +232,7 @@ private:
             for (void* p : host_blocks) cudaFreeHost(p);
         }
     };
-    std::shared_ptr<State> state = std::make_shared<State>();
+    std::shared_ptr<State> state;
 };
 
 // Runs kernel(args...) on grid x block threads, in the order of `on`. A grid of no blocks is no work.

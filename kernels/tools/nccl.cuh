@@ -2,11 +2,9 @@
 // here (dev/test/kernels/exchange.cu compares), so a build needs neither header nor library.
 #pragma once
 #include <cuda_runtime.h>
-#include <dlfcn.h>
 #include <cstdlib>
-#include <memory>
 #include <string>
-#include <type_traits>
+#include "host/base/library.h"
 
 using NcclStatus = int;
 constexpr NcclStatus nccl_success = 0;
@@ -30,39 +28,18 @@ struct Nccl {
 // Fills the table by find(name); gives the first name that is not there, or null.
 template <class Find>
 const char* fill(Nccl& table, Find find) {
-    const char* missing = nullptr;
-    const auto get = [&](auto& function, const char* name) {
-        void* const address = find(name);
-        if (!address && !missing) missing = name;
-        function = reinterpret_cast<std::remove_reference_t<decltype(function)>>(address);
-    };
+    FunctionFinder get(find);
     get(table.status_text, "ncclGetErrorString");
     get(table.new_id, "ncclGetUniqueId");
     get(table.join, "ncclCommInitRank");
     get(table.leave, "ncclCommDestroy");
     get(table.reduce_scatter, "ncclReduceScatter");
     get(table.all_gather, "ncclAllGather");
-    return missing;
+    return get.missing;
 }
 
-// No table: and why.
-struct NcclFound {
-    std::unique_ptr<const Nccl> table;
-    std::string reason;
-};
-
-// `file` as dlopen takes it: a path, or a name for the folders that the system's loader knows.
-inline NcclFound load_nccl(const std::string& file) {
-    void* const library = dlopen(file.c_str(), RTLD_NOW | RTLD_LOCAL);
-    if (!library) {
-        const char* const why = dlerror();
-        return {nullptr, why ? why : file + " was not found"};
-    }
-    auto table = std::make_unique<Nccl>();
-    if (const char* missing = fill(*table, [=](const char* name) { return dlsym(library, name); }))
-        return {nullptr, file + " has no " + missing};
-    return {std::move(table), ""};
-}
+using NcclFound = LibraryFound<Nccl>;
+inline NcclFound load_nccl(const std::string& file) { return load_library<Nccl>(file); }
 
 // The machine's own: the file that GPT_NCCL names, else where the loader looks.
 inline const NcclFound& installed_nccl() {

@@ -43,6 +43,16 @@ std::vector<uint32_t> each(F f) {
         for (uint32_t t = 0; t < 32; t++) all.push_back(f(b, t));
     return all;
 }
+// %r1: a barrier of the block, whose first thread, the only one without %p1, expects 128 bytes there.
+constexpr char expect_128[] = R"(.shared .align 8 .b8 b[8];
+mov.u32 %r1, b;
+setp.ne.u32 %p1, %t, 0;
+@%p1 bra READY;
+mbarrier.init.shared::cta.b64 [%r1], 1;
+fence.mbarrier_init.release.cluster;
+mbarrier.arrive.expect_tx.shared::cta.b64 _, [%r1], 128;
+READY:
+)";
 const std::string own_word = "mad.lo.u32 %r1, %t, 4, 0;\nmad.lo.u32 %r2, %r23, 100, %t;\nst.shared.u32 [%r1], %r2;\n";
 
 }  // namespace
@@ -109,15 +119,7 @@ DONE:
 
 // Each block's first thread brings 64 bytes to both: its own half of them.
 TEST(ptx_cluster, copies_into_several_blocks) {
-    const std::string body = ranks + R"(.shared .align 8 .b8 b[8];
-mov.u32 %r1, b;
-setp.ne.u32 %p1, %t, 0;
-@%p1 bra READY;
-mbarrier.init.shared::cta.b64 [%r1], 1;
-fence.mbarrier_init.release.cluster;
-mbarrier.arrive.expect_tx.shared::cta.b64 _, [%r1], 128;
-READY:
-)" + meet + R"(mad.lo.u32 %r3, %r20, 64, 0;
+    const std::string body = ranks + expect_128 + meet + R"(mad.lo.u32 %r3, %r20, 64, 0;
 mad.wide.u32 %rd1, %r3, 1, %out;
 add.s64 %rd1, %rd1, 1024;
 mov.u16 %h1, 3;
@@ -141,19 +143,12 @@ st.global.u32 [%at], %r5;
 }
 
 TEST(ptx_cluster, copies_between_blocks) {
-    const std::string body = ranks + R"(.shared .align 8 .b8 b[8];
-mov.u32 %r1, b;
-setp.ne.u32 %p1, %t, 0;
-@%p1 bra READY;
-mbarrier.init.shared::cta.b64 [%r1], 1;
-fence.mbarrier_init.release.cluster;
-mbarrier.arrive.expect_tx.shared::cta.b64 _, [%r1], 128;
-READY:
-mad.lo.u32 %r4, %t, 4, 0;
+    const std::string body = ranks + expect_128 + R"(mad.lo.u32 %r4, %t, 4, 0;
 mad.lo.u32 %r5, %r23, 100, %t;
 st.shared.u32 [%r4], %r5;
 fence.proxy.async;
-)" + meet + R"(mapa.shared::cluster.u32 %r6, 512, %r21;
+)" + meet + R"(mov.u32 %r8, 512;
+mapa.shared::cluster.u32 %r6, %r8, %r21;
 mapa.shared::cluster.u32 %r7, %r1, %r21;
 @!%p1 cp.async.bulk.shared::cluster.shared::cta.mbarrier::complete_tx::bytes [%r6], [0], 128, [%r7];
 WAITS:
@@ -162,17 +157,14 @@ mbarrier.try_wait.parity.shared::cta.b64 %p3, [%r1], 0;
 ld.shared.u32 %r5, [%r4+512];
 st.global.u32 [%at], %r5;
 )" + meet;
-    std::string with_register = body;
-    with_register.replace(with_register.find("mapa.shared::cluster.u32 %r6, 512"), 33,
-                          "mov.u32 %r8, 512;\nmapa.shared::cluster.u32 %r6, %r8");
-    expect(with_register, each([](uint32_t b, uint32_t t) { return (b ^ 1) * 100 + t; }));
+    expect(body, each([](uint32_t b, uint32_t t) { return (b ^ 1) * 100 + t; }));
 }
 
 TEST(ptx_cluster, copies_that_add) {
     const std::string body = ranks +
-                             "mad.lo.u32 %r4, %t, 4, 0;\nst.shared.u32 [%r4], %t;\nfence.proxy.async;\nbar.sync "
+                             "mad.lo.u32 %r4, %t, 4, 0;\nst.shared.u32 [%r4+16], %t;\nfence.proxy.async;\nbar.sync "
                              "0;\nsetp.ne.u32 %p1, %t, 0;\n@%p1 bra DONE;\n"
-                             "cp.reduce.async.bulk.global.shared::cta.bulk_group.add.u32 [%out], [0], 128;\n"
+                             "cp.reduce.async.bulk.global.shared::cta.bulk_group.add.u32 [%out], [16], 128;\n"
                              "cp.async.bulk.commit_group;\ncp.async.bulk.wait_group 0;\nDONE:\n";
     in_every_order([&] {
         const Device<uint32_t> out(std::vector<uint32_t>(32, 1000));

@@ -1,5 +1,4 @@
 // Reads of global and local memory that nobody wrote, and of what ld.global.nc may not see.
-#include "dev/simt/device_memory.h"
 #include "program.h"
 
 namespace ptx {
@@ -85,19 +84,6 @@ TEST(ptx_unwritten, constants_of_a_grid) {
     const OneKernel writes(".param .u64 out", prelude + std::string("st.global.u32 [%at], %t;\n")),
         reads(".param .u64 out", prelude + std::string("ld.global.nc.u32 %r1, [%at];\n"));
     for (int k = 0; k < 2; k++) writes.must(1, 32, 0, out), reads.must(1, 32, 0, out);
-}
-
-TEST(ptx_unwritten, buffers_that_are_left) {
-    const std::string before = simt::leaked_buffers();
-    void *p = nullptr, *q = nullptr;
-    ASSERT_EQ(cudaMalloc(&p, 1000), cudaSuccess);
-    ASSERT_EQ(cudaMalloc(&q, 24), cudaSuccess);
-    EXPECT_NE(simt::leaked_buffers(), before);
-    if (before.empty()) {
-        EXPECT_TRUE(simt::leaked_buffers().starts_with("2 buffers of 1024 bytes in all, the first of them number "));
-    }
-    cudaFree(p), cudaFree(q);
-    EXPECT_EQ(simt::leaked_buffers(), before);
 }
 
 }  // namespace ptx

@@ -14,6 +14,13 @@
 #define SKIP_WHERE_A_CHILD_HAS_NO_THREADS() static_assert(true)
 #endif
 
+// Waits for it: its exit code, or minus the signal that ended it.
+inline int code_of(pid_t id) {
+    int status = 0;
+    EXPECT_EQ(waitpid(id, &status, 0), id);
+    return WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status);
+}
+
 class Child {
 public:
     // All of main, its output lost, on one thread, as a child has none of its parent's; `before` prepares the process.
@@ -36,12 +43,9 @@ public:
     Child(const Child&) = delete;
 
     void signal(int number) const { kill(id, number); }
-    // Its exit code, or minus the signal that ended it.
     int wait() {
-        int status = 0;
-        EXPECT_EQ(waitpid(id, &status, 0), id);
         ended = true;
-        return WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status);
+        return code_of(id);
     }
     bool lives() {
         if (!ended && waitpid(id, nullptr, WNOHANG) == id) ended = true;

@@ -62,12 +62,12 @@ TEST(cuda_faults, end_the_run_in_one_line) {
     Runs runs;
     ASSERT_GT(runs.calls, 200);
     const bool all = std::getenv("CUDA_FAULTS") != nullptr;
-    int tried = 0;
+    size_t tried = 0;
     for (int call = 0; call < runs.calls; call += all ? 1 : runs.calls / 31)
-        for (const int error :
-             all ? std::vector<int>(std::begin(errors), std::end(errors)) : std::vector<int>{errors[tried % 9]})
+        for (const int error : all ? std::vector<int>(std::begin(errors), std::end(errors))
+                                   : std::vector<int>{errors[tried % std::size(errors)]})
             runs.try_one(call, error), tried++;
-    if (all) std::printf("%d faults at %d calls\n", tried, runs.calls);
+    if (all) std::printf("%zu faults at %d calls\n", tried, runs.calls);
 }
 
 #else

@@ -5,11 +5,12 @@
 
 namespace {
 
-struct {
+struct Gpu {
     int ecc = 1;
     unsigned long long errors = 0, reasons = 0, used = 0;
     unsigned waiting = 0, failed = 0;
-} gpu;
+};
+Gpu gpu;
 
 ManagementLibrary fake() {
     ManagementLibrary l;
@@ -27,35 +28,28 @@ ManagementLibrary fake() {
     return l;
 }
 
-std::string only_line() {
+std::string only_line(const Gpu& of) {
+    gpu = of;
     const std::vector<std::string> lines = gpu_problems(fake(), "0000:01:00.0", uint64_t(2) << 30);
-    gpu = {};
     return lines.size() == 1 ? lines[0] : std::to_string(lines.size()) + " lines";
 }
 
 }  // namespace
 
 TEST(gpu_health, a_line_for_each_problem_with_its_remedy) {
-    gpu = {};
-    EXPECT_EQ(only_line(), "0 lines");
-    gpu.ecc = 0;
-    EXPECT_TRUE(has(only_line(), "ECC is off"));
-    gpu.errors = 3;
-    EXPECT_TRUE(has(only_line(), "3 errors of its memory"));
-    gpu.waiting = 1;
-    EXPECT_TRUE(has(only_line(), "restart the GPU"));
-    gpu.failed = 1;
-    EXPECT_TRUE(has(only_line(), "have the GPU exchanged"));
-    gpu.reasons = 0x40;
-    EXPECT_TRUE(has(only_line(), "too hot"));
-    gpu.reasons = 0x80;
-    EXPECT_TRUE(has(only_line(), "power supply"));
-    gpu.reasons = 0x4;  // its power limit, which is as it should be
-    EXPECT_EQ(only_line(), "0 lines");
-    gpu.used = 12'000'000'000;
-    EXPECT_TRUE(has(only_line(), "9.85GB of its memory are taken by others"));
-    gpu.used = uint64_t(5) << 29;
-    EXPECT_EQ(only_line(), "0 lines");
+    const std::pair<Gpu, const char*> problems[] = {
+        {{.ecc = 0}, "ECC is off"},
+        {{.errors = 3}, "3 errors of its memory"},
+        {{.waiting = 1}, "restart the GPU"},
+        {{.failed = 1}, "have the GPU exchanged"},
+        {{.reasons = 0x40}, "too hot"},
+        {{.reasons = 0x80}, "power supply"},
+        {{.reasons = 0x8}, "the hardware asks it to"},
+        {{.used = 12'000'000'000}, "9.85GB of its memory are taken by others"}};
+    for (const auto& [with, says] : problems) EXPECT_TRUE(has(only_line(with), says)) << only_line(with);
+    EXPECT_EQ(only_line({}), "0 lines");
+    EXPECT_EQ(only_line({.reasons = 0x4}), "0 lines");  // its power limit, which is as it should be
+    EXPECT_EQ(only_line({.used = uint64_t(5) << 29}), "0 lines");
 }
 
 TEST(gpu_health, a_machine_without_the_library_has_nothing_to_say) {

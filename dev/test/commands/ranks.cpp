@@ -22,10 +22,17 @@ std::string write_long_text(const Temporary& at) {
 // A model of more than one bucket, with dropout; 12 sequences are a step of 1, 2, 3 or 4 ranks.
 std::vector<std::string> flags(const std::string& out, const std::string& data,
                                const std::vector<std::string>& changes = {}) {
-    std::vector<std::string> all{"--dim",           "64", "--heads",        "4",  "--ffn",     "256",
-                                 "--batch",         "12", "--steps",        "20", "--dropout", "0.1",
-                                 "--eval-every",    "10", "--save-every",   "5",  "--keep",    "99",
-                                 "--sample-tokens", "0",  "--val-fraction", "0.2"};
+    std::vector<std::string> all{"--dim",           "64",
+                                 "--heads",         "4",
+                                 "--ffn",           "256",
+                                 "--batch",         "12",
+                                 "--steps",         std::to_string(steps),
+                                 "--dropout",       "0.1",
+                                 "--eval-every",    "10",
+                                 "--save-every",    "5",
+                                 "--keep",          "99",
+                                 "--sample-tokens", "0",
+                                 "--val-fraction",  "0.2"};
     all.insert(all.end(), changes.begin(), changes.end());
     return small(out, data, all);
 }
@@ -46,10 +53,8 @@ struct Runs {
     Temporary at;
     std::string data = write_long_text(at);
     Runs() {
-        for (int R = 1; R <= 4; R++) {
-            const std::string ranks = R == 1 ? "1" : std::to_string(R);
-            EXPECT_EQ(run_program_of(flags(of(R), data, {"--ranks", ranks}), of(R) + ".txt"), 0);
-        }
+        for (int R = 1; R <= 4; R++)
+            EXPECT_EQ(run_program_of(flags(of(R), data, {"--ranks", std::to_string(R)}), of(R) + ".txt"), 0);
     }
     std::string of(int R) const { return at / fmt::format("ranks{}", R); }
 };
@@ -179,9 +184,7 @@ TEST(ranks, checkpoints_are_resumed_by_any_number) {
 TEST(ranks, print_into_files_of_their_own) {
     SKIP_WITHOUT_MPI();
     const std::string said = files::read_file(runs().of(3) + ".txt", 1 << 20);
-    size_t models = 0;
-    for (size_t at = 0; (at = said.find("model   ", at)) != said.npos; at++) models++;
-    EXPECT_EQ(models, 1u) << said;
+    EXPECT_EQ(count(said, "model   "), 1) << said;
     EXPECT_TRUE(has(said, "12 sequences of 16 = 192 tokens a step on 3 ranks"));
     EXPECT_FALSE(has(said, "\r") || has(said, "\033"));  // mpirun gives ranks a terminal
     for (int rank = 1; rank < 3; rank++) {
@@ -208,7 +211,7 @@ struct LongRun {
     explicit LongRun(const std::string& patience)
         : program(train_gpt(flags(run, runs().data,
                                   {"--ranks", "3", "--steps", "100000", "--rank-timeout", patience, "--eval-every", "0",
-                                   "--keep", "2", "--val-fraction", "0.2"})),
+                                   "--keep", "2"})),
                   said) {
         EXPECT_TRUE(comes_true([&] { return stands_at(run, 5); }));
     }

@@ -44,10 +44,8 @@ public:
     Program(const Program&) = delete;
 
     int wait() {
-        int status = 0;
-        EXPECT_EQ(waitpid(id, &status, 0), id);
         ended = true;
-        return WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status);
+        return code_of(id);
     }
     std::string said() const { return files::read_file(said_, 1 << 20); }
     void signal(int number) const {

@@ -29,7 +29,7 @@ struct Model {
     }
 };
 
-bool holds(const Snapshot&, const GetParameter& get, const Parameter& p) {
+bool holds(const GetParameter& get, const Parameter& p) {
     std::vector<float> out(p.size());
     get(p, 0, out);
     for (size_t i = 0; i < out.size(); i++)
@@ -44,15 +44,14 @@ TEST(saving, a_snapshot_is_of_its_moment) {
         Model model;
         Snapshot snapshot(model.layout, {model.part(), model.part(2)}, copying);
         const GetParameter one = snapshot.part(0), two = snapshot.part(1);
-        EXPECT_TRUE(holds(snapshot, one, model.layout.parameters[0]));  // read where it is
-        EXPECT_TRUE(holds(snapshot, two, model.layout.parameters[1]));
+        EXPECT_TRUE(holds(one, model.layout.parameters[0]));  // read where it is
+        EXPECT_TRUE(holds(two, model.layout.parameters[1]));
         EXPECT_EQ(snapshot.most_copied(), 0u);
         snapshot.detach();
         EXPECT_EQ(snapshot.most_copied(), sizeof(float) * (1500 - 100 + 1500)) << "what was read is not copied";
         model.change();
-        for (size_t i = 1; i < 5; i++) EXPECT_TRUE(holds(snapshot, one, model.layout.parameters[i])) << i;
-        for (const size_t i : {0, 1, 2, 3, 4, 0, 2, 3, 4})
-            EXPECT_TRUE(holds(snapshot, two, model.layout.parameters[i])) << i;
+        for (size_t i = 1; i < 5; i++) EXPECT_TRUE(holds(one, model.layout.parameters[i])) << i;
+        for (const size_t i : {0, 1, 2, 3, 4, 0, 2, 3, 4}) EXPECT_TRUE(holds(two, model.layout.parameters[i])) << i;
         EXPECT_TRUE(snapshot.all_read());
         std::vector<float> out(100);
         EXPECT_THROW(one(model.layout.parameters[0], 0, out), Error) << "more than was announced";
@@ -110,24 +109,24 @@ TEST(saving, on_a_slow_disk_checkpoints_are_the_same) {
 
 TEST(saving, a_disk_that_fails_is_said_at_the_next_step) {
     const Temporary at;
-    static int failures;
-    failures = 0;
-    files::before_operation = [](const char* operation, const std::string& path) {
-        if (std::string(operation) == "open" && path.ends_with("model.safetensors") && failures++ < 2)
-            throw Error(Exit::io, path, "no room");
+    const fs::path text = write_text(at);
+    static int saves, failing;
+    // A run of 12 steps whose first `bad` saves find no room.
+    const auto run_on_bad_disk = [&](const char* name, int bad, const char* save_every) {
+        saves = 0, failing = bad;
+        files::before_operation = [](const char* operation, const std::string& path) {
+            if (std::string(operation) == "open" && path.ends_with("model.safetensors") && saves++ < failing)
+                throw Error(Exit::io, path, "no room");
+        };
+        const Outcome o = run(small(at.path / name, text, {"--save-every", save_every, "--steps", "12"}));
+        files::before_operation = nullptr;
+        return o;
     };
-    const Outcome o = run(small(at.path / "run", write_text(at), {"--save-every", "2", "--steps", "12"}));
-    files::before_operation = nullptr;
-    EXPECT_EQ(o.code, Exit::done) << o.error;
-    EXPECT_EQ(failures, 6);
-    EXPECT_TRUE(has(o.error, "no room; training goes on")) << o.error;
-    failures = -100;
-    files::before_operation = [](const char* operation, const std::string& path) {
-        if (std::string(operation) == "open" && path.ends_with("model.safetensors") && failures++ < 0)
-            throw Error(Exit::io, path, "no room");
-    };
-    const Outcome third = run(small(at.path / "third", write_text(at), {"--save-every", "1", "--steps", "12"}));
-    files::before_operation = nullptr;
-    EXPECT_EQ(third.code, Exit::io) << third.error;
-    EXPECT_EQ(failures, -97);
+    const Outcome two = run_on_bad_disk("two", 2, "2");
+    EXPECT_EQ(two.code, Exit::done) << two.error;
+    EXPECT_EQ(saves, 6);
+    EXPECT_TRUE(has(two.error, "no room; training goes on")) << two.error;
+    const Outcome all = run_on_bad_disk("all", 100, "1");
+    EXPECT_EQ(all.code, Exit::io) << all.error;
+    EXPECT_EQ(saves, 3) << "the third in a row ends the run";
 }

@@ -15,10 +15,8 @@ long number(const char* name, long otherwise) {
     return text ? std::atol(text) : otherwise;
 }
 
-}  // namespace
-
 // Pairs of twins with the seeds from `seed` on.
-static void try_pairs(uint64_t seed, uint64_t pairs, double until = 0) {
+void try_pairs(uint64_t seed, uint64_t pairs, double until = 0) {
     if (!can_trace()) GTEST_SKIP() << "no process may watch another here";
     TwinCounts counts;
     const double start = seconds();
@@ -33,6 +31,8 @@ static void try_pairs(uint64_t seed, uint64_t pairs, double until = 0) {
     }
     if (until != 0 || pairs == 1) fmt::print("{}\n", counts.text());
 }
+
+}  // namespace
 
 TEST(soak, seeds_1_to_100) { try_pairs(1, 100); }
 TEST(soak, seeds_101_to_200) { try_pairs(101, 100); }

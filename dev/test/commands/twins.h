@@ -1,4 +1,4 @@
-// Two runs of the same random settings: one is left alone, the other is killed, signalled, and its disk fails. In the
+// Two runs of the same random settings on the CPU: one is left alone, the other is killed, signalled, and its disk fails. In the
 // end nothing may tell them apart.
 #pragma once
 #include <cstdint>
@@ -10,8 +10,5 @@ struct TwinCounts {
     std::string text() const;
 };
 
-// "" or what differs, with the settings. `device`: --device and --dtype of both.
-struct TwinDevice {
-    std::string name = "cpu", dtype = "fp32";
-};
-std::string try_twins(uint64_t seed, TwinCounts& counts, const TwinDevice& device = {});
+// "" or what differs, with the settings.
+std::string try_twins(uint64_t seed, TwinCounts& counts);

@@ -72,13 +72,11 @@ void finds_flipped_bits() {
         Step<Device> same(recompute);
         EXPECT_EQ(same.inspector().first_difference(), "") << "without a fault";
     }
-    const std::pair<const char*, const char*> where[] = {{"wte.weight", ""},
-                                                         {"h.0.qkv.weight", "qkv of layer 0"},
+    const std::pair<const char*, const char*> where[] = {{"h.0.qkv.weight", "qkv of layer 0"},
                                                          {"h.1.proj.weight", "mid of layer 1"},
                                                          {"h.2.up.weight", "up of layer 2"},
                                                          {"h.1.norm2.weight", "norm2 of layer 1"}};
     for (const auto& [name, expected] : where) {
-        if (!*expected) continue;
         Step<Device> step;
         step.before_second = [&, name = name] { step.change(name, flip_a_bit<typename Device::Real>); };
         EXPECT_EQ(step.inspector().first_difference(), expected) << "a bit of " << name;

@@ -68,13 +68,11 @@ void mark(const std::string& text);
 struct State {
     const Tree& tree;
     std::vector<std::string> marks;  // before the power failed
-    size_t after;                    // operations
     bool told(const std::string& text) const;
 };
 struct Count {
     size_t states = 0, different = 0, looked_at = 0, violations = 0;
     std::string first;  // violation
-    Count& operator+=(const Count& other);
 };
 // Every state of the recording goes into an empty folder, of those that differ every `stride`th. `wrong` says what is
 // wrong with it, or "".

@@ -10,10 +10,11 @@
     if (!can_trace()) GTEST_SKIP() << "no process may watch another here"
 
 // POWER_CUT=all: every state, and their number. Else every `sample`th.
-inline size_t power_cut_stride(size_t sample) {
+inline bool every_power_cut() {
     const char* all = std::getenv("POWER_CUT");
-    return all && std::string(all) == "all" ? 1 : sample;
+    return all && std::string(all) == "all";
 }
+inline size_t power_cut_stride(size_t sample) { return every_power_cut() ? 1 : sample; }
 
 inline void say(const std::string& what, const power_cut::Count& count) {
     fmt::print("{:<34} {:>7} states, {:>6} different, {:>6} looked at, {:>5} violations{}\n", what, count.states,
@@ -24,5 +25,5 @@ inline void say(const std::string& what, const power_cut::Count& count) {
 inline void expect_no_violation(const std::string& what, const power_cut::Count& count) {
     EXPECT_GT(count.looked_at, 5u) << what;
     EXPECT_EQ(count.violations, 0u) << what << ": " << count.first;
-    if (power_cut_stride(2) == 1) say(what, count);
+    if (every_power_cut()) say(what, count);
 }
