@@ -27,8 +27,8 @@ struct LibraryFound {
     std::string reason;
 };
 
-// `file` as dlopen takes it: a path, or a name for the folders that the system's loader knows. fill(Table&, find) is the
-// table's; it gives the name of a function without which the library is of no use, or null.
+// `file` as dlopen takes it: a path, or a name for the folders that the system's loader knows. fill(Table&, find) is
+// the table's; it gives the name of a function without which the library is of no use, or null.
 template <class Table>
 LibraryFound<Table> load_library(const std::string& file) {
     void* const library = dlopen(file.c_str(), RTLD_NOW | RTLD_LOCAL);

@@ -1,5 +1,5 @@
-// Two runs of the same random settings on the CPU: one is left alone, the other is killed, signalled, and its disk fails. In the
-// end nothing may tell them apart.
+// Two runs of the same random settings on the CPU: one is left alone, the other is killed, signalled, and its disk
+// fails. In the end nothing may tell them apart.
 #pragma once
 #include <cstdint>
 #include <string>
