@@ -2,13 +2,14 @@
 //
 //   p = position[b]:  keys[b,kv,p] = k of qkv[b]     values[b,kv,p] = v of qkv[b]     which stay for the next token
 //   score[s] = q[b,h] . keys[b,kv,s] / sqrt(HS) for 0 <= s <= p       out[b,h] = sum_s softmax(score)[s] values[b,kv,s]
+//   of which a sliding layer sees only the last `window` keys: p - window < s <= p
 //
 //   qkv (B,NH+2*NKV,HS)   keys, values (B,NKV,S,HS): S tokens fit   position (B) < S   out (B,NH,HS)
 //   attention_keep does the first line for a prompt, qkv (T,NH+2*NKV,HS), at p = 0 .. T-1 of one sequence.
 //
 // Long contexts are split (Dao et al. 2023, "Flash-Decoding"): a block owns 128 keys of a key/value head and the query
 // heads that read it, up to 8 of them, and leaves sums that a second kernel adds in a fixed order. The parts begin at
-// multiples of 128 whatever else is in the batch. A lane owns 8 channels, several lanes a key, a warp several keys.
+// multiples of 128, or where the window does, whatever else is in the batch. A lane owns 8 channels, several lanes a key, a warp several keys.
 #pragma once
 #include "host/reference/attention_decode.h"
 #include "kernels/tools/common.cuh"
@@ -26,8 +27,9 @@ struct alignas(8) DecodeSum {
 };  // of its scores, and of exp(score - max)
 
 struct DecodeShape {
-    int S, NH, NKV, HS, parts, lanes;  // lanes of a key: a power of two
+    int S, NH, NKV, HS, window, parts, lanes;  // lanes of a key: a power of two
     float scale;
+    __device__ int first_key(int p) const { return first_in_window(p, window); }
     __device__ size_t kept(int b, int kv, int s) const { return ((size_t(b) * NKV + kv) * S + s) * HS; }
     __device__ size_t part(int b, int h, int part) const { return (size_t(b) * NH + h) * parts + part; }
 };
@@ -71,8 +73,9 @@ struct DecodeBlock {
 
     __device__ DecodeBlock(const int* position, const DecodeShape& at) : at(at) {
         const int group = at.NH / at.NKV, turns = ceil_div(group, H), at_once = warp_size / at.lanes;  // keys of a warp
-        b = blockIdx.z, kv = blockIdx.y / turns, part = blockIdx.x, p = position[b], begin = part * decode_part;
-        count = std::min(int{decode_part}, p + 1 - begin);
+        b = blockIdx.z, kv = blockIdx.y / turns, part = blockIdx.x, p = position[b];
+        begin = std::max(part * decode_part, at.first_key(p));
+        count = std::min((part + 1) * decode_part, p + 1) - begin;
         h0 = blockIdx.y % turns * H, heads = std::min(H, group - h0), first = kv * group + h0;
         warp = threadIdx.x / warp_size, in_warp = threadIdx.x % warp_size, lane = in_warp % at.lanes;
         mine = warp * at_once + in_warp / at.lanes, step = decode_warps * at_once;
@@ -231,10 +234,11 @@ __global__ void __launch_bounds__(combine_threads, 1)
                                     DecodeShape at) {
     __shared__ __align__(16) float sum_of[combine_warps][warp_size * V];
     __shared__ float total_of[combine_warps];
-    const int h = blockIdx.x, b = blockIdx.y, parts = position[b] / decode_part + 1, HS = at.HS;
+    const int h = blockIdx.x, b = blockIdx.y, p = position[b], HS = at.HS;
+    const int first = at.first_key(p) / decode_part, parts = p / decode_part + 1 - first;
     const int warp = threadIdx.x / warp_size, lane = threadIdx.x % warp_size, c = (blockIdx.z * warp_size + lane) * V;
-    const DecodeSum* of = found + at.part(b, h, 0);
-    const float* from = sums + at.part(b, h, 0) * HS + (c < HS ? c : 0);
+    const DecodeSum* of = found + at.part(b, h, first);
+    const float* from = sums + at.part(b, h, first) * HS + (c < HS ? c : 0);
     float max = -INFINITY, total = 0;
     for (int i = threadIdx.x; i < parts; i += combine_threads) max = fmaxf(max, of[i].max);
     max = block_max(max);
@@ -297,7 +301,7 @@ void attention_decode(T* out, T* keys, T* values, const T* qkv, const int* posit
     REQUIRE(NH % NKV == 0);
     by_width(on.trusts(Kernels::attention_decode) ? HS : 1, {keys, values, qkv}, [&](auto W) {
         const int lanes = W == 8 ? int(std::bit_ceil(unsigned(ceil_div(HS, 8)))) : warp_size;
-        const DecodeShape at{S, NH, NKV, HS, ceil_div(S, decode_part), lanes, heads.scale()};
+        const DecodeShape at{S, NH, NKV, HS, heads.window, ceil_div(S, decode_part), lanes, heads.scale()};
         const size_t all = size_t(B) * NH * at.parts;
         float* sums = on.template scratch<float>(all * HS + 1 + 2 * all);
         DecodeSum* found = reinterpret_cast<DecodeSum*>(sums + round_up(all * HS, 2));

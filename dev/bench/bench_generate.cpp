@@ -55,7 +55,7 @@ void measure_cache(const char* name, const Config& c) {
     fill(model);
     const double next = time_writing(model, 1, tokens, more).shortest,
                  all = tokens * time_writing(model, 1, 1, tokens).step;
-    const BatchBuffer<Device> buffer(tokens, model.on);
+    const BatchBuffer<Device> buffer(tokens, model.c.window, model.on);
     double all_again = 0, next_again = 0;
     for (int i = 0; i <= parts; i++) {
         const std::vector<int> text(std::max(1, tokens * i / parts), 1);

@@ -73,6 +73,12 @@ models = [
     Model("qwen3", "Qwen3", llama(num_key_value_heads=2, head_dim=10, theta=1e6, tie_word_embeddings=True)),
     Model("qwen3-odd", "Qwen3", llama(max_position_embeddings=13, vocab_size=37, hidden_size=19, num_attention_heads=8,
                                       num_key_value_heads=2, attention_bias=True, theta=1e6), documents=True),
+    Model("mistral", "Mistral", llama(sliding_window=4, num_key_value_heads=2)),
+    Model("qwen2-sliding", "Qwen2", llama(num_hidden_layers=3, num_key_value_heads=2, use_sliding_window=True, sliding_window=5,
+                                          max_window_layers=1)),
+    # Windows and documents in the same sequences; every second layer sees all.
+    Model("qwen3-sliding", "Qwen3", llama(num_hidden_layers=4, num_key_value_heads=2, use_sliding_window=True, sliding_window=3,
+                                          layer_types=2 * ["sliding_attention", "full_attention"]), documents=True),
     Model("cs336", "Course", dict(vocab_size=29, context_length=12, d_model=24, num_layers=2, num_heads=3, d_ff=40,
                                   rope_theta=10000.0)),
 ]
@@ -142,6 +148,9 @@ def logits_of(m, model, token, position, first):
     t = torch.arange(token.shape[1])
     sees = ((t <= t[:, None]) & (t >= first[..., None]))[:, None]
     hidden = torch.where(sees, 0.0, torch.finfo(torch.float32).min)
+    if m.sizes.get("sliding_window"):
+        near = torch.where(sees & (t > t[:, None] - m.sizes["sliding_window"]), 0.0, torch.finfo(torch.float32).min)
+        hidden = dict(full_attention=hidden, sliding_attention=near)
     return model(token, position_ids=position, attention_mask=hidden).logits
 
 

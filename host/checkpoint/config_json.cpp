@@ -9,7 +9,7 @@ enum class Since { always, later };
 
 template <class C, class F>
 void for_each_field(C& c, F&& field) {
-    static_assert(sizeof(Config) == 92, "a new field of Config needs its line here");
+    static_assert(sizeof(Config) == 104, "a new field of Config needs its line here");
     field("T", c.T), field("V", c.V), field("L", c.L), field("C", c.C);
     field("NH", c.NH), field("NKV", c.NKV), field("HS", c.HS), field("F", c.F);
     field("norm", c.norm), field("position", c.position), field("activation", c.activation),
@@ -22,6 +22,8 @@ void for_each_field(C& c, F&& field) {
         field("norm_bias", c.norm_bias);
     field("qk_norm", c.qk_norm), field("tied", c.tied);
     field("scores_by_layer", c.scores_by_layer, Since::later);
+    field("window", c.window, Since::later), field("window_from", c.window_from, Since::later),
+        field("full_every", c.full_every, Since::later);
     field("norm_eps", c.norm_eps), field("dropout", c.dropout), field("init_std", c.init_std), field("init", c.init);
 }
 

@@ -1,4 +1,6 @@
 #include "huggingface_config.h"
+#include <algorithm>
+#include <vector>
 #include "host/base/messages.h"
 #include "host/base/text.h"
 #include "huggingface_keys.h"
@@ -11,11 +13,9 @@ namespace {
 struct FamilyRow {
     const char *model_type, *architecture;
 };
-constexpr FamilyRow families[] = {{"gpt2", "GPT2LMHeadModel"},
-                                  {"llama", "LlamaForCausalLM"},
-                                  {"qwen2", "Qwen2ForCausalLM"},
-                                  {"qwen3", "Qwen3ForCausalLM"},
-                                  {"gpt_cu", "GptCu"}};
+constexpr FamilyRow families[] = {{"gpt2", "GPT2LMHeadModel"},       {"llama", "LlamaForCausalLM"},
+                                  {"mistral", "MistralForCausalLM"}, {"qwen2", "Qwen2ForCausalLM"},
+                                  {"qwen3", "Qwen3ForCausalLM"},     {"gpt_cu", "GptCu"}};
 
 Family detect_family(const Fields& f) {
     std::string type = f.text("model_type", ""), architecture;
@@ -32,7 +32,7 @@ Family detect_family(const Fields& f) {
     }
     f.refuse(architecture.empty() ? "model_type" : "architectures",
              (architecture.empty() ? "\"" + type + "\"" : architecture) + " is not supported",
-             "GPT2LMHeadModel, LlamaForCausalLM, Qwen2ForCausalLM and Qwen3ForCausalLM are");
+             "GPT2LMHeadModel, LlamaForCausalLM, MistralForCausalLM, Qwen2ForCausalLM and Qwen3ForCausalLM are");
 }
 
 bool is_null(const Fields& f, const char* key) { return f.object.contains(key) && !f.find(key); }
@@ -48,20 +48,48 @@ void refuse_unsupported(const Fields& f) {
     if (f.number("partial_rotary_factor", 1) != 1) f.refuse("partial_rotary_factor", "other than 1 is not supported");
 }
 
-// Which layers see a window only: layer_types says, else all from max_window_layers on (the defaults are Qwen2's).
-void refuse_sliding_layers(const Fields& f, int L) {
+// One answer a layer of layer_types, as Config can say it: all from one layer on slide, but for every Kth.
+void read_layer_types(Config& c, const Fields& f, const Json& types) {
+    std::vector<bool> slides;
+    for (const Json& type : types) {
+        if (type != "full_attention" && type != "sliding_attention")
+            f.refuse("layer_types",
+                     "holds " + type.dump() + ": only full_attention and sliding_attention are supported");
+        slides.push_back(type == "sliding_attention");
+    }
+    if (slides.size() != size_t(c.L))
+        f.refuse("layer_types",
+                 "has " + std::to_string(slides.size()) + " entries, and the model " + std::to_string(c.L) + " layers");
+    const auto first = std::find(slides.begin(), slides.end(), true);
+    if (first == slides.end()) return;
+    const auto full = std::find(first, slides.end(), false);
+    c.window_from = int(first - slides.begin());
+    c.full_every = full == slides.end() ? 0 : int(full - slides.begin()) + 1;
+    c.window = f.integer("sliding_window", 0);
+    if (c.window < 1) f.refuse("sliding_window", "is missing, and layer_types has layers that slide");
+    for (int l = 0; l < c.L; l++)
+        if (c.slides(l) != slides[size_t(l)])
+            f.refuse("layer_types", "follows no pattern that is supported",
+                     "full layers may come first, then every Kth one");
+}
+
+// Which layers see a window only: layer_types says; else all of Mistral's do, and of Qwen's those from
+// max_window_layers on where use_sliding_window is true (the defaults are those of transformers).
+void read_window(Config& c, const Fields& f, Family family) {
+    const bool qwen = family == Family::qwen2 || family == Family::qwen3, asked = f.flag("use_sliding_window", false);
     if (const Json* types = f.find("layer_types")) {
-        for (const Json& type : *types)
-            if (type != "full_attention")
-                f.refuse("layer_types", "holds " + type.dump() + ": only full_attention is supported");
+        read_layer_types(c, f, *types);
+        if (c.window && (family == Family::llama || (qwen && !asked)))
+            f.refuse("layer_types", "has layers that slide, and " +
+                                        std::string(qwen ? "use_sliding_window is not true" : "a Llama's do not"));
         return;
     }
-    const bool has_window = f.integer("sliding_window", 4096) > 0 && !is_null(f, "sliding_window");
-    const int first = f.integer("max_window_layers", 28);
-    if (f.flag("use_sliding_window", false) && has_window && first < L)
-        f.refuse("use_sliding_window",
-                 "is true, and layers from " + std::to_string(first) + " (max_window_layers) on slide",
-                 "only models all of whose layers see everything are supported");
+    if (family == Family::llama && asked) f.refuse("use_sliding_window", "is true, and a Llama's layers do not slide");
+    if (is_null(f, "sliding_window") || !(family == Family::mistral || (qwen && asked))) return;
+    c.window = f.integer("sliding_window", 4096);
+    c.window_from = qwen ? f.integer("max_window_layers", 28) : 0;
+    if (c.window_from >= c.L) c.window = 0;
+    if (c.window == 0) c.window_from = 0;
 }
 
 // transformers 4 writes rope_theta and rope_scaling, 5 one object rope_parameters.
@@ -119,32 +147,33 @@ void read_gpt2(ModelDescription& model, const Fields& f) {
 }
 
 void read_llama(ModelDescription& model, const Fields& f, Family family) {
-    const bool llama = family == Family::llama;
+    const bool llama = family == Family::llama, qwen2 = family == Family::qwen2, mistral = family == Family::mistral;
     Config& c = model.config;
     c.norm = Norm::rmsnorm, c.position = Position::rope, c.activation = Activation::swiglu, c.init = InitScheme::plain;
-    c.V = f.integer("vocab_size", llama ? 32000 : 151936);
+    c.V = f.integer("vocab_size", llama || mistral ? 32000 : 151936);
     c.C = f.integer("hidden_size", 4096);
-    c.F = f.integer("intermediate_size", llama ? 11008 : 22016);
+    c.F = f.integer("intermediate_size", llama ? 11008 : mistral ? 14336 : 22016);
     c.L = f.integer("num_hidden_layers", 32);
     c.NH = f.integer("num_attention_heads", 32);
-    c.NKV = f.integer("num_key_value_heads", llama ? c.NH : f.object.contains("num_key_value_heads") ? c.NH : 32);
+    const int default_kv = llama || f.object.contains("num_key_value_heads") ? c.NH : mistral ? 8 : 32;
+    c.NKV = f.integer("num_key_value_heads", default_kv);
     if (c.NH < 1 || (!f.find("head_dim") && family != Family::qwen3 && c.C % c.NH))
         f.refuse("hidden_size", "must be a multiple of num_attention_heads");
     c.HS = f.integer("head_dim", family == Family::qwen3 && !f.object.contains("head_dim") ? 128 : c.C / c.NH);
-    c.T = f.integer("max_position_embeddings", llama ? 2048 : 32768);
+    c.T = f.integer("max_position_embeddings", llama ? 2048 : mistral ? 4096 * 32 : 32768);
     const std::string activation = f.text("hidden_act", "silu");
     if (activation != "silu" && activation != "swish")
         f.refuse("hidden_act", "\"" + activation + "\" is not supported", "silu is");
     c.norm_eps = float(f.number("rms_norm_eps", 1e-6));
     c.tied = f.flag("tie_word_embeddings", false);
-    c.qkv_bias = family == Family::qwen2 || f.flag("attention_bias", false);
-    c.proj_bias = family != Family::qwen2 && f.flag("attention_bias", false);
+    const bool bias = !mistral && f.flag("attention_bias", false);
+    c.qkv_bias = qwen2 || bias, c.proj_bias = !qwen2 && bias;
     c.ffn_bias = llama && f.flag("mlp_bias", false);
     c.norm_bias = false;
     c.qk_norm = family == Family::qwen3;
     read_rope(c, f);
     compare_dropout(model, f, {"attention_dropout"}, 0);
-    refuse_sliding_layers(f, c.L);
+    read_window(c, f, family);
 }
 
 // What the standard keys say, without "gpt_cu".
@@ -184,14 +213,23 @@ void write_gpt2(Json& json, const Config& c) {
     json["reorder_and_upcast_attn"] = false;
 }
 
+void write_window(Json& json, const Config& c, Family family) {
+    if (family == Family::qwen2 || family == Family::qwen3) json["use_sliding_window"] = c.window > 0;
+    if (c.window == 0) return;
+    json["sliding_window"] = c.window;
+    if (family == Family::mistral) return;
+    json["max_window_layers"] = c.window_from;
+    for (int l = 0; l < c.L; l++) json["layer_types"].push_back(c.slides(l) ? "sliding_attention" : "full_attention");
+}
+
 void write_llama(Json& json, const Config& c, Family family) {
     json["hidden_size"] = c.C, json["intermediate_size"] = c.F, json["num_hidden_layers"] = c.L;
     json["num_attention_heads"] = c.NH, json["num_key_value_heads"] = c.NKV, json["head_dim"] = c.HS;
     json["hidden_act"] = "silu", json["max_position_embeddings"] = c.T, json["rms_norm_eps"] = shortest(c.norm_eps);
     json["attention_dropout"] = 0.0;
-    if (family != Family::qwen2) json["attention_bias"] = c.qkv_bias || c.proj_bias;
+    if (family == Family::llama || family == Family::qwen3) json["attention_bias"] = c.qkv_bias || c.proj_bias;
     if (family == Family::llama) json["mlp_bias"] = c.ffn_bias;
-    else json["use_sliding_window"] = false;
+    write_window(json, c, family);
     Json rope = {{"rope_theta", shortest(c.rope_theta)}, {"rope_type", "default"}};
     if (c.rope_scaling.factor != 1) {
         rope["rope_type"] = "llama3";
@@ -249,14 +287,18 @@ constexpr const char* transformers_version = "4.56.0";
 
 Family family_of(const Config& c) {
     const bool own_width = c.NH * c.HS == c.C, all_heads = c.NKV == c.NH;
-    if (c.norm == Norm::layernorm && c.position != Position::rope && c.activation != Activation::swiglu && !c.qk_norm)
+    if (c.norm == Norm::layernorm && c.position != Position::rope && c.activation != Activation::swiglu && !c.qk_norm &&
+        !c.window)
         return own_width && all_heads ? Family::gpt2 : Family::native;
     if (c.norm != Norm::rmsnorm || c.position != Position::rope || c.activation != Activation::swiglu || c.norm_bias ||
         c.scores_by_layer)
         return Family::native;
     if (c.qk_norm) return c.ffn_bias ? Family::native : Family::qwen3;
     if (c.qkv_bias && !c.proj_bias && !c.ffn_bias) return Family::qwen2;
-    return c.C % c.NH == 0 ? Family::llama : Family::native;
+    if (c.C % c.NH) return Family::native;
+    if (!c.window) return Family::llama;
+    const bool all_slide = !c.window_from && !c.full_every, bias = c.qkv_bias || c.proj_bias || c.ffn_bias;
+    return all_slide && !bias ? Family::mistral : Family::native;
 }
 
 Json to_json(const ModelDescription& model) {

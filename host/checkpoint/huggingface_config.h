@@ -6,7 +6,7 @@
 #include "host/base/json.h"
 #include "model_description.h"
 
-enum class Family { gpt2, llama, qwen2, qwen3, native };
+enum class Family { gpt2, llama, mistral, qwen2, qwen3, native };
 Family family_of(const Config& config);
 
 // The keys transformers (4 and 5) reads, and the object "gpt_cu" with every field of Config.

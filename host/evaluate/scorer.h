@@ -28,7 +28,7 @@ template <class Device>
 class Scorer {
 public:
     // The model takes batches of B sequences of T.
-    Scorer(Gpt<Device>& model, int B, int T) : model(model), buffer(B * T, model.on), packed(B, T) {}
+    Scorer(Gpt<Device>& model, int B, int T) : model(model), buffer(B * T, model.c.window, model.on), packed(B, T) {}
 
     void add(const Segment& segment) {
         if (!packed.add(nats.size(), segment)) {

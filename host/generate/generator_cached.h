@@ -17,7 +17,7 @@ public:
     // which the model sees at most T tokens: less than how.context where texts end before. The model, which must have
     // memory for as many tokens, gets a cache.
     Generator(Gpt<Device>& model, const Generation& how, int B, int T)
-        : model(model), how(how), on(model.on), B(B), prompt(model.N_max, on) {
+        : model(model), how(how), on(model.on), B(B), prompt(model.N_max, model.c.window, on) {
         REQUIRE(B >= 1 && B <= linear_few && B <= model.N_max && B <= model.head_rows && T <= how.context &&
                 how.context <= model.T);
         model.allocate_cache(B, T);

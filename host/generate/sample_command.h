@@ -86,7 +86,7 @@ private:
 
     void write_without_cache(std::vector<GeneratedText>& texts, const std::function<bool(size_t, int)>& each,
                              TextPrinter& printer) {
-        const BatchBuffer<Device> buffer(length, on);
+        const BatchBuffer<Device> buffer(length, model->c.window, on);
         for (size_t i = 0; i < texts.size() && !stop_requested; i++) {
             generate(
                 texts[i], how, [&](std::span<const int> given) { return next_logits(*model, buffer, given); },

@@ -21,13 +21,14 @@ void upload_as(T* device, std::span<const float> values, const Device& on) {
     }
 }
 
-// Memory on the device for the tokens of a batch of at most N.
+// Memory on the device for the tokens of a batch of at most N, for a model of which layers may slide (Config::window).
 template <class Device>
 class BatchBuffer {
 public:
-    BatchBuffer(int N, Device device) : N(N), on(device), tokens(on.template allocate<int>(size())) {}
+    BatchBuffer(int N, int window, Device device)
+        : N(N), window(window), on(device), tokens(on.template allocate<int>(size())) {}
 
-    size_t size() const { return 4 * size_t(N); }
+    size_t size() const { return (window ? 5 : 4) * size_t(N); }
 
     // What upload_async takes: size() integers, one array of the batch after the other.
     void pack(int* to, const HostBatch& batch) const {
@@ -36,18 +37,22 @@ public:
             std::copy(part->begin(), part->end(), to);
             to += N;
         }
+        if (!window) return;
+        for (size_t i = 0; i < batch.token.size(); i++)
+            to[i] = std::max(batch.first.empty() ? 0 : batch.first[i], first_in_window(int(i) % batch.T, window));
     }
     // Where the batch is, or will be.
     Batch place(const HostBatch& batch) const {
         const auto part = [&](int i, const std::vector<int>& host) -> const int* {
             return host.empty() ? nullptr : tokens + i * size_t(N);
         };
-        return {batch.B,
-                batch.T,
-                part(0, batch.token),
-                part(1, batch.target),
-                part(2, batch.position),
-                part(3, batch.first)};
+        return {.B = batch.B,
+                .T = batch.T,
+                .token = part(0, batch.token),
+                .target = part(1, batch.target),
+                .position = part(2, batch.position),
+                .first = part(3, batch.first),
+                .first_sliding = window ? tokens + 4 * size_t(N) : nullptr};
     }
     void upload_async(const int* packed) const { on.upload_async(tokens, packed, size()); }
 
@@ -59,9 +64,9 @@ public:
     }
 
 private:
-    int N;
+    int N, window;
     Device on;
-    int* tokens;  // (4,N)
+    int* tokens;  // (4,N), or (5,N)
 };
 
 // One text from its beginning.

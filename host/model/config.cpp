@@ -37,6 +37,13 @@ Config llama2(Config c) {
     c.tied = false;
     return llama(c);
 }
+// The first one, v0.1: all later ones see everything.
+Config mistral(Config c) {
+    c.NKV = 8;
+    c.window = 4096;
+    c.tied = false;
+    return llama(c);
+}
 // 3.1 and 3.2 stretch RoPE by a factor beyond the 8192 positions of pretraining. The small ones tie the head.
 Config llama3(Config c, float factor) {
     c.V = 128256;
@@ -86,6 +93,7 @@ const std::vector<Preset>& presets() {
     {"cs336-2.7b",   "cs336", cs336({.T = 1024, .V = 50257, .L = 32, .C = 2560, .NH = 32, .HS = 80, .F = 0})},
 
     {"llama2-7b",   "llama", llama2({.T = 4096, .V = 32000, .L = 32, .C = 4096, .NH = 32, .HS = 128, .F = 11008})},
+    {"mistral-7b",  "mistral", mistral({.T = 32768, .V = 32000, .L = 32, .C = 4096, .NH = 32, .HS = 128, .F = 14336})},
     {"llama3-8b",   "llama", llama3({.T = 8192, .L = 32, .C = 4096, .NH = 32, .HS = 128, .F = 14336}, 1)},
     {"llama3.1-8b", "llama", llama3({.T = 131072, .L = 32, .C = 4096, .NH = 32, .HS = 128, .F = 14336}, 8)},
     {"llama3.2-1b", "llama", llama3({.T = 131072, .L = 16, .C = 2048, .NH = 32, .HS =  64, .F =  8192}, 32)},
@@ -146,6 +154,12 @@ std::vector<std::string> problems(const Config& c, int64_t batch) {
              c.rope_scaling.high_frequency > c.rope_scaling.low_frequency,
          "RoPE's scaling is out of range");
     need(c.norm != Norm::rmsnorm || !c.norm_bias, "an RMSNorm has no bias");
+    need(c.window >= 0 && c.window <= 1 << 24,
+         "a window of " + number(c.window) + " tokens is not in 0.." + number(1 << 24));
+    need(c.window > 0 || (c.window_from == 0 && c.full_every == 0),
+         "layers that see all among those that slide ask for a window");
+    need(c.window_from >= 0 && c.window_from < std::max(c.L, 1) && c.full_every >= 0 && c.full_every != 1,
+         "no layer would slide");
     if (!found.empty()) return found;
 
     need(c.NH % c.NKV == 0, number(c.NH) + " heads cannot share " + number(c.NKV) + " key/value heads evenly");

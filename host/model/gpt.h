@@ -23,6 +23,7 @@ struct Batch {
     const int *token, *target, *position, *first;  // (B,T)
     Cached cached = Cached::no;
     std::span<const int> sequences = {};  // of the cache, all of which get the prompt's keys and values
+    const int* first_sliding = nullptr;   // (B,T): `first` of the layers that slide
 };
 
 template <class Device>
@@ -156,13 +157,19 @@ struct Gpt : GptTables {
             REQUIRE(b.T == 1 && b.B == cache.B);
             return attention_decode(x[a.att], keys(0), values(0), x[a.qkv], b.position, cache.S, heads(l, b), on);
         }
-        attention_forward(x[a.att], stat[a.lse], x[a.qkv], b.first, drop(site(l, 0), dropout), heads(l, b), on);
+        attention_forward(x[a.att], stat[a.lse], x[a.qkv], first(l, b), drop(site(l, 0), dropout), heads(l, b), on);
         if (b.cached == Cached::no) return;
         REQUIRE(b.B == 1 && b.T <= cache.S);
         for (int i : b.sequences) attention_keep(keys(i), values(i), x[a.qkv], b.T, cache.S, NH, NKV, HS, on);
     }
 
-    AttentionHead heads(int l, const Batch& b) const { return {b.B, b.T, NH, NKV, HS, c.score_divisor(l)}; }
+    AttentionHead heads(int l, const Batch& b) const {
+        return {b.B, b.T, NH, NKV, HS, c.score_divisor(l), c.window_of(l)};
+    }
+    const int* first(int l, const Batch& b) const {
+        REQUIRE(!c.slides(l) || b.first_sliding);
+        return c.slides(l) ? b.first_sliding : b.first;
+    }
 
     void forward_mlp_inputs(int l, int N) {  // from norm2 to what `down` multiplies
         const BlockActs& a = ab[l];
@@ -224,7 +231,7 @@ struct Gpt : GptTables {
         norm_backward(p.norm2, a.norm2, a.mid, sum_by_norm(p.proj.bias, dropout), N, into);
 
         project_backward(d_att, drop_backward(branch, d_x, site(l, 1), dropout, N), a.att, proj, N, into);
-        attention_backward(x[d_wide], x[d_att], x[a.att], stat[a.lse], x[a.qkv], b.first, drop(site(l, 0), dropout),
+        attention_backward(x[d_wide], x[d_att], x[a.att], stat[a.lse], x[a.qkv], first(l, b), drop(site(l, 0), dropout),
                            heads(l, b), on);
         heads_backward(a, p, b, into);
         project_backward(d_c, d_wide, a.norm1.out, p.qkv, N, into);

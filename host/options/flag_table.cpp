@@ -30,6 +30,8 @@ std::vector<Flag> model_flags() { return {
     {"rope-factor", &O::rope_factor, "X",   "8",      "stretch RoPE's slow pairs, as Llama 3.1 does, for a longer --context", at_least(1)},
     {"activation", &O::activation, "KIND",  "swiglu", "gelu, relu or swiglu"},
     {"qk-norm",    &O::qk_norm,    "",      "",       "RMSNorm of every query and key head"},
+    {"window",     &O::window,     "N",     "1024",   "tokens a token sees, itself included, in layers that slide; 0: all", at_least(0)},
+    {"full-every", &O::full_every, "K",     "4",      "every Kth layer sees all, the others slide; 0: all slide", at_least(0)},
     {"tied",       &O::tied,       "",      "",       "the head is the token embedding"},
     {"bias",       &O::bias,       "",      "",       "biases in every linear layer and LayerNorm"},
     {"qkv-bias",   &O::qkv_bias,   "",      "",       "biases in the query, key and value projection"},

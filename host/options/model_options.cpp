@@ -17,7 +17,9 @@ Config model_config(const Options& o, Config c) {
     take(c.norm, o.norm), take(c.position, o.position), take(c.activation, o.activation),
         take(c.rope_pairs, o.rope_pairs);
     take(c.rope_theta, o.rope_theta), take(c.norm_eps, o.norm_eps), take(c.dropout, o.dropout), take(c.init, o.init);
-    take(c.qk_norm, o.qk_norm), take(c.tied, o.tied);
+    take(c.qk_norm, o.qk_norm), take(c.tied, o.tied), take(c.full_every, o.full_every);
+    take(c.window, o.window);
+    if (c.window == 0) c.window_from = 0, c.full_every = o.full_every.value_or(0);
     if (o.rope_factor && *o.rope_factor != 1) {
         if (c.rope_scaling.factor == 1) c.rope_scaling.original_context = before.T;
         c.rope_scaling.factor = float(*o.rope_factor);
@@ -64,6 +66,8 @@ std::string extension_text(const Config& a, const Config& b) {
     compare("context", a.T, b.T);
     compare("RoPE's theta", a.rope_theta, b.rope_theta);
     compare("RoPE's factor", a.rope_scaling.factor, b.rope_scaling.factor);
+    compare("window", a.window, b.window);
+    compare("layers between full ones", a.full_every, b.full_every);
     return text;
 }
 

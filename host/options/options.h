@@ -50,7 +50,7 @@ struct Options {
 
     std::string model;  // a preset, or a Hugging Face directory
     bool from_scratch = false;
-    std::optional<int> layers, dim, heads, kv_heads, head_size, ffn, vocab;
+    std::optional<int> layers, dim, heads, kv_heads, head_size, ffn, vocab, window, full_every;
     std::optional<Norm> norm;
     std::optional<Position> position;
     std::optional<RopePairs> rope_pairs;

@@ -10,8 +10,8 @@ namespace {
 const char* const shape_flags[] = {"layers", "dim",      "heads",    "kv-heads",   "head-size",  "ffn",
                                    "norm",   "norm-eps", "position", "rope-pairs", "activation", "qk-norm",
                                    "tied",   "bias",     "qkv-bias", "vocab",      "init"};
-// These extend the context of a model that has its weights.
-const char* const extension_flags[] = {"rope-theta", "rope-factor"};
+// These change what the tokens of a model that has its weights see of each other.
+const char* const extension_flags[] = {"rope-theta", "rope-factor", "window", "full-every"};
 
 std::string given_of(const Options& o, const std::vector<std::string>& names) {
     std::string list;
@@ -185,7 +185,7 @@ std::vector<std::string> problems(const Options& o, const Config& c) {
             found.push_back("model: " + why + (cause.empty() ? "; choose another --model" : "; change " + cause));
     };
     ask(1, {"context", "layers", "dim", "heads", "kv-heads", "head-size", "ffn", "vocab", "rope-theta", "rope-factor",
-            "norm-eps"});
+            "norm-eps", "window", "full-every"});
     if (found.empty() && o.command != Command::sample && o.command != Command::eval) ask(o.batch, {"batch", "context"});
     if (!found.empty()) return found;
 

@@ -41,10 +41,17 @@ void count_flops(Plan& plan, const GptTables& m) {
     auto linear = [&](const LinearWeights& p) { return product(T, p.OC, p.C); };
     const BlockWeights& p = m.wb.at(0);
     plan.projections.layer_flops = linear(p.qkv) + linear(p.proj);
-    plan.attention.layer_flops =
-        m.NH * (product(T, T, m.HS) + product(T, m.HS, T));  // scores, and their mean of the values
+    const auto attention = [&](uint64_t pairs) {
+        return m.NH * 2 * product(pairs, 1, m.HS);
+    };  // scores, and mean values
+    plan.attention.layer_flops = attention(T * T);
     plan.ffn.layer_flops = linear(p.up) + linear(p.down);
     for (PlanPart* s : {&plan.projections, &plan.attention, &plan.ffn}) s->flops = layers * s->layer_flops;
+    for (int l = 0; l < m.c.L; l++) {  // what lies outside a window is left out, half of what lies inside is to come
+        const uint64_t W = m.c.slides(l) ? std::min(T, uint64_t(m.c.window)) : T;
+        plan.attention.flops -= attention(T * (T - W));
+        plan.seen_flops += attention(W * (2 * T - W)) / 2;
+    }
     plan.head.flops = product(T, m.V, m.C);
     const uint64_t again = plan.recompute == Recompute::none  ? 0
                            : plan.recompute == Recompute::mlp ? linear(p.up)

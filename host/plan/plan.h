@@ -33,6 +33,7 @@ struct Plan {
     Dtype dtype = Dtype::fp32;
     Recompute recompute = Recompute::none;
     PlanPart token_embedding, positions, projections, attention, ffn, norms, head;
+    uint64_t seen_flops = 0;  // of attention's, those of the scores that the masks leave, of one sequence
     uint64_t repeated = 0;    // forward operations that `recompute` does again in backward, of one sequence
     Memory memory;            // of each rank
     Traffic traffic;          // likewise
@@ -49,7 +50,7 @@ struct Plan {
 
     // What MFU counts of training on one sequence: no repetition, and of attention the scores that a causal mask leaves
     // (6N + 6LdT), or all of them, as PaLM's authors count (6N + 12LdT).
-    uint64_t causal_flops() const { return 3 * (forward_flops() - attention.flops / 2); }
+    uint64_t causal_flops() const { return 3 * (forward_flops() - attention.flops + seen_flops); }
     uint64_t palm_flops() const { return 3 * forward_flops(); }
 };
 

@@ -19,9 +19,14 @@
 constexpr int attention_strip = 32;
 
 // Places of one key/value head's tensors; consecutive tokens are `row` (or `out_row`) elements apart.
+// The first key that a query at p sees through a window of that many, its own included; 0: through none.
+constexpr int first_in_window(int p, int window) { return window > 0 && p >= window ? p - window + 1 : 0; }
+
 struct AttentionHead {
     int B, T, NH, NKV, HS;
     int divisor = 1;  // of the scores, beside sqrt(HS): Config::scores_by_layer
+    int window =
+        0;  // keys that attention_decode's query sees, its own included; 0: all. The others are told by `first`.
     constexpr int row() const { return (NH + 2 * NKV) * HS; }
     constexpr int out_row() const { return NH * HS; }
     constexpr size_t token(int b, int t) const { return size_t(b) * T + t; }
@@ -30,6 +35,7 @@ struct AttentionHead {
     constexpr size_t value(int b, int kv) const { return token(b, 0) * row() + size_t(NH + NKV + kv) * HS; }
     constexpr size_t out(int b, int t, int h) const { return token(b, t) * out_row() + size_t(h) * HS; }
     constexpr size_t lse(int b, int h, int t) const { return (size_t(b) * NH + h) * T + t; }
+    constexpr int first_key(int p) const { return first_in_window(p, window); }  // of the query at p
     template <class Number = float>
     Number scale() const {
         return Number(1) / (std::sqrt(Number(HS)) * Number(divisor));

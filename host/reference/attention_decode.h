@@ -2,6 +2,7 @@
 //
 //   p = position[b]:  keys[b,kv,p] = k of qkv[b]     values[b,kv,p] = v of qkv[b]     which stay for the next token
 //   score[s] = q[b,h] . keys[b,kv,s] / sqrt(HS) for 0 <= s <= p       out[b,h] = sum_s softmax(score)[s] values[b,kv,s]
+//   of which a sliding layer sees only the last `window` keys: p - window < s <= p
 //
 //   qkv (B,NH+2*NKV,HS)   keys, values (B,NKV,S,HS): S tokens fit   position (B) < S   out (B,NH,HS)
 //   attention_keep does the first line for a prompt, qkv (T,NH+2*NKV,HS), at p = 0 .. T-1 of one sequence.
@@ -42,7 +43,7 @@ void attention_decode(Real* out, Real* keys, Real* values, const Real* qkv, cons
     const int NKV = at.NKV, HS = at.HS, group = at.NH / NKV;
     parallel_for(at.B * NKV, [=](int i) {
         const int b = i / NKV, kv = i % NKV;
-        const int p = position[b], count = p + 1;
+        const int p = position[b], from = at.first_key(p), count = p + 1 - from;
         Real *k = keys + (size_t(b) * NKV + kv) * S * HS, *v = values + (size_t(b) * NKV + kv) * S * HS;
         std::copy_n(qkv + at.key(b, kv), HS, k + size_t(p) * HS);
         std::copy_n(qkv + at.value(b, kv), HS, v + size_t(p) * HS);
@@ -50,7 +51,7 @@ void attention_decode(Real* out, Real* keys, Real* values, const Real* qkv, cons
         Real *o = out + at.out(b, 0, kv * group), *prob = on.scratch(size_t(group) * count);
         for (int s = 0; s < count; s++)
             for (int g = 0; g < group; g++)
-                prob[size_t(g) * count + s] = dot(q + g * HS, k + size_t(s) * HS, HS) * scale;
+                prob[size_t(g) * count + s] = dot(q + g * HS, k + size_t(from + s) * HS, HS) * scale;
         for (int g = 0; g < group; g++) {
             Real *row = prob + size_t(g) * count, sum = 0;
             const Real max = largest(row, count);
@@ -62,7 +63,7 @@ void attention_decode(Real* out, Real* keys, Real* values, const Real* qkv, cons
             for (int g = 0; g < group; g++) {
                 const Real weight = prob[size_t(g) * count + s];
 #pragma omp simd
-                for (int i = 0; i < HS; i++) o[g * HS + i] += weight * v[size_t(s) * HS + i];
+                for (int i = 0; i < HS; i++) o[g * HS + i] += weight * v[size_t(from + s) * HS + i];
             }
     });
 }

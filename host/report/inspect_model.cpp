@@ -17,7 +17,7 @@ constexpr int expectations = 5;
 
 // exp(score - lse): what forward divided by is still there.
 void add_attention(Inspection& in, const Gpt<Cpu<float>>& model, int l) {
-    const AttentionHead at{1, in.T, model.NH, model.NKV, model.HS, model.c.score_divisor(l)};
+    const AttentionHead at{1, in.T, model.NH, model.NKV, model.HS, model.c.score_divisor(l), model.c.window_of(l)};
     const float *qkv = model.x[model.ab[size_t(l)].qkv], *lse = model.stat[model.ab[size_t(l)].lse];
     for (int h = 0; h < model.NH; h++)
         for (int t = 0; t < in.T; t++)
@@ -25,7 +25,7 @@ void add_attention(Inspection& in, const Gpt<Cpu<float>>& model, int l) {
                 const float *q = qkv + at.query(0, t, h),
                             *k = qkv + at.key(0, h * model.NKV / model.NH) + size_t(s) * size_t(at.row());
                 const float score = std::inner_product(q, q + model.HS, k, 0.0f) * at.scale();
-                in.attention.push_back(s <= t ? std::exp(score - lse[at.lse(0, h, t)]) : 0);
+                in.attention.push_back(s >= at.first_key(t) && s <= t ? std::exp(score - lse[at.lse(0, h, t)]) : 0);
             }
 }
 
@@ -60,7 +60,7 @@ Inspection inspect(const std::string& directory, const std::string& text, int mo
     const int T = int(ids.size());
     Gpt<Cpu<float>> model(config, T, Recompute::none, Cpu<float>());  // every layer's activations stay
     load_model(model, directory);
-    const BatchBuffer<Cpu<float>> buffer(T, model.on);
+    const BatchBuffer<Cpu<float>> buffer(T, model.c.window, model.on);
     model.forward(buffer.upload(whole_text(ids)));
 
     Inspection in{config.L, config.NH, T, {}, {}, {}, {}};

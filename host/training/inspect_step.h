@@ -70,7 +70,7 @@ private:
     template <class Look>
     void compute(const Look& look) {
         Into into = Into::assign;
-        BatchBuffer<Device> buffer(model.N_max, on);
+        BatchBuffer<Device> buffer(model.N_max, model.c.window, on);
         batches([&](const HostBatch& host, const Noise& noise) {
             const Stat d_loss = Stat(1.0 / double(std::max<size_t>(valid, 1)));
             const Batch b = buffer.upload(host);

@@ -31,7 +31,7 @@ public:
             const World& world = {})
         : world(world),
           model(config, B * T, recompute, device),
-          buffer(B * T, device),
+          buffer(B * T, config.window, device),
           on(device),
           state(for_ranks(model.weights, world.size()), weight_decay, world, device) {
         model.allocate(Use::train);

@@ -106,7 +106,7 @@ TEST(huggingface_config, what_we_cannot_do_is_refused_by_name) {
         refuse_config(json, words);
     };
     refuse_config(Json::array(), {"m/config.json", "must be a JSON object"});
-    refuse_config({{"model_type", "mistral"}}, {"model_type \"mistral\" is not supported", "LlamaForCausalLM"});
+    refuse_config({{"model_type", "gemma"}}, {"model_type \"gemma\" is not supported", "LlamaForCausalLM"});
     refuse_config({{"vocab_size", 5}}, {"model_type \"\""});
     refuse(llama, "architectures", {"LlamaForSequenceClassification"},
            {"LlamaForSequenceClassification is not supported"});
@@ -114,7 +114,8 @@ TEST(huggingface_config, what_we_cannot_do_is_refused_by_name) {
     refuse(llama, "quantization_config", {{"bits", 4}}, {"quantization_config"});
     refuse(llama, "num_local_experts", 8, {"num_local_experts", "mixtures"});
     refuse(llama, "use_sliding_window", true, {"use_sliding_window"});
-    refuse(llama, "layer_types", {"full_attention", "sliding_attention"}, {"layer_types", "sliding_attention"});
+    refuse(llama, "layer_types", {"full_attention", "sliding_attention"}, {"layer_types", "2 entries", "32 layers"});
+    refuse(llama, "layer_types", {"full_attention", "chunked_attention"}, {"layer_types", "chunked_attention"});
     refuse(llama, "rope_scaling", {{"rope_type", "yarn"}, {"factor", 4}}, {"rope_type", "yarn"});
     refuse(llama, "rope_scaling", {{"type", "linear"}, {"factor", 4}}, {"linear"});
     refuse(llama, "rope_parameters", {{"full_attention", {{"rope_theta", 1}}}}, {"full_attention"});
@@ -146,7 +147,7 @@ TEST(huggingface_config, sliding_windows_that_no_layer_has) {
     const auto accepts = [&](const char* key, const Json& value) {
         Json changed = json;
         changed[key] = value;
-        EXPECT_EQ(model_from_json(changed, "c").config.L, 24) << key;
+        EXPECT_EQ(model_from_json(changed, "c").config.window, 0) << key;
     };
     accepts("max_window_layers", 24);
     accepts("max_window_layers", nullptr);  // 28
@@ -156,10 +157,44 @@ TEST(huggingface_config, sliding_windows_that_no_layer_has) {
     accepts("sliding_window", nullptr);
     accepts("use_sliding_window", false);
     accepts("layer_types", std::vector<std::string>(24, "full_attention"));
-    refuse_config(json, {"use_sliding_window", "layers from 21 (max_window_layers) on slide"});
+    EXPECT_EQ(model_from_json({{"model_type", "mistral"}, {"sliding_window", nullptr}}, "c").config.window, 0);
+    EXPECT_EQ(model_from_json({{"model_type", "llama"}, {"sliding_window", 64}}, "c").config.window, 0);
 }
 
-// transformers' configurations of toy models keep the ids of the large ones.
+// "s" slides, "f" is full.
+std::string slides_of(const Config& c) {
+    std::string all;
+    for (int l = 0; l < c.L; l++) all += c.slides(l) ? 's' : 'f';
+    return all;
+}
+
+TEST(huggingface_config, sliding_windows) {
+    const auto read = [](Json json) { return model_from_json(json, "c").config; };
+    const Config mistral = read({{"model_type", "mistral"}, {"num_hidden_layers", 3}});
+    EXPECT_EQ(mistral.window, 4096);
+    EXPECT_EQ(slides_of(mistral), "sss");
+    Json qwen = {{"model_type", "qwen2"}, {"use_sliding_window", true}, {"num_hidden_layers", 6}, {"sliding_window", 7},
+                 {"max_window_layers", 4}};
+    EXPECT_EQ(read(qwen).window, 7);
+    EXPECT_EQ(slides_of(read(qwen)), "ffffss");
+    const auto with_types = [&](const std::string& slides) {
+        Json json = qwen;
+        json["num_hidden_layers"] = slides.size();
+        json["layer_types"] = Json::array();
+        for (const char c : slides) json["layer_types"].push_back(c == 's' ? "sliding_attention" : "full_attention");
+        return json;
+    };
+    for (const char* slides : {"ssss", "sfsf", "ssfssfs", "ffss", "fffs", "sssf"})
+        EXPECT_EQ(slides_of(read(with_types(slides))), slides);
+    for (const char* slides : {"fsfs", "sffs", "ssfsf"}) refuse_config(with_types(slides), {"layer_types", "no pattern"});
+    Json json = with_types("ss");
+    json.erase("sliding_window");
+    refuse_config(json, {"sliding_window is missing"});
+    json = with_types("ss");
+    json["use_sliding_window"] = false;
+    refuse_config(json, {"layer_types", "use_sliding_window is not true"});
+}
+
 TEST(huggingface_config, ids_beyond_the_vocabulary_are_ignored) {
     const Json json = {{"model_type", "gpt2"},
                        {"vocab_size", 100},

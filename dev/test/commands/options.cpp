@@ -116,6 +116,10 @@ TEST(options, sizes_follow_what_was_given) {
     c = config_of({"--norm", "layernorm", "--bias"}, "llama3.2-1b");
     EXPECT_TRUE(c.norm_bias && c.qkv_bias);
     EXPECT_EQ(model_config(parse({"plan", "--vocab", "300"})).V, 300);
+    c = config_of({"--window", "32", "--full-every", "3"});
+    EXPECT_TRUE(c.slides(0) && c.slides(1) && !c.slides(2) && c.window_of(1) == 32 && c.window_of(2) == 0);
+    c = config_of({"--window", "0"}, "mistral-7b");
+    EXPECT_TRUE(c.window == 0 && !c.slides(0));
 }
 
 TEST(options, a_directory_keeps_its_context) {

@@ -6,22 +6,28 @@
 namespace {
 
 struct Shape {
-    int S, NH, NKV, HS, divisor = 1;
+    int S, NH, NKV, HS, divisor = 1, window = 0;
 };
 
 template <class T>
 void check_decode(const Shape& s, const std::vector<int>& positions, double spread = 1) {
     const int S = s.S, NH = s.NH, NKV = s.NKV, HS = s.HS;
     const int B = int(positions.size());
-    Case<T> c("attention_decode",
-              {{"B", B}, {"S", S}, {"NH", NH}, {"NKV", NKV}, {"HS", HS}, {"longest", std::ranges::max(positions)}});
+    Case<T> c("attention_decode", {{"B", B},
+                                   {"S", S},
+                                   {"NH", NH},
+                                   {"NKV", NKV},
+                                   {"HS", HS},
+                                   {"window", s.window},
+                                   {"longest", std::ranges::max(positions)}});
     const size_t cached = size_t(B) * NKV * S * HS;
     auto qkv = c.template random<T>("qkv", size_t(B) * (NH + 2 * NKV) * HS, spread);
     auto keys = c.template random<T>("keys", cached), values = c.template random<T>("values", cached);
     auto position = c.values("position", positions);
     auto out = c.template fresh<T>("out", size_t(B) * NH * HS);
     c.run([&](auto on) {
-        attention_decode(out(on), keys(on), values(on), qkv(on), position(on), S, {B, 1, NH, NKV, HS, s.divisor}, on);
+        attention_decode(out(on), keys(on), values(on), qkv(on), position(on), S,
+                         {B, 1, NH, NKV, HS, s.divisor, s.window}, on);
     });
     c.expect(out, S + HS, {0, size_t(HS)});
     c.expect(keys, 0);
@@ -31,19 +37,25 @@ void check_decode(const Shape& s, const std::vector<int>& positions, double spre
 // Of one token, ragged, a model's, of several parts, all heads on one; sequences that just begin, fill a part, begin
 // the next, fill the cache, have more parts than the second kernel loads at a time.
 TEST(attention_decode, kernels) {
-    const std::pair<Shape, std::vector<int>> cases[] = {{{1, 1, 1, 1}, {0}},
-                                                        {{7, 2, 1, 6}, {6, 0, 3}},
-                                                        {{130, 3, 3, 20}, {127, 128, 129}},
-                                                        {{300, 4, 2, 64}, {255, 256, 299, 0}},
-                                                        {{140, 14, 2, 64}, {139, 1}},
-                                                        {{257, 9, 1, 80}, {256}},
-                                                        {{64, 16, 8, 128}, {63, 31}},
-                                                        {{40, 10, 1, 200}, {39, 17}},
-                                                        {{150, 3, 1, 255}, {149}},
-                                                        {{20, 2, 2, 256}, {19, 4}},
-                                                        {{140, 4, 2, 64, 3}, {139, 7}},
-                                                        {{1030, 12, 12, 64}, {1029, 600}},
-                                                        {{16600, 1, 1, 8}, {16500}}};
+    const std::pair<Shape, std::vector<int>> cases[] = {
+        {{1, 1, 1, 1}, {0}},
+        {{7, 2, 1, 6}, {6, 0, 3}},
+        {{130, 3, 3, 20}, {127, 128, 129}},
+        {{300, 4, 2, 64}, {255, 256, 299, 0}},
+        {{140, 14, 2, 64}, {139, 1}},
+        {{257, 9, 1, 80}, {256}},
+        {{64, 16, 8, 128}, {63, 31}},
+        {{40, 10, 1, 200}, {39, 17}},
+        {{150, 3, 1, 255}, {149}},
+        {{20, 2, 2, 256}, {19, 4}},
+        {{140, 4, 2, 64, 3}, {139, 7}},
+        {{1030, 12, 12, 64}, {1029, 600}},
+        {{16600, 1, 1, 8}, {16500}},
+        // Windows that begin in a part, with a part, and leave parts out.
+        {{300, 4, 2, 64, 1, 7}, {299, 256, 261, 6, 7, 3}},
+        {{300, 4, 2, 64, 1, 1}, {299, 0, 128}},
+        {{400, 3, 1, 20, 1, 144}, {399, 143, 271}},
+        {{16600, 1, 1, 8, 1, 2100}, {16500}}};
     for (const auto& [shape, positions] : cases) {
         check_decode<float>(shape, positions);
         check_decode<bf16>(shape, positions);
@@ -119,7 +131,7 @@ TEST(attention_decode, keep) {
 }
 
 // One step of attention over a whole text, against attention over the text as it is trained.
-TEST(attention_decode, as_attention) {
+void check_as_attention(int window) {
     const int T = 200, NH = 6, NKV = 2, HS = 16;
     const Gpu<float> on;
     std::mt19937 random(9);
@@ -131,18 +143,25 @@ TEST(attention_decode, as_attention) {
     float *keys = on.allocate<float>(size_t(NKV) * T * HS), *values = on.allocate<float>(size_t(NKV) * T * HS);
     int* position = on.allocate<int>(1);
     on.upload(device, qkv.data(), qkv.size());
-    attention_forward(out, lse, device, nullptr, {}, {1, T, NH, NKV, HS}, on);
+    std::vector<int> seen(T);
+    for (int t = 0; t < T; t++) seen[t] = first_in_window(t, window);
+    int* first = on.allocate<int>(T);
+    on.upload(first, seen.data(), T);
+    attention_forward(out, lse, device, first, {}, {1, T, NH, NKV, HS}, on);
     on.download(want.data(), out, want.size());
     const int prompt = 150;
     attention_keep(keys, values, device, prompt, T, NH, NKV, HS, on);
     for (int t = prompt; t < T; t++) {
         on.upload(position, &t, 1);
-        attention_decode(out, keys, values, device + size_t(t) * (NH + 2 * NKV) * HS, position, T, {1, 1, NH, NKV, HS},
-                         on);
+        attention_decode(out, keys, values, device + size_t(t) * (NH + 2 * NKV) * HS, position, T,
+                         {1, 1, NH, NKV, HS, 1, window}, on);
         on.download(got.data(), out, got.size());
         EXPECT_EQ(mismatch(got.data(), want.data() + size_t(t) * NH * HS, got.size(), tolerance<float>(T + HS)), "")
-            << "token " << t;
+            << "token " << t << ", window " << window;
     }
+}
+TEST(attention_decode, as_attention) {
+    for (const int window : {0, 1, 30, 128, 160, 500}) check_as_attention(window);
 }
 
 TEST(attention_decode, limit) {

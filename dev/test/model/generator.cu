@@ -59,7 +59,7 @@ void check_logits(const ToyCase& toy) {
     const int B = 3, more = 3, lengths[B] = {1, c.T - more, 9};
     Model<Device> cached(c, B), whole(c, 1);
     Gpt<Device>& gpt = cached.gpt;
-    const BatchBuffer<Device> buffer(c.T, gpt.on), full(c.T, whole.gpt.on);
+    const BatchBuffer<Device> buffer(c.T, c.window, gpt.on), full(c.T, c.window, whole.gpt.on);
     gpt.allocate_cache(B, c.T);
     std::vector<std::vector<int>> text;
     for (int b = 0; b < B; b++) {
@@ -132,7 +132,7 @@ enum class Kernels { too, not_here };
 void check_texts(const std::string& name, const Config& c, const Generation& how, Kernels kernels) {
     std::vector<GeneratedText> want = some_texts(c);
     Model<Cpu<float>> whole(c, 1);
-    const BatchBuffer<Cpu<float>> buffer(c.T, whole.on);
+    const BatchBuffer<Cpu<float>> buffer(c.T, c.window, whole.on);
     for (GeneratedText& text : want)
         generate(text, how, [&](auto given) { return next_logits(whole.gpt, buffer, given); });
     for (const int B : {1, 4})
@@ -206,7 +206,7 @@ void check_broken() {
         });
     });
     EXPECT_TRUE(written == 4 && texts[0].written == 2 && texts[1].written == 2);
-    const BatchBuffer<Device> buffer(c.T, model.on);
+    const BatchBuffer<Device> buffer(c.T, c.window, model.on);
     expect_error(Exit::numeric, {"token 3 of text 8", "logits are not finite"},
                  [&] { generate(texts[1], how, [&](auto given) { return next_logits(model.gpt, buffer, given); }); });
 }

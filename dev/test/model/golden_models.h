@@ -36,6 +36,9 @@ inline std::vector<Model> models() {
             {"qwen2-untied"},
             {"qwen3"},
             {"qwen3-odd", several},
+            {"mistral"},
+            {"qwen2-sliding"},
+            {"qwen3-sliding", several},
             {"cs336"}};
 }
 

@@ -130,6 +130,11 @@ inline std::vector<ToyCase> toy_cases() {
                   c.rope_pairs = RopePairs::interleaved;
               })},
         {"native_llama_scores_by_layer", Family::native, with(llama, [](Config& c) { c.scores_by_layer = true; })},
+        {"mistral", Family::mistral, with(llama, [](Config& c) { c.window = 3; })},
+        {"qwen2_sliding_from", Family::qwen2, with(toy_qwen2(), [](Config& c) { c.window = 2, c.window_from = 1; })},
+        {"qwen3_sliding_but_every_2nd", Family::qwen3,
+         with(toy_qwen3(), [](Config& c) { c.window = 2, c.full_every = 2; })},
+        {"native_gpt2_sliding", Family::native, with(gpt2, [](Config& c) { c.window = 4, c.dropout = 0.25f; })},
         {"native_gqa_gpt2", Family::native, with(gpt2, [](Config& c) { c.NKV = 1; })},
     };
 }
