@@ -25,19 +25,21 @@ uint64_t epoch_offset(const Dataset& data, uint64_t epoch) {
 }  // namespace
 
 uint64_t Dataset::windows() const {
+    if (packing) return packing->windows();
     if (!starts.empty()) return starts.size() - 1;
     return purpose == Purpose::train ? training_windows(end - begin, T) : (tokens() + uint64_t(T) - 1) / uint64_t(T);
 }
 
-Window Dataset::window(uint64_t sample) const {
-    const uint64_t n = windows(), T64 = uint64_t(T);
-    uint64_t place = sample, offset = 0;
-    if (purpose == Purpose::train) {
-        const uint64_t epoch = sample / n;
-        place = Permutation{n, seed, uint32_t(epoch)}(sample % n);
-        if (starts.empty()) offset = epoch_offset(*this, epoch);
-    }
+uint64_t Dataset::place(uint64_t sample) const {
+    const uint64_t n = windows();
+    const uint64_t place = purpose == Purpose::train ? Permutation{n, seed, uint32_t(sample / n)}(sample % n) : sample;
     REQUIRE(place < n);
+    return place;
+}
+
+Window Dataset::window(uint64_t sample) const {
+    const uint64_t n = windows(), T64 = uint64_t(T), place = this->place(sample);
+    const uint64_t offset = purpose == Purpose::train && starts.empty() ? epoch_offset(*this, sample / n) : 0;
     const uint64_t from = starts.empty() ? begin + offset + place * T64 : starts[place];
     const uint64_t fits = std::min(T64, end - 1 - from);  // targets there are
     const bool cut = purpose == Purpose::validate && !starts.empty();
@@ -51,30 +53,54 @@ void Dataset::fill(HostBatch& batch, uint64_t first, int B) const {
 }
 
 void Dataset::fill(HostBatch& batch, std::span<const uint64_t> samples) const {
-    const int B = int(samples.size());
-    const size_t N = size_t(B) * size_t(T);
-    batch.B = B, batch.T = T;
+    const size_t B = samples.size(), N = B * size_t(T);
+    batch.B = int(B), batch.T = T;
     batch.token.resize(N), batch.target.resize(N), batch.position.resize(N);
     batch.first.resize(mask == DocumentMask::on ? N : 0);
-    std::vector<int> tokens(size_t(T) + 1);
-    for (int b = 0; b < B; b++) {
-        const Window w = window(samples[size_t(b)]);
-        const size_t there = size_t(std::min<uint64_t>(uint64_t(T) + 1, end - w.begin));
-        source->read(std::span(tokens).first(there), w.begin);
-        std::fill(tokens.begin() + std::ptrdiff_t(there), tokens.end(), tokens[0]);  // beyond the end: not scored
-        for (int t = 0, document = 0; t < T; t++) {
-            const size_t n = size_t(b) * size_t(T) + size_t(t);
-            if (mask == DocumentMask::on && tokens[size_t(t)] == separator) document = t;
-            batch.token[n] = tokens[size_t(t)];
-            batch.target[n] = t < w.scored ? tokens[size_t(t) + 1] : ignored_target;
-            batch.position[n] = t - document;
-            if (mask == DocumentMask::on) batch.first[n] = document;
-        }
+    for (size_t b = 0; b < B; b++) {
+        if (packing) fill_packed(batch, b * size_t(T), place(samples[b]));
+        else fill_window(batch, b * size_t(T), window(samples[b]));
     }
+}
+
+void Dataset::fill_window(HostBatch& batch, size_t from, const Window& w) const {
+    std::vector<int> tokens(size_t(T) + 1);
+    const size_t there = size_t(std::min<uint64_t>(uint64_t(T) + 1, end - w.begin));
+    source->read(std::span(tokens).first(there), w.begin);
+    std::fill(tokens.begin() + std::ptrdiff_t(there), tokens.end(), tokens[0]);  // beyond the end: not scored
+    for (int t = 0, document = 0; t < T; t++) {
+        const size_t n = from + size_t(t);
+        if (mask == DocumentMask::on && tokens[size_t(t)] == separator) document = t;
+        batch.token[n] = tokens[size_t(t)];
+        batch.target[n] = t < w.scored ? tokens[size_t(t) + 1] : ignored_target;
+        batch.position[n] = t - document;
+        if (mask == DocumentMask::on) batch.first[n] = document;
+    }
+}
+
+// What is left of the window is separators, each alone, that predict nothing.
+void Dataset::fill_packed(HostBatch& batch, size_t from, uint64_t window) const {
+    std::vector<int> tokens;
+    int t = 0;
+    const auto put = [&](int token, int target, int document) {
+        const size_t n = from + size_t(t);
+        batch.token[n] = token, batch.target[n] = target;
+        batch.position[n] = mask == DocumentMask::on ? t - document : t;
+        if (mask == DocumentMask::on) batch.first[n] = document;
+        t++;
+    };
+    for (const Packing::Piece& piece : packing->pieces(window)) {
+        tokens.resize(size_t(piece.count) + 1);
+        source->read(tokens, piece.begin);
+        for (int i = 0, document = t; i < int(piece.count); i++)
+            put(tokens[size_t(i)], tokens[size_t(i) + 1], document);
+    }
+    while (t < T) put(separator, ignored_target, t);
 }
 
 uint64_t Dataset::valid(uint64_t first_sample, uint64_t count) const {
     uint64_t sum = 0;
-    for (uint64_t i = 0; i < count; i++) sum += uint64_t(window(first_sample + i).scored);
+    for (uint64_t i = 0; i < count; i++)
+        sum += uint64_t(packing ? packing->inputs(place(first_sample + i)) : window(first_sample + i).scored);
     return sum;
 }

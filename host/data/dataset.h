@@ -5,15 +5,17 @@
 //   documents            a window starts at the separator before a document; the next starts at the first document
 //                        that did not fit wholly. Validation ignores targets that the next window scores: every
 //                        token counts once.
+//   packed documents     a training window holds whole documents (packing.h)
 #pragma once
 #include <memory>
 #include <span>
 #include <vector>
 #include "host/model/batch.h"
+#include "packing.h"
 #include "token_source.h"
 
 enum class Purpose { train, validate };
-enum class DocumentMask { off, on };
+enum class DocumentMask { off, on, where_known };
 
 struct Window {
     uint64_t begin;  // its first input; the last target is begin + T
@@ -27,12 +29,13 @@ struct Dataset {
     uint64_t seed = 0;
     Purpose purpose = Purpose::train;
     DocumentMask mask = DocumentMask::off;
-    int separator = -1;            // the token before every document; -1: no documents
-    std::vector<uint64_t> starts;  // of the windows, and the end; empty: multiples of T
+    int separator = -1;                           // the token before every document; -1: no documents
+    std::vector<uint64_t> starts;                 // of the windows, and the end; empty: multiples of T
+    std::shared_ptr<const Packing> packing = {};  // of training, or null
 
     uint64_t tokens() const { return end - begin - 1; }  // targets of one pass
     uint64_t windows() const;                            // per epoch
-    Window window(uint64_t sample) const;                // train: any sample number; validate: below windows()
+    Window window(uint64_t sample) const;  // train: any sample number; validate: below windows(). Not of packed ones
 
     // Samples first .. first+B-1. With the mask a token sees its own document only and positions count from its start.
     // Throws Error{input} naming shard and place of an id outside the vocabulary,
@@ -40,4 +43,9 @@ struct Dataset {
     void fill(HostBatch& batch, uint64_t first, int B) const;
     void fill(HostBatch& batch, std::span<const uint64_t> samples) const;
     uint64_t valid(uint64_t first, uint64_t count) const;  // targets of these samples that count; reads no token
+
+private:
+    uint64_t place(uint64_t sample) const;  // of its window, in the order of the tokens
+    void fill_window(HostBatch& batch, size_t from, const Window& w) const;
+    void fill_packed(HostBatch& batch, size_t from, uint64_t window) const;
 };

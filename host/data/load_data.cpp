@@ -22,9 +22,30 @@ std::vector<uint64_t> document_windows(const std::vector<uint64_t>& separators, 
     return starts;
 }
 
-Dataset dataset(const DataTokens& tokens, uint64_t begin, uint64_t end, Purpose purpose, const DataOptions& options) {
-    Dataset data{tokens.source, begin, end, options.T, options.seed, purpose, options.mask, tokens.separator, {}};
+// Where the separators are, of tokens of which that is not known yet: reads all of them.
+std::vector<uint64_t> find_separators(const DataTokens& tokens, const DataProgress& progress) {
+    constexpr uint64_t piece = 1 << 20;
+    std::vector<uint64_t> found;
+    std::vector<int> read;
+    const uint64_t size = tokens.source->size();
+    for (uint64_t at = 0; at < size; at += piece) {
+        read.resize(size_t(std::min(piece, size - at)));
+        tokens.source->read(read, at);
+        for (size_t i = 0; i < read.size(); i++)
+            if (read[i] == tokens.separator) found.push_back(at + i);
+        if (progress) progress("looking for documents", at, size);
+    }
+    return found;
+}
+
+Dataset dataset(const DataTokens& tokens, uint64_t begin, uint64_t end, Purpose purpose, const DataOptions& options,
+                const DataProgress& progress) {
+    Dataset data{tokens.source, begin, end, options.T, options.seed, purpose, options.mask, tokens.separator, {}, {}};
     if (!tokens.separators.empty()) data.starts = document_windows(tokens.separators, begin, end, options.T);
+    if (purpose == Purpose::train && options.pack)
+        data.packing = std::make_shared<const Packing>(
+            tokens.separators.empty() ? find_separators(tokens, progress) : tokens.separators, begin, end - 1,
+            options.T);
     return data;
 }
 
@@ -36,8 +57,8 @@ uint64_t end_of_training(const DataTokens& tokens, double fraction) {
 }
 
 // Documents may be shorter than a context: what lies beyond the end is not scored.
-void require_context(const std::string& name, const DataTokens& tokens, uint64_t end, int T) {
-    if (tokens.separators.empty() ? end > uint64_t(T) : end > 1) return;
+void require_context(const std::string& name, const DataTokens& tokens, uint64_t end, int T, bool pack) {
+    if (tokens.separators.empty() && !pack ? end > uint64_t(T) : end > 1) return;
     throw Error(Exit::input, name,
                 "has " + std::to_string(end) + " tokens to train on; a context of " + std::to_string(T) +
                     " takes at least " + std::to_string(T + 1),
@@ -136,15 +157,24 @@ void choose_tokenizer(Data& data, const DataOptions& options, const DataInput& t
     compare_vocabularies(val, options, data);
 }
 
+// Lines of a built-in corpus are documents too, but the windows that begin with them show more than one on purpose.
+DataOptions with_mask(DataOptions options, const DataInput& train, const DataTokens& tokens) {
+    if (options.mask == DocumentMask::where_known)
+        options.mask =
+            tokens.separator >= 0 && train.content != Content::builtin ? DocumentMask::on : DocumentMask::off;
+    return options;
+}
+
 // Validation has data of its own, `val`, or the end of the training data, or none.
 void divide(Data& data, const DataOptions& options, const DataInput& train, const DataTokens& tokens,
-            const DataInput& val, const DataTokens* val_tokens) {
+            const DataInput& val, const DataTokens* val_tokens, const DataProgress& progress) {
     const uint64_t size = tokens.source->size(),
                    end = val_tokens ? size : end_of_training(tokens, options.val_fraction);
-    require_context(train.name, tokens, end, options.T);
-    data.train = dataset(tokens, 0, end, Purpose::train, options);
-    if (val_tokens) data.val = dataset(*val_tokens, 0, val_tokens->source->size(), Purpose::validate, options);
-    else if (end < size) data.val = dataset(tokens, end - 1, size, Purpose::validate, options);
+    require_context(train.name, tokens, end, options.T, options.pack);
+    data.train = dataset(tokens, 0, end, Purpose::train, options, progress);
+    if (val_tokens)
+        data.val = dataset(*val_tokens, 0, val_tokens->source->size(), Purpose::validate, options, progress);
+    else if (end < size) data.val = dataset(tokens, end - 1, size, Purpose::validate, options, progress);
     if (val_tokens && data.val->tokens() == 0)
         throw Error(Exit::input, val.name, "a single token cannot validate anything");
     if (data.val)
@@ -179,11 +209,13 @@ Data load_data(const DataOptions& options, const DataProgress& progress) {
     };
     const DataTokens tokens = tokens_of(train), val_tokens = separate ? tokens_of(val) : DataTokens{};
     const DataTokens* const apart = separate ? &val_tokens : nullptr;
-    if (options.mask == DocumentMask::on && tokens.separator < 0)
-        throw Error(Exit::usage, "--doc-mask", train.name + " has no documents: nothing separates them",
-                    "use it with shards or a built-in corpus");
+    for (const auto& [flag, asked] :
+         {std::pair{"--doc-mask", options.mask == DocumentMask::on}, {"--pack", options.pack}})
+        if (asked && tokens.separator < 0)
+            throw Error(Exit::usage, flag, train.name + " has no documents: nothing separates them",
+                        "use it with JSON lines, shards or a built-in corpus");
 
-    divide(data, options, train, tokens, val, apart);
+    divide(data, with_mask(options, train, tokens), train, tokens, val, apart, progress);
     data.files = train.files;
     data.files.insert(data.files.end(), val.files.begin(), val.files.end());
     data.fingerprint = fingerprint_of(data, tokens, apart);

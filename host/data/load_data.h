@@ -15,6 +15,7 @@ struct DataOptions {
     int T = 128;
     uint64_t seed = 1;
     DocumentMask mask = DocumentMask::off;
+    bool pack = false;                   // training windows hold whole documents
     std::optional<Tokenizer> tokenizer;  // a given one; else one of `kind` is trained on the text of data
     TokenizerKind kind = TokenizerKind::character;
     bool may_train_tokenizer = true;  // false: the model has learned ids of another one, which is not known

@@ -47,7 +47,8 @@ std::vector<Flag> data_flags() { return {
     {"field",        &O::field,        "NAME",    "text", "the field of JSON lines that holds the text"},
     {"skip-bad-lines", &O::skip_bad_lines, "", "false", "leave out JSON lines that are damaged or have no text, and count them"},
     {"token-type",   &O::token_type,   "TYPE", "uint16",  "of .bin files without a header, as nanoGPT's: uint16 or uint32"},
-    {"doc-mask",     &O::doc_mask,     "",        "false", "attention stays within a document"},
+    {"doc-mask",     &O::doc_mask,     "",        "",      "attention stays within a document (where the data have separators)"},
+    {"pack",         &O::pack,         "",        "false", "training windows hold whole documents, those that fit best together"},
 }; }
 
 std::vector<Flag> training_flags() { return {

@@ -62,7 +62,8 @@ struct Options {
     std::vector<std::string> data, val;
     double val_fraction = 0;
     std::string tokenizer;
-    bool doc_mask = false;
+    std::optional<bool> doc_mask;  // none: where the data have separators
+    bool pack = false;
     std::optional<TokenType> token_type;  // of .bin files without a header
 
     int batch = 0, steps = 0;

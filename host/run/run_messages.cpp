@@ -32,6 +32,17 @@ std::string shares_text(const RunSetup& run) {
            (batches > 1 ? fmt::format(" in {} micro-batches{}", batches, ranks > 1 ? " each" : "") : "");
 }
 
+// How documents are kept apart.
+std::string documents_text(const Dataset& train) {
+    std::string text;
+    if (train.packing)
+        text = fmt::format("{} packed into {} windows, {:.1f}% full", grouped(train.packing->documents()),
+                           grouped(train.windows()),
+                           100 * double(train.tokens()) / double(train.windows() * uint64_t(train.T)));
+    if (train.mask == DocumentMask::on) text += std::string(text.empty() ? "" : "; ") + "attention stays within each";
+    return text;
+}
+
 // What a save may copy: weights and two moments, as floats.
 uint64_t snapshot_bytes(const Plan& plan) { return 3 * sizeof(float) * plan.parameters(); }
 
@@ -61,6 +72,7 @@ void RunMessages::announce(size_t parameters, const std::string& device, const s
                               grouped(run.data.train.tokens()), run.data.val ? grouped(run.data.val->tokens()) : "none",
                               run.data.tokenizer ? std::string(name_of(run.data.tokenizer->kind)) + " " : "",
                               run.data.vocab));
+    if (const std::string text = documents_text(run.data.train); !text.empty()) progress.note("docs    " + text);
     if (run.data.ideal_loss)
         progress.note(
             fmt::format("ideal   {:.4f}: the loss of a model that knows the corpus's rules; none can do better",

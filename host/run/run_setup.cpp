@@ -78,7 +78,8 @@ DataOptions data_options(const RunSetup& run) {
     how.val_fraction = options.val_fraction;
     how.seed = options.seed;
     how.T = run.T;
-    how.mask = options.doc_mask ? DocumentMask::on : DocumentMask::off;
+    how.mask = !options.doc_mask ? DocumentMask::where_known : *options.doc_mask ? DocumentMask::on : DocumentMask::off;
+    how.pack = options.pack;
     how.vocab = has_weights(run)          ? run.config.V
                 : !run.vocabulary.empty() ? options.vocab.value_or(run.config.V)
                                           : options.vocab.value_or(0);
@@ -172,8 +173,9 @@ Json fingerprint_of(const RunSetup& run) {
                {"seed", run.options.seed},
                {"sequences", run.sequences},
                {"context", run.T},
-               {"doc_mask", run.options.doc_mask},
+               {"doc_mask", run.data.train.mask == DocumentMask::on},
                {"dtype", name_of(run.options.dtype)}};
+    if (run.options.pack) facts["pack"] = true;
     if (run.data.shards_hash) facts["shards"] = files::hex(run.data.shards_hash);
     return facts;
 }

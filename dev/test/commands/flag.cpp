@@ -41,9 +41,12 @@ TEST(flag, forms_of_a_flag) {
     EXPECT_EQ(parse({"--batch=8", "--batch", "8"}).batch, 8);
     EXPECT_EQ(parse({"--seed", "18446744073709551615"}).seed, 18446744073709551615u);
     EXPECT_EQ(parse({"--lr", "3e-4"}).lr, 3e-4);
-    EXPECT_TRUE(parse({"--doc-mask"}).doc_mask);
-    EXPECT_TRUE(parse({"--doc-mask=true"}).doc_mask);
-    EXPECT_FALSE(parse({"--doc-mask", "false"}).doc_mask);
+    EXPECT_EQ(parse({"--doc-mask"}).doc_mask, true);
+    EXPECT_EQ(parse({"--doc-mask=true"}).doc_mask, true);
+    EXPECT_EQ(parse({"--doc-mask", "false"}).doc_mask, false);
+    EXPECT_EQ(parse(Args{}).doc_mask, std::nullopt);
+    EXPECT_TRUE(parse({"--pack"}).pack);
+    EXPECT_FALSE(parse({"--pack=false"}).pack);
     EXPECT_EQ(parse({"--tied", "false"}).tied, false);
     EXPECT_EQ(parse({"--tied"}).tied, true);
     EXPECT_EQ(parse(Args{}).tied, std::nullopt);
