@@ -173,7 +173,10 @@ TEST(huggingface_config, sliding_windows) {
     const Config mistral = read({{"model_type", "mistral"}, {"num_hidden_layers", 3}});
     EXPECT_EQ(mistral.window, 4096);
     EXPECT_EQ(slides_of(mistral), "sss");
-    Json qwen = {{"model_type", "qwen2"}, {"use_sliding_window", true}, {"num_hidden_layers", 6}, {"sliding_window", 7},
+    Json qwen = {{"model_type", "qwen2"},
+                 {"use_sliding_window", true},
+                 {"num_hidden_layers", 6},
+                 {"sliding_window", 7},
                  {"max_window_layers", 4}};
     EXPECT_EQ(read(qwen).window, 7);
     EXPECT_EQ(slides_of(read(qwen)), "ffffss");
@@ -186,7 +189,8 @@ TEST(huggingface_config, sliding_windows) {
     };
     for (const char* slides : {"ssss", "sfsf", "ssfssfs", "ffss", "fffs", "sssf"})
         EXPECT_EQ(slides_of(read(with_types(slides))), slides);
-    for (const char* slides : {"fsfs", "sffs", "ssfsf"}) refuse_config(with_types(slides), {"layer_types", "no pattern"});
+    for (const char* slides : {"fsfsfs", "sffs", "ssfsf"})
+        refuse_config(with_types(slides), {"layer_types", "no pattern"});
     Json json = with_types("ss");
     json.erase("sliding_window");
     refuse_config(json, {"sliding_window is missing"});

@@ -22,7 +22,7 @@ TEST(config, presets_are_possible_and_have_names_of_their_own) {
         EXPECT_EQ(find_preset(p.name), &p.config);
         EXPECT_EQ(problems(p.config), std::vector<std::string>()) << p.name;
     }
-    EXPECT_EQ(names.size(), 24u);
+    EXPECT_EQ(names.size(), 25u);
     EXPECT_EQ(find_preset("gpt"), nullptr);
     EXPECT_EQ(find_preset(""), nullptr);
 }

@@ -80,6 +80,15 @@ std::vector<Case> option_cases() {
                            c.HS = 6;
                        })},
         {"llama_gelu", with(llama, [](Config& c) { c.activation = Activation::gelu; })},
+        {"llama_sliding", with(llama, [](Config& c) { c.window = 3; })},
+        {"qwen2_sliding_but_every_2nd",
+         with(llama,
+              [](Config& c) {
+                  c.qkv_bias = true;
+                  c.L = 3;
+                  c.window = 2, c.window_from = 1, c.full_every = 3;
+              }),
+         0.3f, true, false, Recompute::block},
         {"gpt2_head_in_parts", gpt2, 0.3f, true, true, Recompute::none, 5},
         {"llama_head_in_parts", llama, 0, false, true, Recompute::block, 1},
         {"gpt2_recompute_mlp", gpt2, 0.3f, false, false, Recompute::mlp},
@@ -101,6 +110,7 @@ Config shrunk(Config c) {
     c.T = 6, c.V = 11, c.L = 2, c.C = 8, c.NH = group > 1 ? group : 2, c.NKV = c.NH / group, c.F = 10;
     c.HS = own_head_size ? 6 : 4;
     if (c.rope_scaling.factor != 1) c.rope_scaling.original_context = 16;
+    if (c.window) c.window = 3;
     return c;
 }
 
@@ -116,7 +126,7 @@ std::vector<Case> cases() {
 }
 
 struct Tokens {
-    std::vector<int> token, target, position, first;
+    std::vector<int> token, target, position, first, first_sliding;
     int valid = 0;
     Tokens(const Case& k, int B, int T, std::mt19937& rng) {
         for (int n = 0; n < B * T; n++) {
@@ -126,10 +136,17 @@ struct Tokens {
             valid += !ignore;
             position.push_back(k.documents ? n % T / 3 : n % T);  // arbitrary: not the place in the parameter
             first.push_back(k.documents ? n % T / 4 * 4 : 0);
+            first_sliding.push_back(std::max(first.back(), first_in_window(n % T, k.config.window)));
         }
     }
     Batch batch(const Case& k, int B, int T) const {
-        return {B, T, token.data(), target.data(), position.data(), k.documents ? first.data() : nullptr};
+        return {.B = B,
+                .T = T,
+                .token = token.data(),
+                .target = target.data(),
+                .position = position.data(),
+                .first = k.documents ? first.data() : nullptr,
+                .first_sliding = first_sliding.data()};
     }
 };
 

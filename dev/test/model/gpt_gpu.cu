@@ -46,7 +46,9 @@ std::vector<Family> families() {
             {"tensor_heads", with(llama(), [](Config& c) { c.HS = 64; }), Extras::none,
              swiglu_64},  // attention on tensor cores
             {"qwen2", with(llama(), [](Config& c) { c.qkv_bias = true; }), Extras::none, swiglu},
-            {"qwen3", with(llama(), [](Config& c) { c.qk_norm = true; }), Extras::dropout_and_documents, qk_norm}};
+            {"qwen3", with(llama(), [](Config& c) { c.qk_norm = true; }), Extras::dropout_and_documents, qk_norm},
+            {"sliding", with(llama(), [](Config& c) { c.HS = 64, c.window = 5, c.full_every = 2; }),
+             Extras::dropout_and_documents, swiglu_64}};
 }
 
 constexpr int batch = 2;
@@ -72,16 +74,18 @@ struct Model {
         const bool extras = f.extras == Extras::dropout_and_documents;
         dropout = extras ? 0.2f : 0;
         std::mt19937 random(5);
-        std::vector<int> token(N), target(N), position(N), first(N);
+        std::vector<int> token(N), target(N), position(N), first(N), first_sliding(N);
         for (int n = 0, start = 0; n < N; n++) {
             token[n] = int(random() % f.config.V);
             target[n] = n % 7 == 3 ? ignored_target : int(random() % f.config.V);
             if (n % T == 0 || random() % 9 == 0) start = n % T;
             position[n] = extras ? n % T - start : n % T;
             first[n] = start;
+            first_sliding[n] = std::max(extras ? start : 0, first_in_window(n % T, f.config.window));
         }
         host = {batch, T, token, target, position, extras ? first : std::vector<int>()};
         b = {batch, T, put(token), put(target), put(position), extras ? put(first) : nullptr};
+        b.first_sliding = put(first_sliding);
         set(gpt.noise, Noise{42, 3, 1});
         set(gpt.d_loss, Stat(1) / Stat(N));
 

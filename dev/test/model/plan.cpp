@@ -27,12 +27,13 @@ Plan plan_of(const std::string& name, int context = 0, Dtype dtype = Dtype::fp32
 
 TEST(plan, parameters_are_the_published_ones) {
     const std::pair<const char*, uint64_t> table[] = {
-        {"gpt2", 124439808},         {"gpt2-medium", 354823168},  {"gpt2-large", 774030080},
-        {"gpt2-xl", 1557611200},     {"cs336-xl", 2127057600},    {"llama2-7b", 6738415616},
-        {"llama3-8b", 8030261248},   {"llama3.1-8b", 8030261248}, {"llama3.2-1b", 1235814400},
-        {"llama3.2-3b", 3212749824}, {"qwen2.5-0.5b", 494032768}, {"qwen2.5-1.5b", 1543714304},
-        {"qwen2.5-3b", 3085938688},  {"qwen2.5-7b", 7615616512},  {"qwen3-0.6b", 596049920},
-        {"qwen3-1.7b", 1720574976},  {"qwen3-4b", 4022468096},    {"qwen3-8b", 8190735360}};
+        {"gpt2", 124439808},          {"gpt2-medium", 354823168},  {"gpt2-large", 774030080},
+        {"gpt2-xl", 1557611200},      {"cs336-xl", 2127057600},    {"llama2-7b", 6738415616},
+        {"mistral-7b", 7241732096},   {"llama3-8b", 8030261248},   {"llama3.1-8b", 8030261248},
+        {"llama3.2-1b", 1235814400},  {"llama3.2-3b", 3212749824}, {"qwen2.5-0.5b", 494032768},
+        {"qwen2.5-1.5b", 1543714304}, {"qwen2.5-3b", 3085938688},  {"qwen2.5-7b", 7615616512},
+        {"qwen3-0.6b", 596049920},    {"qwen3-1.7b", 1720574976},  {"qwen3-4b", 4022468096},
+        {"qwen3-8b", 8190735360}};
     for (const auto& [name, parameters] : table) EXPECT_EQ(plan_of(name, 1024).parameters(), parameters) << name;
     // nanoGPT counts 10.65M for its Shakespeare model of 65 characters, leaving out the positions.
     const Plan baby = plan_of("baby");

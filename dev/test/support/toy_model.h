@@ -38,10 +38,19 @@ struct ToyModel {
 
     // Of T tokens, (T,P).
     std::vector<float> logits() {
-        std::vector<int> token(gpt.T), position(gpt.T);
+        std::vector<int> token(gpt.T), position(gpt.T), first_sliding(gpt.T);
         std::iota(position.begin(), position.end(), 0);
-        for (int t = 0; t < gpt.T; t++) token[t] = token_at(t, gpt.V);
-        gpt.forward({1, gpt.T, token.data(), nullptr, position.data(), nullptr});
+        for (int t = 0; t < gpt.T; t++) {
+            token[t] = token_at(t, gpt.V);
+            first_sliding[t] = first_in_window(t, gpt.c.window);
+        }
+        gpt.forward({.B = 1,
+                     .T = gpt.T,
+                     .token = token.data(),
+                     .target = nullptr,
+                     .position = position.data(),
+                     .first = nullptr,
+                     .first_sliding = first_sliding.data()});
         const float* out = gpt.x[gpt.logits];
         return {out, out + size_t(gpt.T) * gpt.P};
     }
