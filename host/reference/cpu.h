@@ -39,14 +39,16 @@ public:
     template <class U>
     U* allocate(size_t n) const {
         static_assert(std::is_trivially_destructible_v<U>);
-        const size_t bytes = (std::max<size_t>(n, 1) * sizeof(U) + 255) / 256 * 256;
-        void* p = std::aligned_alloc(256, bytes);
-        if (!p)
+        constexpr size_t alignment = 256;  // by hand: aligned_alloc of glibc before 2.38 does not reuse what was freed
+        const size_t bytes = std::max<size_t>(n, 1) * sizeof(U);
+        void* const block = std::malloc(bytes + alignment);
+        if (!block)
             throw Error(Exit::device, "memory", "cannot allocate " + std::to_string(bytes >> 20) + " MiB",
                         "`train_gpt plan` shows what a model needs; try a smaller --batch");
-        blocks->emplace_back(p, std::free);
-        zero(static_cast<U*>(p), n);
-        return static_cast<U*>(p);
+        blocks->emplace_back(block, std::free);
+        U* const p = reinterpret_cast<U*>((reinterpret_cast<uintptr_t>(block) + alignment - 1) / alignment * alignment);
+        zero(p, n);
+        return p;
     }
 
     template <class U>

@@ -3,11 +3,11 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
+#include <xxhash.h>
 #include <algorithm>
 #include <filesystem>
 #include <fstream>
 #include <set>
-#include <unordered_set>
 #include "temporary_directory.h"
 #include "traced.h"
 
@@ -313,26 +313,30 @@ void make_node(const Tree& tree, Id id, const std::string& path) {
     }
 }
 
-void append_text(const Tree& tree, Id id, std::string& text) {
+void add_to_hash(const Tree& tree, Id id, XXH3_state_t* hash) {
+    const auto add = [&](const std::string& text) { XXH3_128bits_update(hash, text.data(), text.size()); };
     const auto found = tree.nodes.find(id);
     if (found == tree.nodes.end()) return;
-    text += char('0' + int(found->second.kind));
-    text += std::to_string(found->second.data.size()) + ":" + found->second.data;
-    for (const auto& [name, child] : found->second.entries) {
-        text += "/" + name + "=";
-        append_text(tree, child, text);
+    const Node& node = found->second;
+    add(char('0' + int(node.kind)) + std::to_string(node.data.size()) + ":");
+    add(node.data);
+    for (const auto& [name, child] : node.entries) {
+        add("/" + name + "=");
+        add_to_hash(tree, child, hash);
     }
-    text += ";";
+    add(";");
 }
 
 }  // namespace
 
 void Tree::make(const std::string& folder) const { make_node(*this, 0, folder); }
 
-std::string Tree::text() const {
-    std::string all;
-    append_text(*this, 0, all);
-    return all;
+Tree::Hash Tree::hash() const {
+    const std::unique_ptr<XXH3_state_t, decltype(&XXH3_freeState)> state(XXH3_createState(), XXH3_freeState);
+    XXH3_128bits_reset(state.get());
+    add_to_hash(*this, 0, state.get());
+    const XXH128_hash_t hash = XXH3_128bits_digest(state.get());
+    return {hash.high64, hash.low64};
 }
 
 bool Operation::is_sync_of(Node::Kind kind, const std::map<Id, Node>& made) const {
@@ -361,7 +365,7 @@ Count try_all(const Recording& recording, size_t stride,
     Count count;
     Durable at{recording.before, {}, {}};
     for (const auto& [id, node] : recording.made) at.tree.nodes[id] = node;  // empty, until something is synced
-    std::unordered_set<std::string> seen;
+    std::set<Tree::Hash> seen;
     std::vector<std::string> marks;
     for (size_t done = 0; done <= recording.operations.size(); done++) {
         if (done > 0) {
@@ -371,7 +375,7 @@ Count try_all(const Recording& recording, size_t stride,
         }
         for_each_state(at, [&](const Tree& tree) {
             count.states++;
-            if (!seen.insert(tree.text()).second || count.different++ % stride) return;
+            if (!seen.insert(tree.hash()).second || count.different++ % stride) return;
             count.looked_at++;
             const Temporary folder;
             tree.make(folder.path);

@@ -10,6 +10,7 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <utility>
 #include <variant>
 #include <vector>
 
@@ -25,7 +26,8 @@ struct Node {
 struct Tree {
     std::map<Id, Node> nodes;                    // 0 is the watched folder
     void make(const std::string& folder) const;  // there, which is empty
-    std::string text() const;                    // equal for equal trees
+    using Hash = std::pair<uint64_t, uint64_t>;
+    Hash hash() const;  // of names, kinds and contents
 };
 
 struct Change {  // of a directory: `entry` becomes `id`, or goes (-1)
