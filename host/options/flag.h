@@ -26,6 +26,7 @@ std::string convert(const std::string& text, const Range& range, double& value);
 std::string convert(const std::string& text, const Range& range, bool& value);
 std::string convert(const std::string& text, const Range& range, std::string& value);
 std::string convert(const std::string& text, const Range& range, Bytes& value);
+std::string convert(const std::string& text, const Range& range, LinkRate& value);
 std::string convert(const std::string& text, const Range& range, StepRange& value);
 std::string not_one_of(const std::string& text, const std::vector<std::string>& names);
 
@@ -36,6 +37,7 @@ requires std::is_enum_v<E> std::string convert(const std::string& text, const Ra
 }
 
 inline nlohmann::ordered_json to_value(const Bytes& x) { return x.count; }
+inline nlohmann::ordered_json to_value(const LinkRate& x) { return x.bytes; }
 inline nlohmann::ordered_json to_value(const StepRange& x) {
     return std::to_string(x.first) + ":" + std::to_string(x.last);
 }

@@ -106,6 +106,18 @@ struct Contradictions {
                    "--from-scratch: the preset {} starts from random weights anyway; leave it out, or give a directory",
                    o.model));
     }
+    void of_plan() {
+        for (const char* flag : {"nodes", "link", "tokens", "measured", "svg", "total-batch"})
+            refuse(o.has(flag) && o.gpu.empty(),
+                   fmt::format("--{}: is of a forecast; on which GPUs? example: --gpu H100", flag));
+        if (o.gpu.empty()) return;
+        refuse(o.has("dtype") && o.dtype == Dtype::fp32,
+               "--dtype: the rates of kernels that forecasts use were measured in bf16; leave it out");
+        refuse(o.ranks % o.nodes != 0, fmt::format("--nodes: {} do not divide --ranks {}; give --ranks {}", o.nodes,
+                                                   o.ranks, (o.ranks + o.nodes - 1) / o.nodes * o.nodes));
+        refuse(o.nodes > 1 && !o.link, "--link: is missing; how fast are the nodes connected? example: --link 400Gb/s");
+        refuse(o.nodes == 1 && o.link, "--link: is between nodes, and there is one; give --nodes, or leave it out");
+    }
     void of_training() {
         refuse(o.min_lr && o.lr && *o.min_lr > *o.lr,
                fmt::format("--min-lr: {} is above --lr {}; example: --min-lr {:g}", o.min_lr.value_or(0),
@@ -138,6 +150,7 @@ std::vector<std::string> contradictions(const Options& o, Known known) {
     if (o.command == Command::eval) found.of_eval();
     found.of_pairs();
     found.of_shape();
+    if (o.command == Command::plan) found.of_plan();
     if (o.command == Command::train && known == Known::all) found.of_training();
     return found.lines;
 }
@@ -203,6 +216,8 @@ std::vector<std::string> problems(const Options& o, const Config& c) {
     refuse(!of_rope.empty() && c.position != Position::rope,
            fmt::format("{}: the positions are {}; {}", of_rope, name_of(c.position),
                        loads_weights(o) ? "leave it out" : "add --position rope"));
+    if (o.command == Command::plan && o.total_batch && !o.gpu.empty())
+        if (const std::string why = problem_of_ranks(o, c); !why.empty()) found.push_back(why);
     if (o.command != Command::train) return found;
 
     const double peak = peak_lr(o, c);

@@ -13,7 +13,7 @@
 #include "host/commands/commands.h"
 #include "host/options/options_parse.h"
 #include "host/reference/sdpa.h"
-#include "host/report/html.h"
+#include "host/base/html.h"
 #include "host/report/png.h"
 #include "host/report/report_inspect.h"
 #include "host/tokenizer/tokenizer_json.h"
