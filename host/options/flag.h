@@ -93,6 +93,17 @@ struct Flag {
         };
         get = [=](const Options& o) { return nlohmann::ordered_json(o.*field); };
     }
+    // A word that stands for a number outside the range.
+    Flag&& or_word(const std::string& word, int Options::*field, int meaning) && {
+        const auto number = get;
+        set = [=, by_number = set](Options& o, const Texts& texts) {
+            if (texts.front() != word) return by_number(o, texts);
+            o.*field = meaning;
+            return std::string();
+        };
+        get = [=](const Options& o) { return o.*field == meaning ? nlohmann::ordered_json(word) : number(o); };
+        return std::move(*this);
+    }
     Flag&& stand_alone(const char* meaning) && { return stand_alone(meaning), std::move(*this); }
     void stand_alone(const char* meaning) & { takes = Takes::at_most_one, alone = meaning; }
 };

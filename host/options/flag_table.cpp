@@ -155,7 +155,8 @@ std::vector<Flag> all_flags() {
         {"vocab", &O::vocab, "V", "50257", "entries of the vocabulary (the model's)", at_least(1)}}));
     add(in("Data", train, data_flags()));
     add(in("Batch", train | plan, {
-        {"batch", &O::batch, "SEQS", "16", "sequences in a micro-batch", at_least(1)},
+        Flag{"batch", &O::batch, "SEQS", "16", "sequences in a micro-batch; auto: what fits into the memory and is fastest, --recompute too", at_least(1)}
+            .or_word("auto", &O::batch, automatic_batch),
         {"context", &O::context, "T", "256", "tokens in a sequence (the model's)", at_least(1)}}));
     add(in("Training", train, training_flags()));
     add(in("Batch", plan, {

@@ -46,6 +46,9 @@ struct StepRange {
     int64_t first = 1, last = 1;
 };  // written 10:12, both included, the first step is 1
 
+constexpr int automatic_batch = 0;  // of --batch auto, until it is known (host/plan/arrange.h)
+constexpr int usual_batch = 16;     // sequences of a step that neither --batch nor --total-batch says
+
 // A field for every flag, of the same name. The table has its default; an empty optional: not given.
 struct Options {
     Command command = Command::train;

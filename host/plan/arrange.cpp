@@ -3,6 +3,8 @@
 
 namespace {
 
+constexpr double same = 1.001;  // costs that differ by less are equal
+
 std::vector<Recompute> ways(const Arrange& wanted) {
     if (wanted.recompute) return {*wanted.recompute};
     return {Recompute::none, Recompute::mlp, Recompute::block};
@@ -35,9 +37,9 @@ std::optional<Plan> cheapest(const Arrange& wanted, const std::function<double(c
             Plan plan = planned(wanted, batch, recompute);
             if (!fits(plan, wanted.bytes)) break;
             const double now = cost(plan);
-            if (!of_this || now <= costs) of_this = std::move(plan), costs = now;
+            if (!of_this || now <= costs * same) of_this = std::move(plan), costs = now;
         }
-        if (of_this && (!best || costs < least)) best = std::move(of_this), least = costs;
+        if (of_this && (!best || costs * same < least)) best = std::move(of_this), least = costs;
     }
     return best;
 }

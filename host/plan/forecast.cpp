@@ -54,7 +54,7 @@ Passes passes(const Plan& plan, const Peaks& gpu, double slower) {
 
 GptTables tables_of(const Plan& plan) {
     REQUIRE(plan.dtype == Dtype::bf16);  // what the rates were measured in
-    return GptTables(plan.config, plan.batch * plan.config.T, plan.recompute, {128, 2});
+    return GptTables(plan.config, plan.batch * plan.config.T, plan.recompute, {1, 2});  // as make_plan has them
 }
 
 constexpr double gradient_bytes = 4, weight_bytes = 2;

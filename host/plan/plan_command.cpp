@@ -1,6 +1,7 @@
 #include "plan_command.h"
 #include <fmt/core.h>
 #include <sstream>
+#include "automatic_batch.h"
 #include "forecast_command.h"
 #include "forecast_svg.h"
 #include "host/base/error.h"
@@ -24,6 +25,12 @@ void print_tables(const std::string& text) {
     print_piece(shown);
 }
 
+Arrange wanted_of(const Options& o, const Config& config) {
+    Arrange wanted{config, o.dtype, o.ranks, sequences_of_step(o, config.T), o.memory->count};
+    if (o.has("recompute")) wanted.recompute = o.recompute;
+    return wanted;
+}
+
 void print_forecast(const Options& o, const Config& config) {
     const Training training = training_of(o, config);
     const std::vector<ForecastRow> rows = forecast_rows(training, o.ranks);
@@ -42,8 +49,14 @@ void run_plan(const Options& o, const Config& config) {
     const std::vector<std::string> wrong = problems(o, config);
     if (!wrong.empty()) throw Error(Exit::usage, wrong);
     if (!o.gpu.empty()) return print_forecast(o, config);
-    const Plan plan = make_plan(config, o.batch, o.dtype, o.recompute, o.ranks);
+    const Plan plan = o.batch == automatic_batch ? automatic_plan(wanted_of(o, config))
+                                                 : make_plan(config, o.batch, o.dtype, o.recompute, o.ranks);
     std::string text = plan_text(o.model, plan) + family_text(o.model, plan);
+    if (o.batch == automatic_batch) {
+        const int sequences = sequences_of_step(o, config.T);
+        text += fmt::format("--batch auto\n  {} sequence{} a step{}: {}\n", sequences, sequences == 1 ? "" : "s",
+                            o.ranks > 1 ? fmt::format(" on {} ranks", o.ranks) : "", arrangement_text(plan, sequences));
+    }
     if (o.memory) text += remedies_text(plan, o.memory->count);
     print_tables(text);
     if (!o.memory || fits(plan, o.memory->count)) return;
