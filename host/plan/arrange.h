@@ -13,7 +13,7 @@ struct Arrange {
     std::optional<Recompute> recompute = {};
 };
 
-// Of all micro-batches that divide a rank's share and fit, with each way to recompute, the one that costs least; of equal
-// ones the one that recomputes less, then the largest micro-batch. None: not even the smallest fits.
+// Of all micro-batches that divide a rank's share and fit, with each way to recompute, the one that costs least; of
+// equal ones the one that recomputes less, then the largest micro-batch. None: not even the smallest fits.
 std::optional<Plan> cheapest(const Arrange& wanted, const std::function<double(const Plan&)>& cost);
 Plan smallest(const Arrange& wanted);  // what needs the least memory

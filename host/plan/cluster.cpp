@@ -1,8 +1,8 @@
 #include "cluster.h"
 
 namespace {
-// NCCL's own model of a ring with the protocol Simple (src/graph/tuning.cc): seconds before the first byte, and of a step
-// between neighbours on NVLink, on PCIe, and between nodes.
+// NCCL's own model of a ring with the protocol Simple (src/graph/tuning.cc): seconds before the first byte, and of a
+// step between neighbours on NVLink, on PCIe, and between nodes.
 constexpr double begin = 8.4e-6, over_nvlink = 3.4e-6, over_pcie = 5.7e-6, between_nodes = 9.6e-6;
 }  // namespace
 

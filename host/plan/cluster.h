@@ -16,8 +16,8 @@ struct Cluster {
     }
 };
 
-// Of a reduce-scatter or an all-gather of a buffer of so many bytes, in parts of 1/ranks. Each part goes ranks - 1 steps
-// along the ring, and each link carries ranks - 1 parts, one after another: the longer of the two.
+// Of a reduce-scatter or an all-gather of a buffer of so many bytes, in parts of 1/ranks. Each part goes ranks - 1
+// steps along the ring, and each link carries ranks - 1 parts, one after another: the longer of the two.
 double exchange_seconds(const Cluster& cluster, double bytes);
 
 // An operation of the stream beside the one that computes: `ready` for it, and its duration.

@@ -23,12 +23,14 @@ std::vector<ForecastRow> forecast_rows(const Training& t, int ranks) {
     std::vector<ForecastRow> rows;
     for (const int r : possible_ranks(t, ranks)) rows.push_back({r, forecast(t, r)});
     if (rows.back().forecast) return rows;
-    const Plan least = smallest(arrangement(t, ranks));
-    const Memory& m = least.memory;
+    const Memory m = smallest(arrangement(t, ranks)).memory;
+    const uint64_t everywhere = m.weights + m.gradients;
+    const char* hint = m.activations + m.statistics > m.total() / 2 ? "give a shorter --context, or a smaller --model"
+                       : everywhere > t.capacity / 4 * 3
+                           ? "every rank has all weights and gradients: give a smaller --model, or a --gpu with more"
+                           : "with more --ranks each has a smaller part of the optimiser";
     throw Error(Exit::device, "memory",
                 fmt::format("training on {} {} needs at least {} of each, which has {}", ranks, t.gpu->name,
                             bytes_text(m.total()), bytes_text(t.capacity)),
-                m.activations + m.statistics > m.total() / 2 ? "give a shorter --context, or a smaller --model"
-                : ranks == 1 ? "with more --ranks each has a part of the optimiser; or give a smaller --model"
-                             : "weights and gradients are on every rank: give a smaller --model");
+                hint);
 }

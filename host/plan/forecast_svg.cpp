@@ -91,7 +91,7 @@ std::string legend(double y) {
         out += fmt::format("<rect x=\"{}\" y=\"{}\" width=\"12\" height=\"12\" fill=\"{}\"/>", x, y - 10,
                            svg::colors[size_t(i)]) +
                text(x + 18, y, "start", shares[size_t(i)].name);
-        x += 135;
+        x += 148;
     }
     return out;
 }

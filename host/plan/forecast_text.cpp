@@ -23,7 +23,7 @@ std::string tokens_text(double tokens) {
     return exponent ? fmt::format("{:g}e{}", tokens, exponent) : fmt::format("{:g}", tokens);
 }
 
-std::string forecast_text(const Forecast& f, std::optional<double> tokens) {
+std::string forecast_text(const Forecast& f, uint64_t capacity, std::optional<double> tokens) {
     const Plan& p = f.plan;
     std::string text = fmt::format("forecast: {}\n", places(f.cluster));
     const auto row = [&](const char* name, const std::string& value, const std::string& more = "") {
@@ -47,7 +47,7 @@ std::string forecast_text(const Forecast& f, std::optional<double> tokens) {
     row("tokens/s", grouped(uint64_t(f.tokens_per_second())),
         fmt::format("{} a GPU, MFU {:.1f}%", grouped(uint64_t(f.tokens_per_second() / f.cluster.ranks)),
                     100 * f.mfu()));
-    row("memory of a GPU", bytes_text(p.memory.total()), fmt::format("of {}", bytes_text(f.cluster.gpu->capacity)));
+    row("memory of a GPU", bytes_text(p.memory.total()), fmt::format("of {}", bytes_text(capacity)));
     if (tokens)
         row(fmt::format("{} tokens", tokens_text(*tokens)).c_str(), hours_text(f.hours(*tokens)) + " h",
             fmt::format("{} GPU-hours, {} steps", hours_text(f.hours(*tokens) * f.cluster.ranks),

@@ -5,7 +5,8 @@
 #include <vector>
 #include "forecast.h"
 
-std::string forecast_text(const Forecast& forecast, std::optional<double> tokens);
+// `capacity`: bytes of a GPU; `tokens`: of the whole training.
+std::string forecast_text(const Forecast& forecast, uint64_t capacity, std::optional<double> tokens);
 
 struct ForecastRow {
     int ranks;

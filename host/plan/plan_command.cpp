@@ -35,11 +35,10 @@ void print_forecast(const Options& o, const Config& config) {
     const Training training = training_of(o, config);
     const std::vector<ForecastRow> rows = forecast_rows(training, o.ranks);
     const Forecast& asked = *rows.back().forecast;
-    print_tables(plan_text(o.model, asked.plan) + forecast_text(asked, o.train_tokens) +
+    if (!o.svg.empty()) files::replace_output(o.svg, forecast_svg(o.model, rows), "--svg");
+    print_tables(plan_text(o.model, asked.plan) + forecast_text(asked, training.capacity, o.train_tokens) +
                  forecast_table(rows, o.train_tokens));
-    if (o.svg.empty()) return;
-    files::replace_output(o.svg, forecast_svg(o.model, rows), "--svg");
-    print_piece(fmt::format("wrote {}: open it in a browser\n", printable(o.svg)));
+    if (!o.svg.empty()) print_piece(fmt::format("wrote {}: open it in a browser\n", printable(o.svg)));
 }
 
 }  // namespace

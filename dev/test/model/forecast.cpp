@@ -6,8 +6,10 @@
 #include <map>
 #include <queue>
 #include <random>
+#include <set>
 #include "host/base/files.h"
 #include "host/base/json.h"
+#include "host/model/gpt.h"
 #include "host/plan/automatic_batch.h"
 #include "host/plan/kernel_rates.h"
 #include "host/world/shards.h"
@@ -102,8 +104,8 @@ struct Operation {
     double ready, bytes;  // of the whole buffer
 };
 
-// One operation after the other, each in R - 1 steps: a rank sends a part of the buffer to the next one as soon as it has
-// it and the link is free. A link is busy with one part at a time; a part arrives some time later. An operation begins
+// One operation after the other, each in R - 1 steps: a rank sends a part of the buffer to the next one as soon as it
+// has it and the link is free. A link is busy with one part at a time; a part arrives some time later. An operation begins
 // when all ranks are through with the one before.
 class RingPlay {
 public:
@@ -194,6 +196,50 @@ TEST(forecast, end_of_exchanges_is_that_of_a_queue) {
     EXPECT_EQ(end_of_exchanges({}), 0);
 }
 
+// Each bucket is begun after the block that a model's backward pass calls ready(): a real one, on the CPU.
+TEST(forecast, buckets_are_ready_when_the_model_says) {
+    Config c = *find_preset("tiny");
+    c.T = 8, c.L = 5, c.V = 300;
+    for (const bool tied : {true, false}) {
+        c.tied = tied;
+        Gpt<Cpu<float>> model(c, c.T, Recompute::none, Cpu<float>());
+        model.allocate();
+        *model.d_loss = 1;
+        const std::vector<int> zeros(size_t(c.T));
+        const Batch batch{1, c.T, zeros.data(), zeros.data(), zeros.data(), nullptr};
+        std::vector<size_t> from;
+        model.forward(batch, 0, Use::train, Into::assign);
+        model.backward(batch, 0, Into::assign, [&](size_t first) { from.push_back(first); });
+        ASSERT_EQ(from.size(), size_t(c.L) + 2);
+
+        const int ranks = 4;
+        const Cluster cluster{ranks, 1, 0, find_peaks("H100")};
+        const Plan plan = make_plan(c, 64, Dtype::bf16, Recompute::none, ranks);
+        const BackwardSchedule s = backward_schedule(plan, cluster);
+        const StepWork work = step_work(c, 64, Recompute::none);
+        const auto seconds = [&](const std::vector<StepKernel>& kernels) {
+            double sum = 0;
+            for (const StepKernel& k : kernels) sum += seconds_of(k, *cluster.gpu).seconds;
+            return sum;
+        };
+        const Shards shards(Shards::padded(model.weights.size, ranks), ranks);
+        ASSERT_EQ(s.buckets.size(), size_t(shards.buckets()));
+        ASSERT_GT(shards.buckets(), 5);
+        std::set<size_t> events;
+        for (int b = shards.buckets(); b-- > 0;) {
+            size_t event = 0;
+            while (from[event] > shards.bucket_begin(b)) event++;
+            const double blocks = std::min(double(event), double(c.L)) * seconds(work.block_backward),
+                         embedding = event == from.size() - 1 ? seconds(work.embedding_backward) : 0;
+            EXPECT_NEAR(s.buckets[size_t(shards.buckets() - 1 - b)].ready, seconds(work.last_norm) + blocks + embedding,
+                        1e-12)
+                << b;
+            events.insert(event);
+        }
+        EXPECT_GT(events.size(), 3u);
+    }
+}
+
 // The plan's formula is compared with the bytes that ranks count, to the byte (ranks.send_what_the_plan_says*).
 TEST(forecast, buckets_are_the_bytes_of_the_plan) {
     for (const char* model : {"gpt2", "qwen3-0.6b", "tiny"})
@@ -256,8 +302,9 @@ TEST(forecast, published_scaling_of_forgetrain) {
     EXPECT_NEAR(ours / 0.4413, 1, 0.15);
 }
 
-// Of llm.c no speed of one GPU is published with cuDNN, so what goes in are our kernels (of the 1558M model as slow as a
-// whole step of it was, 51,155 tokens/s): this compares two programs, and shows that the forecast is of the right size.
+// Of llm.c no speed of one GPU is published with cuDNN, so what goes in are our kernels (of the 1558M model as slow as
+// a whole step of it was, 51,155 tokens/s): this compares two programs, and shows that the forecast is of the right
+// size.
 TEST(forecast, beside_published_runs_of_llm_c) {
     const double slower = alone(*find_preset("gpt2-xl"), 16).tokens_per_second() / 51155;
     const struct {
