@@ -38,7 +38,7 @@ TEST(automatic_batch, takes_what_fits) {
         EXPECT_EQ(run.B, batch);
         EXPECT_EQ(run.sequences, 12);
         EXPECT_EQ(run.options.recompute, Recompute::none);
-        if (batch > 1) EXPECT_LT(set_up(text, enough - 4096).B, batch);
+        if (batch > 1) { EXPECT_LT(set_up(text, enough - 4096).B, batch); }
     }
     const RunSetup little = set_up(text, needed(all, 1, Recompute::none) - 4096);
     EXPECT_NE(little.options.recompute, Recompute::none);

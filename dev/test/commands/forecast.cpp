@@ -176,7 +176,7 @@ TEST(forecast_command, automatic_batch_on_cpus) {
         const Plan plan = chosen(gigabytes);
         EXPECT_EQ(plan.recompute, Recompute::none) << gigabytes;
         for (const int larger : {1, 2, 3, 4, 6, 8, 12, 16, 24, 48}) {
-            if (larger > plan.batch) EXPECT_FALSE(fits(none(larger), uint64_t(gigabytes * 1e9))) << larger;
+            if (larger > plan.batch) { EXPECT_FALSE(fits(none(larger), uint64_t(gigabytes * 1e9))) << larger; }
         }
         const Plan again = chosen(gigabytes);
         EXPECT_TRUE(again.batch == plan.batch && again.recompute == plan.recompute);

@@ -158,10 +158,11 @@ TEST(forecast, exchange_takes_as_long_as_it_is_played) {
     } table[] = {{"gpt2", "H100", 2, 1, 8, 0},          {"gpt2", "H100", 8, 1, 64, 0},
                  {"gpt2", "H100", 64, 8, 8, 50e9},      {"gpt2", "H100", 64, 8, 8, 400e9},
                  {"qwen3-0.6b", "H100", 16, 2, 2, 1e9}, {"gpt2-xl", "A100-SXM4-80GB", 32, 4, 1, 25e9},
-                 {"gpt2-xl", "RTX 4090", 4, 1, 1, 0},   {"gpt2", "L40S", 4, 4, 16, 3e9}};
+                 {"gpt2-xl", "RTX 4090", 4, 1, 1, 0},   {"gpt2", "L40S", 4, 4, 16, 3e9},
+                 {"tiny", "H100", 8, 1, 1, 0},          {"tiny", "RTX 4090", 8, 2, 1, 50e9}};
     for (const auto& [model, gpu, ranks, nodes, batch, link] : table) {
         Config config = *find_preset(model);
-        config.T = 1024;
+        config.T = std::string(model) == "tiny" ? 128 : 1024;
         const Cluster cluster{ranks, nodes, link, find_peaks(gpu)};
         const Plan plan = make_plan(config, batch, Dtype::bf16, Recompute::none, ranks);
         const BackwardSchedule s = backward_schedule(plan, cluster);
