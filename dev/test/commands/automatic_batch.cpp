@@ -14,8 +14,8 @@ RunSetup set_up(const fs::path& data, uint64_t bytes, const std::vector<std::str
                 bool of_host = false) {
     std::vector<std::string> all = {"--batch", "auto", "--total-batch", "192"};
     all.insert(all.end(), changes.begin(), changes.end());
-    Options o = parse(small("", data, all));
-    o.dtype = Dtype::fp32, o.out = "";
+    Options o = parse(small("run", data, all));
+    o.dtype = Dtype::fp32;
     Progress progress;
     return set_up_run(o, {}, progress, [=] { return MemoryOfRank{bytes, of_host}; });
 }
@@ -85,7 +85,7 @@ TEST(automatic_batch, is_the_run_s_from_then_on) {
     EXPECT_EQ(weights_of(cut, 8), weights_of(one, 8));
 
     // Without --total-batch a step has what it has by default: the memory must not decide what is learned.
-    const Outcome usual = run(small(at.path / "usual", text, {"--batch", "auto", "--steps", "1"}));
+    const Outcome usual = run(small(at.path / "usual", text, {"--batch", "auto", "--steps", "1", "--warmup", "0"}));
     EXPECT_TRUE(has(usual.out, "batch   16 sequences of 16 = 256 tokens a step")) << usual.out << usual.error;
 }
 

@@ -71,8 +71,7 @@ TEST(flag, memory_has_units) {
     const std::pair<const char*, uint64_t> table[] = {
         {"24GiB", 25769803776}, {"24GB", 24000000000}, {"1.5GiB", 1610612736}, {"512MiB", 536870912},
         {"1000", 1000},         {"2e9", 2000000000},   {"1TB", 1000000000000}};
-    for (const auto& [text, bytes] : table)
-        EXPECT_EQ(parse({"plan", "--memory", text}).memory->count, bytes) << text;
+    for (const auto& [text, bytes] : table) EXPECT_EQ(parse({"plan", "--memory", text}).memory->count, bytes) << text;
     for (const char* text :
          {"24 GiB", "GiB", "-1GiB", "0", "24gib", "1e400", "nanGB", "9999999TiB", "24GiBs", "1e", "infGB"}) {
         expect_refusal({"plan", "--memory", text}, {"--memory: ", "example: --memory 24GiB"});

@@ -92,13 +92,14 @@ TEST(forecast_command, bad_lines) {
          "--gpu: \"a100 80gb\" could be several; one of A100-SXM4-80GB, A100 80GB PCIe"},
         {{"--gpu", "RTX 4090", "--model", "qwen3-8b", "--ranks", "8", "--context", "1024"},
          Exit::device,
-         "memory: training on 8 RTX 4090 needs at least 64."},
+         "memory: training on 8 RTX 4090 needs at least 62.3 GB of each, which has 25.8 GB; every rank has all "
+         "weights"},
         {{"--gpu", "H100", "--svg", "/"},
          Exit::usage,
          "--svg /: is a directory: it is not replaced; choose another --svg"},
         {{"--batch", "auto", "--memory", "1MB"},
          Exit::device,
-         "--batch auto: training needs at least 12.3 MB of 1.00 MB"}};
+         "--batch auto: training needs at least 12.6 MB of 1.00 MB; weights, gradients and optimiser alone"}};
     for (const auto& [args, code, line] : failing) {
         const Outcome o = run(with({"plan"}, args));
         EXPECT_EQ(o.code, code) << line;
@@ -191,9 +192,9 @@ TEST(forecast_command, automatic_batch_on_cpus) {
 TEST(forecast_command, plan_says_what_auto_is) {
     const Outcome o = run({"plan", "--model", "gpt2", "--batch", "auto", "--memory", "24GB", "--total-batch", "65536"});
     ASSERT_EQ(o.code, Exit::done) << o.error;
-    EXPECT_TRUE(has(o.out, "--batch auto\n  64 sequences a step: 16 at a time, 4 times with --recompute none\n"))
+    EXPECT_TRUE(has(o.out, "--batch auto\n  64 sequences a step: 32 at a time, 2 times with --recompute none\n"))
         << o.out;
-    EXPECT_TRUE(has(o.out, "memory to train: bf16, 16 sequences of 1,024 tokens, --recompute none\n")) << o.out;
+    EXPECT_TRUE(has(o.out, "memory to train: bf16, 32 sequences of 1,024 tokens, --recompute none\n")) << o.out;
     EXPECT_TRUE(has(o.out, "it fits: ")) << o.out;
     const Outcome usual = run({"plan", "--batch", "auto", "--memory", "24GB", "--ranks", "2"});
     EXPECT_TRUE(has(usual.out, "  16 sequences a step on 2 ranks: 8 at a time with --recompute none\n")) << usual.out;
