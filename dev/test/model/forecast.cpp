@@ -105,8 +105,8 @@ struct Operation {
 };
 
 // One operation after the other, each in R - 1 steps: a rank sends a part of the buffer to the next one as soon as it
-// has it and the link is free. A link is busy with one part at a time; a part arrives some time later. An operation begins
-// when all ranks are through with the one before.
+// has it and the link is free. A link is busy with one part at a time; a part arrives some time later. An operation
+// begins when all ranks are through with the one before.
 class RingPlay {
 public:
     RingPlay(const Cluster& cluster, std::vector<Operation> operations)
