@@ -1,5 +1,4 @@
-// Memory that is free where a model is to live. Devices say it by functions of this name
-// (kernels/available_memory.cuh).
+// Memory that is free where a model is to live. Devices say it by this function (kernels/available_memory.cuh).
 #pragma once
 #include <algorithm>
 #include <cstdint>
