@@ -47,11 +47,12 @@ programs=$1
 shift
 kernels=$(dev/gpu_arch.sh --words "$@")
 rm -rf bundle
-mkdir -p bundle/dev/oracle bundle/dev/data
+mkdir -p bundle/dev/oracle bundle/dev/data bundle/dev/results
 cp "$programs/train_gpt" "$programs/test_gpt" bundle/
 cp dev/gpu_check.sh dev/profile.sh bundle/dev/
 cp -r dev/oracle/*.safetensors dev/oracle/models dev/oracle/*.json bundle/dev/oracle/
 cp dev/data/*.sh bundle/dev/data/
+cp dev/results/*.json bundle/dev/results/
 cat >bundle/README <<TEXT
 gpt.cu, ready to run on x86-64 Linux with an NVIDIA driver, on GPUs from Ampere (compute capability 8.0) on. Inside are
 kernels for $kernels. Machine code also runs on later GPUs

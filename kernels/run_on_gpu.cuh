@@ -1,5 +1,6 @@
 // train, sample and eval with the model on a GPU in one storage type: a source file for each, as each takes a minute.
 #pragma once
+#include "available_memory.cuh"
 #include "exchange.cuh"
 #include "host/commands/run_on_gpu.h"
 #include "host/evaluate/eval_command.h"

@@ -12,6 +12,8 @@
 #include "dev/test/support/captured.h"
 #include "dev/test/support/temporary_directory.h"
 #include "host/commands/commands.h"
+#include "host/plan/plan.h"
+#include "host/plan/step_work.h"
 
 namespace {
 
@@ -137,6 +139,41 @@ TEST(bench_test, bytes_of_gpt2) {
     EXPECT_EQ(work["attention_forward"].products, 4 * N * 1024 / 2 * C);
     EXPECT_EQ(work["linear_backward up"].products, 4 * N * F * C);
     EXPECT_EQ(work["gelu_forward"].products, 0);
+}
+
+// Forecasts (host/plan/step_work.h) count what these rows declare, kernel by kernel.
+TEST(bench_test, forecasts_count_the_same_work) {
+    Config relu = toy_gpt2(), rope = toy_qwen();
+    relu.activation = Activation::relu, rope.qk_norm = false, rope.L = 3;
+    std::vector<BenchModel> models = bench_models();
+    models.push_back({"relu", 2, relu}), models.push_back({"rope", 2, rope});
+    for (const BenchModel& model : models) {
+        std::map<std::string, std::pair<int, Work>> counted;
+        const auto add = [&](const std::vector<StepKernel>& kernels, int times) {
+            for (const StepKernel& k : kernels) counted[k.name].first += times, counted[k.name].second = k.work;
+        };
+        const StepWork step = step_work(model.config, model.B, Recompute::none);
+        const Plan plan = make_plan(model.config, 1, Dtype::bf16, Recompute::none);
+        add(step.embedding, 1), add(step.head, 1), add(step.last_norm, 1), add(step.embedding_backward, 1);
+        add(step.block, model.config.L), add(step.block_backward, model.config.L);
+        add(optimizer_work(double(plan.memory.weights) / 2, 1), 1);
+        for (const BenchRow& row : BenchRows(model.config, model.B).rows) {
+            if (row.per_step == 0) continue;
+            SCOPED_TRACE(model.name + " " + row.kernel);
+            BenchMemory m(nullptr);
+            row.declare(m);
+            const auto found = counted.find(row.kernel);
+            ASSERT_NE(found, counted.end());
+            const auto& [times, work] = found->second;
+            EXPECT_EQ(times, row.per_step);
+            EXPECT_EQ(work.products, m.work.products);
+            EXPECT_EQ(work.exponentials, m.work.exponentials);
+            const bool optimizer = row.kernel == "adamw" || row.kernel == "global_norm";  // and a table of tensors
+            EXPECT_NEAR(work.bytes, m.work.bytes, optimizer ? 2e-2 * m.work.bytes : 0);
+            counted.erase(found);
+        }
+        for (const auto& [name, work] : counted) ADD_FAILURE() << model.name << ": no row " << name;
+    }
 }
 
 // Of 32 heads of 128 the 24 of queries and keys turn; values are only copied.

@@ -173,9 +173,10 @@ void replace_file(const std::string& path, std::string_view text) {
     sync_directory(parent);
 }
 
-void replace_output(const std::string& path, std::string_view text) {
+void replace_output(const std::string& path, std::string_view text, const char* flag) {
     const auto refuse = [&](const std::string& reason) {
-        throw Error(Exit::usage, "--out " + printable(path), reason + ": it is not replaced", "choose another --out");
+        throw Error(Exit::usage, std::string(flag) + " " + printable(path), reason + ": it is not replaced",
+                    std::string("choose another ") + flag);
     };
     struct stat status;
     if (lstat(path.c_str(), &status)) return replace_file(path, text);

@@ -49,7 +49,7 @@ void replace_file(const std::string& path, std::string_view text);      // atomi
 void replace_link(const std::string& path, const std::string& target);  // a symbolic link, likewise
 // The same for a file that a user names: of files that are there already, only a regular one that begins as `text` does
 // is replaced, the one that a link leads to. Throws Error{usage} at any other.
-void replace_output(const std::string& path, std::string_view text);
+void replace_output(const std::string& path, std::string_view text, const char* flag = "--out");
 void make_directories(const std::string& path);     // durable
 bool make_new_directory(const std::string& path);   // in one that exists; false: there is something of that name
 void sync_directory(const std::string& path);       // makes names in it durable

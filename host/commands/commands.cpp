@@ -40,8 +40,8 @@ Exit plan(Options options) {
     if (const Config* preset = find_preset(options.model)) base = *preset;
     else base = described_model(options.model);
     // As it would be trained here, or on the GPU whose memory is given.
-    const bool gpu =
-        options.gpu_memory || (options.dtype == Dtype::automatic && find_gpu().kind == GpuFound::Kind::real);
+    const bool gpu = options.memory || !options.gpu.empty() ||
+                     (options.dtype == Dtype::automatic && find_gpu().kind == GpuFound::Kind::real);
     options.dtype = dtype_on(gpu ? Processor::gpu : Processor::cpu, options.dtype);
     run_plan(options, model_config(options, base));
     return Exit::done;

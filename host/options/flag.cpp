@@ -89,6 +89,27 @@ std::string convert(const std::string& text, const Range&, Bytes& value) {
     return fmt::format("{} is not a number with MB, GB, MiB or GiB", in_quotes(text));
 }
 
+std::string convert(const std::string& text, const Range&, LinkRate& value) {
+    const size_t times = text.find('x'), begin = times == text.npos ? 0 : times + 1,
+                 digits = std::min(text.find_first_not_of("0123456789.eE", begin), text.size());
+    const std::string unit = text.substr(digits);
+    const struct {
+        const char* name;
+        double bytes;
+    } units[] = {{"Gb/s", 1e9 / 8}, {"Tb/s", 1e12 / 8}, {"Mb/s", 1e6 / 8}, {"GB/s", 1e9}, {"MB/s", 1e6}};
+    int64_t count = 1;
+    double rate = 0;
+    for (const auto& u : units) {
+        if (unit != u.name || !convert_number(text.substr(begin, digits - begin), Range{}, "", rate).empty()) continue;
+        if (begin > 0 && !convert_number(text.substr(0, times), between(1, 1024), "", count).empty()) break;
+        value.bytes = double(count) * rate * u.bytes;
+        if (value.bytes >= 1e3 && value.bytes <= 1e15) return "";
+        break;
+    }
+    return fmt::format("{} is no speed of links: a number with Gb/s or GB/s, with several a node 8x400Gb/s",
+                       in_quotes(text));
+}
+
 std::string convert(const std::string& text, const Range&, StepRange& value) {
     const size_t colon = std::min(text.find(':'), text.size());
     const Range counts = at_least(1);

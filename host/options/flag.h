@@ -26,6 +26,7 @@ std::string convert(const std::string& text, const Range& range, double& value);
 std::string convert(const std::string& text, const Range& range, bool& value);
 std::string convert(const std::string& text, const Range& range, std::string& value);
 std::string convert(const std::string& text, const Range& range, Bytes& value);
+std::string convert(const std::string& text, const Range& range, LinkRate& value);
 std::string convert(const std::string& text, const Range& range, StepRange& value);
 std::string not_one_of(const std::string& text, const std::vector<std::string>& names);
 
@@ -36,6 +37,7 @@ requires std::is_enum_v<E> std::string convert(const std::string& text, const Ra
 }
 
 inline nlohmann::ordered_json to_value(const Bytes& x) { return x.count; }
+inline nlohmann::ordered_json to_value(const LinkRate& x) { return x.bytes; }
 inline nlohmann::ordered_json to_value(const StepRange& x) {
     return std::to_string(x.first) + ":" + std::to_string(x.last);
 }
@@ -90,6 +92,17 @@ struct Flag {
             return std::string();
         };
         get = [=](const Options& o) { return nlohmann::ordered_json(o.*field); };
+    }
+    // A word that stands for a number outside the range.
+    Flag&& or_word(const std::string& word, int Options::*field, int meaning) && {
+        const auto number = get;
+        set = [=, by_number = set](Options& o, const Texts& texts) {
+            if (texts.front() != word) return by_number(o, texts);
+            o.*field = meaning;
+            return std::string();
+        };
+        get = [=](const Options& o) { return o.*field == meaning ? nlohmann::ordered_json(word) : number(o); };
+        return std::move(*this);
     }
     Flag&& stand_alone(const char* meaning) && { return stand_alone(meaning), std::move(*this); }
     void stand_alone(const char* meaning) & { takes = Takes::at_most_one, alone = meaning; }

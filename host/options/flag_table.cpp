@@ -158,9 +158,12 @@ std::vector<Flag> all_flags() {
         {"vocab", &O::vocab, "V", "50257", "entries of the vocabulary (the model's)", at_least(1)}}));
     add(in("Data", train, data_flags()));
     add(in("Batch", train | plan, {
-        {"batch", &O::batch, "SEQS", "16", "sequences in a micro-batch", at_least(1)},
+        Flag{"batch", &O::batch, "SEQS", "16", "sequences in a micro-batch; auto: what fits into the memory and is fastest, --recompute too", at_least(1)}
+            .or_word("auto", &O::batch, automatic_batch),
         {"context", &O::context, "T", "256", "tokens in a sequence (the model's)", at_least(1)}}));
     add(in("Training", train, training_flags()));
+    add(in("Batch", plan, {
+        {"total-batch", &O::total_batch, "TOKENS", "524288", "tokens of a step of all ranks (with --gpu 524288, or the next that they divide)", between(1, 0x1p30)}}));
     add(in("Where and how", train | sample | eval | plan, {
         {"dtype", &O::dtype, "KIND", "auto", "storage of weights and activations: bf16, fp32, or auto: bf16 on a GPU, fp32 on a CPU"}}));
     add(in("Where and how", train | sample | eval, {
@@ -201,7 +204,14 @@ std::vector<Flag> all_flags() {
         {"out", &O::out, "FILE", "", "the page to write (RUN/report.html)"},
         {"prompt", &O::prompt, "TEXT", "\"Once upon\"", "text to show attention and expectations of (the last sample)"}}));
     add(in("Fit", plan, {
-        {"gpu-memory", &O::gpu_memory, "SIZE", "24GiB", "say whether training fits in this much memory"}}));
+        {"memory", &O::memory, "SIZE", "24GiB", "say whether training fits in this much memory of each rank (of --gpu: its own)"}}));
+    add(in("Forecast", plan, {
+        {"gpu", &O::gpu, "NAME", "", "time and cost of training on GPUs of this name, and the cheapest --batch and --recompute that fit"},
+        {"nodes", &O::nodes, "N", "1", "machines that the --ranks are spread over", between(1, 65536)},
+        {"link", &O::link, "SPEED", "400Gb/s", "what a node sends to the others; of several adapters 8x400Gb/s"},
+        {"tokens", &O::train_tokens, "N", "100e9", "tokens to train on: hours and GPU-hours", between(1, 1e18)},
+        {"measured", &O::measured, "N", "637379", "tokens a second that one such GPU reached with this model (as the kernels' rates say)", more_than(0)},
+        {"svg", &O::svg, "FILE", "", "draw it over the number of ranks"}}));
     // clang-format on
     return all;
 }

@@ -38,9 +38,16 @@ struct Bytes {
     uint64_t count = 0;
 };  // written 24GiB, 512MB, 80000000000
 
+struct LinkRate {
+    double bytes = 0;
+};  // a second; written 400Gb/s, 8x400Gb/s, 50GB/s
+
 struct StepRange {
     int64_t first = 1, last = 1;
 };  // written 10:12, both included, the first step is 1
+
+constexpr int automatic_batch = 0;  // of --batch auto, until it is known (host/plan/arrange.h)
+constexpr int usual_batch = 16;     // sequences of a step that neither --batch nor --total-batch says
 
 // A field for every flag, of the same name. The table has its default; an empty optional: not given.
 struct Options {
@@ -106,7 +113,13 @@ struct Options {
     std::string multiple_choice;
     bool json = false;
 
-    std::optional<Bytes> gpu_memory;
+    std::optional<Bytes> memory;
+    std::string gpu;  // of a forecast: its name; "": none is asked for
+    int nodes = 1;
+    std::optional<LinkRate> link;        // of a node to the others
+    std::optional<double> train_tokens;  // of --tokens: those of the whole training
+    std::optional<double> measured;      // tokens a second of one GPU; none: as the kernels' rates say
+    std::string svg;
 
     std::optional<std::string> text, ids;  // of tokenize: what to encode, what to decode
     std::optional<bool> special;  // special tokens of a text are recognised; none: as the tokenizer's file has it

@@ -1,6 +1,7 @@
 #include "options_check.h"
 #include <fmt/core.h>
 #include <filesystem>
+#include "host/base/error.h"
 #include "host/base/messages.h"
 #include "host/base/text.h"
 #include "model_options.h"
@@ -106,6 +107,23 @@ struct Contradictions {
                    "--from-scratch: the preset {} starts from random weights anyway; leave it out, or give a directory",
                    o.model));
     }
+    void of_plan() {
+        const bool automatic = o.has("batch") && o.batch == automatic_batch;
+        refuse(automatic && o.gpu.empty() && !o.memory,
+               "--batch: auto, in how much memory? example: --memory 24GiB, or --gpu H100");
+        refuse(o.has("total-batch") && o.gpu.empty() && !automatic,
+               "--total-batch: is shared out by --batch auto, or a forecast; give one of --batch auto and --gpu");
+        for (const char* flag : {"nodes", "link", "tokens", "measured", "svg"})
+            refuse(o.has(flag) && o.gpu.empty(),
+                   fmt::format("--{}: is of a forecast; on which GPUs? example: --gpu H100", flag));
+        if (o.gpu.empty()) return;
+        refuse(o.has("dtype") && o.dtype == Dtype::fp32,
+               "--dtype: the rates of kernels that forecasts use were measured in bf16; leave it out");
+        refuse(o.ranks % o.nodes != 0, fmt::format("--nodes: {} do not divide --ranks {}; give --ranks {}", o.nodes,
+                                                   o.ranks, (o.ranks + o.nodes - 1) / o.nodes * o.nodes));
+        refuse(o.nodes > 1 && !o.link, "--link: is missing; how fast are the nodes connected? example: --link 400Gb/s");
+        refuse(o.nodes == 1 && o.link, "--link: is between nodes, and there is one; give --nodes, or leave it out");
+    }
     void of_training() {
         refuse(o.min_lr && o.lr && *o.min_lr > *o.lr,
                fmt::format("--min-lr: {} is above --lr {}; example: --min-lr {:g}", o.min_lr.value_or(0),
@@ -138,6 +156,7 @@ std::vector<std::string> contradictions(const Options& o, Known known) {
     if (o.command == Command::eval) found.of_eval();
     found.of_pairs();
     found.of_shape();
+    if (o.command == Command::plan) found.of_plan();
     if (o.command == Command::train && known == Known::all) found.of_training();
     return found.lines;
 }
@@ -150,6 +169,11 @@ std::string nearest_multiples(int64_t n, int64_t unit) {
     return fmt::format("nearest: {}{}", below ? fmt::format("{} or ", below) : "", below + unit);
 }
 
+// Tokens of a step.
+int64_t tokens_of(const Options& o, int64_t T) {
+    return o.total_batch.value_or((o.batch == automatic_batch ? usual_batch : o.batch) * T);
+}
+
 std::string problem_of_total_batch(const Options& o, const Config& c) {
     const int64_t micro = int64_t(o.batch) * o.context.value_or(c.T), total = o.total_batch.value_or(micro);
     if (total % micro == 0) return "";
@@ -158,7 +182,7 @@ std::string problem_of_total_batch(const Options& o, const Config& c) {
 }
 
 std::string problem_of_ranks(const Options& o, const Config& c) {
-    const int64_t T = o.context.value_or(c.T), total = o.total_batch.value_or(o.batch * T), sequences = total / T;
+    const int64_t T = o.context.value_or(c.T), total = tokens_of(o, T), sequences = total / T;
     if (total % T != 0)
         return fmt::format("--total-batch: {} is not a multiple of --context {}; {}", total, T,
                            nearest_multiples(total, T));
@@ -186,7 +210,8 @@ std::vector<std::string> problems(const Options& o, const Config& c) {
     };
     ask(1, {"context", "layers", "dim", "heads", "kv-heads", "head-size", "ffn", "vocab", "rope-theta", "rope-factor",
             "norm-eps", "window", "full-every"});
-    if (found.empty() && o.command != Command::sample && o.command != Command::eval) ask(o.batch, {"batch", "context"});
+    if (found.empty() && o.command != Command::sample && o.command != Command::eval)
+        ask(std::max(o.batch, 1), {"batch", "context"});
     if (!found.empty()) return found;
 
     auto refuse = [&](bool is_so, const std::string& why) {
@@ -203,18 +228,24 @@ std::vector<std::string> problems(const Options& o, const Config& c) {
     refuse(!of_rope.empty() && c.position != Position::rope,
            fmt::format("{}: the positions are {}; {}", of_rope, name_of(c.position),
                        loads_weights(o) ? "leave it out" : "add --position rope"));
+    if (o.command == Command::plan && o.total_batch)
+        if (const std::string why = problem_of_ranks(o, c); !why.empty()) found.push_back(why);
     if (o.command != Command::train) return found;
 
     const double peak = peak_lr(o, c);
     refuse(o.has("min-lr") && !o.lr && !o.resume && *o.min_lr > peak,  // a resumed run's width is not known yet
            fmt::format("--min-lr: {} is above the highest rate {:g} (0.384 / dim); give --lr, or --min-lr {:g}",
                        o.min_lr.value_or(0), peak, peak / 10));
-    const std::string of_batch = o.ranks > 1 ? problem_of_ranks(o, c) : problem_of_total_batch(o, c);
+    const bool any_batch = o.ranks > 1 || o.batch == automatic_batch;  // that divides a rank's share
+    const std::string of_batch = any_batch ? problem_of_ranks(o, c) : problem_of_total_batch(o, c);
     if (!of_batch.empty()) found.push_back(of_batch);
     return found;
 }
 
+int sequences_of_step(const Options& o, int T) { return int(tokens_of(o, T) / T); }
+
 int micro_batch(const Options& o, int sequences) {
+    REQUIRE(o.batch != automatic_batch);
     if (o.ranks == 1) return o.batch;
     const int share = sequences / o.ranks;
     int most = std::min(o.batch, share);

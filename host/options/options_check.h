@@ -14,6 +14,8 @@ std::vector<std::string> contradictions(const Options& options, Known known);
 // parse() has asked this for a preset; ask it for a directory once its config is known.
 std::vector<std::string> problems(const Options& options, const Config& model);
 
+int sequences_of_step(const Options& options, int T);  // of T tokens; of all ranks
+
 // Sequences that a rank computes at a time: --batch, or the most up to that which its share of a step's sequences is a
 // multiple of. The ranks must divide `sequences`.
 int micro_batch(const Options& options, int sequences);

@@ -3,5 +3,5 @@
 #include "host/model/config.h"
 #include "host/options/options.h"
 
-// Prints all of the plan. Throws Error{device} if training does not fit into --gpu-memory.
+// Prints all of the plan. Throws Error{device} if training does not fit into --memory.
 void run_plan(const Options& options, const Config& config);

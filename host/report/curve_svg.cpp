@@ -1,15 +1,15 @@
 #include "curve_svg.h"
 #include <fmt/core.h>
 #include <algorithm>
-#include <array>
 #include <cmath>
-#include "html.h"
+#include "host/base/html.h"
+#include "host/base/svg.h"
 
 namespace {
 
 constexpr double width = 960, left = 66, right = 894;
 constexpr int most_points = 800;  // of a line: what a screen can show
-constexpr std::array colors = {"#2f7ed8", "#e0722e", "#2f9e57", "#9b59d0", "#d6455d", "#12939a"};
+using svg::colors, svg::label;
 
 struct XY {
     double x, y;
@@ -35,12 +35,6 @@ std::vector<double> ticks(const Range& r, int many = 6) {
     for (double k = std::ceil(r.low / step - 1e-9); k * step <= r.high + 1e-9 * step; k++)
         all.push_back(k == 0 ? 0 : k * step);
     return all;
-}
-std::string label(double v) {
-    if (std::abs(v) < 1e-12) return "0";  // and never -0
-    for (const auto& [size, unit] : {std::pair(1e9, "B"), {1e6, "M"}, {1e4, "k"}})
-        if (std::abs(v) >= size) return fmt::format("{:g}{}", v / (unit[0] == 'k' ? 1e3 : size), unit);
-    return fmt::format("{:g}", std::round(v * 1e9) / 1e9);
 }
 
 // Means of neighbours, where there are more points than can be seen.
@@ -153,18 +147,6 @@ std::string legend(const std::vector<Curve>& curves, double y) {
     return out;
 }
 
-constexpr const char* style = R"(<style>
-svg { color-scheme: light dark; --paper: #ffffff; --ink: #24292f; --soft: #57606a; --grid: #d8dee4;
-  background: var(--paper) }
-@media (prefers-color-scheme: dark) { svg { --paper: #0d1117; --ink: #e6edf3; --soft: #9198a1; --grid: #30363d } }
-text { font: 12px system-ui, sans-serif; fill: var(--soft) }
-.title { font-weight: 600; fill: var(--ink) }
-.grid { stroke: var(--grid); stroke-width: 1 }
-.ideal { stroke: var(--soft); stroke-dasharray: 2 4; fill: none }
-.faint { stroke-width: 1; opacity: 0.3 }
-</style>
-)";
-
 }  // namespace
 
 std::string plot_svg(const std::vector<Curve>& curves, PlotAxis axis) {
@@ -181,11 +163,7 @@ std::string plot_svg(const std::vector<Curve>& curves, PlotAxis axis) {
     loss.x = rate.x = norm.x = loss.x.padded(0);
     loss.y = loss.y.padded(0.04), rate.y = rate.y.padded(0.04), norm.y = norm.y.padded(0.04);
 
-    std::string out =
-        fmt::format("<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {0} {1}\" width=\"{0}\" height=\"{1}\">\n",
-                    width, height);
-    out += style + fmt::format("<rect width=\"{}\" height=\"{}\" fill=\"var(--paper)\"/>\n", width, height) +
-           legend(curves, 24);
+    std::string out = svg::begin(width, height) + legend(curves, 24);
     out += fmt::format(
                "<text class=\"title\" x=\"{}\" y=\"{}\">loss: faint every step, solid smoothed, dashed "
                "validation</text>\n",

@@ -14,7 +14,7 @@
 #include "host/plan/plan.h"
 #include "host/run/run_log.h"
 #include "host/tokenizer/load_tokenizer.h"
-#include "html.h"
+#include "host/base/html.h"
 #include "report_inspect.h"
 #include "report_style.h"
 

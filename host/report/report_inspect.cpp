@@ -2,7 +2,7 @@
 #include <fmt/core.h>
 #include <algorithm>
 #include <cmath>
-#include "html.h"
+#include "host/base/html.h"
 #include "png.h"
 
 namespace {

@@ -38,7 +38,7 @@ void require_same_run(const World& world, const RunSetup& setup, const LearningR
 
 }  // namespace
 
-Run::Run(const Options& options, const World& world) : world(world), wishes(world) {
+Run::Run(const Options& options, const World& world, const AvailableMemory& memory) : world(world), wishes(world) {
     std::optional<Checkpoint> resumed;
     Json saved;
     if (options.resume) {
@@ -47,7 +47,7 @@ Run::Run(const Options& options, const World& world) : world(world), wishes(worl
         saved = read_state(*resumed);
         state = loop_state_from_json(saved.value("loop", Json()), resumed->path + "/state.json");
     }
-    setup = set_up_run(options, resumed, progress);
+    setup = set_up_run(options, resumed, progress, memory);
     if (resumed) rate = resumed_rate(setup, saved, state.step, resumed->path + "/state.json");
     else rate.rate = rate_of(setup);
     require_same_run(world, setup, rate.rate);

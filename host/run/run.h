@@ -25,7 +25,7 @@ class Run {
 public:
     // Reads the data and locks the run's directory, or that of an earlier run to resume (whose options are with_saved).
     // Throws Error before anything changes.
-    Run(const Options& options, const World& world);
+    Run(const Options& options, const World& world, const AvailableMemory& memory);
     Run(const Run&) = delete;
 
     const World world;

@@ -29,7 +29,8 @@ std::string memory_text(const Memory& m) {
 std::string shares_text(const RunSetup& run) {
     const int ranks = run.options.ranks, batches = run.sequences / ranks / run.B;
     return (ranks > 1 ? fmt::format(" on {} ranks", ranks) : "") +
-           (batches > 1 ? fmt::format(" in {} micro-batches{}", batches, ranks > 1 ? " each" : "") : "");
+           (batches > 1 ? fmt::format(" in {} micro-batches{}", batches, ranks > 1 ? " each" : "") : "") +
+           (run.chosen.empty() ? "" : fmt::format(" ({})", run.chosen));
 }
 
 // How documents are kept apart.

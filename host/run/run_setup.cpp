@@ -12,6 +12,7 @@
 #include "host/generate/prompts.h"
 #include "host/options/model_options.h"
 #include "host/options/options_check.h"
+#include "host/plan/automatic_batch.h"
 #include "host/tokenizer/load_tokenizer.h"
 
 namespace {
@@ -114,9 +115,33 @@ void require_possible(const RunSetup& run) {
     if (!wrong.empty()) throw Error(Exit::usage, wrong);
 }
 
+// What --batch auto stands for becomes the run's, as if it had been given.
+void choose_batch(RunSetup& run, const AvailableMemory& memory) {
+    Options& o = run.options;
+    if (o.batch != automatic_batch) return;
+    const MemoryOfRank free = memory();
+    Config config = run.config;
+    config.T = run.T;
+    Arrange wanted{.config = config,
+                   .dtype = o.dtype,
+                   .ranks = o.ranks,
+                   .sequences = sequences_of_step(o, run.T),
+                   .bytes = free.bytes};
+    if (free.host) {  // it also holds what a save copies
+        const uint64_t copied = 3 * sizeof(float) * make_plan(config, 1, o.dtype, o.recompute).parameters();
+        wanted.bytes -= std::min(wanted.bytes, copied);
+    }
+    if (o.has("recompute")) wanted.recompute = o.recompute;
+    const Plan plan = automatic_plan(wanted);
+    o.total_batch = int64_t(wanted.sequences) * run.T;
+    o.batch = plan.batch, o.recompute = plan.recompute;
+    run.chosen = fmt::format("--batch auto: {}, in {}B that are free", arrangement_text(plan, plan.batch * o.ranks),
+                             short_count(double(wanted.bytes)));
+}
+
 void count_steps(RunSetup& run) {
     const Options& options = run.options;
-    run.sequences = options.total_batch ? int(*options.total_batch / run.T) : options.batch;
+    run.sequences = sequences_of_step(options, run.T);
     run.B = micro_batch(options, run.sequences);
     run.steps = steps_of(options, run);
     if (options.epochs && options.warmup && *options.warmup > run.steps)
@@ -139,7 +164,8 @@ void require_same_run(const RunSetup& run) {
 
 }  // namespace
 
-RunSetup set_up_run(const Options& options, const std::optional<Checkpoint>& resumed, Progress& progress) {
+RunSetup set_up_run(const Options& options, const std::optional<Checkpoint>& resumed, Progress& progress,
+                    const AvailableMemory& memory) {
     RunSetup run;
     run.options = options;
     run.resumed = resumed;
@@ -147,6 +173,7 @@ RunSetup set_up_run(const Options& options, const std::optional<Checkpoint>& res
     read_data(run, progress);
     fit_model_to_data(run);
     require_possible(run);
+    choose_batch(run, memory);
     count_steps(run);
     require_same_run(run);
     if (const auto& prompt = run.options.prompt; prompt && run.data.tokenizer)

@@ -1,6 +1,7 @@
 // What a run is, fixed before its first step: its flags, model, data and batch.
 #pragma once
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <string>
 #include "host/base/json.h"
@@ -26,10 +27,18 @@ struct RunSetup {
     int sequences = 0;  // of an optimiser step; every rank has as many, a multiple of B
     int64_t steps = 0;  // of the whole run
     std::optional<Checkpoint> resumed;
+    std::string chosen;  // by --batch auto, in words
 };
 
 // Reads the model's description and the data. A run that is `resumed` must be the one that was saved. Throws Error.
-RunSetup set_up_run(const Options& options, const std::optional<Checkpoint>& resumed, Progress& progress);
+// What a rank may have for a model and its optimiser, which --batch auto asks for once the data are read.
+struct MemoryOfRank {
+    uint64_t bytes;
+    bool host;  // the memory that saves are copied to
+};
+using AvailableMemory = std::function<MemoryOfRank()>;
+RunSetup set_up_run(const Options& options, const std::optional<Checkpoint>& resumed, Progress& progress,
+                    const AvailableMemory& memory);
 
 int64_t steps_of(const Options& options, const RunSetup& run);  // which these flags ask for. Throws Error{usage}
 Json fingerprint_of(const RunSetup& setup);  // what must be the same for a resumed run to be the run it was

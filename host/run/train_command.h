@@ -1,5 +1,6 @@
 // The training loop, for any device.
 #pragma once
+#include "available_memory.h"
 #include "host/base/signals.h"
 #include "host/checkpoint/huggingface_weights.h"
 #include "host/checkpoint/model_files.h"
@@ -197,8 +198,8 @@ void sample(Generator<Device>& generator, Run& run) {
 // `device` says where, for people.
 template <class Device>
 Exit train(const Options& options, const Device& on, const std::string& device, const World& world) {
-    Run run(options, world);
-    Trainer<Device> trainer(run.setup.config, run.setup.B, run.setup.T, options.recompute,
+    Run run(options, world, [&] { return memory_of_a_rank(on, world); });
+    Trainer<Device> trainer(run.setup.config, run.setup.B, run.setup.T, run.setup.options.recompute,
                             float(run.setup.options.weight_decay), on, world);
     load(trainer, run);
     const NoSaveOutlives guard{run};

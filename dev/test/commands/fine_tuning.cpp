@@ -104,7 +104,7 @@ TEST(fine_tuning, a_validation_that_is_no_number) {
     const Foreign f;
     for (const bool last : {true, false}) {
         const Captured out, error(Captured::Stream::error);
-        ::Run trained(parse(small(f.at.path / (last ? "last" : "before"), f.text)), World());
+        ::Run trained(parse(small(f.at.path / (last ? "last" : "before"), f.text)), World(), {});
         trained.begin();
         trained.state.step = 4;
         EXPECT_FALSE(trained.report_validation(NAN, 1));

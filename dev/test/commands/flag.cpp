@@ -74,11 +74,10 @@ TEST(flag, memory_has_units) {
     const std::pair<const char*, uint64_t> table[] = {
         {"24GiB", 25769803776}, {"24GB", 24000000000}, {"1.5GiB", 1610612736}, {"512MiB", 536870912},
         {"1000", 1000},         {"2e9", 2000000000},   {"1TB", 1000000000000}};
-    for (const auto& [text, bytes] : table)
-        EXPECT_EQ(parse({"plan", "--gpu-memory", text}).gpu_memory->count, bytes) << text;
+    for (const auto& [text, bytes] : table) EXPECT_EQ(parse({"plan", "--memory", text}).memory->count, bytes) << text;
     for (const char* text :
          {"24 GiB", "GiB", "-1GiB", "0", "24gib", "1e400", "nanGB", "9999999TiB", "24GiBs", "1e", "infGB"}) {
-        expect_refusal({"plan", "--gpu-memory", text}, {"--gpu-memory: ", "example: --gpu-memory 24GiB"});
+        expect_refusal({"plan", "--memory", text}, {"--memory: ", "example: --memory 24GiB"});
     }
 }
 
@@ -232,7 +231,7 @@ TEST(flag, unknown_flags_get_the_nearest) {
     for (const char* bad : {"-b", "-batch", "-x=3"}) expect_refusal({bad}, {bad, "two dashes"});
     for (const char* bad : {"--", "--=x", "---batch"}) expect_refusal({bad}, {"unknown flag"});
     expect_refusal({"--steps", "60", "70"}, {"\"70\": belongs to no flag"});
-    expect_refusal({"--gpu-memory", "1GB"}, {"--gpu-memory: a flag of `plan`, not of `train`"});
+    expect_refusal({"--memory", "1GB"}, {"--memory: a flag of `plan`, not of `train`"});
     expect_refusal({"plan", "--steps", "5"}, {"--steps: a flag of `train`, not of `plan`"});
     expect_refusal({"smaple"}, {"command: \"smaple\" is not one of train, sample, eval, plan, tokenize"});
     expect_refusal({""}, {"command: \"\" is not one of"});

@@ -36,7 +36,7 @@ TEST(program, a_run_that_nobody_can_hear) {
 
 TEST(program, output_that_is_lost_is_an_error) {
     SKIP_WHERE_A_CHILD_HAS_NO_THREADS();
-    for (const Args& args : {Args{"plan", "--gpu-memory", "1GiB"}, Args{"--help"}, Args{"--version"},
+    for (const Args& args : {Args{"plan", "--memory", "1GiB"}, Args{"--help"}, Args{"--version"},
                              Args{"tokenize", "--tokenizer", "byte", "--text", "a"}})
         EXPECT_EQ(Child(args, [] { dup2(open("/dev/full", O_WRONLY), 1); }).wait(), int(Exit::io)) << args[0];
 }
@@ -46,7 +46,7 @@ TEST(program, a_reader_that_has_seen_enough_is_no_error) {
     SKIP_WHERE_A_CHILD_HAS_NO_THREADS();
     const Temporary at;
     const std::string error = at / "error";
-    for (const Args& args : {Args{"plan", "--gpu-memory", "1GiB"}, Args{"--help"}}) {
+    for (const Args& args : {Args{"plan", "--memory", "1GiB"}, Args{"--help"}}) {
         Child child(args, [&] {
             int ends[2];
             if (pipe(ends)) _exit(99);

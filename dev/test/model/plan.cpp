@@ -223,21 +223,21 @@ std::string run(const std::vector<std::string>& args, Exit expected) {
 
 TEST(plan, command_says_whether_it_fits) {
     EXPECT_TRUE(
-        has(run({"plan", "--model", "gpt2", "--batch", "4", "--gpu-memory", "24GiB"}, Exit::done), "it fits: "));
-    const std::string no = run({"plan", "--model=gpt2", "--batch=64", "--gpu-memory=24GiB"}, Exit::device);
+        has(run({"plan", "--model", "gpt2", "--batch", "4", "--memory", "24GiB"}, Exit::done), "it fits: "));
+    const std::string no = run({"plan", "--model=gpt2", "--batch=64", "--memory=24GiB"}, Exit::device);
     EXPECT_TRUE(has(no, "it does not fit: ")) << no;
     EXPECT_TRUE(has(
         no,
         "memory: training needs 51.3 GB of 25.8 GB; it fits with --batch 26, or --recompute block, or --context 384"))
         << no;
-    EXPECT_TRUE(has(run({"plan", "--model=gpt2-xl", "--gpu-memory=8GiB"}, Exit::device), "choose a smaller --model"));
+    EXPECT_TRUE(has(run({"plan", "--model=gpt2-xl", "--memory=8GiB"}, Exit::device), "choose a smaller --model"));
     const std::string plain = run({"plan"}, Exit::done);
     EXPECT_FALSE(has(plain, "\033"));  // not a terminal
     EXPECT_FALSE(has(plain, " \n"));
     EXPECT_TRUE(has(plain, "tiny: 644,224 parameters"));
 }
 
-// As training would be here, or on the GPU that --gpu-memory speaks of.
+// As training would be here, or on the GPU that --memory speaks of.
 TEST(plan, dtype_auto) {
     const auto planned = [](const std::vector<std::string>& args) {
         Captured printed;
@@ -246,8 +246,8 @@ TEST(plan, dtype_auto) {
     };
     const bool gpu = find_gpu().kind == GpuFound::Kind::real;
     EXPECT_TRUE(has(planned({"plan"}), gpu ? "memory to train: bf16" : "memory to train: fp32"));
-    EXPECT_TRUE(has(planned({"plan", "--gpu-memory", "24GiB"}), "memory to train: bf16"));
-    EXPECT_TRUE(has(planned({"plan", "--gpu-memory", "24GiB", "--dtype", "fp32"}), "memory to train: fp32"));
+    EXPECT_TRUE(has(planned({"plan", "--memory", "24GiB"}), "memory to train: bf16"));
+    EXPECT_TRUE(has(planned({"plan", "--memory", "24GiB", "--dtype", "fp32"}), "memory to train: fp32"));
 }
 
 }  // namespace

@@ -341,7 +341,7 @@ TEST(book, what_is_right_is_no_mistake) {
              "[`softmax_forward`](../../host/reference/softmax.h) and [`x + y`](../../host/reference/softmax.h)",
              "```\n[no link](nowhere.md)\n```\nand\n\n    [none](nowhere.md)",
              "host/reference/NAME.h, kernels/*.cuh, dev/doc, build/dev/nothing.o, and `dev/bench/bench.h`.",
-             "`./train_gpt --model gpt2` | --table | `./train_gpt plan --model tiny --gpu-memory 1GiB`, --alone",
+             "`./train_gpt --model gpt2` | --table | `./train_gpt plan --model tiny --memory 1GiB`, --alone",
              "    ./train_gpt --data 'a b --c' --lr=1 && ls --all      # --nothing",
              "`train_gpt` alone, and `--dropout 0.1 --lr 3` too, `--gtest_filter`",
              "    ./test_gpt --gtest_filter='softmax*:book.m?stakes_are_found-book.x*'",

@@ -1,7 +1,7 @@
 // Escapes text so that it stays text anywhere in HTML and SVG, between tags and in quoted attributes.
 #pragma once
 #include <string>
-#include "host/base/utf8.h"
+#include "utf8.h"
 
 inline std::string escaped(std::string text) {
     repair_utf8(text);
