@@ -67,7 +67,8 @@ train() {
     shift
     # Ten steps of a toy: sizes are replaced, all other flags stay.
     if [ -n "$dry" ]; then
-        previous="" weights=""
+        previous="" weights="" few=1
+        ! command -v mpirun >/dev/null || few=2
         for word; do
             shift
             case $previous in
@@ -75,7 +76,8 @@ train() {
             --batch | --warmup) word=2 ;;
             --context) word=32 ;;
             --total-batch) word=128 ;;
-            --layers | --heads | --kv-heads | --ranks) [ "$word" = 1 ] || word=2 ;;
+            --layers | --heads | --kv-heads) word=2 ;;
+            --ranks) [ "$word" = 1 ] || word=$few ;;
             --dim) word=32 ;;
             --eval-every | --sample-every | --save-every) [ "$word" = 0 ] || word=5 ;;
             --model) case $word in */*) weights=yes ;; esac ;;

@@ -1,6 +1,7 @@
 // A run's curves from its log, and their picture.
 #include "host/report/curve.h"
 #include <gtest/gtest.h>
+#include <algorithm>
 #include <cmath>
 #include "dev/test/support/expect_error.h"
 #include "dev/test/support/temporary_directory.h"
@@ -8,6 +9,7 @@
 #include "host/base/files.h"
 #include "host/commands/commands.h"
 #include "host/options/options_parse.h"
+#include "host/report/chart_points.h"
 #include "host/report/curve_svg.h"
 
 namespace {
@@ -82,6 +84,34 @@ TEST(curve, picture_of_long_and_short_runs) {
     EXPECT_LT(plot_svg({c}, PlotAxis::seconds).size(), 100000u);
     c.steps.resize(1);
     EXPECT_EQ(count(plot_svg({c}, PlotAxis::steps), "nan"), 0);
+}
+
+// A run that falls fast and then slowly: its end is shown again, closer. Nothing hides a curve.
+TEST(curve, the_end_is_shown_closer) {
+    Curve c{.name = "falls", .steps = {}, .validations = {}, .ideal = 1.0};
+    for (int i = 1; i <= 1000; i++)
+        c.steps.push_back({double(i), i * 8.0, i * 0.1, 1.01 + 5 * std::exp(-i / 20.0), 1e-3, 1});
+    const std::string falls = plot_svg({c}, PlotAxis::steps);
+    EXPECT_EQ(count(falls, ">closer<"), 1);
+    EXPECT_EQ(count(falls, "ideal 1.0000"), 2);
+    Curve rises = c;
+    for (StepPoint& p : rises.steps) p.loss = 7 - p.loss;
+    EXPECT_EQ(count(plot_svg({rises}, PlotAxis::steps), ">closer<"), 0);
+    EXPECT_EQ(count(plot_svg({c, rises}, PlotAxis::steps), ">closer<"), 0);
+    c.steps.resize(15);
+    EXPECT_EQ(count(plot_svg({c}, PlotAxis::steps), ">closer<"), 0) << "there is little to see";
+}
+
+TEST(curve, a_spike_is_never_lost) {
+    std::vector<XY> points;
+    for (int i = 0; i < 12345; i++) points.push_back({double(i), i == 7777 ? 50 : i == 3333 ? NAN : std::sin(i)});
+    const std::vector<XY> seen = envelope(points), mean = thinned(points);
+    EXPECT_LE(seen.size(), 800u);
+    EXPECT_TRUE(std::ranges::any_of(seen, [](const XY& p) { return p.x == 7777 && p.y == 50; }));
+    EXPECT_TRUE(std::ranges::is_sorted(seen, {}, &XY::x));
+    EXPECT_FALSE(std::ranges::any_of(mean, [](const XY& p) { return p.y == 50; }));
+    points.resize(3);
+    EXPECT_EQ(envelope(points).size(), 3u);
 }
 
 TEST(curve, command_writes_the_picture) {
