@@ -53,8 +53,10 @@ class Runs:
         subprocess.run([self.program, *args], cwd=self.folder, check=True, stdout=subprocess.DEVNULL)
 
     def train(self, name, *flags, data=None):
-        source = ["--data", data + ".txt"] if data else []
-        self.call(*small, *source, "--out", name, *flags)
+        all_flags = dict(zip(small[::2], small[1::2])) | dict(zip(flags[::2], flags[1::2])) | {"--out": name}
+        if data:
+            all_flags["--data"] = data + ".txt"
+        self.call(*(word for pair in all_flags.items() for word in pair))
 
     def log(self, name):
         with open(os.path.join(self.folder, name, "log.jsonl")) as file:

@@ -1,5 +1,6 @@
 #include "chart_html.h"
 #include <fmt/core.h>
+#include <algorithm>
 #include "html.h"
 
 namespace {
@@ -20,6 +21,15 @@ std::string dots_of(const std::vector<XY>& points, const ChartView& of) {
     return d;
 }
 
+// A line of one point would not be seen.
+std::string line_of(const ChartLine& line, const ChartView& of) {
+    const auto known =
+        std::count_if(line.points.begin(), line.points.end(), [](const XY& p) { return std::isfinite(p.y); });
+    const bool dots = line.kind.ends_with("dots");
+    if (dots || known == 1) return path(line.kind + (dots ? "" : " dots"), dots_of(line.points, of));
+    return path(line.kind, path_of(line.points, of, paper));
+}
+
 std::string drawing(const Chart& chart, const std::vector<double>& xs, const std::vector<double>& ys) {
     std::string grid, floors, pauses;
     for (const double y : ys) grid += fmt::format("M0 {:.1f}H1000", paper.py(y, chart.of));
@@ -28,9 +38,7 @@ std::string drawing(const Chart& chart, const std::vector<double>& xs, const std
     for (const double x : chart.pauses) pauses += fmt::format("M{:.1f} 0V1000", paper.px(x, chart.of));
     std::string out = "<svg viewBox=\"0 0 1000 1000\" preserveAspectRatio=\"none\" aria-hidden=\"true\">\n" +
                       path("grid", grid) + path("ideal", floors) + path("pause", pauses);
-    for (const ChartLine& line : chart.lines)
-        out += path(line.kind, line.kind.ends_with("dots") ? dots_of(line.points, chart.of)
-                                                           : path_of(line.points, chart.of, paper));
+    for (const ChartLine& line : chart.lines) out += line_of(line, chart.of);
     return out + "</svg>\n";
 }
 
@@ -38,7 +46,9 @@ std::string drawing(const Chart& chart, const std::vector<double>& xs, const std
 
 std::string chart_html(const Chart& chart) {
     const ChartView& of = chart.of;
-    const std::vector<double> xs = ticks(of.x, 4), ys = ticks(of.y, 4);
+    std::vector<double> xs = ticks(of.x, 4);
+    const std::vector<double> ys = ticks(of.y, 4);
+    std::erase_if(xs, [](double x) { return x != std::floor(x); });  // there is no half step
     std::string out = fmt::format(
         "<figure class=\"chart\" data-x0=\"{}\" data-x1=\"{}\" data-y0=\"{}\" data-y1=\"{}\" data-dot=\"{}\">\n"
         "<figcaption>{}</figcaption>\n<div class=\"plot\" role=\"img\" aria-label=\"{}\">\n",

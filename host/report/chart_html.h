@@ -1,6 +1,6 @@
 // A chart of the report: lines in a box that is as wide as its place, with text of its own size at any width, and the
-// values at one step below it. Without the page's script those are the last step's; with it, those that a pointer or the
-// arrow keys choose (report_script.h).
+// values at one step below it. Without the page's script those are the last step's; with it, those that a pointer or
+// the arrow keys choose (report_script.h).
 #pragma once
 #include <string>
 #include <vector>

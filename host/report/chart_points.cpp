@@ -16,6 +16,7 @@ struct Bucket {
 
 Extent Extent::padded(double below, double above) const {
     if (!(low <= high)) return {0, 1};
+    if (low == 0 && high == 0) return {0, 1};
     if (low == high) {
         const double room = std::max(std::abs(high), 1e-12) * 0.5;
         return {low - room, high + room};

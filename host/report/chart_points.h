@@ -35,8 +35,8 @@ struct Box {
 // What draws the line: M and L of SVG. A point without y interrupts it.
 std::string path_of(const std::vector<XY>& points, const ChartView& window, const Box& box);
 
-// The end of falling lines, closer: where the whole shows little but their fall. `floors` belong to it. Nothing if there
-// are too few points, or the whole shows them well.
+// The end of falling lines, closer: where the whole shows little but their fall. `floors` belong to it. Nothing if
+// there are too few points, or the whole shows them well.
 std::optional<ChartView> closer_look(const ChartView& whole, const std::vector<std::vector<XY>>& lines,
                                      const std::vector<double>& floors);
 

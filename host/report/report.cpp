@@ -45,7 +45,8 @@ Status status_of(const Story& s) {
     const double step = s.last_step();
     const std::string steps = count_text(step) + (s.steps ? " of " + count_text(double(s.steps)) : "") + " steps";
     switch (s.ending) {
-        case Ending::finished: return {"finished", "finished", "all " + count_text(step) + " steps"};
+        case Ending::finished:
+            return {"finished", "finished", step == 1 ? "its one step" : "all " + count_text(step) + " steps"};
         case Ending::early_stop: return {"finished", "finished early", steps + ": the validation loss got no better"};
         case Ending::stopped: return {"stopped", "stopped", steps + "; --resume goes on"};
         case Ending::unknown: break;

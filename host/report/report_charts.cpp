@@ -74,6 +74,18 @@ Chart loss_chart(const Story& s, const Losses& of, const std::string& title, con
     return chart;
 }
 
+// The most of what is usual: a few spikes must not press all else to the ground. They leave the chart at its upper
+// edge.
+double without_spikes(const std::vector<XY>& points) {
+    std::vector<double> values;
+    for (const XY& p : points)
+        if (std::isfinite(p.y)) values.push_back(p.y);
+    if (values.empty()) return NAN;
+    std::sort(values.begin(), values.end());
+    const double usual = values[values.size() * 99 / 100], most = values.back();
+    return most > 3 * usual ? 1.5 * usual : most;
+}
+
 // Which steps' numbers the page holds.
 std::vector<size_t> steps_to_tell(const std::vector<StepPoint>& steps) {
     std::set<size_t> chosen;
@@ -114,7 +126,7 @@ std::string rate_and_norm_charts(const Story& s) {
     ChartView rate{steps_of(c), {}}, norm = rate;
     rate.y.add(0), norm.y.add(0);
     for (const XY& p : rates) rate.y.add(p.y);
-    for (const XY& p : norms) norm.y.add(p.y);
+    norm.y.add(without_spikes(norms));
     rate.y = rate.y.padded(0, 0.06), norm.y = norm.y.padded(0, 0.06);
     const Chart of_rate{"Learning rate",
                         "Learning rate " + from_to(rates),

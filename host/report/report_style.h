@@ -32,7 +32,8 @@ progress { display: block; width: 100%; height: 6px; margin: 14px 0 0; accent-co
 .charts.alone { grid-template-columns: minmax(0, 1fr) }
 figure { margin: 0; min-width: 0 } figcaption { font-weight: 600; font-size: 14px }
 .plot { position: relative; height: 232px; margin: 14px 18px 30px 54px; cursor: crosshair; touch-action: pan-y }
-.plot svg { position: absolute; inset: 0; width: 100%; height: 100%; overflow: hidden; display: block }
+.plot svg { position: absolute; inset: 0; width: 100%; height: 100%; overflow: visible; clip-path: inset(-5px);
+  display: block }
 .plot path { fill: none; vector-effect: non-scaling-stroke; stroke: var(--accent); stroke-width: 1.8;
   stroke-linejoin: round }
 .plot .grid { stroke: var(--line); stroke-width: 1 } .plot .faint { stroke-width: 1; opacity: 0.38 }
@@ -49,7 +50,8 @@ figure { margin: 0; min-width: 0 } figcaption { font-weight: 600; font-size: 14p
 .dot { width: 9px; height: 9px; margin: -4.5px; border-radius: 9px; background: var(--paper);
   border: 2px solid var(--ink) }
 .readout { display: flex; flex-wrap: wrap; align-content: flex-start; gap: 0 16px; margin: 0; font-size: 13px;
-  min-height: 40px; padding-left: 54px } .readout span { white-space: nowrap }
+  min-height: 20px; padding-left: 54px }
+.readout:has([data-value=val]) { min-height: 40px } .readout span { white-space: nowrap }
 .readout b { color: var(--ink); font-weight: 600; font-variant-numeric: tabular-nums }
 .key { display: inline-block; width: 16px; border-top: 2.5px solid var(--accent); vertical-align: 4px;
   margin-right: 5px }
@@ -73,10 +75,11 @@ td, th { padding: 4px 14px 4px 0; border-bottom: 1px solid var(--line); vertical
 td:first-child { color: var(--soft) }
 td.number { text-align: right; padding-right: 0; font-variant-numeric: tabular-nums }
 .tables { display: grid; grid-template-columns: repeat(2, minmax(0, 1fr)); gap: 20px 40px; align-items: start }
-.steppers { display: flex; flex-wrap: wrap; gap: 10px 22px; margin: 14px 0 }
-.stepper { display: flex; align-items: center; gap: 4px } .stepper output { min-width: 112px; text-align: center }
+.steppers { display: flex; flex-wrap: wrap; gap: 10px 14px; margin: 14px 0 }
+.stepper { display: flex; align-items: center; gap: 4px } .stepper output { min-width: 124px; text-align: center;
+  white-space: nowrap }
 button { font: inherit; color: var(--ink); background: var(--card); border: 1px solid var(--line); border-radius: 8px;
-  cursor: pointer; padding: 0 } .stepper button { width: 38px; height: 36px; font-size: 18px; line-height: 1 }
+  cursor: pointer; padding: 0 } .stepper button { width: 36px; height: 36px; font-size: 18px; line-height: 1 }
 .explore { display: grid; grid-template-columns: minmax(0, 330px) minmax(0, 1fr); gap: 18px 32px; align-items: start }
 .map { position: relative; aspect-ratio: 1; border: 1px solid var(--line); border-radius: 4px; max-width: 420px;
   cursor: crosshair; overflow: hidden }
@@ -105,7 +108,8 @@ button { font: inherit; color: var(--ink); background: var(--card); border: 1px 
 @media (max-width: 760px) { body { padding: 18px 16px 56px } h2 { margin-top: 38px }
   .charts, .tables, .explore, .lists { grid-template-columns: minmax(0, 1fr) }
   .plot { height: 210px; margin-left: 48px }
-  .readout { padding-left: 0; min-height: 60px } .cards { grid-template-columns: repeat(2, minmax(0, 1fr)) }
+  .readout { padding-left: 0 } .stepper output { min-width: 92px }
+  .cards { grid-template-columns: repeat(2, minmax(0, 1fr)) }
   .samples { display: flex; overflow-x: auto; scroll-snap-type: x mandatory; padding-bottom: 10px }
   .samples li { flex: 0 0 84%; scroll-snap-align: start } }
 </style>
