@@ -39,7 +39,7 @@ std::optional<ChartView> closer_look(const ChartView& whole, const std::vector<s
                                      const std::vector<double>& floors) {
     constexpr size_t fewest = 20;  // points
     const auto size = [](const Extent& e) { return e.high - e.low; };
-    for (const double part : {0.05, 0.1, 0.2, 0.35}) {
+    for (const double part : {0.2, 0.1, 0.05, 0.35}) {
         ChartView end{{whole.x.low + part * size(whole.x), whole.x.high}, {}};
         size_t points = 0;
         for (const std::vector<XY>& line : lines)
@@ -56,9 +56,11 @@ std::optional<ChartView> closer_look(const ChartView& whole, const std::vector<s
 std::vector<double> ticks(const Extent& r, int many) {
     const double rough = (r.high - r.low) / many, power = std::pow(10, std::floor(std::log10(rough)));
     const double step = power * (rough / power < 1.5 ? 1 : rough / power < 3.5 ? 2 : rough / power < 7.5 ? 5 : 10);
+    const double first = std::ceil(r.low / step - 1e-9);
     std::vector<double> all;
-    for (double k = std::ceil(r.low / step - 1e-9); k * step <= r.high + 1e-9 * step; k++)
-        all.push_back(k == 0 ? 0 : k * step);
+    for (int i = 0; i <= 4 * many;
+         i++)  // where numbers are so large that a step makes none of them larger, it ends too
+        if (const double v = (first + i) * step; v <= r.high + 1e-9 * step) all.push_back(v == 0 ? 0 : v);
     return all;
 }
 

@@ -92,11 +92,12 @@ std::string inset(const Panel& whole, const std::vector<Curve>& curves, const st
     const std::optional<ChartView> end = closer_look(whole.of, lines, ideals);
     if (!end) return "";
     const Panel closer{at, *end};
-    std::string out = fmt::format(
-        "<text class=\"title\" x=\"{}\" y=\"{}\">closer</text>\n{}{}<svg x=\"{}\" y=\"{}\" width=\"{}\" "
-        "height=\"{}\" viewBox=\"{} {} {} {}\">\n",
-        at.left, at.top - 8, closer.grid(), closer.x_labels(), at.left, at.top, at.right - at.left, at.bottom - at.top,
-        at.left, at.top, at.right - at.left, at.bottom - at.top);
+    std::string out = fmt::format("<rect x=\"{}\" y=\"{}\" width=\"{}\" height=\"{}\" fill=\"var(--paper)\"/>\n",
+                                  at.left - 52, at.top - 28, at.right - at.left + 66, at.bottom - at.top + 56);
+    out += fmt::format("<text class=\"title\" x=\"{}\" y=\"{}\">closer</text>\n", at.left, at.top - 8) + closer.grid() +
+           closer.x_labels();
+    out += fmt::format("<svg x=\"{0}\" y=\"{1}\" width=\"{2}\" height=\"{3}\" viewBox=\"{0} {1} {2} {3}\">\n", at.left,
+                       at.top, at.right - at.left, at.bottom - at.top);
     for (const double ideal : ideals) out += ideal_line(closer, ideal);
     for (size_t i = 0; i < curves.size(); i++) out += drawn(closer, losses[i], colors[i % colors.size()]);
     return out + "</svg>\n";

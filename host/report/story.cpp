@@ -1,4 +1,5 @@
 #include "story.h"
+#include <algorithm>
 #include "host/base/files.h"
 #include "host/base/run_lock.h"
 #include "host/checkpoint/config_json.h"
@@ -32,6 +33,7 @@ Story read_story(const std::string& run) {
     story.options = default_options(Command::train);
     const std::string log = run + "/log.jsonl";
     bool known = false;
+    const bool held = files::RunLock::is_held(run);  // before its last word could be read
     const auto take = [&](const Json& line) {
         add_line(story.curve, line);
         story.ending = Ending::unknown;  // until the last line
@@ -53,7 +55,8 @@ Story read_story(const std::string& run) {
     if (!known)
         throw Error(Exit::input, run, "its log.jsonl does not begin with the run's flags and model",
                     "was the log edited?");
-    story.goes_on = story.ending == Ending::unknown && files::RunLock::is_held(run);
+    story.goes_on = story.ending == Ending::unknown && held;
+    story.steps = std::max(story.steps, int64_t(0));
     if (story.ending == Ending::unknown && !story.goes_on && story.steps && story.last_step() >= double(story.steps))
         story.ending = Ending::finished;  // logs of before they said so
     return story;

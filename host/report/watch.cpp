@@ -18,6 +18,7 @@ namespace {
 
 // Of the time, the part that rewriting takes at most: a log of hundreds of megabytes is read from its beginning.
 constexpr double most_of_the_time = 0.1;
+constexpr double sign_of_life = 50;  // seconds after which a page is written again, though its steps take longer
 
 class Watcher {
 public:
@@ -28,7 +29,8 @@ public:
         while (!stop_requested) {
             const double start = seconds();
             if (has_begun() && write_if_new()) return Exit::done;
-            wait(std::max(options.every, (seconds() - start) * (1 / most_of_the_time - 1)));
+            rest = std::max(options.every, (seconds() - start) * (1 / most_of_the_time - 1));
+            wait(rest);
         }
         progress.clear();
         if (written) write(story, {}), progress.note("stopped: " + printable(path) + " stays as it is");
@@ -41,6 +43,7 @@ private:
     Progress progress;
     std::string waits_for;  // said once
     bool written = false;
+    double rest = options.every, last_write = 0;  // seconds
     Story story;
     uint64_t log_size = 0;
     Insides insides{{}, "The run has no checkpoint yet."};
@@ -87,19 +90,22 @@ private:
             wait_for("the first step of " + printable(run));
             return false;
         }
-        if (written && !ended && size == log_size) return false;
+        if (written && !ended && size == log_size && seconds() - last_write < sign_of_life) return false;
         story = std::move(now), log_size = size;
         look_inside();
         if (!std::exchange(written, true) && !ended)
             progress.note("watching " + printable(run) + ": open " + printable(path) +
                           " in a browser; Ctrl-C ends this");
-        write(story, ended ? Reload{} : Reload{std::max(1, int(std::ceil(options.every))), std::time(nullptr)});
+        write(story, ended ? Reload{} : Reload{std::max(1, int(std::ceil(rest))), std::time(nullptr)});
         if (ended) say_end();
         else progress.status(fmt::format("step {:.0f}: wrote {}", story.last_step(), printable(path)), false);
         return ended;
     }
 
-    void write(const Story& of, const Reload& reload) { files::replace_output(path, report_page(of, insides, reload)); }
+    void write(const Story& of, const Reload& reload) {
+        files::replace_output(path, report_page(of, insides, reload));
+        last_write = seconds();
+    }
 
     // The model is loaded again when there is another checkpoint. That may go while it is read.
     void look_inside() {

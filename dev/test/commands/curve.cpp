@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 #include <algorithm>
 #include <cmath>
+#include <filesystem>
 #include "dev/test/support/expect_error.h"
 #include "dev/test/support/temporary_directory.h"
 #include "dev/test/support/text_search.h"
@@ -100,6 +101,28 @@ TEST(curve, the_end_is_shown_closer) {
     EXPECT_EQ(count(plot_svg({c, rises}, PlotAxis::steps), ">closer<"), 0);
     c.steps.resize(15);
     EXPECT_EQ(count(plot_svg({c}, PlotAxis::steps), ">closer<"), 0) << "there is little to see";
+}
+
+// The README's picture is what plot draws today, but for its numbers: frame, style, titles, names, in that order.
+TEST(curve, the_readmes_picture_is_of_this_program) {
+    const std::string path = "dev/doc/loss.svg";
+    if (!std::filesystem::exists(path)) GTEST_SKIP() << "the book is not here";
+    Curve c{.name = "runs/tiny-1", .steps = {}, .validations = {}, .ideal = 0.4042};
+    for (int i = 1; i <= 1500; i++)
+        c.steps.push_back({double(i), i * 8.0, i * 0.1, 0.41 + 4 * std::exp(-i / 60.0), 1e-3, 1});
+    c.validations.push_back({1500, 12000, 150, 0.4139});
+    const auto frame = [](const std::string& svg) {
+        std::string out;
+        for (size_t at = 0, end; (end = svg.find('\n', at)) != std::string::npos; at = end + 1) {
+            const std::string line = svg.substr(at, end - at);
+            if (!line.empty() && !line.starts_with("<path") && !line.starts_with("<text x") &&
+                !line.starts_with("<circle"))
+                out += line + "\n";
+        }
+        return out;
+    };
+    EXPECT_EQ(frame(files::read_file(path, 1 << 24)), frame(plot_svg({c}, PlotAxis::steps)))
+        << "after a change of plot: ./train_gpt && ./train_gpt plot runs/tiny-1 --out dev/doc/loss.svg";
 }
 
 TEST(curve, a_spike_is_never_lost) {
