@@ -35,9 +35,9 @@ std::string about_us() {
     return "pid " + std::to_string(getpid()) + " on " + host + " since " + since;
 }
 
-// Tries a few times, as is_held() may look just now.
+// Tries for a fifth of a second, as is_held() may look just now.
 bool take(int file) {
-    for (int i = 0; i < 5; i++) {
+    for (int i = 0; i < 20; i++) {
         if (flock(file, LOCK_EX | LOCK_NB) == 0) return true;
         if (errno != EWOULDBLOCK) return false;
         usleep(10'000);

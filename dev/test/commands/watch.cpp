@@ -127,16 +127,16 @@ TEST(watch, looking_at_a_lock_takes_it_from_nobody) {
     EXPECT_FALSE(files::RunLock::is_held(at.path.string()));
     { const files::RunLock lock(at.path.string()); }
     EXPECT_FALSE(files::RunLock::is_held(at.path.string())) << "a lock that is left";
-    std::atomic<bool> looks = true;
-    std::thread looker([&] {
-        while (looks) files::RunLock::is_held(at.path.string());
+    const std::jthread looker([&](const std::stop_token& stop) {
+        while (!stop.stop_requested()) {
+            files::RunLock::is_held(at.path.string());
+            std::this_thread::sleep_for(std::chrono::microseconds(100));
+        }
     });
     for (int i = 0; i < 300; i++) {
         const files::RunLock lock(at.path.string());
         EXPECT_TRUE(files::RunLock::is_held(at.path.string()));
     }
-    looks = false;
-    looker.join();
 }
 
 }  // namespace
