@@ -134,7 +134,7 @@ if (explorer && inside) {
       token.classList.toggle('later', s > t);
       token.style.background = s <= t ? `rgba(var(--field), ${(0.6 * Math.sqrt(p(t, s))).toFixed(3)})` : '';
     });
-    const seen = inside.tokens.slice(0, t + 1).map((text, s) => [`${text}  #${s + 1}`, p(t, s)]);
+    const seen = inside.tokens.slice(0, t + 1).map((text, s) => [`#${s + 1}  ${text}`, p(t, s)]);
     fill(explorer.querySelector('.looks'), seen.sort((a, b) => b[1] - a[1]).slice(0, 5));
     fill(explorer.querySelector('.expects'), inside.next[t].map(
       ([text, probability]) => [text, probability, t + 1 < T && text === inside.tokens[t + 1]]));

@@ -22,7 +22,7 @@ summary { cursor: pointer; color: var(--accent); padding: 4px 0; width: fit-cont
 .chip { color: var(--soft); border: 1px solid; border-radius: 99px; padding: 0 10px; font-size: 13px }
 .chip.finished { color: var(--good) } .chip.training { color: var(--accent) } .chip.ended { color: var(--bad) }
 progress { display: block; width: 100%; height: 6px; margin: 14px 0 0; accent-color: var(--accent) }
-.cards { display: grid; grid-template-columns: repeat(auto-fit, minmax(132px, 1fr)); gap: 10px; margin: 20px 0 0;
+.cards { display: grid; grid-template-columns: repeat(auto-fit, minmax(180px, 1fr)); gap: 10px; margin: 20px 0 0;
   padding: 0 }
 .cards div { display: flex; flex-direction: column-reverse; justify-content: flex-end; background: var(--card);
   border: 1px solid var(--line); border-radius: 10px; padding: 10px 14px }
