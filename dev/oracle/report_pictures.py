@@ -10,6 +10,7 @@ import json
 import math
 import os
 import random
+import re
 import shutil
 import subprocess
 import sys
@@ -143,6 +144,8 @@ def try_planted(browser, page, layout):
 def faults_of_script(browser, page):
     """Keys and buttons must do what they say, and the values must be the log's."""
     browser.open(page, 820, "light")
+    browser.evaluate("sessionStorage.clear()")  # where a reader was
+    browser.open(page, 820, "light")
     faults = browser.complaints()
     if browser.evaluate("document.title.includes('ALIVE')"):
         faults.append("a text of the run has become a script")
@@ -165,10 +168,12 @@ def faults_of_script(browser, page):
             wanted = f"{what} {min(2, size)} of {size}"
             if browser.evaluate(chosen % what) != wanted:
                 faults.append(f"the button for the next {what} does not lead to {wanted}")
-        looks = browser.evaluate("[...document.querySelectorAll('.looks span')].map(x => parseFloat(x.textContent))")
-        sums = sum(looks)
-        if not 0 < sums < 105:
-            faults.append(f"what a token looks at adds up to {sums}%")
+        # A token's colour is 0.6 times the square root of the probability, and probabilities add up to 1.
+        colours = browser.evaluate(
+            "[...document.querySelectorAll('.tokens button')].map(x => getComputedStyle(x).backgroundColor)")
+        whole = sum((float((re.findall(r"[\d.]+", colour) + [1])[3]) / 0.6) ** 2 for colour in colours)
+        if not 0.95 < whole < 1.05:
+            faults.append(f"what a token looks at adds up to {whole:.2f}")
     return faults + browser.complaints()
 
 
@@ -214,4 +219,5 @@ def main():
     sys.exit(1 if bad else 0)
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -92,7 +92,7 @@ TEST_F(recipes, a_header_with_a_fault_is_found) {
     }
 }
 
-// What this program is built from has the same commands: it stands for train_gpt where that is not built.
+// With the program that was built last beside the tests.
 TEST_F(recipes, run_dry) {
     const char* named = std::getenv("TRAIN_GPT");
     const std::string program = named                          ? named
@@ -101,7 +101,7 @@ TEST_F(recipes, run_dry) {
                                                                : "";
     if (program.empty()) GTEST_SKIP() << "no train_gpt is built here";
     run("TRAIN_GPT=" + program + " dev/recipes/dry_run.sh");
-    EXPECT_EQ(code, 0) << output;
+    EXPECT_EQ(code, 0) << output << program << ": is it built from these sources?";
     for (const std::string& name : all()) EXPECT_TRUE(has(output, "ok      " + name)) << name << '\n' << output;
 }
 
