@@ -1,6 +1,7 @@
 #include "report_charts.h"
 #include <fmt/core.h>
 #include <algorithm>
+#include <cstdlib>
 #include <set>
 #include "chart_html.h"
 #include "host/base/progress.h"
@@ -99,7 +100,9 @@ std::vector<size_t> steps_to_tell(const std::vector<StepPoint>& steps) {
 
 Json value_of(double x) { return std::isfinite(x) ? Json(x) : Json(); }
 // For the eye: six digits.
-Json rounded(double x) { return std::isfinite(x) ? Json(std::stod(fmt::format("{:.6g}", x))) : Json(); }
+Json rounded(double x) {
+    return std::isfinite(x) ? Json(std::strtod(fmt::format("{:.6g}", x).c_str(), nullptr)) : Json();
+}
 
 }  // namespace
 

@@ -19,6 +19,7 @@ namespace {
 // Of the time, the part that rewriting takes at most: a log of hundreds of megabytes is read from its beginning.
 constexpr double most_of_the_time = 0.1;
 constexpr double sign_of_life = 50;  // seconds after which a page is written again, though its steps take longer
+constexpr int most_failures = 5;
 
 class Watcher {
 public:
@@ -28,7 +29,7 @@ public:
     Exit watch() {
         while (!stop_requested) {
             const double start = seconds();
-            if (has_begun() && write_if_new()) return Exit::done;
+            if (look()) return Exit::done;
             rest = std::max(options.every, (seconds() - start) * (1 / most_of_the_time - 1));
             wait(rest);
         }
@@ -43,11 +44,24 @@ private:
     Progress progress;
     std::string waits_for;  // said once
     bool written = false;
+    int failures = 0;                             // in a row
     double rest = options.every, last_write = 0;  // seconds
     Story story;
     uint64_t log_size = 0;
     Insides insides{{}, "The run has no checkpoint yet."};
     std::string seen;  // the checkpoint whose insides those are
+
+    // True: the run has ended. While a run is taken up again or overwritten, its log may go under our hands.
+    bool look() {
+        try {
+            const bool ended = has_begun() && write_if_new();
+            failures = 0;
+            return ended;
+        } catch (const Error& error) {
+            if (error.code != Exit::input || !files::RunLock::is_held(run) || ++failures > most_failures) throw;
+            return false;
+        }
+    }
 
     void wait_for(const std::string& what) {
         if (waits_for != what) progress.note("waiting for " + what);
