@@ -10,5 +10,5 @@ void fuzz(std::string_view input) {
     if (accepts([&] { curve = read_curve(folder.path); }))
         for (const PlotAxis axis : {PlotAxis::steps, PlotAxis::tokens, PlotAxis::seconds})
             accepts([&] { plot_svg({curve}, axis); });
-    accepts([&] { report_page(read_story(folder.path), {}, "no checkpoint"); });
+    accepts([&] { report_page(read_story(folder.path), {{}, "no checkpoint"}); });
 }

@@ -13,6 +13,8 @@ public:
     ~RunLock();
     RunLock(const RunLock&) = delete;
 
+    // Whether some process has it. Looking takes it for a moment: who wants it then tries again.
+    static bool is_held(const std::string& directory);
     // Where the directory is now: as it was given while that is still true; "" if it was deleted.
     std::string path() const;
     void leave_nothing();  // the lock's file goes too, if there was none before

@@ -21,6 +21,7 @@
 #include "host/plan/plan_command.h"
 #include "host/report/curve_svg.h"
 #include "host/report/report.h"
+#include "host/report/watch.h"
 #include "host/run/run_directory.h"
 #include "host/world/launcher.h"
 #include "join_ranks.h"
@@ -152,10 +153,12 @@ Exit run_command(const Options& given, World& world) {
     if (options.resume) options = with_saved(options);
     if (options.command == Command::plan) return plan(options);
     if (options.command == Command::plot) return plot(options);
+    if (options.command == Command::watch && !options.has("threads")) omp_set_num_threads(1);  // training has the cores
     if (options.threads > 0) omp_set_num_threads(options.threads);
     try_threads();
     if (options.command == Command::tokenize) return tokenize(options);
     if (options.command == Command::report) return write_report(options), Exit::done;
+    if (options.command == Command::watch) return watch(options);
 
     using Kind = GpuFound::Kind;
     const GpuFound gpu = options.device == DeviceKind::cpu ? GpuFound{Kind::none, "not asked for"} : find_gpu();

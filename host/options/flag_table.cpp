@@ -7,7 +7,7 @@ using O = Options;
 constexpr unsigned bit(Command c) { return 1u << unsigned(c); }
 constexpr unsigned train = bit(Command::train), sample = bit(Command::sample), plan = bit(Command::plan),
                    tokenize = bit(Command::tokenize), plot = bit(Command::plot), eval = bit(Command::eval),
-                   report = bit(Command::report);
+                   report = bit(Command::report), watch = bit(Command::watch);
 
 constexpr Range inside(double a, double b) { return {.least = a, .most = b, .above = true, .below = true}; }
 constexpr Range probability = {.least = 0, .most = 1, .below = true};    // 0 but not 1
@@ -176,7 +176,7 @@ std::vector<Flag> all_flags() {
     add(in("Where and how", train, {
         {"rank-timeout", &O::rank_timeout, "SECONDS", "600", "a rank that the others wait for longer ends the run", between(1, 1e6)},
         {"fast-collectives", &O::fast_collectives, "", "false", "several GPUs may sum in another order every time: NCCL chooses how"}}));
-    add(in("Where and how", train | sample | eval | tokenize | report, {
+    add(in("Where and how", train | sample | eval | tokenize | report | watch, {
         {"threads", &O::threads, "N", "0", "threads of the CPU; 0: all", between(0, 4096)}}));
     add(in("Where and how", train | sample, {
         {"seed", &O::seed, "N", "1337", "where all random numbers come from"}}));
@@ -200,9 +200,11 @@ std::vector<Flag> all_flags() {
     add(in("Plot", plot, {
         {"out", &O::out, "FILE", "plot.svg", "the picture to write"},
         {"x", &O::x, "WHAT", "steps", "what runs along the axis: steps, tokens or seconds"}}));
-    add(in("Report", report, {
+    add(in("Report", report | watch, {
         {"out", &O::out, "FILE", "", "the page to write (RUN/report.html)"},
         {"prompt", &O::prompt, "TEXT", "\"Once upon\"", "text to show attention and expectations of (the last sample)"}}));
+    add(in("Report", watch, {
+        {"every", &O::every, "SECONDS", "5", "how often to look; a rewrite that takes long is followed by a longer rest", between(0.1, 86400)}}));
     add(in("Fit", plan, {
         {"memory", &O::memory, "SIZE", "24GiB", "say whether training fits in this much memory of each rank (of --gpu: its own)"}}));
     add(in("Forecast", plan, {

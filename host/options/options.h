@@ -10,7 +10,7 @@
 #include "host/tokenizer/pre_tokenizer.h"
 #include "host/training/schedule.h"
 
-enum class Command { train, sample, eval, plan, tokenize, plot, report };
+enum class Command { train, sample, eval, plan, tokenize, plot, report, watch };
 enum class Dtype { automatic, bf16, fp32 };
 enum class SelfCheckWhen { off, on, force };  // on: what was found is remembered (remembered_check.h)
 enum class PlotAxis { steps, tokens, seconds };
@@ -18,7 +18,7 @@ enum class DeviceKind { automatic, cuda, cpu, simt, ptx };
 
 template <>
 inline constexpr auto names_of<Command> = std::to_array({"train", "sample", "eval", "plan", "tokenize", "plot",
-                                                         "report"});
+                                                         "report", "watch"});
 template <>
 inline constexpr auto names_of<TextFormat> = std::to_array({"auto", "text", "jsonl"});
 template <>
@@ -133,8 +133,9 @@ struct Options {
     bool skip_bad_lines = false;
     int64_t shard_tokens = 0;
 
-    std::vector<std::string> runs;  // of plot and report: their directories
+    std::vector<std::string> runs;  // of plot, report and watch: their directories
     PlotAxis x{};
+    double every = 0;  // seconds between two looks of watch
 
     bool has(const std::string& flag) const { return given.count(flag) > 0; }
 };

@@ -149,7 +149,7 @@ struct Contradictions {
 
 std::vector<std::string> contradictions(const Options& o, Known known) {
     if (o.command == Command::tokenize) return contradictions_of_tokenize(o);
-    if (o.command == Command::plot || o.command == Command::report) return {};
+    if (o.command == Command::plot || o.command == Command::report || o.command == Command::watch) return {};
     Contradictions found(o);
     if (o.command == Command::sample || o.command == Command::eval) found.of_trained_model();
     else found.of_model_name();

@@ -23,6 +23,7 @@ const char* purpose(Command c) {
         case Command::tokenize: return "Makes tokens of text, text of tokens, shards of files, and tokenizers.";
         case Command::eval: return "Scores a text with a trained model, or lets it answer multiple-choice questions.";
         case Command::report: return "Writes one page about a run, to be opened in a browser: train_gpt report RUN";
+        case Command::watch: return "Rewrites the report of a run while it trains, until it ends: train_gpt watch RUN";
         case Command::plot: return "Draws the losses, learning rate and gradient norm of runs: train_gpt plot RUN...";
     }
     return "";
@@ -35,8 +36,8 @@ std::string footer() {
         family = p.family;
     }
     return text +
-           "\n\nCommands: train_gpt [train], and train_gpt with sample, eval, plan, tokenize, plot or report; each has "
-           "its own --help.\n";
+           "\n\nCommands: train_gpt [train], and train_gpt with sample, eval, plan, tokenize, plot, report or watch; "
+           "each has its own --help.\n";
 }
 
 // The command's flags as CLI11 sees them. All values are texts: CLI11 must find nothing wrong, for it would stop there.
@@ -192,16 +193,16 @@ Options parse(const std::vector<std::string>& args) {
     o.version = parser.version->count() > 0;
     if (o.help || o.version) return o;
     std::vector<std::string> words = parser.app.remaining();
-    if (command == Command::plot ||
-        command == Command::report) {  // words that belong to no flag, up to one that is unknown
+    const bool of_one = command == Command::report || command == Command::watch;
+    if (command == Command::plot || of_one) {  // words that belong to no flag, up to one that is unknown
         const auto end =
             std::find_if(words.begin(), words.end(), [](const std::string& w) { return w.starts_with("-"); });
         o.runs.assign(words.begin(), end);
         words.erase(words.begin(), end);
         const std::string name = name_of(command);
         if (o.runs.empty()) wrong.push_back(name + ": of which run? example: train_gpt " + name + " runs/tiny-1");
-        if (command == Command::report && o.runs.size() > 1)
-            wrong.push_back("report: is about one run; to compare several: train_gpt plot");
+        if (of_one && o.runs.size() > 1)
+            wrong.push_back(name + ": is about one run; to compare several: train_gpt plot");
     }
     complain(words, command, wrong);
     for (const auto& [flag, option] : parser.options) {

@@ -2,110 +2,44 @@
 #include <fmt/core.h>
 #include <algorithm>
 #include <cmath>
+#include "chart_points.h"
 #include "host/base/html.h"
 #include "host/base/svg.h"
 
 namespace {
 
 constexpr double width = 960, left = 66, right = 894;
-constexpr int most_points = 800;  // of a line: what a screen can show
-using svg::colors, svg::label;
+using svg::colors;
 
-struct XY {
-    double x, y;
-};
-struct Range {
-    double low = INFINITY, high = -INFINITY;
-    void add(double v) {
-        if (std::isfinite(v)) low = std::min(low, v), high = std::max(high, v);
-    }
-    // With a little room, and not empty.
-    Range padded(double share) const {
-        if (!(low <= high)) return {0, 1};
-        const double room = high > low ? share * (high - low) : std::max(std::abs(high), 1e-12) * 0.5;
-        return {low - room, high + room};
-    }
-};
-
-// 0, 20, 40, ...: about `many` numbers with one or two digits that are not zero.
-std::vector<double> ticks(const Range& r, int many = 6) {
-    const double rough = (r.high - r.low) / many, power = std::pow(10, std::floor(std::log10(rough)));
-    const double step = power * (rough / power < 1.5 ? 1 : rough / power < 3.5 ? 2 : rough / power < 7.5 ? 5 : 10);
-    std::vector<double> all;
-    for (double k = std::ceil(r.low / step - 1e-9); k * step <= r.high + 1e-9 * step; k++)
-        all.push_back(k == 0 ? 0 : k * step);
-    return all;
-}
-
-// Means of neighbours, where there are more points than can be seen.
-std::vector<XY> thinned(const std::vector<XY>& points) {
-    if (points.size() <= most_points) return points;
-    std::vector<XY> out;
-    for (size_t i = 0; i < most_points; i++) {
-        const size_t begin = i * points.size() / most_points, end = (i + 1) * points.size() / most_points;
-        XY sum{};
-        int n = 0;
-        for (size_t k = begin; k < end; k++)
-            if (std::isfinite(points[k].y)) sum.x += points[k].x, sum.y += points[k].y, n++;
-        out.push_back(n ? XY{sum.x / n, sum.y / n} : XY{points[begin].x, NAN});
-    }
-    return out;
-}
-
-// What lies between the noise: the mean over a fiftieth of the run around each point, as far to both sides,
-// so that it does not lag.
-std::vector<XY> smoothed(std::vector<XY> points) {
-    const size_t n = points.size();
-    std::vector<double> sum(n + 1), count(n + 1);
-    for (size_t i = 0; i < n; i++) {
-        const bool is = std::isfinite(points[i].y);
-        sum[i + 1] = sum[i] + (is ? points[i].y : 0), count[i + 1] = count[i] + is;
-    }
-    for (size_t i = 0; i < n; i++) {
-        const size_t reach = std::min({i, n - 1 - i, n / 100}), begin = i - reach, end = i + reach + 1;
-        if (std::isfinite(points[i].y)) points[i].y = (sum[end] - sum[begin]) / (count[end] - count[begin]);
-    }
-    return points;
-}
-
-// A box with axes; y runs from its bottom to its top.
+// A box with axes.
 struct Panel {
-    double top, bottom;
-    Range x, y;
-    double px(double v) const { return left + (v - x.low) / (x.high - x.low) * (right - left); }
-    double py(double v) const { return bottom - (v - y.low) / (y.high - y.low) * (bottom - top); }
+    Box box;
+    ChartView of;
 
     std::string line(const std::vector<XY>& points, const char* color, const char* more) const {
-        std::string d;
-        bool pen = false;
-        for (const XY& p : points) {
-            if (!std::isfinite(p.y)) {
-                pen = false;
-                continue;
-            }
-            d += fmt::format("{}{:.1f} {:.1f}", pen ? "L" : "M", px(p.x), py(p.y));
-            pen = true;
-        }
+        const std::string d = path_of(points, of, box);
         return d.empty() ? "" : fmt::format("<path d=\"{}\" fill=\"none\" stroke=\"{}\" {}/>\n", d, color, more);
     }
+    bool is_wide() const { return box.right - box.left > 600; }
     std::string grid() const {
         std::string out;
-        for (double v : ticks(y, bottom - top > 150 ? 6 : 4))
+        for (double v : ticks(of.y, is_wide() && box.bottom - box.top > 250 ? 6 : 4))
             out += fmt::format(
                 "<path class=\"grid\" d=\"M{} {:.1f}H{}\"/><text x=\"{}\" y=\"{:.1f}\" text-anchor=\"end\">{}</text>\n",
-                left, py(v), right, left - 8, py(v) + 4, label(v));
-        for (double v : ticks(x))
-            out += fmt::format("<path class=\"grid\" d=\"M{0:.1f} {1}V{2}\"/>", px(v), top, bottom);
+                box.left, py(v), box.right, box.left - 8, py(v) + 4, svg::label(v));
+        for (double v : ticks(of.x, is_wide() ? 6 : 4))
+            out += fmt::format("<path class=\"grid\" d=\"M{0:.1f} {1}V{2}\"/>", px(v), box.top, box.bottom);
         return out + "\n";
     }
-    std::string x_labels(const char* what) const {
+    std::string x_labels() const {
         std::string out;
-        for (double v : ticks(x))
-            out += fmt::format("<text x=\"{:.1f}\" y=\"{}\" text-anchor=\"middle\">{}</text>", px(v), bottom + 18,
-                               label(v));
-        return out + fmt::format("\n<text x=\"{}\" y=\"{}\" text-anchor=\"middle\">{}</text>\n", (left + right) / 2,
-                                 bottom + 38, what);
+        for (double v : ticks(of.x, is_wide() ? 6 : 4))
+            out += fmt::format("<text x=\"{:.1f}\" y=\"{}\" text-anchor=\"middle\">{}</text>", px(v), box.bottom + 18,
+                               svg::label(v));
+        return out + "\n";
     }
+    double px(double v) const { return box.px(v, of); }
+    double py(double v) const { return box.py(v, of); }
 };
 
 template <class Point>
@@ -119,18 +53,54 @@ std::vector<XY> points_of(const Curve& c, PlotAxis axis, double StepPoint::*what
     return out;
 }
 
-std::string losses(const Panel& panel, const Curve& c, PlotAxis axis, const char* color) {
-    const std::vector<XY> raw = points_of(c, axis, &StepPoint::loss);
-    std::string out = panel.line(thinned(raw), color, "class=\"faint\"") +
-                      panel.line(thinned(smoothed(raw)), color, "stroke-width=\"1.6\"");
-    std::vector<XY> val;
-    for (const ValidationPoint& p : c.validations) val.push_back({along(p, axis), p.loss});
-    out += panel.line(val, color, "stroke-width=\"1.6\" stroke-dasharray=\"5 3\"");
-    for (const XY& p : val)
+struct Losses {
+    std::vector<XY> raw, smooth, val;
+
+    Losses(const Curve& c, PlotAxis axis) : raw(points_of(c, axis, &StepPoint::loss)), smooth(smoothed(raw)) {
+        for (const ValidationPoint& p : c.validations) val.push_back({along(p, axis), p.loss});
+    }
+};
+
+std::string drawn(const Panel& panel, const Losses& of, const char* color) {
+    std::string out = panel.line(envelope(of.raw), color, "class=\"faint\"") +
+                      panel.line(thinned(of.smooth), color, "stroke-width=\"1.6\"") +
+                      panel.line(of.val, color, "stroke-width=\"1.6\" stroke-dasharray=\"5 3\"");
+    for (const XY& p : of.val)
         if (std::isfinite(p.y))
             out += fmt::format("<circle cx=\"{:.1f}\" cy=\"{:.1f}\" r=\"3\" fill=\"{}\"/>", panel.px(p.x),
                                panel.py(p.y), color);
     return out + "\n";
+}
+
+std::string ideal_line(const Panel& panel, double ideal) {
+    return fmt::format("<path class=\"ideal\" d=\"M{} {:.1f}H{}\"/><text x=\"{}\" y=\"{:.1f}\">ideal {:.4f}</text>\n",
+                       panel.box.left, panel.py(ideal), panel.box.right, panel.box.left + 6, panel.py(ideal) + 14,
+                       ideal);
+}
+
+// The end of the curves, closer, where the picture of the whole leaves room for it.
+std::string inset(const Panel& whole, const std::vector<Curve>& curves, const std::vector<Losses>& losses) {
+    const Box at{330, whole.box.right - 14, whole.box.top + 34, whole.box.bottom - 84};
+    std::vector<std::vector<XY>> lines;
+    std::vector<double> ideals;
+    for (size_t i = 0; i < curves.size(); i++) {
+        for (const auto* line : {&losses[i].smooth, &losses[i].val}) lines.push_back(*line);
+        for (const XY& p : losses[i].raw)
+            if (whole.px(p.x) > at.left - 60 && whole.py(p.y) < at.bottom + 40) return "";
+        if (curves[i].ideal) ideals.push_back(*curves[i].ideal);
+    }
+    const std::optional<ChartView> end = closer_look(whole.of, lines, ideals);
+    if (!end) return "";
+    const Panel closer{at, *end};
+    std::string out = fmt::format("<rect x=\"{}\" y=\"{}\" width=\"{}\" height=\"{}\" fill=\"var(--paper)\"/>\n",
+                                  at.left - 52, at.top - 28, at.right - at.left + 66, at.bottom - at.top + 56);
+    out += fmt::format("<text class=\"title\" x=\"{}\" y=\"{}\">closer</text>\n", at.left, at.top - 8) + closer.grid() +
+           closer.x_labels();
+    out += fmt::format("<svg x=\"{0}\" y=\"{1}\" width=\"{2}\" height=\"{3}\" viewBox=\"{0} {1} {2} {3}\">\n", at.left,
+                       at.top, at.right - at.left, at.bottom - at.top);
+    for (const double ideal : ideals) out += ideal_line(closer, ideal);
+    for (size_t i = 0; i < curves.size(); i++) out += drawn(closer, losses[i], colors[i % colors.size()]);
+    return out + "</svg>\n";
 }
 
 std::string legend(const std::vector<Curve>& curves, double y) {
@@ -151,41 +121,37 @@ std::string legend(const std::vector<Curve>& curves, double y) {
 
 std::string plot_svg(const std::vector<Curve>& curves, PlotAxis axis) {
     const double head = 24 + 20 * double(curves.size()), height = head + 670;
-    Panel loss{head + 26, head + 346, {}, {}}, rate{head + 392, head + 482, {}, {}},
-        norm{head + 528, head + 618, {}, {}};
+    Panel loss{{left, right, head + 26, head + 346}, {}}, rate{{left, right, head + 392, head + 482}, {}},
+        norm{{left, right, head + 528, head + 618}, {}};
+    std::vector<Losses> all;
     for (const Curve& c : curves) {
+        all.emplace_back(c, axis);
         for (const StepPoint& p : c.steps)
-            loss.x.add(along(p, axis)), loss.y.add(p.loss), rate.y.add(p.lr), norm.y.add(p.grad_norm);
-        for (const ValidationPoint& p : c.validations) loss.x.add(along(p, axis)), loss.y.add(p.loss);
-        if (c.ideal) loss.y.add(*c.ideal);
+            loss.of.x.add(along(p, axis)), loss.of.y.add(p.loss), rate.of.y.add(p.lr), norm.of.y.add(p.grad_norm);
+        for (const ValidationPoint& p : c.validations) loss.of.x.add(along(p, axis)), loss.of.y.add(p.loss);
+        if (c.ideal) loss.of.y.add(*c.ideal);
     }
-    rate.y.add(0), norm.y.add(0);
-    loss.x = rate.x = norm.x = loss.x.padded(0);
-    loss.y = loss.y.padded(0.04), rate.y = rate.y.padded(0.04), norm.y = norm.y.padded(0.04);
+    rate.of.y.add(0), norm.of.y.add(0);
+    loss.of.x = rate.of.x = norm.of.x = loss.of.x.padded(0);
+    loss.of.y = loss.of.y.padded(0.08, 0.04), rate.of.y = rate.of.y.padded(0.04), norm.of.y = norm.of.y.padded(0.04);
 
     std::string out = svg::begin(width, height) + legend(curves, 24);
-    out += fmt::format(
-               "<text class=\"title\" x=\"{}\" y=\"{}\">loss: faint every step, solid smoothed, dashed "
-               "validation</text>\n",
-               left, loss.top - 8) +
-           loss.grid();
-    for (const auto& [panel, what] :
-         {std::pair(&rate, "learning rate"), {&norm, "gradient norm: faint every step, solid smoothed"}})
-        out += fmt::format("<text class=\"title\" x=\"{}\" y=\"{}\">{}</text>\n", left, panel->top - 8, what) +
+    for (const auto& [panel, what] : {std::pair(&loss, "loss: faint every step, solid smoothed, dashed validation"),
+                                      {&rate, "learning rate"},
+                                      {&norm, "gradient norm: faint every step, solid smoothed"}})
+        out += fmt::format("<text class=\"title\" x=\"{}\" y=\"{}\">{}</text>\n", left, panel->box.top - 8, what) +
                panel->grid();
     for (size_t i = 0; i < curves.size(); i++) {
         const char* color = colors[i % colors.size()];
-        if (const auto ideal = curves[i].ideal)
-            out += fmt::format(
-                "<path class=\"ideal\" d=\"M{} {:.1f}H{}\"/><text x=\"{}\" y=\"{:.1f}\" text-anchor=\"end\">ideal "
-                "{:.4f}</text>\n",
-                left, loss.py(*ideal), right, right - 4, loss.py(*ideal) - 5, *ideal);
-        out += losses(loss, curves[i], axis, color);
+        if (curves[i].ideal) out += ideal_line(loss, *curves[i].ideal);
+        out += drawn(loss, all[i], color);
         out += rate.line(thinned(points_of(curves[i], axis, &StepPoint::lr)), color, "stroke-width=\"1.6\"");
         const std::vector<XY> norms = points_of(curves[i], axis, &StepPoint::grad_norm);
-        out += norm.line(thinned(norms), color, "class=\"faint\"") +
+        out += norm.line(envelope(norms), color, "class=\"faint\"") +
                norm.line(thinned(smoothed(norms)), color, "stroke-width=\"1.6\"");
     }
     const char* names[] = {"steps", "tokens", "seconds"};
-    return out + norm.x_labels(names[int(axis)]) + "</svg>\n";
+    return out + inset(loss, curves, all) + norm.x_labels() +
+           fmt::format("<text x=\"{}\" y=\"{}\" text-anchor=\"middle\">{}</text>\n</svg>\n", (left + right) / 2,
+                       norm.box.bottom + 38, names[int(axis)]);
 }

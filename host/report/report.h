@@ -1,31 +1,23 @@
-// `train_gpt report RUN`: a run as one page of HTML that needs nothing else: no script, no network.
+// `train_gpt report RUN`: a run as one page of HTML that needs nothing else: no network, no library.
 #pragma once
 #include <optional>
-#include "curve.h"
-#include "host/model/config.h"
-#include "host/options/options.h"
 #include "inspect_model.h"
+#include "story.h"
 
-struct Sample {
-    int64_t step;
-    std::string text;
+// What the model does inside, or why that is not shown.
+struct Insides {
+    std::optional<Inspection> seen;
+    std::string missing;
 };
-struct Speed {
-    double step, tokens_per_s, mfu;
-};  // mfu NaN: not known
+// Of the text (of no text: of the run's last sample) in the run's checkpoint. Throws Error{input} if that is damaged.
+Insides insides_of(const std::string& run, const Story& story, const std::optional<std::string>& text);
 
-// What a run's log tells.
-struct Story {
-    Curve curve;
-    Options options;
-    Config config;
-    uint64_t parameters = 0;
-    std::vector<Sample> samples;  // oldest first
-    std::vector<Speed> speeds;
+// A page of a run that goes on loads itself again.
+struct Reload {
+    int seconds = 0;      // 0: it does not
+    int64_t written = 0;  // when, in seconds since 1970: a page that nobody rewrites any more says so
 };
-Story read_story(const std::string& run);  // throws Error{input} if the run's log does not tell it
+std::string report_page(const Story& story, const Insides& insides, const Reload& reload = {});
 
-// `missing`: why nothing is shown of what the model does inside.
-std::string report_page(const Story& story, const std::optional<Inspection>& insides, const std::string& missing);
-
+std::string report_path(const Options& options);  // --out, or the run's report.html
 void write_report(const Options& options);

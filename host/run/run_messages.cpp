@@ -92,11 +92,12 @@ void RunMessages::announce(size_t parameters, const std::string& device, const s
     progress.note("run     " + printable(directory) +
                   (run.resumed ? fmt::format(", resumed at step {}", state.step) : ""));
     if (!rate_change.empty()) progress.note(rate_change);
-    if (run.resumed) return;
+    if (run.resumed) return write({{"resumed", state.step}, {"steps", run.steps}});
     write({{"run", to_json(run.options)},
            {"model", to_json(run.config)},
            {"parameters", parameters},
-           {"ideal_loss", run.data.ideal_loss ? Json(*run.data.ideal_loss) : Json()}});
+           {"ideal_loss", run.data.ideal_loss ? Json(*run.data.ideal_loss) : Json()},
+           {"steps", run.steps}});
 }
 
 // Of the checkpoints that will be there at a time: those kept, the best, and the one that is being written.
@@ -211,6 +212,8 @@ void RunMessages::report_sample(const std::string& text) {
 
 void RunMessages::finish(bool stopped) {
     const std::string shown = printable(directory), saved = shown + "/" + checkpoint_name(state.step);
+    const char* how = stopped ? "stopped" : stops_early(run, state) ? "early stop" : "finished";
+    write({{"end", how}, {"at_step", state.step}});
     if (stopped) {
         progress.note(
             fmt::format("stopped: step {}, saved {}; continue with ./train_gpt --resume {}", state.step, saved, shown));

@@ -1,13 +1,16 @@
 // A run's curves from its log, and their picture.
 #include "host/report/curve.h"
 #include <gtest/gtest.h>
+#include <algorithm>
 #include <cmath>
+#include <filesystem>
 #include "dev/test/support/expect_error.h"
 #include "dev/test/support/temporary_directory.h"
 #include "dev/test/support/text_search.h"
 #include "host/base/files.h"
 #include "host/commands/commands.h"
 #include "host/options/options_parse.h"
+#include "host/report/chart_points.h"
 #include "host/report/curve_svg.h"
 
 namespace {
@@ -82,6 +85,56 @@ TEST(curve, picture_of_long_and_short_runs) {
     EXPECT_LT(plot_svg({c}, PlotAxis::seconds).size(), 100000u);
     c.steps.resize(1);
     EXPECT_EQ(count(plot_svg({c}, PlotAxis::steps), "nan"), 0);
+}
+
+// A run that falls fast and then slowly: its end is shown again, closer. Nothing hides a curve.
+TEST(curve, the_end_is_shown_closer) {
+    Curve c{.name = "falls", .steps = {}, .validations = {}, .ideal = 1.0};
+    for (int i = 1; i <= 1000; i++)
+        c.steps.push_back({double(i), i * 8.0, i * 0.1, 1.01 + 5 * std::exp(-i / 20.0), 1e-3, 1});
+    const std::string falls = plot_svg({c}, PlotAxis::steps);
+    EXPECT_EQ(count(falls, ">closer<"), 1);
+    EXPECT_EQ(count(falls, "ideal 1.0000"), 2);
+    Curve rises = c;
+    for (StepPoint& p : rises.steps) p.loss = 7 - p.loss;
+    EXPECT_EQ(count(plot_svg({rises}, PlotAxis::steps), ">closer<"), 0);
+    EXPECT_EQ(count(plot_svg({c, rises}, PlotAxis::steps), ">closer<"), 0);
+    c.steps.resize(15);
+    EXPECT_EQ(count(plot_svg({c}, PlotAxis::steps), ">closer<"), 0) << "there is little to see";
+}
+
+// The README's picture is what plot draws today, but for its numbers: frame, style, titles, names, in that order.
+TEST(curve, the_readmes_picture_is_of_this_program) {
+    const std::string path = "dev/doc/loss.svg";
+    if (!std::filesystem::exists(path)) GTEST_SKIP() << "the book is not here";
+    Curve c{.name = "runs/tiny-1", .steps = {}, .validations = {}, .ideal = 0.4042};
+    for (int i = 1; i <= 1500; i++)
+        c.steps.push_back({double(i), i * 8.0, i * 0.1, 0.41 + 4 * std::exp(-i / 60.0), 1e-3, 1});
+    c.validations.push_back({1500, 12000, 150, 0.4139});
+    const auto frame = [](const std::string& svg) {
+        std::string out;
+        for (size_t at = 0, end; (end = svg.find('\n', at)) != std::string::npos; at = end + 1) {
+            const std::string line = svg.substr(at, end - at);
+            if (!line.empty() && !line.starts_with("<path") && !line.starts_with("<text x") &&
+                !line.starts_with("<circle"))
+                out += line + "\n";
+        }
+        return out;
+    };
+    EXPECT_EQ(frame(files::read_file(path, 1 << 24)), frame(plot_svg({c}, PlotAxis::steps)))
+        << "after a change of plot: ./train_gpt && ./train_gpt plot runs/tiny-1 --out dev/doc/loss.svg";
+}
+
+TEST(curve, a_spike_is_never_lost) {
+    std::vector<XY> points;
+    for (int i = 0; i < 12345; i++) points.push_back({double(i), i == 7777 ? 50 : i == 3333 ? NAN : std::sin(i)});
+    const std::vector<XY> seen = envelope(points), mean = thinned(points);
+    EXPECT_LE(seen.size(), 800u);
+    EXPECT_TRUE(std::ranges::any_of(seen, [](const XY& p) { return p.x == 7777 && p.y == 50; }));
+    EXPECT_TRUE(std::ranges::is_sorted(seen, {}, &XY::x));
+    EXPECT_FALSE(std::ranges::any_of(mean, [](const XY& p) { return p.y == 50; }));
+    points.resize(3);
+    EXPECT_EQ(envelope(points).size(), 3u);
 }
 
 TEST(curve, command_writes_the_picture) {
