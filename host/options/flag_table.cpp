@@ -7,7 +7,7 @@ using O = Options;
 constexpr unsigned bit(Command c) { return 1u << unsigned(c); }
 constexpr unsigned train = bit(Command::train), sample = bit(Command::sample), plan = bit(Command::plan),
                    tokenize = bit(Command::tokenize), plot = bit(Command::plot), eval = bit(Command::eval),
-                   report = bit(Command::report);
+                   report = bit(Command::report), export_model = bit(Command::export_model);
 
 constexpr Range inside(double a, double b) { return {.least = a, .most = b, .above = true, .below = true}; }
 constexpr Range probability = {.least = 0, .most = 1, .below = true};    // 0 but not 1
@@ -146,7 +146,10 @@ std::vector<Flag> all_flags() {
     add(in("Model", sample | eval, {
         {"model", &O::model, "DIR", "", "a run, a checkpoint, another Hugging Face directory, or llm.c's .bin"},
         {"tokenizer", &O::tokenizer, "PATH", "", "a tokenizer's file or directory (the model's)"}}));
-    add(in("Model", train | sample | eval | tokenize, {
+    add(in("Model", export_model, {
+        {"model", &O::model, "DIR", "", "a run, a checkpoint, another Hugging Face directory, or llm.c's .bin"},
+        {"tokenizer", &O::tokenizer, "PATH", "", "a tokenizer's file or directory (the model's), or none: a file without one"}}));
+    add(in("Model", train | sample | eval | tokenize | export_model, {
         {"pattern", &O::pattern, "RULE", "cl100k", "how a tiktoken file of an unknown vocabulary cuts text: gpt2, llama3, cl100k, qwen2, o200k, digits, numbers or none"}}));
     add(in("Model", train, {
         {"from-scratch", &O::from_scratch, "", "false", "take the directory's sizes and not its weights"}}));
@@ -197,6 +200,10 @@ std::vector<Flag> all_flags() {
     add(in("Report", report, {
         {"out", &O::out, "FILE", "", "the page to write (RUN/report.html)"},
         {"prompt", &O::prompt, "TEXT", "\"Once upon\"", "text to show attention and expectations of (the last sample)"}}));
+    add(in("File", export_model, {
+        {"gguf", &O::gguf, "FILE", "", "the file to write, for llama.cpp and what is made of it"},
+        {"type", &O::type, "TYPE", "q8_0", "of its matrices: f32, f16, bf16 or q8_0 (as the model's files have them: bf16 or f32)"},
+        {"overwrite", &O::overwrite, "", "false", "replace FILE if it is there"}}));
     add(in("Fit", plan, {
         {"gpu-memory", &O::gpu_memory, "SIZE", "24GiB", "say whether training fits in this much memory"}}));
     // clang-format on

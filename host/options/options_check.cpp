@@ -84,6 +84,10 @@ struct Contradictions {
                fmt::format("--stride: {} is more than --context {}: some tokens would never count",
                            o.stride.value_or(0), o.context.value_or(0)));
     }
+    void of_export() {
+        refuse(o.gguf.empty(), "--gguf: where to? example: --gguf model.gguf");
+        refuse(o.tokenizer == "none" && o.pattern, "--pattern: there is no tokenizer to cut text; leave it out");
+    }
     void of_pairs() {
         both("resume", "overwrite", "one continues the run, the other throws it away");
         both("resume", "out", "a resumed run goes on in its own directory: --resume DIR");
@@ -133,9 +137,11 @@ std::vector<std::string> contradictions(const Options& o, Known known) {
     if (o.command == Command::tokenize) return contradictions_of_tokenize(o);
     if (o.command == Command::plot || o.command == Command::report) return {};
     Contradictions found(o);
-    if (o.command == Command::sample || o.command == Command::eval) found.of_trained_model();
+    const bool exports = o.command == Command::export_model;
+    if (o.command == Command::sample || o.command == Command::eval || exports) found.of_trained_model();
     else found.of_model_name();
     if (o.command == Command::eval) found.of_eval();
+    if (exports) found.of_export();
     found.of_pairs();
     found.of_shape();
     if (o.command == Command::train && known == Known::all) found.of_training();
@@ -186,7 +192,8 @@ std::vector<std::string> problems(const Options& o, const Config& c) {
     };
     ask(1, {"context", "layers", "dim", "heads", "kv-heads", "head-size", "ffn", "vocab", "rope-theta", "rope-factor",
             "norm-eps"});
-    if (found.empty() && o.command != Command::sample && o.command != Command::eval) ask(o.batch, {"batch", "context"});
+    const bool trains = o.command == Command::train || o.command == Command::plan;
+    if (found.empty() && trains) ask(o.batch, {"batch", "context"});
     if (!found.empty()) return found;
 
     auto refuse = [&](bool is_so, const std::string& why) {

@@ -23,6 +23,7 @@ const char* purpose(Command c) {
         case Command::tokenize: return "Makes tokens of text, text of tokens, shards of files, and tokenizers.";
         case Command::eval: return "Scores a text with a trained model, or lets it answer multiple-choice questions.";
         case Command::report: return "Writes one page about a run, to be opened in a browser: train_gpt report RUN";
+        case Command::export_model: return "Writes a trained model as a GGUF file, which llama.cpp and its kin open.";
         case Command::plot: return "Draws the losses, learning rate and gradient norm of runs: train_gpt plot RUN...";
     }
     return "";
@@ -35,8 +36,8 @@ std::string footer() {
         family = p.family;
     }
     return text +
-           "\n\nCommands: train_gpt [train], and train_gpt with sample, eval, plan, tokenize, plot or report; each has "
-           "its own --help.\n";
+           "\n\nCommands: train_gpt [train], and train_gpt with sample, eval, export, plan, tokenize, plot or report; "
+           "each has its own --help.\n";
 }
 
 // The command's flags as CLI11 sees them. All values are texts: CLI11 must find nothing wrong, for it would stop there.
