@@ -1,17 +1,17 @@
 """Lets llama.cpp open what `train_gpt export` writes, and compares it with our own program.
 
-    gguf_greedy.py ./train_gpt [GPT2_DIRECTORY]     from the repository's root; needs the packages gguf and xllamacpp
+    gguf_greedy.py ./train_gpt [GPT2_DIRECTORY/] [NAME...]     from the repository's root; needs gguf and xllamacpp
 
-Small models of the four architectures are trained for a moment, with tokenizers of every kind that a GGUF file has, and the
-golden models of models/ with RoPE's other settings are given a tokenizer of characters. Of each:
+Small models of the four architectures are trained for a moment, with tokenizers of every kind that a GGUF file has, and
+the golden models of models/ with RoPE's other settings are given a tokenizer of characters. Of each:
 
-    the file     as the gguf package reads it: architecture, every tensor's name, shape and type
+    the file     as the gguf package reads it: so many tensors, each aligned and dequantized, matrices of the type
     tokens       of a mixed text, equal to ours
     greedy       texts of f32, equal to ours token by token
     perplexity   of held-out text in f32 equal to ours to 1e-3 of it, in f16 and bf16 to 1%, in q8_0 to 0.5% of f32's
 
-GPT2_DIRECTORY holds GPT-2's tokenizer, vocab.json and merges.txt or tokenizer.json. llama.cpp is the one that the wheel of
-xllamacpp bundles: its server answers."""
+GPT2_DIRECTORY holds GPT-2's tokenizer, vocab.json and merges.txt or tokenizer.json; NAMEs choose among the models.
+llama.cpp is the one that the wheel of xllamacpp bundles: its server answers."""
 import json
 import math
 import shutil
@@ -25,7 +25,8 @@ from pathlib import Path
 import gguf
 import xllamacpp
 
-program, gpt2 = sys.argv[1], sys.argv[2] if len(sys.argv) > 2 else None
+program, gpt2 = sys.argv[1], sys.argv[2] if len(sys.argv) > 2 and "/" in sys.argv[2] else None
+only = [a for a in sys.argv[2:] if "/" not in a]
 work = Path(tempfile.mkdtemp())
 failures = 0
 
@@ -71,10 +72,11 @@ class Llama:
         return self.ask("completion", prompt=ids, n_predict=n, temperature=0, return_tokens=True)["tokens"]
 
     def perplexity(self, ids, vocabulary):
-        nats = 0.0
+        """The server tells the probabilities of whole characters only: it is made to choose an e, which leaves them as they are."""
+        nats, e = 0.0, self.tokens("e", False)[-1]
         for i in range(1, len(ids)):
-            answer = self.ask("completion", prompt=ids[:i], n_predict=1, temperature=1.0, n_probs=vocabulary,
-                              cache_prompt=True, samplers=[])
+            answer = self.ask("completion", prompt=ids[:i], n_predict=1, temperature=0, n_probs=vocabulary, cache_prompt=True,
+                              logit_bias=[[e, 1000]])
             likely = {p["id"]: p["logprob"] for p in answer["completion_probabilities"][0]["top_logprobs"]}
             nats -= likely[ids[i]]
         return math.exp(nats / (len(ids) - 1))
@@ -132,49 +134,78 @@ def best(model):
     return model / "best" if (model / "best").exists() else model
 
 
-def trained(name, tokenizer, data, *flags, steps=60):
+def trained(name, tokenizer, data, *flags, steps):
     run = work / name
     ours("train", "--out", run, "--data", data, "--tokenizer", tokenizer, "--device", "cpu", "--steps", steps, "--layers", 2,
          "--dim", 64, "--heads", 4, "--ffn", 128, "--context", 96, "--batch", 8, "--sample-tokens", 0, "--lr", "0.01", *flags)
     return run
 
 
-data = work / "data.txt"
+def write_sentencepiece(folder, text):
+    """Llama 2's kind: the commonest pieces of a text, each with all the merges that make it, as SentencePiece has them."""
+    marked, counts = "\u2581" + text.replace(" ", "\u2581"), {}
+    for n in range(2, 7):
+        for i in range(0, len(marked) - n):
+            piece = marked[i:i + n]
+            if "\u2581" not in piece[1:] and "\n" not in piece:
+                counts[piece] = counts.get(piece, 0) + 1
+    letters = sorted(set(marked) - set("\n\t"))
+    pieces = sorted(sorted(counts, key=counts.get)[-400:], key=lambda p: (len(p), -counts[p]))
+    tokens = ["<unk>", "<s>", "</s>"] + [f"<0x{b:02X}>" for b in range(256)] + letters + pieces
+    known = set(letters + pieces)
+    merges = [[p[:i], p[i:]] for p in pieces for i in range(1, len(p)) if {p[:i], p[i:]} <= known]
+    special = [dict(id=i, content=t, special=True, normalized=False) for i, t in enumerate(tokens[:3])]
+    bos = {"SpecialToken": {"id": "<s>", "type_id": 0}}
+    both_ways = lambda a, b: dict(type="Replace", pattern=dict(String=a), content=b)
+    folder.mkdir()
+    (folder / "tokenizer.json").write_text(json.dumps(dict(
+        version="1.0", truncation=None, padding=None, added_tokens=special, pre_tokenizer=None,
+        normalizer=dict(type="Sequence", normalizers=[dict(type="Prepend", prepend="\u2581"), both_ways(" ", "\u2581")]),
+        post_processor=dict(type="TemplateProcessing", single=[bos, {"Sequence": {"id": "A", "type_id": 0}}], pair=[],
+                            special_tokens={"<s>": dict(id="<s>", ids=[1], tokens=["<s>"])}),
+        decoder=dict(type="Sequence", decoders=[both_ways("\u2581", " "), dict(type="ByteFallback"), dict(type="Fuse"),
+                                                dict(type="Strip", content=" ", start=1, stop=0)]),
+        model=dict(type="BPE", unk_token="<unk>", fuse_unk=True, byte_fallback=True, merges=merges,
+                   vocab={t: i for i, t in enumerate(tokens)}))))
+
+
+data, both = work / "data.txt", work / "both.txt"
 data.write_text(stories)
-both = work / "both.txt"
 both.write_text(chinese + stories + mixed)
 for split in ("gpt2", "llama3", "qwen2"):
-    ours("tokenize", "--train-bpe", 600, "--data", both, "--out", work / split, "--split", split, "--special-tokens", "<|endoftext|>",
-         "<|end|>")
-
-compare("gpt2-characters", trained("gpt2-characters", "char", both), 96, "Once upon", stories[4000:4300], mixed)
-compare("gpt2-bytes", trained("gpt2-bytes", "byte", both, "--bias=false", "--position", "sinusoidal"), 96, "The ",
-        stories[4000:4300], mixed)
-compare("gpt2-bpe", trained("gpt2-bpe", work / "gpt2", both, "--tied=false"), 96, "The ", stories[4000:4400], mixed)
+    ours("tokenize", "--train-bpe", 600, "--data", both, "--out", work / f"bpe-{split}", "--split", split, "--special-tokens",
+         "<|endoftext|>", "<|end|>")
+write_sentencepiece(work / "sentencepiece", stories + mixed)
 llama = ("--norm", "rmsnorm", "--position", "rope", "--activation", "swiglu", "--bias=false", "--kv-heads", 2)
-compare("llama-bpe", trained("llama-bpe", work / "llama3", both, *llama), 96, "The ", stories[4000:4400], mixed)
-compare("llama-wide-heads", trained("llama-wide-heads", work / "llama3", both, *llama, "--head-size", 32, "--rope-pairs",
-                                    "interleaved", "--rope-theta", 500000), 96, "The ", stories[4000:4400], mixed)
-compare("llama-stretched", trained("llama-stretched", work / "llama3", both, *llama, "--rope-factor", 8, "--tied=false",
-                                   "--qkv-bias"), 96, "The ", stories[4000:4400], mixed)
-compare("qwen2", trained("qwen2", work / "qwen2", both, *llama, "--qkv-bias"), 96, "The ", stories[4000:4400], mixed)
-compare("qwen3", trained("qwen3", work / "qwen2", both, *llama, "--qk-norm", "--head-size", 32), 96, "The ",
-        stories[4000:4400], mixed)
+trainings = [
+    ("gpt2-characters", "char", both),
+    ("gpt2-bytes", "byte", both, "--bias=false", "--position", "sinusoidal"),
+    ("gpt2-bpe", work / "bpe-gpt2", both, "--tied=false"),
+    ("llama-bpe", work / "bpe-llama3", both, *llama),
+    ("llama-sentencepiece", work / "sentencepiece", both, *llama),
+    ("llama-wide-heads", work / "bpe-llama3", both, *llama, "--head-size", 32, "--rope-pairs", "interleaved", "--rope-theta", 500000),
+    ("llama-stretched", work / "bpe-llama3", both, *llama, "--rope-factor", 8, "--tied=false", "--qkv-bias"),
+    ("qwen2", work / "bpe-qwen2", both, *llama, "--qkv-bias"),
+    ("qwen3", work / "bpe-qwen2", both, *llama, "--qk-norm", "--head-size", 32)]
 if gpt2:
-    compare("gpt2-vocabulary", trained("gpt2-vocabulary", gpt2, data, steps=10), 96, "The ", stories[4000:4060], mixed)
+    trainings.append(("gpt2-vocabulary", gpt2, data))
+for name, *how in trainings:
+    if only and name not in only:
+        continue
+    large = name == "gpt2-vocabulary"
+    compare(name, trained(name, *how, steps=10 if large else 60), 96, "The ", stories[4000:4060 if large else 4400], mixed)
 
-alphabet = json.loads(Path("dev/oracle/evaluating.json").read_text())["alphabet"]
-(work / "letters.txt").write_text(alphabet * 40)
+# The golden models know 29 characters: a model that learned just these has their tokenizer.
+(work / "letters.txt").write_text(json.loads(Path("dev/oracle/evaluating.json").read_text())["alphabet"] * 40)
 ours("train", "--out", work / "letters", "--data", work / "letters.txt", "--tokenizer", "char", "--device", "cpu", "--steps", 1,
      "--layers", 1, "--dim", 8, "--heads", 1, "--context", 8, "--batch", 1, "--sample-tokens", 0)
 for name, context in (("gpt2", 12), ("llama-2", 12), ("llama-3.1", 20), ("llama-3.2", 20), ("qwen2-untied", 12), ("qwen3", 12)):
-    model = work / ("golden-" + name)
-    model.mkdir()
-    for file in (Path("dev/oracle/models") / name).glob("*.*"):
-        if file.is_file() and file.name != "answers.safetensors":
-            shutil.copy(file, model)
+    if only and f"golden-{name}" not in only:
+        continue
+    model = work / f"golden-{name}"
+    shutil.copytree(Path("dev/oracle/models") / name, model, ignore=shutil.ignore_patterns("answers*", "gradients", "trained"))
     shutil.copy(work / "letters/best/tokenizer.json", model)
-    compare("golden " + name, model, context, "the ", "the mistral, a sad trumpet, there", "a mouse, \u4e2d\u6587 !")
+    compare(model.name, model, context, "the ", "the mistral, a sad trumpet, there", "a mouse, \u4e2d\u6587 !")
 
 print(f"xllamacpp {version('xllamacpp')}, gguf {version('gguf')}: " + (f"{failures} differ" if failures else "all agree"))
 shutil.rmtree(work)

@@ -32,8 +32,8 @@ struct Tensor {
 };
 
 // Appends values in the bytes of the type: f16 and bf16 rounded to the nearest even; q8_0 in blocks of 32, of which
-// each is an f16 scale, the largest magnitude over 127, and 32 bytes of values over the scale, rounded half away from 0.
-// Of q8_0 they must be whole blocks. Throws Error{numeric} naming `name` where a value is too large for the type.
+// each is an f16 scale, the largest magnitude over 127, and 32 bytes of values over the scale, rounded half away from
+// 0. Of q8_0 they must be whole blocks. Throws Error{numeric} naming `name` where a value is too large for the type.
 void append_values(std::string& bytes, GgufType type, std::span<const float> values, const std::string& name);
 uint16_t half_of(float x);  // the nearest f16; beyond them infinity
 

@@ -98,7 +98,8 @@ std::vector<Flag> sampling_flags() { return {
 
 std::vector<Flag> eval_flags() { return {
     {"data",       &O::data,       "PATH...", "", "text, .jsonl or .bin shards: loss, perplexity, bits per byte"},
-    {"multiple-choice", &O::multiple_choice, "FILE", "", "questions (HellaSwag's JSON lines or llm.c's .bin): accuracy"},
+    {"multiple-choice", &O::multiple_choice, "FILE", "", "questions (JSON lines of HellaSwag, ARC, PIQA or WinoGrande, or llm.c's .bin): accuracy"},
+    {"answers",    &O::answers,    "FILE", "", "write what was chosen of every question, and the losses of its endings"},
     {"context",    &O::context,    "T",    "256",  "tokens a window sees (the model's)", at_least(1)},
     {"stride",     &O::stride,     "N",    "64",   "only the last N tokens of a window count (the context)", at_least(1)},
     {"separator",  &O::separator,  "TOKEN", "\"<|endoftext|>\"", "the token before every document, or none (the model's)"},

@@ -105,7 +105,7 @@ struct Options {
     bool interactive = false, ignore_eos = false, cache = false;
 
     std::optional<int> stride;  // of eval: tokens a window scores; none: the context
-    std::string multiple_choice;
+    std::string multiple_choice, answers;
     bool json = false;
 
     std::optional<Bytes> gpu_memory;

@@ -80,6 +80,8 @@ struct Contradictions {
     void of_eval() {
         refuse(o.data.empty() && o.multiple_choice.empty(),
                "--data: nothing to score; give --data or --multiple-choice");
+        refuse(!o.answers.empty() && o.multiple_choice.empty(),
+               "--answers: there are no questions; give --multiple-choice");
         refuse(o.context && o.stride && *o.stride > *o.context,
                fmt::format("--stride: {} is more than --context {}: some tokens would never count",
                            o.stride.value_or(0), o.context.value_or(0)));
