@@ -142,8 +142,9 @@ def compare(program):
             theirs = result.get(f"{metric},none", ours[metric])          # WinoGrande has acc only
             same &= abs(ours[metric] - theirs) < 1e-9
         failures += not same
-        print(f"{name:12} {len(samples)} items: acc {ours['acc']:.4f} and {result['acc,none']:.4f}, acc_norm {ours['acc_norm']:.4f} and "
-              f"{result.get('acc_norm,none', float('nan')):.4f}, {chosen} choices equal, losses differ by {worst:.1e} at most"
+        norm = f"{result['acc_norm,none']:.4f}" if "acc_norm,none" in result else "not counted"
+        print(f"{name:12} {len(samples)} items: acc {ours['acc']:.4f} and {result['acc,none']:.4f}, acc_norm "
+              f"{ours['acc_norm']:.4f} and {norm}, {chosen} choices equal, losses differ by {worst:.1e} at most"
               f"{'' if same else '  DIFFERS'}", flush=True)
     print(f"lm_eval {version('lm_eval')}, transformers {version('transformers')}: " + (f"{failures} differ" if failures else "all agree"))
     return failures > 0
