@@ -12,8 +12,8 @@
 namespace {
 
 TEST(flag, rows_are_sound) {
-    for (const Command command :
-         {Command::train, Command::sample, Command::eval, Command::plan, Command::tokenize, Command::report}) {
+    for (const Command command : {Command::train, Command::sample, Command::eval, Command::plan, Command::tokenize,
+                                  Command::report, Command::export_model}) {
         const std::string help = help_text(command);
         const auto json = to_json(default_options(command));
         std::set<std::string> names;
