@@ -92,13 +92,12 @@ private:
 
     void write_rows(const MappedTensor& e, std::span<const float> values) {
         if (e.as_it_is()) return writer.write(values.subspan(e.first * e.width, e.size()));
-        for (size_t r = 0; r < e.rows; r++) row_by_row(e, r, values);
-        writer.write(ordered);
         ordered.clear();
-    }
-    void row_by_row(const MappedTensor& e, size_t r, std::span<const float> values) {
-        const auto row = values.subspan(e.our_row(r) * e.width, e.width);
-        ordered.insert(ordered.end(), row.begin(), row.end());
+        for (size_t r = 0; r < e.rows; r++) {
+            const auto row = values.subspan(e.our_row(r) * e.width, e.width);
+            ordered.insert(ordered.end(), row.begin(), row.end());
+        }
+        writer.write(ordered);
     }
 
     gguf::Writer& writer;
