@@ -67,7 +67,7 @@ OPTIMISE = -O1
 $(addprefix $(BUILD)/,host/reference/%.o host/tokenizer/%.o host/commands/run_on_cpu.o): OPTIMISE = -O3
 # The references are templates: these tests have the very loops that train on the CPU.
 $(addprefix $(BUILD)/dev/,test/reference/%.o test/model/%.o bench/%.o): OPTIMISE = -O3
-$(addprefix $(BUILD)/,host/base/%.o host/data/%.o host/checkpoint/%.o host/report/inspect_model.o): OPTIMISE = -O2
+$(addprefix $(BUILD)/,host/base/%.o host/data/%.o host/checkpoint/%.o host/export/%.o host/report/inspect_model.o): OPTIMISE = -O2
 $(addprefix $(BUILD)/,dev/simt/%.o simt/%.o dev/ptx/%.o): OPTIMISE = -O2
 LEVEL = $(if $(DEBUG),-O0 -g,$(OPTIMISE) -g1)
 COMMON := -std=c++20 -I. -MMD -MP

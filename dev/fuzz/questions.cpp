@@ -11,9 +11,9 @@ void fuzz(std::string_view input) {
         folder.write(name, input);
         accepts([&] {
             for (const Question& q : read_questions(folder.path + "/" + name, &tokenizer, {}, tokenizer.vocab_size()))
-                for (size_t i = 0; i < q.endings.size(); i++) {
-                    const Segment s = segment_of(q, i, context, "a question");
-                    expect(s.scored >= 1 && s.targets() == q.endings[i].size() && s.tokens.size() <= context + 1,
+                for (const Choice& c : q.choices) {
+                    const Segment s = segment_of(c, context, "a question");
+                    expect(s.scored >= 1 && s.targets() == c.ending.size() && s.tokens.size() <= context + 1,
                            "an ending is scored");
                 }
         });

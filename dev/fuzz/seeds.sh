@@ -28,6 +28,11 @@ state) echo '{"loop":{"step":1,"samples":2,"skipped":0,"skipped_in_a_row":0,"bes
 command_line) printf '%s\n' train --model gpt2 --layers 3 --lr=1e-3 --steps 5 --data a b --total-batch 16384 | put train ;;
 questions)
     echo '{"ctx":"a b","endings":["c","d e"],"label":1}' | put lines
+    echo '{"activity_label":"a","ctx_a":"[header] b [title] c","ctx_b":"d E","endings":["e","[step] f"],"label":"1"}' | put hellaswag
+    echo '{"question":"a","choices":{"text":["b","c"],"label":["A","B"]},"answerKey":"B"}' | put arc
+    echo '{"question":{"stem":"a","choices":[{"text":"b","label":"1"},{"text":"c","label":"2"}]},"answerKey":"2"}' | put ai2
+    echo '{"goal":"a","sol1":"b","sol2":"c","label":1}' | put piqa
+    echo '{"sentence":"a _ b","option1":"c","option2":"d","answer":"2"}' | put winogrande
     { little 20240522 1 1 26; zeros 1008; printf '\377\377\032\0\0\0\001\0\002\0\002\0a\0b\0\001\0c\0\002\0d\0e\0'; } | put llmc ;;
 run_log)
     printf '%s\n' '{"run":{"steps":3,"batch":2},"model":{"L":1},"parameters":9,"ideal_loss":0.4}' \

@@ -16,6 +16,8 @@ bool has_qkv_bias(const Config& c) { return c.qkv_bias || c.proj_bias; }  // Hug
 bool has_proj_bias(const Config& c) { return has_qkv_bias(c) && family_of(c) != Family::qwen2; }
 bool has_ffn_bias(const Config& c) { return c.ffn_bias; }
 bool has_qk_norm(const Config& c) { return c.qk_norm; }
+bool qkv_is_biased(const Config& c) { return c.qkv_bias; }
+bool proj_is_biased(const Config& c) { return c.proj_bias; }
 
 struct Rule {
     const char *ours, *theirs;  // * is the layer
@@ -80,6 +82,48 @@ constexpr Rule cs336_rules[] = {                     // RoPE's pairs are interle
     {"h.*.down.weight",   "layers.*.ffn.w2.weight"},
     {"norm_f.weight",     "ln_final.weight"},
     {"head",              "lm_head.weight",                         Part::whole, false, untied}};
+
+constexpr Rule gguf_gpt2_rules[] = {
+    {"wte",               "token_embd.weight"},
+    {"wpe",               "position_embd.weight"},
+    {"h.*.norm1.weight",  "blk.*.attn_norm.weight"},
+    {"h.*.norm1.bias",    "blk.*.attn_norm.bias"},
+    {"h.*.qkv.weight",    "blk.*.attn_qkv.weight"},
+    {"h.*.qkv.bias",      "blk.*.attn_qkv.bias"},
+    {"h.*.proj.weight",   "blk.*.attn_output.weight"},
+    {"h.*.proj.bias",     "blk.*.attn_output.bias"},
+    {"h.*.norm2.weight",  "blk.*.ffn_norm.weight"},
+    {"h.*.norm2.bias",    "blk.*.ffn_norm.bias"},
+    {"h.*.up.weight",     "blk.*.ffn_up.weight"},
+    {"h.*.up.bias",       "blk.*.ffn_up.bias"},
+    {"h.*.down.weight",   "blk.*.ffn_down.weight"},
+    {"h.*.down.bias",     "blk.*.ffn_down.bias"},
+    {"norm_f.weight",     "output_norm.weight"},
+    {"norm_f.bias",       "output_norm.bias"},
+    {"head",              "output.weight",                          Part::whole, false, untied}};
+
+constexpr Rule gguf_llama_rules[] = {                // and Qwen's, whose pairs are halves
+    {"wte",               "token_embd.weight"},
+    {"h.*.norm1.weight",  "blk.*.attn_norm.weight"},
+    {"h.*.qkv.weight",    "blk.*.attn_q.weight",                    Part::q},
+    {"h.*.qkv.weight",    "blk.*.attn_k.weight",                    Part::k},
+    {"h.*.qkv.weight",    "blk.*.attn_v.weight",                    Part::v},
+    {"h.*.qkv.bias",      "blk.*.attn_q.bias",                      Part::q,     false, qkv_is_biased},
+    {"h.*.qkv.bias",      "blk.*.attn_k.bias",                      Part::k,     false, qkv_is_biased},
+    {"h.*.qkv.bias",      "blk.*.attn_v.bias",                      Part::v,     false, qkv_is_biased},
+    {"h.*.q_norm",        "blk.*.attn_q_norm.weight",               Part::whole, false, has_qk_norm},
+    {"h.*.k_norm",        "blk.*.attn_k_norm.weight",               Part::whole, false, has_qk_norm},
+    {"h.*.proj.weight",   "blk.*.attn_output.weight"},
+    {"h.*.proj.bias",     "blk.*.attn_output.bias",                 Part::whole, false, proj_is_biased},
+    {"h.*.norm2.weight",  "blk.*.ffn_norm.weight"},
+    {"h.*.up.weight",     "blk.*.ffn_gate.weight",                  Part::gate},
+    {"h.*.up.weight",     "blk.*.ffn_up.weight",                    Part::up},
+    {"h.*.up.bias",       "blk.*.ffn_gate.bias",                    Part::gate,  false, has_ffn_bias},
+    {"h.*.up.bias",       "blk.*.ffn_up.bias",                      Part::up,    false, has_ffn_bias},
+    {"h.*.down.weight",   "blk.*.ffn_down.weight"},
+    {"h.*.down.bias",     "blk.*.ffn_down.bias",                    Part::whole, false, has_ffn_bias},
+    {"norm_f.weight",     "output_norm.weight"},
+    {"head",              "output.weight",                          Part::whole, false, untied}};
 // clang-format on
 
 struct Table {
@@ -88,7 +132,13 @@ struct Table {
 };
 
 Table table_of(Family family, Names names) {
-    if (names == Names::cs336) return {cs336_rules, RopePairs::interleaved};
+    switch (names) {
+        case Names::cs336: return {cs336_rules, RopePairs::interleaved};
+        case Names::gguf_gpt2: return {gguf_gpt2_rules, RopePairs::half};  // has no RoPE
+        case Names::gguf_llama: return {gguf_llama_rules, RopePairs::interleaved};
+        case Names::gguf_qwen: return {gguf_llama_rules, RopePairs::half};
+        case Names::family: break;
+    }
     return {family == Family::gpt2 ? std::span<const Rule>(gpt2_rules) : llama_rules, RopePairs::half};
 }
 

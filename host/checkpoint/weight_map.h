@@ -5,7 +5,8 @@
 #include "host/model/config.h"
 #include "host/model/layout.h"
 
-enum class Names { family, cs336 };  // Hugging Face's (or our own) for the family; the CS336 course's
+// Hugging Face's (or our own) for the family; the CS336 course's; GGUF's, for three kinds of its architectures.
+enum class Names { family, cs336, gguf_gpt2, gguf_llama, gguf_qwen };
 
 // One foreign tensor and the slice of our parameter it maps to: `rows` rows of `width` values, from row `first` on.
 struct MappedTensor {

@@ -16,6 +16,7 @@
 #include "host/base/progress.h"
 #include "host/checkpoint/checkpoint.h"
 #include "host/checkpoint/model_files.h"
+#include "host/export/export_command.h"
 #include "host/options/model_options.h"
 #include "host/options/options_parse.h"
 #include "host/plan/plan_command.h"
@@ -159,6 +160,7 @@ Exit run_command(const Options& given, World& world) {
     if (options.command == Command::tokenize) return tokenize(options);
     if (options.command == Command::report) return write_report(options), Exit::done;
     if (options.command == Command::watch) return watch(options);
+    if (options.command == Command::export_model) return export_gguf(options);
 
     using Kind = GpuFound::Kind;
     const GpuFound gpu = options.device == DeviceKind::cpu ? GpuFound{Kind::none, "not asked for"} : find_gpu();

@@ -106,6 +106,9 @@ void open_evaluation(Evaluation& e, const Options& options) {
     set_separator(e, options);
     set_sizes(e, options);
     if (!options.data.empty()) text.paths = eval_paths(options.data, e.tokenizer.has_value());
+    if (!options.answers.empty() && files::exists(options.answers))
+        throw Error(Exit::usage, "--answers " + printable(options.answers), "exists",
+                    "name another file, or remove it");
     if (!options.multiple_choice.empty())
         e.questions = read_questions(options.multiple_choice, text.tokenizer, before_questions(e, options), V);
 }
@@ -127,13 +130,14 @@ std::string evaluation_text(const Evaluation& e, const std::optional<TextScore>&
     }
     if (answers) {
         const uint64_t n = answers->questions;
-        out += fmt::format(
-            "\nacc            {:.4f}  of {} questions: the likeliest ending\nacc_norm       {:.4f}  likeliest by the "
-            "token, as llm.c counts",
-            share(answers->acc, n), n, share(answers->acc_norm, n));
-        if (answers->acc_bytes)
-            out += fmt::format("\nacc_bytes      {:.4f}  likeliest by the byte, as lm-evaluation-harness counts",
-                               share(*answers->acc_bytes, n));
+        out += fmt::format("\nacc            {:.4f}  of {} questions: the likeliest ending", share(answers->acc, n), n);
+        if (answers->acc_norm)
+            out += fmt::format(
+                "\nacc_norm       {:.4f}  likeliest by the character, as lm-evaluation-harness counts\nacc_bytes      "
+                "{:.4f}  likeliest by the byte",
+                share(*answers->acc_norm, n), share(*answers->acc_bytes, n));
+        out += fmt::format("\nacc_tokens     {:.4f}  likeliest by the token: llm.c's acc_norm",
+                           share(answers->acc_tokens, n));
     }
     return out;
 }
@@ -159,10 +163,14 @@ std::string evaluation_json(const Evaluation& e, const std::optional<TextScore>&
     }
     if (answers) {
         const uint64_t n = answers->questions;
+        const auto if_known = [&](const std::optional<uint64_t>& right) {
+            return right ? Json(share(*right, n)) : Json();
+        };
         out.update({{"questions", n},
                     {"acc", share(answers->acc, n)},
-                    {"acc_norm", share(answers->acc_norm, n)},
-                    {"acc_bytes", answers->acc_bytes ? Json(share(*answers->acc_bytes, n)) : Json()}});
+                    {"acc_norm", if_known(answers->acc_norm)},
+                    {"acc_bytes", if_known(answers->acc_bytes)},
+                    {"acc_tokens", share(answers->acc_tokens, n)}});
     }
     return out.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n";
 }

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include "eval_documents.h"
+#include "host/base/files.h"
 #include "host/base/progress.h"
 #include "host/base/signals.h"
 #include "host/checkpoint/load_model.h"
@@ -68,9 +69,9 @@ std::optional<Answers> score_questions(Gpt<Device>& model, const Evaluation& e,
         const Question& q = e.questions[i];
         const std::string where = "--multiple-choice: question " + std::to_string(i);
         bool shortened = false;
-        for (size_t k = 0; k < q.endings.size(); k++) {
-            const Segment segment = segment_of(q, k, e.context, where);
-            shortened |= size_t(segment.scored) < q.context.size();
+        for (const Choice& choice : q.choices) {
+            const Segment segment = segment_of(choice, e.context, where);
+            shortened |= size_t(segment.scored) < choice.context.size();
             scorer.add(segment);
         }
         cut += shortened;
@@ -109,6 +110,8 @@ Exit eval(const Options& options, const Device& on) {
     std::optional<Answers> answers;
     if (!options.data.empty() && !(text = score_text(model, e, show("text  ")))) return Exit::stopped;
     if (!e.questions.empty() && !(answers = score_questions(model, e, show("questions  ")))) return Exit::stopped;
+    if (answers && !options.answers.empty())
+        files::replace_file(options.answers, answers_lines(e.questions, answers->nats));
     const std::string result = options.json ? evaluation_json(e, text, answers) : evaluation_text(e, text, answers);
     progress.clear();
     print_piece(options.json ? result : result + "\n");

@@ -1,9 +1,11 @@
 #include "multiple_choice.h"
 #include <algorithm>
 #include <cstring>
+#include <sstream>
 #include "host/base/files.h"
 #include "host/base/json.h"
 #include "host/base/messages.h"
+#include "question_formats.h"
 
 namespace {
 
@@ -11,38 +13,56 @@ constexpr uint64_t longest_file = uint64_t(4) << 30;
 constexpr uint32_t magic = 20240522, version = 1, header_bytes = 1024;
 constexpr uint16_t start_of_question = 65535;
 
-int label_of(const Json& json, size_t endings, const std::string& where) {
-    const Json label = json.value("label", Json());
-    const std::string text = label.is_string() ? label.get<std::string>() : label.dump();  // some write it as text
-    for (size_t i = 0; i < endings; i++)
-        if (text == std::to_string(i)) return int(i);
-    throw Error(Exit::input, where, "its label is " + label.dump() + ", not a number below " + std::to_string(endings),
-                "questions without an answer cannot be scored");
+uint64_t characters_in(std::string_view text) {
+    return uint64_t(std::ranges::count_if(text, [](char c) { return (uint8_t(c) & 0xC0) != 0x80; }));
 }
 
-Question question_of(const Json& json, const Tokenizer& tokenizer, const std::vector<int>& before,
+// Together: white space at the context's end goes to the ending, and what is longer than the context's tokens is the
+// ending, as in lm-evaluation-harness.
+Choice choice_of(const QuestionText& text, size_t k, const Tokenizer& tokenizer, const std::vector<int>& before) {
+    const std::string &context = text.contexts[k], &ending = text.endings[k];
+    Choice c{.context = before, .ending = {}, .bytes = ending.size(), .characters = characters_in(ending)};
+    const std::string_view kept =
+        text.together ? std::string_view(context).substr(0, context.size() - trailing_spaces(context)) : context;
+    std::vector<int> tokens = tokenizer.encode(kept);
+    if (text.together) {
+        const std::vector<int> whole = tokenizer.encode(context + " " + ending);
+        const size_t n = std::min(tokens.size(), whole.size());
+        tokens.assign(whole.begin(), whole.begin() + std::ptrdiff_t(n));
+        c.ending.assign(whole.begin() + std::ptrdiff_t(n), whole.end());
+    } else {
+        c.ending = tokenizer.encode(" " + ending, Specials::as_text, Place::middle);
+    }
+    c.context.insert(c.context.end(), tokens.begin(), tokens.end());
+    return c;
+}
+
+Question question_of(const QuestionText& text, const Tokenizer& tokenizer, const std::vector<int>& before,
                      const std::string& where) {
-    if (!json.is_object() || !json.contains("ctx") || !json["ctx"].is_string())
-        throw Error(Exit::input, where, "has no \"ctx\" that is text",
-                    "lines look like {\"ctx\": ..., \"endings\": [...], \"label\": 0}");
-    if (!json.contains("endings") || !json["endings"].is_array() || json["endings"].size() < 2)
-        throw Error(Exit::input, where, "has no \"endings\", a list of two or more");
-    Question q{.context = before, .endings = {}, .bytes = {}, .label = label_of(json, json["endings"].size(), where)};
-    const std::vector<int> context = tokenizer.encode(json["ctx"].get<std::string>());
-    q.context.insert(q.context.end(), context.begin(), context.end());
-    if (q.context.empty()) throw Error(Exit::input, where, "its context is empty: nothing stands before the endings");
-    for (const Json& ending : json["endings"]) {
-        if (!ending.is_string() || ending.get<std::string>().empty())
-            throw Error(Exit::input, where, "an ending is not text, or empty");
-        const std::string text = ending.get<std::string>();
-        q.endings.push_back(tokenizer.encode(" " + text, Specials::as_text, Place::middle));
-        q.bytes.push_back(text.size());
+    Question q{.choices = {}, .label = text.label};
+    for (size_t k = 0; k < text.endings.size(); k++) {
+        q.choices.push_back(choice_of(text, k, tokenizer, before));
+        if (q.choices.back().context.empty())
+            throw Error(Exit::input, where, "its context is empty: nothing stands before the endings");
+        if (q.choices.back().ending.empty())
+            throw Error(Exit::input, where, "an ending has no token of its own behind its context");
     }
     return q;
 }
 
+// PIQA's labels, a line each, in valid-labels.lst beside valid.jsonl; none: there is no such file.
+std::vector<std::string> labels_beside(const std::string& path) {
+    std::vector<std::string> labels;
+    const std::string file = path.substr(0, path.rfind('.')) + "-labels.lst";
+    if (!path.ends_with(".jsonl") || !files::exists(file)) return labels;
+    std::istringstream lines(files::read_file(file, longest_file));
+    for (std::string line; std::getline(lines, line);) labels.emplace_back(without_spaces(line));
+    return labels;
+}
+
 std::vector<Question> read_lines(const std::string& path, const Tokenizer& tokenizer, const std::vector<int>& before) {
     const std::string text = files::read_file(path, longest_file);
+    const std::vector<std::string> labels = labels_beside(path);
     std::vector<Question> questions;
     size_t line = 0;
     for (size_t begin = 0, end; begin < text.size(); begin = end + 1) {
@@ -51,7 +71,8 @@ std::vector<Question> read_lines(const std::string& path, const Tokenizer& token
         line++;
         if (row.find_first_not_of(" \t\r") == row.npos) continue;
         const std::string where = path + ": line " + std::to_string(line);
-        questions.push_back(question_of(parse_json(row, where), tokenizer, before, where));
+        const std::string label = line <= labels.size() ? labels[line - 1] : "";
+        questions.push_back(question_of(question_text(parse_json(row, where), label, where), tokenizer, before, where));
     }
     return questions;
 }
@@ -105,14 +126,18 @@ std::vector<Question> read_bin(const std::string& path, const Tokenizer* tokeniz
         numbers.next();  // its number, which 16 bits may not hold
         Question q;
         q.label = numbers.next();
-        q.endings.resize(numbers.next());
-        if (q.endings.size() < 2 || size_t(q.label) >= q.endings.size())
+        q.choices.resize(numbers.next());
+        if (q.choices.size() < 2 || size_t(q.label) >= q.choices.size())
             numbers.refuse("its label is not one of its endings");
-        q.context = numbers.tokens(vocab);
-        for (std::vector<int>& ending : q.endings) {
-            ending = numbers.tokens(vocab);
-            const std::string text = tokenizer ? tokenizer->decode(ending) : "";
-            if (tokenizer) q.bytes.push_back(text.size() - text.starts_with(' '));
+        const std::vector<int> context = numbers.tokens(vocab);
+        for (Choice& choice : q.choices) {
+            choice.context = context;
+            choice.ending = numbers.tokens(vocab);
+            std::string_view text;
+            const std::string decoded = tokenizer ? tokenizer->decode(choice.ending) : "";
+            text = decoded;
+            if (text.starts_with(' ')) text.remove_prefix(1);
+            choice.bytes = text.size(), choice.characters = characters_in(text);
         }
         if (numbers.at - begin != size) numbers.refuse("has another length than it says");
         questions.push_back(std::move(q));
@@ -136,37 +161,52 @@ std::vector<Question> read_questions(const std::string& path, const Tokenizer* t
     return questions;
 }
 
-Segment segment_of(const Question& q, size_t ending, int context, const std::string& where) {
-    const std::vector<int>& end = q.endings[ending];
+Segment segment_of(const Choice& choice, int context, const std::string& where) {
+    const std::vector<int>&before = choice.context, &end = choice.ending;
     if (end.size() > size_t(context))
         throw Error(Exit::input, where,
                     "an ending has " + std::to_string(end.size()) + " tokens, more than the context of " +
                         std::to_string(context));
-    const size_t kept = std::min(q.context.size(), size_t(context) + 1 - end.size());
-    Segment segment{{q.context.end() - std::ptrdiff_t(kept), q.context.end()}, int(kept)};
+    const size_t kept = std::min(before.size(), size_t(context) + 1 - end.size());
+    Segment segment{{before.end() - std::ptrdiff_t(kept), before.end()}, int(kept)};
     segment.tokens.insert(segment.tokens.end(), end.begin(), end.end());
     return segment;
 }
 
 Answers count_answers(const std::vector<Question>& questions, const std::vector<double>& nats) {
     Answers answers;
-    answers.questions = questions.size();
-    const bool bytes = std::all_of(questions.begin(), questions.end(), [](const Question& q) {
-        return !q.bytes.empty() && std::find(q.bytes.begin(), q.bytes.end(), 0u) == q.bytes.end();
+    answers.questions = questions.size(), answers.nats = nats;
+    const bool texts = std::ranges::all_of(questions, [](const Question& q) {
+        return std::ranges::all_of(q.choices, [](const Choice& c) { return c.bytes > 0; });
     });
-    if (bytes) answers.acc_bytes = 0;
+    if (texts) answers.acc_norm = answers.acc_bytes = 0;
     auto at = nats.begin();
     for (const Question& q : questions) {
-        const std::vector<double> sum(at, at + std::ptrdiff_t(q.endings.size()));
-        std::vector<double> by_token(sum), by_byte(sum);
-        for (size_t i = 0; i < sum.size(); i++) {
-            by_token[i] /= double(q.endings[i].size());
-            if (bytes) by_byte[i] /= double(q.bytes[i]);
-        }
-        answers.acc += least(sum) == size_t(q.label);
-        answers.acc_norm += least(by_token) == size_t(q.label);
-        if (bytes) *answers.acc_bytes += least(by_byte) == size_t(q.label);
-        at += std::ptrdiff_t(sum.size());
+        const auto is_right = [&](auto length) {
+            std::vector<double> losses;
+            for (size_t k = 0; k < q.choices.size(); k++)
+                losses.push_back(at[std::ptrdiff_t(k)] / length(q.choices[k]));
+            return least(losses) == size_t(q.label);
+        };
+        answers.acc += is_right([](const Choice&) { return 1.0; });
+        answers.acc_tokens += is_right([](const Choice& c) { return double(c.ending.size()); });
+        if (texts) *answers.acc_norm += is_right([](const Choice& c) { return double(c.characters); });
+        if (texts) *answers.acc_bytes += is_right([](const Choice& c) { return double(c.bytes); });
+        at += std::ptrdiff_t(q.choices.size());
     }
     return answers;
+}
+
+std::string answers_lines(const std::vector<Question>& questions, const std::vector<double>& nats) {
+    std::string text;
+    auto at = nats.begin();
+    for (size_t i = 0; i < questions.size(); i++) {
+        const std::vector<Choice>& choices = questions[i].choices;
+        const std::vector<double> losses(at, at + std::ptrdiff_t(choices.size()));
+        at += std::ptrdiff_t(choices.size());
+        Json line = {{"question", i}, {"label", questions[i].label}, {"chosen", least(losses)}, {"nats", losses}};
+        for (const Choice& choice : choices) line["tokens"].push_back(choice.ending.size());
+        text += line.dump() + "\n";
+    }
+    return text;
 }

@@ -7,7 +7,8 @@ using O = Options;
 constexpr unsigned bit(Command c) { return 1u << unsigned(c); }
 constexpr unsigned train = bit(Command::train), sample = bit(Command::sample), plan = bit(Command::plan),
                    tokenize = bit(Command::tokenize), plot = bit(Command::plot), eval = bit(Command::eval),
-                   report = bit(Command::report), watch = bit(Command::watch);
+                   report = bit(Command::report), watch = bit(Command::watch),
+                   export_model = bit(Command::export_model);
 
 constexpr Range inside(double a, double b) { return {.least = a, .most = b, .above = true, .below = true}; }
 constexpr Range probability = {.least = 0, .most = 1, .below = true};    // 0 but not 1
@@ -101,7 +102,8 @@ std::vector<Flag> sampling_flags() { return {
 
 std::vector<Flag> eval_flags() { return {
     {"data",       &O::data,       "PATH...", "", "text, .jsonl or .bin shards: loss, perplexity, bits per byte"},
-    {"multiple-choice", &O::multiple_choice, "FILE", "", "questions (HellaSwag's JSON lines or llm.c's .bin): accuracy"},
+    {"multiple-choice", &O::multiple_choice, "FILE", "", "questions (JSON lines of HellaSwag, ARC, PIQA or WinoGrande, or llm.c's .bin): accuracy"},
+    {"answers",    &O::answers,    "FILE", "", "write what was chosen of every question, and the losses of its endings"},
     {"context",    &O::context,    "T",    "256",  "tokens a window sees (the model's)", at_least(1)},
     {"stride",     &O::stride,     "N",    "64",   "only the last N tokens of a window count (the context)", at_least(1)},
     {"separator",  &O::separator,  "TOKEN", "\"<|endoftext|>\"", "the token before every document, or none (the model's)"},
@@ -149,7 +151,10 @@ std::vector<Flag> all_flags() {
     add(in("Model", sample | eval, {
         {"model", &O::model, "DIR", "", "a run, a checkpoint, another Hugging Face directory, or llm.c's .bin"},
         {"tokenizer", &O::tokenizer, "PATH", "", "a tokenizer's file or directory (the model's)"}}));
-    add(in("Model", train | sample | eval | tokenize, {
+    add(in("Model", export_model, {
+        {"model", &O::model, "DIR", "", "a run, a checkpoint, another Hugging Face directory, or llm.c's .bin"},
+        {"tokenizer", &O::tokenizer, "PATH", "", "a tokenizer's file or directory (the model's), or none: a file without one"}}));
+    add(in("Model", train | sample | eval | tokenize | export_model, {
         {"pattern", &O::pattern, "RULE", "cl100k", "how a tiktoken file of an unknown vocabulary cuts text: gpt2, llama3, cl100k, qwen2, o200k, digits, numbers or none"}}));
     add(in("Model", train, {
         {"from-scratch", &O::from_scratch, "", "false", "take the directory's sizes and not its weights"}}));
@@ -205,6 +210,10 @@ std::vector<Flag> all_flags() {
         {"prompt", &O::prompt, "TEXT", "\"Once upon\"", "text to show attention and expectations of (the last sample)"}}));
     add(in("Report", watch, {
         {"every", &O::every, "SECONDS", "5", "how often to look; a rewrite that takes long is followed by a longer rest", between(0.1, 86400)}}));
+    add(in("File", export_model, {
+        {"gguf", &O::gguf, "FILE", "", "the file to write, for llama.cpp and what is made of it"},
+        {"type", &O::type, "TYPE", "q8_0", "of its matrices: f32, f16, bf16 or q8_0 (as the model's files have them: bf16 or f32)"},
+        {"overwrite", &O::overwrite, "", "false", "replace FILE if it is there"}}));
     add(in("Fit", plan, {
         {"memory", &O::memory, "SIZE", "24GiB", "say whether training fits in this much memory of each rank (of --gpu: its own)"}}));
     add(in("Forecast", plan, {

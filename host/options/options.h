@@ -10,15 +10,16 @@
 #include "host/tokenizer/pre_tokenizer.h"
 #include "host/training/schedule.h"
 
-enum class Command { train, sample, eval, plan, tokenize, plot, report, watch };
+enum class Command { train, sample, eval, plan, tokenize, plot, report, watch, export_model };
 enum class Dtype { automatic, bf16, fp32 };
 enum class SelfCheckWhen { off, on, force };  // on: what was found is remembered (remembered_check.h)
 enum class PlotAxis { steps, tokens, seconds };
 enum class DeviceKind { automatic, cuda, cpu, simt, ptx };
+enum class GgufType { f32, f16, bf16, q8_0 };  // of a GGUF file's matrices
 
 template <>
 inline constexpr auto names_of<Command> = std::to_array({"train", "sample", "eval", "plan", "tokenize", "plot",
-                                                         "report", "watch"});
+                                                         "report", "watch", "export"});
 template <>
 inline constexpr auto names_of<TextFormat> = std::to_array({"auto", "text", "jsonl"});
 template <>
@@ -31,6 +32,8 @@ template <>
 inline constexpr auto names_of<DeviceKind> = std::to_array({"auto", "cuda", "cpu", "simt", "ptx"});
 template <>
 inline constexpr auto names_of<PlotAxis> = std::to_array({"steps", "tokens", "seconds"});
+template <>
+inline constexpr auto names_of<GgufType> = std::to_array({"f32", "f16", "bf16", "q8_0"});
 template <>
 inline constexpr auto names_of<Schedule> = std::to_array({"cosine", "linear", "constant", "wsd"});
 
@@ -110,7 +113,7 @@ struct Options {
     bool interactive = false, ignore_eos = false, cache = false;
 
     std::optional<int> stride;  // of eval: tokens a window scores; none: the context
-    std::string multiple_choice;
+    std::string multiple_choice, answers;
     bool json = false;
 
     std::optional<Bytes> memory;
@@ -132,6 +135,9 @@ struct Options {
     std::string field;  // of JSON lines
     bool skip_bad_lines = false;
     int64_t shard_tokens = 0;
+
+    std::string gguf;              // of export: the file to write
+    std::optional<GgufType> type;  // none: as the model's files have it
 
     std::vector<std::string> runs;  // of plot, report and watch: their directories
     PlotAxis x{};

@@ -81,9 +81,15 @@ struct Contradictions {
     void of_eval() {
         refuse(o.data.empty() && o.multiple_choice.empty(),
                "--data: nothing to score; give --data or --multiple-choice");
+        refuse(!o.answers.empty() && o.multiple_choice.empty(),
+               "--answers: there are no questions; give --multiple-choice");
         refuse(o.context && o.stride && *o.stride > *o.context,
                fmt::format("--stride: {} is more than --context {}: some tokens would never count",
                            o.stride.value_or(0), o.context.value_or(0)));
+    }
+    void of_export() {
+        refuse(o.gguf.empty(), "--gguf: where to? example: --gguf model.gguf");
+        refuse(o.tokenizer == "none" && o.pattern, "--pattern: there is no tokenizer to cut text; leave it out");
     }
     void of_pairs() {
         both("resume", "overwrite", "one continues the run, the other throws it away");
@@ -151,9 +157,11 @@ std::vector<std::string> contradictions(const Options& o, Known known) {
     if (o.command == Command::tokenize) return contradictions_of_tokenize(o);
     if (o.command == Command::plot || o.command == Command::report || o.command == Command::watch) return {};
     Contradictions found(o);
-    if (o.command == Command::sample || o.command == Command::eval) found.of_trained_model();
+    const bool exports = o.command == Command::export_model;
+    if (o.command == Command::sample || o.command == Command::eval || exports) found.of_trained_model();
     else found.of_model_name();
     if (o.command == Command::eval) found.of_eval();
+    if (exports) found.of_export();
     found.of_pairs();
     found.of_shape();
     if (o.command == Command::plan) found.of_plan();
@@ -210,8 +218,8 @@ std::vector<std::string> problems(const Options& o, const Config& c) {
     };
     ask(1, {"context", "layers", "dim", "heads", "kv-heads", "head-size", "ffn", "vocab", "rope-theta", "rope-factor",
             "norm-eps", "window", "full-every"});
-    if (found.empty() && o.command != Command::sample && o.command != Command::eval)
-        ask(std::max(o.batch, 1), {"batch", "context"});
+    const bool trains = o.command == Command::train || o.command == Command::plan;
+    if (found.empty() && trains) ask(std::max(o.batch, 1), {"batch", "context"});
     if (!found.empty()) return found;
 
     auto refuse = [&](bool is_so, const std::string& why) {

@@ -24,6 +24,7 @@ const char* purpose(Command c) {
         case Command::eval: return "Scores a text with a trained model, or lets it answer multiple-choice questions.";
         case Command::report: return "Writes one page about a run, to be opened in a browser: train_gpt report RUN";
         case Command::watch: return "Rewrites the report of a run while it trains, until it ends: train_gpt watch RUN";
+        case Command::export_model: return "Writes a trained model as a GGUF file, which llama.cpp and its kin open.";
         case Command::plot: return "Draws the losses, learning rate and gradient norm of runs: train_gpt plot RUN...";
     }
     return "";
@@ -36,7 +37,8 @@ std::string footer() {
         family = p.family;
     }
     return text +
-           "\n\nCommands: train_gpt [train], and train_gpt with sample, eval, plan, tokenize, plot, report or watch; "
+           "\n\nCommands: train_gpt [train], and train_gpt with sample, eval, export, plan, tokenize, plot, report or "
+           "watch; "
            "each has its own --help.\n";
 }
 

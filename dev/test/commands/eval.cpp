@@ -64,13 +64,13 @@ std::string llmc_questions(const std::vector<Question>& questions) {
     std::vector<uint16_t> all;
     for (size_t i = 0; i < questions.size(); i++) {
         const Question& q = questions[i];
-        std::vector<uint16_t> one{65535, 0, uint16_t(i), uint16_t(q.label), uint16_t(q.endings.size())};
+        std::vector<uint16_t> one{65535, 0, uint16_t(i), uint16_t(q.label), uint16_t(q.choices.size())};
         const auto put = [&](const std::vector<int>& tokens) {
             one.push_back(uint16_t(tokens.size()));
             one.insert(one.end(), tokens.begin(), tokens.end());
         };
-        put(q.context);
-        for (const auto& ending : q.endings) put(ending);
+        put(q.choices[0].context);
+        for (const Choice& choice : q.choices) put(choice.ending);
         one[1] = uint16_t(2 * one.size());
         all.insert(all.end(), one.begin(), one.end());
     }
@@ -131,8 +131,9 @@ TEST(eval, questions_score_as_in_transformers) {
             const double n = double(e.questions.size());
             EXPECT_EQ(got["questions"], e.questions.size());
             EXPECT_EQ(got["acc"].get<double>(), double(want.acc) / n);
-            EXPECT_EQ(got["acc_norm"].get<double>(), double(want.acc_norm) / n);
+            EXPECT_EQ(got["acc_norm"].get<double>(), double(*want.acc_norm) / n);
             EXPECT_EQ(got["acc_bytes"].get<double>(), double(*want.acc_bytes) / n);
+            EXPECT_EQ(got["acc_tokens"].get<double>(), double(want.acc_tokens) / n);
         }
         Gpt<Cpu<float>> gpt(e.model.config, e.batch * e.context, Recompute::block, Cpu<float>());
         gpt.allocate(Use::infer);
@@ -141,7 +142,7 @@ TEST(eval, questions_score_as_in_transformers) {
         });
         Scorer<Cpu<float>> scorer(gpt, e.batch, e.context);
         for (const Question& q : e.questions)
-            for (size_t k = 0; k < q.endings.size(); k++) scorer.add(segment_of(q, k, e.context, "here"));
+            for (const Choice& choice : q.choices) scorer.add(segment_of(choice, e.context, "here"));
         scorer.flush();
         ASSERT_EQ(scorer.nats.size(), nats.size());
         for (size_t i = 0; i < nats.size(); i++) EXPECT_NEAR(scorer.nats[i] / nats[i], 1, 1e-5) << i;
@@ -149,22 +150,28 @@ TEST(eval, questions_score_as_in_transformers) {
 }
 
 // Losses made up so that each way of counting has another winner.
-TEST(eval, three_ways_to_count_answers) {
-    const Question q{{1}, {{1}, {1, 2}, {1, 2, 3, 4}}, {2, 10, 5}, 0};
-    std::vector<Question> all(3, q);
-    all[1].label = 1, all[2].label = 2;
-    const std::vector<double> one{2.0, 3.0, 3.5};  // by the token 2, 1.5, 0.875; by the byte 1, 0.3, 0.7
+TEST(eval, four_ways_to_count_answers) {
+    const Question q{{{{1}, {1}, 2, 2}, {{1}, {1, 2}, 11, 5}, {{1}, {1, 2, 3, 4}, 6, 4}, {{1}, {1}, 16, 16}}, 0};
+    std::vector<Question> all(4, q);
+    for (int i = 0; i < 4; i++) all[size_t(i)].label = i;
+    // By the token 2, 1.5, 0.9, 4; by the byte 1, 0.27, 0.6, 0.25; by the character 1, 0.6, 0.9, 0.25.
+    const std::vector<double> one{2.0, 3.0, 3.6, 4.0};
     std::vector<double> nats;
-    for (int i = 0; i < 3; i++) nats.insert(nats.end(), one.begin(), one.end());
-    for (size_t right = 0; right < 3; right++) {
+    for (int i = 0; i < 4; i++) nats.insert(nats.end(), one.begin(), one.end());
+    for (size_t right = 0; right < 4; right++) {
         const Answers a = count_answers({all[right]}, one);
         EXPECT_EQ(a.acc, right == 0);
-        EXPECT_EQ(a.acc_norm, right == 2);
-        EXPECT_EQ(*a.acc_bytes, right == 1);
+        EXPECT_EQ(a.acc_tokens, right == 2);
+        EXPECT_EQ(*a.acc_bytes, right == 3);
+        EXPECT_EQ(*a.acc_norm, right == 3);
     }
+    all[1].choices[3].bytes = 10;  // now the second is the likeliest by the byte, and not by the character
+    EXPECT_EQ(*count_answers({all[1]}, one).acc_bytes, 1u);
+    EXPECT_EQ(*count_answers({all[1]}, one).acc_norm, 0u);
     EXPECT_EQ(count_answers(all, nats).acc, 1u);
-    all[0].bytes.clear();
+    all[0].choices[0].bytes = 0;
     EXPECT_FALSE(count_answers(all, nats).acc_bytes);
+    EXPECT_FALSE(count_answers(all, nats).acc_norm);
 }
 
 // The definition: target i is scored once, by a window that begins at a multiple of the stride and shows it enough.
@@ -242,7 +249,7 @@ TEST(eval, people_read_words) {
                        write_questions(folder), "--device", "cpu"}));
     const std::string text = printed.take();
     for (const char* part : {"loss           ", "perplexity     ", "bits per byte  ", "scored         157 tokens (",
-                             "of 1 document,", "acc_norm       ", "llm.c"})
+                             "of 1 document,", "acc_norm       ", "acc_tokens     ", "llm.c"})
         EXPECT_NE(text.find(part), text.npos) << text << part;
 }
 
@@ -271,7 +278,7 @@ TEST(eval, refuses_what_cannot_be_scored) {
         expect_error(Exit::input, {"bad.jsonl: line 2", word}, run({"--multiple-choice", bad}));
     };
     question("{", "");
-    question("7", "ctx");
+    question("7", "is no question");
     question(R"({"ctx":"a","endings":["b"],"label":0})", "endings");
     question(R"({"ctx":"a","endings":["b",7],"label":0})", "an ending");
     question(R"({"ctx":"a","endings":["b","c"],"label":2})", "label");
@@ -282,7 +289,7 @@ TEST(eval, refuses_what_cannot_be_scored) {
     write(folder, "bad.jsonl", "\n");
     expect_error(Exit::input, {"holds no question"}, run({"--multiple-choice", bad}));
 
-    const std::vector<Question> good{{{1, 2}, {{3}, {4, 5}}, {}, 1}};
+    const std::vector<Question> good{{{{{1, 2}, {3}}, {{1, 2}, {4, 5}}}, 1}};
     const std::string bytes = llmc_questions(good), file = folder / "q.bin";
     const auto damaged = [&](size_t at, uint16_t value, const std::string& word) {
         std::string copy = bytes;

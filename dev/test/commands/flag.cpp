@@ -13,7 +13,7 @@ namespace {
 
 TEST(flag, rows_are_sound) {
     for (const Command command : {Command::train, Command::sample, Command::eval, Command::plan, Command::tokenize,
-                                  Command::plot, Command::report, Command::watch}) {
+                                  Command::plot, Command::report, Command::watch, Command::export_model}) {
         const std::string help = help_text(command);
         const auto json = to_json(default_options(command));
         std::set<std::string> names;

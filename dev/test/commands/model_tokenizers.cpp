@@ -162,8 +162,8 @@ TEST(model_tokenizers, evaluation_of_characters) {
     overwrite(questions, "{\"ctx\": \"the\", \"endings\": [\"cat\", \"king\"], \"label\": 0}\n");
     const Tokenizer tokenizer = load_tokenizer(t.model);
     const Question q = read_questions(questions, &tokenizer, {}, tokenizer.vocab_size()).at(0);
-    std::vector<int> whole = q.context;
-    whole.insert(whole.end(), q.endings[0].begin(), q.endings[0].end());
+    std::vector<int> whole = q.choices[0].context;
+    whole.insert(whole.end(), q.choices[0].ending.begin(), q.choices[0].ending.end());
     EXPECT_EQ(whole, tokenizer.encode("the cat"));
 }
 
