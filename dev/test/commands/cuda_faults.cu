@@ -70,6 +70,26 @@ TEST(cuda_faults, end_the_run_in_one_line) {
     if (all) std::printf("%zu faults at %d calls\n", tried, runs.calls);
 }
 
+// A block that is not computed, once, in the step that --verify-every computes twice.
+TEST(cuda_faults, a_kernel_that_errs_once_is_found_and_nothing_saved) {
+    for (const char* dtype : {"fp32", "bf16"}) {
+        const Temporary at;
+        const fs::path out = at.path / "run";
+        const simt::Broken broken("embedding_forward", simt::Broken::Way::leaves_out_a_block,
+                                  1);  // 0 was the first step
+        const Outcome o = run(small(out, write_text(at),
+                                    {"--device", "simt", "--dtype", dtype, "--steps", "3", "--save-every", "1",
+                                     "--eval-every", "0", "--verify-every", "2", "--self-check", "off"}));
+        EXPECT_EQ(o.code, Exit::device) << o.error;
+        EXPECT_TRUE(has(o.error, "step 2: computed twice it is not the same: the first difference is in in of layer 0"))
+            << o.error;
+        EXPECT_EQ(std::count(o.error.begin(), o.error.end(), '\n'), 0) << o.error;
+        const std::vector<Checkpoint> left = list_checkpoints(out.string());
+        ASSERT_EQ(left.size(), 1u);
+        EXPECT_EQ(left[0].step, 1);
+    }
+}
+
 #else
 TEST(cuda_faults, end_the_run_in_one_line) {
     GTEST_SKIP() << "only the CPU's runtime (dev/simt) fails when it is told to";

@@ -83,6 +83,42 @@ TEST(saving, errors_are_taken_later_and_the_next_save_waits) {
     EXPECT_EQ(saver.finish(), nullptr);
 }
 
+// On the CPU a save takes little of it at a time, until somebody waits for it.
+TEST(saving, stands_back_until_somebody_waits) {
+    const auto used = [] {
+        timespec t;
+        clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+        return double(t.tv_sec) + 1e-9 * double(t.tv_nsec);
+    };
+    Model model;
+    Snapshot::Part part = model.part(4);
+    part.live = [&](const Parameter&, size_t, std::span<float>) {
+        for (const double start = used(); used() < start + 1e-3;) {}
+    };
+    // How many times the processor's time 20 reads last.
+    const auto stretch = [&](Snapshot::Copying copying, bool waits) {
+        Saver saver;
+        auto snapshot = std::make_unique<Snapshot>(model.layout, std::vector<Snapshot::Part>{part}, copying);
+        const GetParameter get = snapshot->part(0);
+        double ratio = 0;
+        saver.begin(std::move(snapshot), Saver::Copies::at_change, [&] {
+            const double begun = seconds();
+            for (int i = 0; i < 20; i++) {
+                const Parameter& p = model.layout.parameters[size_t(i % 5)];
+                std::vector<float> out(p.size());
+                get(p, 0, out);
+            }
+            ratio = (seconds() - begun) / used();
+        });
+        while (!waits && !saver.done()) sleep_ms(1);
+        EXPECT_EQ(saver.finish(), nullptr);
+        return ratio;
+    };
+    EXPECT_GT(stretch(Snapshot::Copying::by_all_threads, false), 40);
+    EXPECT_LT(stretch(Snapshot::Copying::by_all_threads, true), 40) << "or is the machine that busy?";
+    EXPECT_LT(stretch(Snapshot::Copying::by_this_thread, false), 40) << "nobody else needs the processors";
+}
+
 // A disk so slow that a save takes several steps: every checkpoint has the bytes that it has on a fast one.
 TEST(saving, on_a_slow_disk_checkpoints_are_the_same) {
     const Temporary at;

@@ -8,6 +8,7 @@
 
 namespace {
 
+std::atomic<uint64_t> aligned = 0;
 std::atomic<int64_t> allocation_count = 0, first_failing = -1, failing_count = 0;
 
 bool fails() {
@@ -29,6 +30,7 @@ void fail_allocations(int64_t number, int64_t count) {
     first_failing = number;
 }
 int64_t allocations() { return allocation_count; }
+uint64_t aligned_bytes() { return aligned; }
 
 void set_clock(Clock clock, double seconds) {
     jump = int64_t(seconds * 1e9), jumped = 0, frozen_at = 0;
@@ -55,7 +57,10 @@ void* none() {
 void* malloc(size_t n) { return fails() ? none() : __libc_malloc(n); }
 void* calloc(size_t n, size_t size) { return fails() ? none() : __libc_calloc(n, size); }
 void* realloc(void* p, size_t n) { return n && fails() ? none() : __libc_realloc(p, n); }
-void* aligned_alloc(size_t alignment, size_t n) { return fails() ? none() : __libc_memalign(alignment, n); }
+void* aligned_alloc(size_t alignment, size_t n) {
+    aligned.fetch_add(n, std::memory_order_relaxed);
+    return fails() ? none() : __libc_memalign(alignment, n);
+}
 
 int clock_gettime(clockid_t which, timespec* out) noexcept {
     const long error = syscall(SYS_clock_gettime, which, out);

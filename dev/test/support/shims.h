@@ -15,6 +15,9 @@ namespace shims {
 void fail_allocations(int64_t number, int64_t count = 1);
 int64_t allocations();  // since then
 
+// Bytes of aligned_alloc so far, as the CPU's models take them.
+uint64_t aligned_bytes();
+
 // What clocks say: the truth, always the same moment, or the truth and so many seconds more, growing with every look.
 enum class Clock { right, frozen, jumps };
 void set_clock(Clock clock, double seconds_each_look = 0);
