@@ -114,9 +114,14 @@ TEST(saving, stands_back_until_somebody_waits) {
         EXPECT_EQ(saver.finish(), nullptr);
         return ratio;
     };
+    const auto shortest = [&](Snapshot::Copying copying, bool waits) {  // a busy machine stretches it too
+        double least = 1e9;
+        for (int tries = 0; tries < 10 && least > 40; tries++) least = std::min(least, stretch(copying, waits));
+        return least;
+    };
     EXPECT_GT(stretch(Snapshot::Copying::by_all_threads, false), 40);
-    EXPECT_LT(stretch(Snapshot::Copying::by_all_threads, true), 40) << "or is the machine that busy?";
-    EXPECT_LT(stretch(Snapshot::Copying::by_this_thread, false), 40) << "nobody else needs the processors";
+    EXPECT_LT(shortest(Snapshot::Copying::by_all_threads, true), 40);
+    EXPECT_LT(shortest(Snapshot::Copying::by_this_thread, false), 40) << "nobody else needs the processors";
 }
 
 // A disk so slow that a save takes several steps: every checkpoint has the bytes that it has on a fast one.
