@@ -47,19 +47,22 @@ struct Runs {
             how = {"--resume", out.string(), "--device", on.device, "--self-check", "off"};
         else if (fs::exists(out)) how.push_back("--overwrite");
         Child child(how, [&] {
+            if (!freopen((at.path / "said").c_str(), "w", stderr)) _exit(98);
             if (k > 0) shims::die_at(fmt::format("{{\"step\":{},\"loss\":", k), when);
         });
         return child.wait();
     }
+
+    std::string said() const { return files::read_file((at.path / "said").string(), 1 << 20); }
 
     void kill_at(int k) const {
         SCOPED_TRACE(fmt::format("{} {}: killed at step {}", on.device, on.dtype, k));
         const fs::path out = at.path / "killed";
         fs::remove_all(out);
         const auto when = [](bool before) { return before ? shims::Death::before : shims::Death::after; };
-        ASSERT_EQ(go_on(out, k, when(k % 2 == 0)), -SIGKILL);
-        if (k + 2 <= steps) { ASSERT_EQ(go_on(out, k + 2, when(k % 4 < 2)), -SIGKILL) << "the second time"; }
-        ASSERT_EQ(go_on(out), 0);
+        ASSERT_EQ(go_on(out, k, when(k % 2 == 0)), -SIGKILL) << said();
+        if (k + 2 <= steps) { ASSERT_EQ(go_on(out, k + 2, when(k % 4 < 2)), -SIGKILL) << "again: " << said(); }
+        ASSERT_EQ(go_on(out), 0) << said();
         EXPECT_EQ(difference_of(at.path / "calm", out), "");
     }
 };

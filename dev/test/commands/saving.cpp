@@ -148,6 +148,26 @@ TEST(saving, on_a_slow_disk_checkpoints_are_the_same) {
     }
 }
 
+// While a run goes on there are never more than are to be kept and the one that is being written.
+TEST(saving, old_checkpoints_go_on_the_way) {
+    const Temporary at;
+    static fs::path out;
+    static size_t most;
+    for (const char* tokens : {"32", "4096"}) {  // a save takes longer than the step after it, or ends before
+        out = at.path / tokens, most = 0;
+        files::before_operation = [](const char* operation, const std::string& path) {
+            if (std::string(operation) == "rename" && fs::path(path).filename().string().starts_with("step_"))
+                most = std::max(most, list_checkpoints(out.string()).size());
+        };
+        const Outcome o = run(
+            small(out, write_text(at),
+                  {"--save-every", "1", "--steps", "12", "--keep", "2", "--eval-every", "0", "--total-batch", tokens}));
+        files::before_operation = nullptr;
+        EXPECT_EQ(o.code, Exit::done) << o.error;
+        EXPECT_EQ(most, 2u);
+    }
+}
+
 TEST(saving, a_disk_that_fails_is_said_at_the_next_step) {
     const Temporary at;
     const fs::path text = write_text(at);
