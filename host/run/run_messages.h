@@ -13,8 +13,8 @@
 
 struct StepResult {
     double loss, grad_norm, lr, seconds;
-    uint64_t bytes_sent = 0;         // by this rank to others
-    std::string first_not_finite{};  // tensor, where one is known
+    uint64_t bytes_sent = 0;            // by this rank to others
+    std::string first_not_finite = {};  // tensor, where one is known
 
     bool finite() const { return std::isfinite(loss) && std::isfinite(grad_norm); }
 };
