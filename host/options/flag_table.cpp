@@ -62,6 +62,9 @@ std::vector<Flag> training_flags() { return {
     {"eps",          &O::eps,          "X",    "1e-8",   "AdamW's epsilon", positive_part},
     {"clip",         &O::clip,         "X",    "1",      "largest norm of the gradient; 0: no limit", at_least(0)},
     {"dropout",      &O::dropout,      "P",    "0.1",    "dropout (the model's)", probability},
+    {"muon-lr",      &O::muon_lr,      "X",    "0.003",  "Muon's highest learning rate (--lr); it follows the same schedule", inside(0, 100)},
+    {"muon-momentum", &O::muon_momentum, "X",  "0.95",   "Muon's memory of gradients", probability},
+    {"muon-scale",   &O::muon_scale,   "KIND", "rms",    "of a step of Muon: rms, as large as AdamW's, or original, by the matrix's shape"},
 }; }
 
 std::vector<Flag> progress_flags() { return {
@@ -157,6 +160,8 @@ std::vector<Flag> all_flags() {
     add(in("Batch", train | plan, {
         {"batch", &O::batch, "SEQS", "16", "sequences in a micro-batch", at_least(1)},
         {"context", &O::context, "T", "256", "tokens in a sequence (the model's)", at_least(1)}}));
+    add(in("Training", train | plan, {
+        {"optimizer", &O::optimizer, "KIND", "adamw", "adamw, or muon: Muon for the matrices inside blocks, AdamW for the rest"}}));
     add(in("Training", train, training_flags()));
     add(in("Where and how", train | sample | eval | plan, {
         {"dtype", &O::dtype, "KIND", "auto", "storage of weights and activations: bf16, fp32, or auto: bf16 on a GPU, fp32 on a CPU"}}));

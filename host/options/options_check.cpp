@@ -106,6 +106,16 @@ struct Contradictions {
                    "--from-scratch: the preset {} starts from random weights anyway; leave it out, or give a directory",
                    o.model));
     }
+    void of_optimizer() {
+        const bool muon = o.optimizer == Optimizer::muon;
+        for (const char* flag : {"muon-lr", "muon-momentum", "muon-scale"})
+            refuse(!muon && o.has(flag),
+                   fmt::format("--{}: nothing is stepped by Muon; leave it out, or add --optimizer muon", flag));
+        refuse(muon && o.ranks > 1,
+               fmt::format("--optimizer: muon steps whole matrices, and of {} ranks each has parts of them; leave it "
+                           "out, or train on one rank",
+                           o.ranks));
+    }
     void of_training() {
         refuse(o.min_lr && o.lr && *o.min_lr > *o.lr,
                fmt::format("--min-lr: {} is above --lr {}; example: --min-lr {:g}", o.min_lr.value_or(0),
@@ -138,6 +148,7 @@ std::vector<std::string> contradictions(const Options& o, Known known) {
     if (o.command == Command::eval) found.of_eval();
     found.of_pairs();
     found.of_shape();
+    if ((o.command == Command::train || o.command == Command::plan) && known == Known::all) found.of_optimizer();
     if (o.command == Command::train && known == Known::all) found.of_training();
     return found.lines;
 }

@@ -12,7 +12,7 @@ void run_plan(const Options& o, const Config& config) {
     REQUIRE(o.dtype != Dtype::automatic);
     const std::vector<std::string> wrong = problems(o, config);
     if (!wrong.empty()) throw Error(Exit::usage, wrong);
-    const Plan plan = make_plan(config, o.batch, o.dtype, o.recompute, o.ranks);
+    const Plan plan = make_plan(config, o.batch, o.dtype, o.recompute, o.ranks, o.optimizer);
     std::string text = plan_text(o.model, plan) + family_text(o.model, plan);
     if (o.gpu_memory) text += remedies_text(plan, o.gpu_memory->count);
 
@@ -32,6 +32,6 @@ void run_plan(const Options& o, const Config& config) {
     throw Error(Exit::device, "memory",
                 fmt::format("training needs {} of {}", bytes_text(m.total()), bytes_text(o.gpu_memory->count)),
                 ways.empty() ? fmt::format("weights, gradients and optimiser alone take {}: choose a smaller --model",
-                                           bytes_text(m.weights + m.gradients + m.moments + m.master))
+                                           bytes_text(m.weights + m.gradients + m.moments + m.master + m.muon))
                              : "it fits with " + ways);
 }

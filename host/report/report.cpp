@@ -96,7 +96,8 @@ std::string speed_section(const Story& s) {
 
 std::string memory_table(const Story& s) {
     if (!problems(s.config, s.options.batch).empty()) return "";
-    const Memory m = make_plan(s.config, s.options.batch, s.options.dtype, s.options.recompute).memory;
+    const Memory m =
+        make_plan(s.config, s.options.batch, s.options.dtype, s.options.recompute, 1, s.options.optimizer).memory;
     std::string out = "<table><tr><th colspan=\"2\">memory</th></tr>\n";
     auto rows = m.rows();
     rows.emplace_back("total", m.total());

@@ -32,8 +32,8 @@ std::string shares_text(const RunSetup& run) {
            (batches > 1 ? fmt::format(" in {} micro-batches{}", batches, ranks > 1 ? " each" : "") : "");
 }
 
-// What a save may copy: weights and two moments, as floats.
-uint64_t snapshot_bytes(const Plan& plan) { return 3 * sizeof(float) * plan.parameters(); }
+// What a save may copy: weights and moments, as floats.
+uint64_t snapshot_bytes(const Plan& plan) { return sizeof(float) * (plan.parameters() + plan.moments); }
 
 double perplexity_gap(double loss, double ideal) { return 100 * (loss / ideal - 1); }
 }  // namespace
@@ -43,7 +43,8 @@ RunMessages::RunMessages(const RunSetup& run, const LoopState& state, const std:
       state(state),
       directory(directory),
       progress(progress),
-      plan(make_plan(run.config, run.B, run.options.dtype, run.options.recompute, run.options.ranks)),
+      plan(make_plan(run.config, run.B, run.options.dtype, run.options.recompute, run.options.ranks,
+                     run.options.optimizer)),
       log(directory + "/log.jsonl", state.log_bytes) {
     if (run.options.tensorboard) events = std::make_unique<EventFile>(directory, state.step);
     const double T = run.config.T;

@@ -128,9 +128,10 @@ void count_steps(RunSetup& run) {
 void require_same_run(const RunSetup& run) {
     if (!run.resumed) return;
     std::string changed;
-    Json now = fingerprint_of(run);
-    if (!run.resumed->run.contains("shards")) now.erase("shards");  // it was saved before they were hashed as a whole
-    for (const std::string& line : differences(run.resumed->run, now)) changed += (changed.empty() ? "" : "; ") + line;
+    Json then = run.resumed->run, now = fingerprint_of(run);
+    if (!then.contains("shards")) now.erase("shards");  // it was saved before they were hashed as a whole
+    if (!then.contains("optimizer")) then["optimizer"] = name_of(Optimizer::adamw);  // and when there was no other
+    for (const std::string& line : differences(then, now)) changed += (changed.empty() ? "" : "; ") + line;
     if (!changed.empty())
         throw Error(Exit::usage, printable(*run.options.resume), "this is not the run that was saved (" + changed + ")",
                     "resume with the same flags and data");
@@ -173,7 +174,8 @@ Json fingerprint_of(const RunSetup& run) {
                {"sequences", run.sequences},
                {"context", run.T},
                {"doc_mask", run.options.doc_mask},
-               {"dtype", name_of(run.options.dtype)}};
+               {"dtype", name_of(run.options.dtype)},
+               {"optimizer", name_of(run.options.optimizer)}};
     if (run.data.shards_hash) facts["shards"] = files::hex(run.data.shards_hash);
     return facts;
 }
