@@ -17,7 +17,7 @@ KINDS = {"rms": "match_rms_adamw", "original": "original"}
 def in_float64(run):
     """Muon casts to bfloat16 by the name torch.bfloat16: here that name is another type's."""
     real = theirs.torch
-    theirs.torch = types.SimpleNamespace(bfloat16=torch.float64, addmm=torch.addmm, no_grad=torch.no_grad)
+    theirs.torch = types.SimpleNamespace(**{**vars(torch), "bfloat16": torch.float64})
     try:
         return run()
     finally:
