@@ -9,7 +9,7 @@ from golden import draw, save, single
 
 # Rows of the matrices of a parameter, and its columns. PyTorch has each matrix as a parameter of its own.
 PARAMETERS = {"square": ([24], 24), "wide": ([16], 40), "tall": ([72], 16), "odd": ([7], 13), "row": ([1], 5),
-              "qkv": ([24, 8, 8], 32), "gate_up": ([48, 48], 24), "large": ([128], 64)}
+              "qkv": ([24, 8, 8], 32), "gate_up": ([48, 48], 24), "large": ([64], 48)}
 STEPS, LR, MOMENTUM, DECAY, CLIP = 10, 0.02, 0.95, 0.1, 40.0
 KINDS = {"rms": "match_rms_adamw", "original": "original"}
 
@@ -49,7 +49,7 @@ def train(kind):
     answers = {}
     for name in PARAMETERS:
         answers[f"{kind}/{name}/weight"] = torch.cat(weights[name])
-        answers[f"{kind}/{name}/m"] = torch.cat([muon.state[w]["momentum_buffer"] for w in weights[name]])
+        answers[f"m/{name}"] = torch.cat([muon.state[w]["momentum_buffer"] for w in weights[name]])
     return answers
 
 
