@@ -18,7 +18,7 @@ struct MuonStep {
     float lr, momentum, clip;
 };
 
-// s -> a s + b s^3 + c s^5: steep at 0, so that five of them bring any singular value above 0.002 to 0.68 .. 1.13
+// s -> a s + b s^3 + c s^5: steep at 0, so that five of them bring any singular value above 0.002 to 0.68 .. 1.20
 // (Jordan's; they need not converge). eps is torch.optim.Muon's.
 constexpr float muon_a = 3.4445f, muon_b = -4.7750f, muon_c = 2.0315f, muon_eps = 1e-7f;
 constexpr int muon_iterations = 5;
