@@ -27,8 +27,9 @@ __global__ void muon_momentum_kernel(float* m, float* partial, const float* d_we
     const size_t stride = size_t(gridDim.x) * global_norm_block * W;
     float sum = 0;
     for (size_t i = (size_t(blockIdx.x) * global_norm_block + threadIdx.x) * W; i < n && isfinite(*norm); i += stride) {
-        const Vec<W> g = load<W>(d_weight + i);
-        Vec<W> mean = load<W>(m + i);
+        const Raw<W, float> raw_g = load_raw<W>(d_weight + i), raw_m = load_raw<W>(m + i);
+        const Vec<W> g = floats(raw_g);
+        Vec<W> mean = floats(raw_m);
         for (int k = 0; k < W; k++) {
             mean[k] = s.momentum * mean[k] + (1 - s.momentum) * (g[k] * clip);
             const float u = s.momentum * mean[k] + (1 - s.momentum) * (g[k] * clip);
@@ -56,9 +57,10 @@ __global__ void muon_direction_kernel(T* x, const float* m, const float* d_weigh
                                       const MuonStep* step, size_t n) {
     const size_t i = flat_index<W>();
     if (i >= n) return;
+    const Raw<W, float> raw_g = load_raw<W>(d_weight + i), raw_m = load_raw<W>(m + i);
     const MuonStep s = *step;
     const float clip = muon_clip_of(s, *norm), scale = 1 / fmaxf(*size, muon_eps);
-    const Vec<W> g = load<W>(d_weight + i), mean = load<W>(m + i);
+    const Vec<W> g = floats(raw_g), mean = floats(raw_m);
     Vec<W> out;
     for (int k = 0; k < W; k++) {
         const float u = s.momentum * mean[k] + (1 - s.momentum) * (g[k] * clip);
@@ -113,10 +115,13 @@ template <int W, class T>
 __global__ void muon_update_kernel(T* weight, float* master, const T* x, const float* norm, const MuonStep* step,
                                    float scale, float decay, size_t n) {
     const size_t i = flat_index<W>();
-    if (i >= n || !isfinite(*norm)) return;
+    if (i >= n) return;
+    const Raw<W, T> raw_x = load_raw<W>(x + i);
+    const Raw<W, float> raw_master = load_raw<W>(master + i);
+    if (!isfinite(*norm)) return;
     const float lr = step->lr;
-    const Vec<W> direction = load<W>(x + i);
-    Vec<W> value = load<W>(master + i);
+    const Vec<W> direction = floats(raw_x);
+    Vec<W> value = floats(raw_master);
     for (int k = 0; k < W; k++) value[k] -= lr * (scale * direction[k] + decay * value[k]);
     store<W>(master + i, value);
     store<W>(weight + i, value);

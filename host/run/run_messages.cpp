@@ -8,6 +8,7 @@
 #include "host/base/utf8.h"
 #include "host/checkpoint/config_json.h"
 #include "host/options/flag_table.h"
+#include "host/options/model_options.h"
 #include "host/plan/gpu_peaks.h"
 
 namespace {
@@ -69,6 +70,10 @@ void RunMessages::announce(size_t parameters, const std::string& device, const s
     progress.note(fmt::format("batch   {} sequences of {} = {} tokens a step{}; {} steps = {:.1f} epochs",
                               run.sequences, run.T, grouped(size_t(run.sequences) * run.T), shares_text(run), run.steps,
                               double(run.steps) * run.sequences / double(run.data.train.windows())));
+    if (run.options.optimizer == Optimizer::muon)
+        progress.note(fmt::format(
+            "muon    for the matrices inside blocks, at rates up to {:.3g}; AdamW for the rest, up to {:.3g}",
+            muon_lr(run.options, run.config), peak_lr(run.options, run.config)));
     progress.note("memory  " + memory_text(plan.memory));
     progress.note(
         fmt::format("saves   {}B each, in the background: up to {}B of the host's memory while one is written",
