@@ -34,7 +34,8 @@ template <class T>
 Sigmoids<T> sigmoids(T x) {
     return {sigmoid(x), sigmoid(-x)};
 }
-inline Sigmoids<float> sigmoids(float x) {  // by one exponential, which is never infinite
-    const float e = exp_of(-x), plus = 1 / (1 + e);
+// By one exponential. It ends at e^60: the compiler may multiply in another order, by e before it has what makes e small.
+inline Sigmoids<float> sigmoids(float x) {
+    const float e = exp_of(x < -60 ? 60 : -x), plus = 1 / (1 + e);
     return {plus, e * plus};
 }
