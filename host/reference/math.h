@@ -34,7 +34,7 @@ template <class T>
 Sigmoids<T> sigmoids(T x) {
     return {sigmoid(x), sigmoid(-x)};
 }
-// By one exponential. It ends at e^60: the compiler may multiply in another order, by e before it has what makes e small.
+// By one exponential, which ends at e^60: whoever multiplies both may do so in any order, by e before what makes it small.
 inline Sigmoids<float> sigmoids(float x) {
     const float e = exp_of(x < -60 ? 60 : -x), plus = 1 / (1 + e);
     return {plus, e * plus};

@@ -1,5 +1,5 @@
-// A model with its optimiser: gradients of micro-batches add up, then AdamW, or it and Muon, step the one flat buffer of
-// weights. With several ranks each has micro-batches of its own, and a shard of the optimiser (sharded_state.h).
+// A model with its optimiser: gradients of micro-batches add up, then AdamW, or it and Muon, step the one flat buffer
+// of weights. With several ranks each has micro-batches of its own, and a shard of the optimiser (sharded_state.h).
 #pragma once
 #include <array>
 #include <span>
