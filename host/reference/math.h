@@ -34,7 +34,7 @@ template <class T>
 Sigmoids<T> sigmoids(T x) {
     return {sigmoid(x), sigmoid(-x)};
 }
-// By one exponential, which ends at e^60: whoever multiplies both may do so in any order, by e before what makes it small.
+// By one exponential, which ends at e^60: compilers multiply both in any order, by e before what makes it small.
 inline Sigmoids<float> sigmoids(float x) {
     const float e = exp_of(x < -60 ? 60 : -x), plus = 1 / (1 + e);
     return {plus, e * plus};
