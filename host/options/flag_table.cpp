@@ -62,7 +62,7 @@ std::vector<Flag> training_flags() { return {
     {"eps",          &O::eps,          "X",    "1e-8",   "AdamW's epsilon", positive_part},
     {"clip",         &O::clip,         "X",    "1",      "largest norm of the gradient; 0: no limit", at_least(0)},
     {"dropout",      &O::dropout,      "P",    "0.1",    "dropout (the model's)", probability},
-    {"muon-lr",      &O::muon_lr,      "X",    "0.003",  "Muon's highest learning rate (--lr); it follows the same schedule", inside(0, 100)},
+    {"muon-lr",      &O::muon_lr,      "X",    "0.009",  "Muon's highest learning rate (3 times --lr's); it follows the same schedule", inside(0, 100)},
     {"muon-momentum", &O::muon_momentum, "X",  "0.95",   "Muon's memory of gradients", probability},
     {"muon-scale",   &O::muon_scale,   "KIND", "rms",    "of a step of Muon: rms, as large as AdamW's, or original, by the matrix's shape"},
 }; }

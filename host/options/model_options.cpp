@@ -78,7 +78,7 @@ std::optional<MuonScale> muon_of(const Options& o) {
     return o.optimizer == Optimizer::muon ? std::optional(o.muon_scale) : std::nullopt;
 }
 
-double muon_lr(const Options& o, const Config& c) { return o.muon_lr.value_or(peak_lr(o, c)); }
+double muon_lr(const Options& o, const Config& c) { return o.muon_lr.value_or(3 * peak_lr(o, c)); }
 
 Tokenizer given_tokenizer(const Options& options) {
     const auto kind = from_name<TokenizerKind>(options.tokenizer);

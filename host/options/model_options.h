@@ -25,7 +25,7 @@ double peak_lr(const Options& options, const Config& model);
 
 // What steps the matrices inside blocks; nothing: AdamW, as all else.
 std::optional<MuonScale> muon_of(const Options& options);
-// --muon-lr, else that of the rest.
+// --muon-lr, else three times that of the rest: on the built-in stories better than once.
 double muon_lr(const Options& options, const Config& model);
 
 // The tokenizer that --tokenizer names, of itself: a file's, a directory's or `byte`. Throws Error{usage, input}.

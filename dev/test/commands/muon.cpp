@@ -116,10 +116,10 @@ TEST(muon, steps_left_out_change_nothing) {
 
 TEST(muon, its_rate_follows_the_schedule_of_the_rest) {
     const Temporary at;
-    const fs::path one = train(at, "one", {"--muon-lr", "0.01"}),
-                   other = train(at, "other", {"--muon-lr", "0.0100001"});
+    const fs::path one = train(at, "one", {"--muon-lr", "0.03"}),
+                   other = train(at, "other", {"--muon-lr", "0.0300001"});
     EXPECT_NE(losses(one), losses(other));
-    const fs::path shared = at.path / "shared";  // without --muon-lr it is --lr
+    const fs::path shared = at.path / "shared";  // without --muon-lr it is three times --lr
     ASSERT_EQ(run(small(shared, write_text(at), {"--optimizer", "muon"})).code, Exit::done);
     EXPECT_EQ(losses(shared), losses(one));
 }
