@@ -12,6 +12,7 @@
 #include "layernorm.cuh"
 #include "linear.cuh"
 #include "linear_fused.cuh"
+#include "muon.cuh"
 #include "qk_norm.cuh"
 #include "qk_norm_rope.cuh"
 #include "relu.cuh"

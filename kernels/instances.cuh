@@ -15,6 +15,8 @@
 #define INSTANCES_OF_LINEAR(declare, T)                                                                               \
     declare template void linear_forward(T*, const T*, const T*, const T*, int, int, int, Gpu<T>);                    \
     declare template void linear_backward(T*, float*, float*, const T*, const T*, const T*, int, int, int, Gpu<T>);   \
+    declare template void linear_backward_input(T*, const T*, const T*, int, int, int, Gpu<T>);                       \
+    declare template void linear_backward_weight(float*, float*, const T*, const T*, int, int, int, Gpu<T>);          \
     declare template void linear_gelu_forward(T*, T*, const T*, const T*, const T*, int, int, int, Gpu<T>);           \
     declare template void linear_swiglu_forward(T*, T*, const T*, const T*, const T*, int, int, int, Gpu<T>);         \
     declare template void gelu_linear_backward(T*, float*, float*, float*, const T*, const T*, const T*, const T*,    \
@@ -41,6 +43,14 @@
         Gpu<T>);                                                                                                      \
     declare template void layernorm_backward(T*, float*, float*, float*, const T*, const T*, const T*, const float*,  \
         const float*, int, int, Gpu<T>);                                                                              \
+    declare template void muon_momentum(float*, float*, const float*, const float*, const MuonStep*, size_t,          \
+        Gpu<T>);                                                                                                      \
+    declare template void muon_direction(T*, const float*, const float*, const float*, const float*,                  \
+        const MuonStep*, size_t, Gpu<T>);                                                                             \
+    declare template void muon_polynomial(T*, const T*, const T*, int, Gpu<T>);                                       \
+    declare template void muon_round(T*, const float*, size_t, Gpu<T>);                                               \
+    declare template void muon_update(T*, float*, const T*, const float*, const MuonStep*, float, float, size_t,      \
+        Gpu<T>);                                                                                                      \
     declare template void qk_norm_forward(T*, float*, const T*, const T*, const T*, float, int, int, int, int,        \
         Gpu<T>);                                                                                                      \
     declare template void qk_norm_backward(T*, float*, float*, const T*, const T*, const T*, const T*,                \

@@ -120,12 +120,14 @@ void point_or_warn(const std::string& run, const char* link, const std::string& 
 }  // namespace
 
 uint64_t checkpoint_bytes(const CheckpointContents& contents) {
-    uint64_t weights = 0, texts = 1 << 20;
-    for (const Parameter& parameter : contents.layout->parameters) weights += parameter.size();
-    for (const auto& [name, text] : contents.texts) texts += text.size();
-    return weights *
-               (uint64_t(safetensors::bits(contents.model.dtype)) / 8 + sizeof(float) * contents.optimizer.size()) +
-           texts;
+    uint64_t bytes = 1 << 20;
+    for (const Parameter& parameter : contents.layout->parameters) {
+        bytes += parameter.size() * (uint64_t(safetensors::bits(contents.model.dtype)) / 8);
+        for (const NamedParameters& part : contents.optimizer)
+            if (part.has(parameter)) bytes += parameter.size() * sizeof(float);
+    }
+    for (const auto& [name, text] : contents.texts) bytes += text.size();
+    return bytes;
 }
 
 std::string save_checkpoint(const std::string& run, const CheckpointContents& contents) {

@@ -14,6 +14,7 @@ WrittenFile save_parameters(const std::string& path, const Layout& layout, const
     std::vector<Tensor> tensors;
     for (const NamedParameters& part : parts)
         for (const Parameter& parameter : layout.parameters) {
+            if (!part.has(parameter)) continue;
             tensors.push_back(
                 {part.prefix + "." + parameter.name, Dtype::F32, {parameter.shape.begin(), parameter.shape.end()}});
             which[tensors.back().name] = {&part, &parameter};
@@ -41,13 +42,16 @@ void load_parameters(const std::string& path, const Layout& layout, const std::v
                             ", which does not fit the model");
         return *t;
     };
+    size_t wanted = 0;
     for (const NamedTargets& part : parts)
-        for (const Parameter& parameter : layout.parameters) tensor_of(part, parameter);
-    if (reader.tensors().size() != parts.size() * layout.parameters.size())
+        for (const Parameter& parameter : layout.parameters)
+            if (part.has(parameter)) tensor_of(part, parameter), wanted++;
+    if (reader.tensors().size() != wanted)
         throw Error(Exit::input, path, "holds tensors that have no place in this run");
     std::vector<float> values;
     for (const NamedTargets& part : parts)
         for (const Parameter& parameter : layout.parameters) {
+            if (!part.has(parameter)) continue;
             values.resize(parameter.size());
             reader.read(values, tensor_of(part, parameter));
             part.set(parameter, values);

@@ -1,5 +1,5 @@
 // A layout is a table of tensors packed one after another into a single buffer. A Slot is a row's address.
-// One layout serves every buffer of the same shape: weights, their gradients, both Adam moments, the master copy.
+// One layout serves every buffer of the same shape: weights, their gradients, the optimiser's moments, the master copy.
 #pragma once
 #include <algorithm>
 #include <cstddef>
@@ -22,6 +22,8 @@ struct Parameter {
     std::vector<int> shape;  // slowest dimension first
     Init init;
     Slot slot;
+    // Inside a block: the rows of each matrix it is made of, one below the other. Muon steps these (muon_matrices.h).
+    std::vector<int> matrices = {};
     size_t size() const { return std::accumulate(shape.begin(), shape.end(), size_t(1), std::multiplies<>()); }
     bool decays() const {
         return shape.size() > 1;

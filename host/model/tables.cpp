@@ -24,21 +24,25 @@ NormWeights GptTables::norm_weights(const std::string& name) {
     return {weights.add(name + ".weight", {C}, Init::one), c.norm_bias ? weights.add(name + ".bias", {C}) : Slot{}};
 }
 
-LinearWeights GptTables::linear_weights(const std::string& name, int in, int out, Init init, bool bias) {
-    return {weights.add(name + ".weight", {out, in}, init), bias ? weights.add(name + ".bias", {out}) : Slot{}, in,
-            out};
+// `parts`: the rows of the matrices that are multiplied as one.
+LinearWeights GptTables::linear_weights(const std::string& name, int in, std::vector<int> parts, Init init, bool bias) {
+    const int out = std::accumulate(parts.begin(), parts.end(), 0);
+    const Slot weight = weights.add(name + ".weight", {out, in}, init);
+    weights.parameters.back().matrices = std::move(parts);
+    return {weight, bias ? weights.add(name + ".bias", {out}) : Slot{}, in, out};
 }
 
 BlockWeights GptTables::block_weights(const std::string& h) {
     BlockWeights p;
     p.norm1 = norm_weights(h + "norm1");
-    p.qkv = linear_weights(h + "qkv", C, QKV, Init::linear, c.qkv_bias);
+    p.qkv = linear_weights(h + "qkv", C, {NH * HS, NKV * HS, NKV * HS}, Init::linear, c.qkv_bias);
     if (c.qk_norm)
         p.q_norm = weights.add(h + "q_norm", {HS}, Init::one), p.k_norm = weights.add(h + "k_norm", {HS}, Init::one);
-    p.proj = linear_weights(h + "proj", NH * HS, C, Init::residual, c.proj_bias);
+    p.proj = linear_weights(h + "proj", NH * HS, {C}, Init::residual, c.proj_bias);
     p.norm2 = norm_weights(h + "norm2");
-    p.up = linear_weights(h + "up", C, up_width, Init::linear, c.ffn_bias);
-    p.down = linear_weights(h + "down", F, C, Init::residual, c.ffn_bias);
+    const std::vector<int> gate_and_up(size_t(up_width / F), F);
+    p.up = linear_weights(h + "up", C, gate_and_up, Init::linear, c.ffn_bias);
+    p.down = linear_weights(h + "down", F, {C}, Init::residual, c.ffn_bias);
     return p;
 }
 

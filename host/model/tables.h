@@ -75,7 +75,7 @@ struct GptTables {
 
 private:
     NormWeights norm_weights(const std::string& name);
-    LinearWeights linear_weights(const std::string& name, int in, int out, Init init, bool bias);
+    LinearWeights linear_weights(const std::string& name, int in, std::vector<int> parts, Init init, bool bias);
     BlockWeights block_weights(const std::string& h);
     NormActs norm_acts();
     BlockActs block_acts();

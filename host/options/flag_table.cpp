@@ -66,6 +66,9 @@ std::vector<Flag> training_flags() { return {
     {"eps",          &O::eps,          "X",    "1e-8",   "AdamW's epsilon", positive_part},
     {"clip",         &O::clip,         "X",    "1",      "largest norm of the gradient; 0: no limit", at_least(0)},
     {"dropout",      &O::dropout,      "P",    "0.1",    "dropout (the model's)", probability},
+    {"muon-lr",      &O::muon_lr,      "X",    "0.009",  "Muon's highest learning rate (3 times --lr's); it follows the same schedule", inside(0, 100)},
+    {"muon-momentum", &O::muon_momentum, "X",  "0.95",   "Muon's memory of gradients", probability},
+    {"muon-scale",   &O::muon_scale,   "KIND", "rms",    "of a step of Muon: rms, as large as AdamW's, or original, by the matrix's shape"},
 }; }
 
 std::vector<Flag> progress_flags() { return {
@@ -166,6 +169,8 @@ std::vector<Flag> all_flags() {
         Flag{"batch", &O::batch, "SEQS", "16", "sequences in a micro-batch; auto: what fits into the memory and is fastest, --recompute too", at_least(1)}
             .or_word("auto", &O::batch, automatic_batch),
         {"context", &O::context, "T", "256", "tokens in a sequence (the model's)", at_least(1)}}));
+    add(in("Training", train | plan, {
+        {"optimizer", &O::optimizer, "KIND", "adamw", "adamw, or muon: Muon for the matrices inside blocks, AdamW for the rest"}}));
     add(in("Training", train, training_flags()));
     add(in("Batch", plan, {
         {"total-batch", &O::total_batch, "TOKENS", "524288", "tokens of a step of all ranks (with --gpu 524288, or the next that they divide)", between(1, 0x1p30)}}));

@@ -78,6 +78,12 @@ void warn_of_extension(const Config& before, const Config& after) {
 
 double peak_lr(const Options& o, const Config& c) { return o.lr.value_or(0.384 / c.C); }
 
+std::optional<MuonScale> muon_of(const Options& o) {
+    return o.optimizer == Optimizer::muon ? std::optional(o.muon_scale) : std::nullopt;
+}
+
+double muon_lr(const Options& o, const Config& c) { return o.muon_lr.value_or(3 * peak_lr(o, c)); }
+
 Tokenizer given_tokenizer(const Options& options) {
     const auto kind = from_name<TokenizerKind>(options.tokenizer);
     if (!kind || files::exists(options.tokenizer)) return load_tokenizer(options.tokenizer, options.pattern);

@@ -23,6 +23,11 @@ void warn_of_extension(const Config& before, const Config& after);  // in a line
 // --lr, else 0.384 / C: 3e-3 for the tiny model, 1e-3 for nanoGPT's baby, 5e-4 for gpt2.
 double peak_lr(const Options& options, const Config& model);
 
+// What steps the matrices inside blocks; nothing: AdamW, as all else.
+std::optional<MuonScale> muon_of(const Options& options);
+// --muon-lr, else three times that of the rest: on the built-in stories better than once.
+double muon_lr(const Options& options, const Config& model);
+
 // The tokenizer that --tokenizer names, of itself: a file's, a directory's or `byte`. Throws Error{usage, input}.
 Tokenizer given_tokenizer(const Options& options);
 

@@ -7,10 +7,12 @@
 #include "host/data/documents.h"
 #include "host/model/config.h"
 #include "host/reference/cpu.h"
+#include "host/reference/muon.h"
 #include "host/tokenizer/pre_tokenizer.h"
 #include "host/training/schedule.h"
 
 enum class Command { train, sample, eval, plan, tokenize, plot, report, watch, export_model };
+enum class Optimizer { adamw, muon };  // muon: of the matrices inside blocks; AdamW steps the rest
 enum class Dtype { automatic, bf16, fp32 };
 enum class SelfCheckWhen { off, on, force };  // on: what was found is remembered (remembered_check.h)
 enum class PlotAxis { steps, tokens, seconds };
@@ -22,6 +24,10 @@ inline constexpr auto names_of<Command> = std::to_array({"train", "sample", "eva
                                                          "report", "watch", "export"});
 template <>
 inline constexpr auto names_of<TextFormat> = std::to_array({"auto", "text", "jsonl"});
+template <>
+inline constexpr auto names_of<Optimizer> = std::to_array({"adamw", "muon"});
+template <>
+inline constexpr auto names_of<MuonScale> = std::to_array({"rms", "original"});
 template <>
 inline constexpr auto names_of<Dtype> = std::to_array({"auto", "bf16", "fp32"});
 template <>
@@ -83,6 +89,10 @@ struct Options {
     std::optional<double> lr;            // none: peak_lr
     double weight_decay = 0, beta1 = 0, beta2 = 0, eps = 0, clip = 0;
     std::optional<double> min_lr;  // none: a tenth of the highest
+    Optimizer optimizer = Optimizer::adamw;
+    std::optional<double> muon_lr;  // none: as muon_lr() has it
+    double muon_momentum = 0;
+    MuonScale muon_scale = MuonScale::rms;
     Schedule schedule = Schedule::cosine;
 
     Dtype dtype = Dtype::automatic;  // a run, and its checkpoints, have what dtype_on made of it

@@ -123,12 +123,23 @@ struct Contradictions {
             refuse(o.has(flag) && o.gpu.empty(),
                    fmt::format("--{}: is of a forecast; on which GPUs? example: --gpu H100", flag));
         if (o.gpu.empty()) return;
+        refuse(o.optimizer == Optimizer::muon, "--optimizer: forecasts know AdamW's step only; leave it out");
         refuse(o.has("dtype") && o.dtype == Dtype::fp32,
                "--dtype: the rates of kernels that forecasts use were measured in bf16; leave it out");
         refuse(o.ranks % o.nodes != 0, fmt::format("--nodes: {} do not divide --ranks {}; give --ranks {}", o.nodes,
                                                    o.ranks, (o.ranks + o.nodes - 1) / o.nodes * o.nodes));
         refuse(o.nodes > 1 && !o.link, "--link: is missing; how fast are the nodes connected? example: --link 400Gb/s");
         refuse(o.nodes == 1 && o.link, "--link: is between nodes, and there is one; give --nodes, or leave it out");
+    }
+    void of_optimizer() {
+        const bool muon = o.optimizer == Optimizer::muon;
+        for (const char* flag : {"muon-lr", "muon-momentum", "muon-scale"})
+            refuse(!muon && o.has(flag),
+                   fmt::format("--{}: nothing is stepped by Muon; leave it out, or add --optimizer muon", flag));
+        refuse(muon && o.ranks > 1,
+               fmt::format("--optimizer: muon steps whole matrices, and of {} ranks each has parts of them; leave it "
+                           "out, or train on one rank",
+                           o.ranks));
     }
     void of_training() {
         refuse(o.min_lr && o.lr && *o.min_lr > *o.lr,
@@ -165,6 +176,7 @@ std::vector<std::string> contradictions(const Options& o, Known known) {
     found.of_pairs();
     found.of_shape();
     if (o.command == Command::plan) found.of_plan();
+    if ((o.command == Command::train || o.command == Command::plan) && known == Known::all) found.of_optimizer();
     if (o.command == Command::train && known == Known::all) found.of_training();
     return found.lines;
 }

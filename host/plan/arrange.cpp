@@ -21,7 +21,7 @@ std::vector<int> batches(const Arrange& wanted) {
 }
 
 Plan planned(const Arrange& wanted, int batch, Recompute recompute) {
-    return make_plan(wanted.config, batch, wanted.dtype, recompute, wanted.ranks);
+    return make_plan(wanted.config, batch, wanted.dtype, recompute, wanted.ranks, wanted.optimizer);
 }
 
 }  // namespace

@@ -11,6 +11,7 @@ struct Arrange {
     uint64_t bytes = 0;             // of memory, a rank
     std::optional<int> batch = {};  // if it is fixed
     std::optional<Recompute> recompute = {};
+    Optimizer optimizer = Optimizer::adamw;
 };
 
 // Of all micro-batches that divide a rank's share and fit, with each way to recompute, the one that costs least; of

@@ -6,6 +6,7 @@
 #include <unordered_map>
 
 #include "host/base/error.h"
+#include "host/model/muon_matrices.h"
 #include "host/model/tables.h"
 #include "host/training/wishes.h"
 #include "host/world/shards.h"
@@ -59,6 +60,19 @@ void count_flops(Plan& plan, const GptTables& m) {
     plan.repeated = (layers - 1) * again;  // the last layer's are still there
 }
 
+// Newton-Schulz of every matrix: two products of it with one of (k,k), and that one's square.
+void count_muon(Plan& plan, const Layout& weights, uint64_t stored, uint64_t full) {
+    const std::vector<MuonMatrix> matrices = muon_matrices(weights);
+    for (const MuonMatrix& a : matrices) {
+        const uint64_t k = a.least(), longer = std::max(a.rows, a.columns);
+        plan.moments -= a.size(), plan.memory.moments -= a.size() * full;  // they have no second one
+        plan.muon_flops += muon_iterations * (2 * product(k, k, longer) + product(k, k, k));
+    }
+    const MuonScratch scratch(matrices);
+    const uint64_t sums = stored == full ? 0 : scratch.square * full;
+    plan.memory.muon = 2 * (scratch.matrix + scratch.square) * stored + sums;
+}
+
 }  // namespace
 
 uint64_t Plan::parameters() const {
@@ -77,11 +91,12 @@ uint64_t Plan::forward_flops() const {
     return sum;
 }
 
-Plan make_plan(const Config& c, int batch, Dtype dtype, Recompute recompute, int ranks) {
+Plan make_plan(const Config& c, int batch, Dtype dtype, Recompute recompute, int ranks, Optimizer optimizer) {
     const uint64_t stored = dtype == Dtype::bf16 ? 2 : 4, full = 4;  // bytes of Real and of Stat
     const GptTables m(c, batch * c.T, recompute, {1, stored});
     Plan plan;
     plan.config = c, plan.batch = batch, plan.ranks = ranks, plan.dtype = dtype, plan.recompute = recompute;
+    plan.optimizer = optimizer;
     plan.token_embedding.name = "token embedding", plan.positions.name = "positions";
     plan.projections.name = "attention projections", plan.attention.name = "attention matmuls";
     plan.ffn.name = "feed-forward", plan.norms.name = "norms", plan.head.name = c.tied ? "head (tied)" : "head";
@@ -101,7 +116,9 @@ Plan make_plan(const Config& c, int batch, Dtype dtype, Recompute recompute, int
                     .weights = others * mine * stored,
                     .scalars = others * (full + sizeof(Wishes::Told))};
     plan.kv_cache = 2 * uint64_t(c.L) * c.NKV * c.HS * c.T * stored;
-    plan.checkpoint = plan.parameters() * (stored + 2 * full + extra);
+    plan.moments = 2 * plan.parameters();
+    if (optimizer == Optimizer::muon) count_muon(plan, m.weights, stored, full);
+    plan.checkpoint = plan.parameters() * (stored + extra) + plan.moments * full;
     return plan;
 }
 
@@ -110,7 +127,7 @@ std::vector<Remedy> remedies(const Plan& plan, uint64_t bytes) {
     auto planned = [&](int batch, int T, Recompute recompute) {
         Config c = plan.config;
         c.T = T;
-        return make_plan(c, batch, plan.dtype, recompute, plan.ranks);
+        return make_plan(c, batch, plan.dtype, recompute, plan.ranks, plan.optimizer);
     };
     // The largest n in 1..most for which make(n) fits, or 0.
     auto largest = [&](int most, auto make) {

@@ -12,12 +12,15 @@ struct PlanPart {
 };
 
 struct Memory {  // bytes
-    uint64_t weights = 0, gradients = 0, moments = 0, master = 0, activations = 0, statistics = 0;
+    uint64_t weights = 0, gradients = 0, moments = 0, master = 0, muon = 0, activations = 0, statistics = 0;
     std::vector<std::pair<const char*, uint64_t>> rows() const {  // for tables
-        return {{"weights", weights},         {"gradients", gradients},     {"Adam's moments", moments},
-                {"fp32 master copy", master}, {"activations", activations}, {"statistics", statistics}};
+        std::vector<std::pair<const char*, uint64_t>> all{
+            {"weights", weights},         {"gradients", gradients},     {muon ? "moments" : "Adam's moments", moments},
+            {"fp32 master copy", master}, {"activations", activations}, {"statistics", statistics}};
+        if (muon) all.insert(all.begin() + 4, {"Muon's scratch", muon});
+        return all;
     }
-    uint64_t total() const { return weights + gradients + moments + master + activations + statistics; }
+    uint64_t total() const { return weights + gradients + moments + master + muon + activations + statistics; }
 };
 
 // Bytes that a rank sends to others in a step, whatever its micro-batches. Each rank sums a part of the gradients and
@@ -32,6 +35,7 @@ struct Plan {
     int batch = 1, ranks = 1;
     Dtype dtype = Dtype::fp32;
     Recompute recompute = Recompute::none;
+    Optimizer optimizer = Optimizer::adamw;
     PlanPart token_embedding, positions, projections, attention, ffn, norms, head;
     uint64_t seen_flops = 0;  // of attention's, those of the scores that the masks leave, of one sequence
     uint64_t repeated = 0;    // forward operations that `recompute` does again in backward, of one sequence
@@ -39,6 +43,8 @@ struct Plan {
     Traffic traffic;          // likewise
     uint64_t kv_cache = 0;    // of one sequence of T tokens
     uint64_t checkpoint = 0;  // weights and optimiser on disk
+    uint64_t moments = 0;     // numbers that the optimiser keeps of the whole model
+    uint64_t muon_flops = 0;  // of an optimiser step, whatever its tokens
 
     std::vector<PlanPart> shares() const {
         return {token_embedding, positions, projections, attention, ffn, norms, head};
@@ -55,7 +61,8 @@ struct Plan {
 };
 
 // The config must have no problems() at this batch, a micro-batch of a rank.
-Plan make_plan(const Config& config, int batch, Dtype dtype, Recompute recompute, int ranks = 1);
+Plan make_plan(const Config& config, int batch, Dtype dtype, Recompute recompute, int ranks = 1,
+               Optimizer optimizer = Optimizer::adamw);
 
 // Part of a GPU's memory that is left to the driver and the libraries.
 constexpr double reserved_memory = 0.05;

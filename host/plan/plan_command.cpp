@@ -27,6 +27,7 @@ void print_tables(const std::string& text) {
 
 Arrange wanted_of(const Options& o, const Config& config) {
     Arrange wanted{config, o.dtype, o.ranks, sequences_of_step(o, config.T), o.memory->count};
+    wanted.optimizer = o.optimizer;
     if (o.has("recompute")) wanted.recompute = o.recompute;
     return wanted;
 }
@@ -48,8 +49,9 @@ void run_plan(const Options& o, const Config& config) {
     const std::vector<std::string> wrong = problems(o, config);
     if (!wrong.empty()) throw Error(Exit::usage, wrong);
     if (!o.gpu.empty()) return print_forecast(o, config);
-    const Plan plan = o.batch == automatic_batch ? automatic_plan(wanted_of(o, config))
-                                                 : make_plan(config, o.batch, o.dtype, o.recompute, o.ranks);
+    const Plan plan = o.batch == automatic_batch
+                          ? automatic_plan(wanted_of(o, config))
+                          : make_plan(config, o.batch, o.dtype, o.recompute, o.ranks, o.optimizer);
     std::string text = plan_text(o.model, plan) + family_text(o.model, plan);
     if (o.batch == automatic_batch) {
         const int sequences = sequences_of_step(o, config.T);
@@ -66,6 +68,6 @@ void run_plan(const Options& o, const Config& config) {
     throw Error(Exit::device, "memory",
                 fmt::format("training needs {} of {}", bytes_text(m.total()), bytes_text(o.memory->count)),
                 ways.empty() ? fmt::format("weights, gradients and optimiser alone take {}: choose a smaller --model",
-                                           bytes_text(m.weights + m.gradients + m.moments + m.master))
+                                           bytes_text(m.weights + m.gradients + m.moments + m.master + m.muon))
                              : "it fits with " + ways);
 }

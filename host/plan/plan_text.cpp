@@ -35,7 +35,7 @@ std::string trimmed(const std::string& text) {
 
 Plan at_context(const Plan& plan, Config c, int T) {
     c.T = T;
-    return make_plan(c, 1, plan.dtype, plan.recompute);
+    return make_plan(c, 1, plan.dtype, plan.recompute, 1, plan.optimizer);
 }
 
 std::string shares_table(const Plan& plan) {
@@ -65,6 +65,7 @@ std::string flops_table(const Plan& plan) {
                       : "three times that: backward does every matmul twice");
     row("a micro-batch", step, sequences(plan.batch));
     row("a token", double(plan.training_flops()) / plan.config.T, "training");
+    if (plan.muon_flops) row("Muon", double(plan.muon_flops), "a step, whatever its tokens");
 
     text += "longer contexts\n";
     for (const int64_t T : {int64_t(plan.config.T), 4 * int64_t(plan.config.T), 16 * int64_t(plan.config.T)}) {
@@ -91,8 +92,9 @@ std::string memory_table(const Plan& plan) {
     for (const Dtype dtype : {Dtype::fp32, Dtype::bf16}) {
         text += fmt::format("  {:<22}", name_of(dtype));
         for (const Recompute r : {Recompute::none, Recompute::mlp, Recompute::block}) {
-            text += fmt::format("{:>12}",
-                                bytes_text(make_plan(plan.config, plan.batch, dtype, r, plan.ranks).memory.total()));
+            text += fmt::format(
+                "{:>12}",
+                bytes_text(make_plan(plan.config, plan.batch, dtype, r, plan.ranks, plan.optimizer).memory.total()));
         }
         text += "\n";
     }

@@ -93,3 +93,18 @@ void linear_backward(T* d_inp, T* d_weight, T* d_bias, const T* d_out, const T* 
                      int OC, Cpu<T> on) {
     linear_backward(d_inp, d_weight, d_bias, d_out, inp, weight, N, C, OC, on, [](size_t, size_t) {});
 }
+
+// One of the two gradients alone.
+template <class T>
+void linear_backward_input(T* d_inp, const T* d_out, const T* weight, int N, int C, int OC, Cpu<T>) {
+    parallel_gemm(Op::none, Op::none, N, C, OC, d_out, OC, weight, C, Into::assign, d_inp, C,
+                  [](int, int, int, int) {});
+}
+
+// d_bias may be null.
+template <class T>
+void linear_backward_weight(T* d_weight, T* d_bias, const T* d_out, const T* inp, int N, int C, int OC, Cpu<T> on) {
+    const auto nothing = [](int, int, int, int) {};
+    parallel_together(TiledProduct{Op::transpose, Op::none, OC, C, N, d_out, OC, inp, C, on.into, d_weight, C, nothing},
+                      BiasGradient<T>{d_bias, d_out, N, OC, on.into});
+}

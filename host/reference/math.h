@@ -34,7 +34,8 @@ template <class T>
 Sigmoids<T> sigmoids(T x) {
     return {sigmoid(x), sigmoid(-x)};
 }
-inline Sigmoids<float> sigmoids(float x) {  // by one exponential, which is never infinite
-    const float e = exp_of(-x), plus = 1 / (1 + e);
+// By one exponential, which ends at e^60: compilers multiply both in any order, by e before what makes it small.
+inline Sigmoids<float> sigmoids(float x) {
+    const float e = exp_of(x < -60 ? 60 : -x), plus = 1 / (1 + e);
     return {plus, e * plus};
 }

@@ -117,7 +117,8 @@ std::string samples(const Story& s) {
 
 std::string memory_html(const Story& s) {
     if (!problems(s.config, s.options.batch).empty()) return "";
-    const Memory m = make_plan(s.config, s.options.batch, s.options.dtype, s.options.recompute, s.ranks).memory;
+    const Memory m =
+        make_plan(s.config, s.options.batch, s.options.dtype, s.options.recompute, s.ranks, s.options.optimizer).memory;
     const double total = double(std::max<uint64_t>(m.total(), 1));
     std::string bar, table;
     int colour = 0;

@@ -90,6 +90,13 @@ AdamwStep Run::adamw(int64_t step) const {
             .correction2 = float(1 - std::pow(setup.options.beta2, step + 1))};
 }
 
+MuonStep Run::muon(int64_t step) const {
+    const double beside_adamw = muon_lr(setup.options, setup.config) / peak_lr(setup.options, setup.config);
+    return {.lr = float(rate.rate.at(int(step)) * beside_adamw),
+            .momentum = float(setup.options.muon_momentum),
+            .clip = float(setup.options.clip)};
+}
+
 namespace {
 
 // What the model came with stays as it was, but for its tokenizer.json, which ours is made from.
@@ -147,7 +154,11 @@ void Run::save(const Values& values, bool best) {
     std::vector<Snapshot::Part> parts{{values.weights, values_read(c.model, values.layout)}};
     std::vector<size_t> once;
     for (const Parameter& p : values.layout.parameters) once.push_back(p.size());
-    for (const NamedParameters& part : values.optimizer) parts.push_back({part.get, once});
+    for (const NamedParameters& part : values.optimizer) {
+        parts.push_back({part.get, once});
+        for (size_t i = 0; i < once.size(); i++)
+            if (!part.has(values.layout.parameters[i])) parts.back().reads[i] = 0;
+    }
     if (values.master)
         for (size_t i = 0; i < once.size(); i++) parts[0].reads[i] += once[i];
     auto snapshot =
@@ -156,7 +167,7 @@ void Run::save(const Values& values, bool best) {
                                                                              : Snapshot::Copying::by_this_thread);
     c.weights = snapshot->part(0);
     for (size_t i = 0; i < values.optimizer.size(); i++)
-        c.optimizer.push_back({values.optimizer[i].prefix, snapshot->part(i + 1)});
+        c.optimizer.push_back({values.optimizer[i].prefix, snapshot->part(i + 1), values.optimizer[i].has});
     if (values.master) c.optimizer.push_back({"master", snapshot->part(0)});
     saving_step = state.step;
     Snapshot* const read = snapshot.get();

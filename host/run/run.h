@@ -9,6 +9,7 @@
 #include "host/checkpoint/optimizer_state.h"
 #include "host/checkpoint/parameter_values.h"
 #include "host/reference/adamw.h"
+#include "host/reference/muon.h"
 #include "host/training/wishes.h"
 #include "loop_state.h"
 #include "run_directory.h"
@@ -38,6 +39,7 @@ public:
     void begin();  // once nothing is known to be in its way: an overwritten run goes, the log is opened
 
     AdamwStep adamw(int64_t step) const;
+    MuonStep muon(int64_t step) const;
     bool stops_early() const { return ::stops_early(setup, state); }
     bool finished() const { return ::finished(setup, state); }
     bool pauses_after(int64_t step) const;  // to validate, save or sample, or as it was the last

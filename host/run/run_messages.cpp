@@ -8,6 +8,7 @@
 #include "host/base/utf8.h"
 #include "host/checkpoint/config_json.h"
 #include "host/options/flag_table.h"
+#include "host/options/model_options.h"
 #include "host/plan/gpu_peaks.h"
 
 namespace {
@@ -44,8 +45,8 @@ std::string documents_text(const Dataset& train) {
     return text;
 }
 
-// What a save may copy: weights and two moments, as floats.
-uint64_t snapshot_bytes(const Plan& plan) { return 3 * sizeof(float) * plan.parameters(); }
+// What a save may copy: weights and moments, as floats.
+uint64_t snapshot_bytes(const Plan& plan) { return sizeof(float) * (plan.parameters() + plan.moments); }
 
 double perplexity_gap(double loss, double ideal) { return 100 * (loss / ideal - 1); }
 }  // namespace
@@ -55,7 +56,8 @@ RunMessages::RunMessages(const RunSetup& run, const LoopState& state, const std:
       state(state),
       directory(directory),
       progress(progress),
-      plan(make_plan(run.config, run.B, run.options.dtype, run.options.recompute, run.options.ranks)),
+      plan(make_plan(run.config, run.B, run.options.dtype, run.options.recompute, run.options.ranks,
+                     run.options.optimizer)),
       log(directory + "/log.jsonl", state.log_bytes) {
     if (run.options.tensorboard) events = std::make_unique<EventFile>(directory, state.step);
     const double T = run.config.T;
@@ -81,6 +83,10 @@ void RunMessages::announce(size_t parameters, const std::string& device, const s
     progress.note(fmt::format("batch   {} sequences of {} = {} tokens a step{}; {} steps = {:.1f} epochs",
                               run.sequences, run.T, grouped(size_t(run.sequences) * run.T), shares_text(run), run.steps,
                               double(run.steps) * run.sequences / double(run.data.train.windows())));
+    if (run.options.optimizer == Optimizer::muon)
+        progress.note(fmt::format(
+            "muon    for the matrices inside blocks, at rates up to {:.3g}; AdamW for the rest, up to {:.3g}",
+            muon_lr(run.options, run.config), peak_lr(run.options, run.config)));
     progress.note("memory  " + memory_text(plan.memory));
     progress.note(
         fmt::format("saves   {}B each, in the background: up to {}B of the host's memory while one is written",

@@ -126,7 +126,8 @@ void choose_batch(RunSetup& run, const AvailableMemory& memory) {
                    .dtype = o.dtype,
                    .ranks = o.ranks,
                    .sequences = sequences_of_step(o, run.T),
-                   .bytes = free.bytes};
+                   .bytes = free.bytes,
+                   .optimizer = o.optimizer};
     if (free.host) {  // it also holds what a save copies
         const uint64_t copied = 3 * sizeof(float) * make_plan(config, 1, o.dtype, o.recompute).parameters();
         wanted.bytes -= std::min(wanted.bytes, copied);
@@ -154,9 +155,10 @@ void count_steps(RunSetup& run) {
 void require_same_run(const RunSetup& run) {
     if (!run.resumed) return;
     std::string changed;
-    Json now = fingerprint_of(run);
-    if (!run.resumed->run.contains("shards")) now.erase("shards");  // it was saved before they were hashed as a whole
-    for (const std::string& line : differences(run.resumed->run, now)) changed += (changed.empty() ? "" : "; ") + line;
+    Json then = run.resumed->run, now = fingerprint_of(run);
+    if (!then.contains("shards")) now.erase("shards");  // it was saved before they were hashed as a whole
+    if (!then.contains("optimizer")) then["optimizer"] = name_of(Optimizer::adamw);  // and when there was no other
+    for (const std::string& line : differences(then, now)) changed += (changed.empty() ? "" : "; ") + line;
     if (!changed.empty())
         throw Error(Exit::usage, printable(*run.options.resume), "this is not the run that was saved (" + changed + ")",
                     "resume with the same flags and data");
@@ -201,7 +203,8 @@ Json fingerprint_of(const RunSetup& run) {
                {"sequences", run.sequences},
                {"context", run.T},
                {"doc_mask", run.data.train.mask == DocumentMask::on},
-               {"dtype", name_of(run.options.dtype)}};
+               {"dtype", name_of(run.options.dtype)},
+               {"optimizer", name_of(run.options.optimizer)}};
     if (run.options.pack) facts["pack"] = true;
     if (run.data.shards_hash) facts["shards"] = files::hex(run.data.shards_hash);
     return facts;

@@ -78,7 +78,7 @@ bool submit_step(Trainer<Device>& trainer, Run& run, int64_t step, HostBatch& ba
         if (!run.takes(loss, run.watches_spikes() ? trainer.pending_norm() : 0)) return trainer.leave_out(), true;
     }
     run.before_change();
-    trainer.submit(run.adamw(step));
+    trainer.submit(run.adamw(step), run.muon(step));
     return true;
 }
 
@@ -134,7 +134,8 @@ void save(Trainer<Device>& trainer, Run& run, Run::Values::Sound sound, bool bes
         };
     };
     Run::Values values{trainer.model.weights, rows(Part::weights)};
-    values.optimizer = {{"m", rows(Part::m)}, {"v", rows(Part::v)}};
+    const HasState has_v = [&trainer](const Parameter& p) { return trainer.has(Part::v, p); };
+    values.optimizer = {{"m", rows(Part::m)}, {"v", rows(Part::v), has_v}};
     values.master = Trainer<Device>::has_master;
     values.copies = !run.world.alone()        ? Saver::Copies::before
                     : Device::steps_ahead > 0 ? Saver::Copies::at_once
@@ -156,7 +157,8 @@ void load(Trainer<Device>& trainer, const Run& run) {
     const Layout& layout = trainer.model.weights;
     if (run.setup.resumed) {
         huggingface::load_weights(run.setup.resumed->path, run.setup.config, layout, rows(Part::weights));  // verified
-        std::vector<NamedTargets> optimizer{{"m", rows(Part::m)}, {"v", rows(Part::v)}};
+        const HasState has_v = [&trainer](const Parameter& p) { return trainer.has(Part::v, p); };
+        std::vector<NamedTargets> optimizer{{"m", rows(Part::m)}, {"v", rows(Part::v), has_v}};
         if (Trainer<Device>::has_master) optimizer.push_back({"master", rows(Part::weights)});
         load_optimizer(*run.setup.resumed, layout, optimizer);
     } else if (!run.setup.source.empty()) {
@@ -200,7 +202,7 @@ template <class Device>
 Exit train(const Options& options, const Device& on, const std::string& device, const World& world) {
     Run run(options, world, [&] { return memory_of_a_rank(on, world); });
     Trainer<Device> trainer(run.setup.config, run.setup.B, run.setup.T, run.setup.options.recompute,
-                            float(run.setup.options.weight_decay), on, world);
+                            float(run.setup.options.weight_decay), on, world, muon_of(run.setup.options));
     load(trainer, run);
     const NoSaveOutlives guard{run};
     HostBatch batch;

@@ -1,5 +1,5 @@
-// A model with its optimiser: gradients of micro-batches add up, then AdamW steps the one flat buffer of weights. With
-// several ranks each has micro-batches of its own, and a shard of the optimiser (sharded_state.h).
+// A model with its optimiser: gradients of micro-batches add up, then AdamW, or it and Muon, step the one flat buffer
+// of weights. With several ranks each has micro-batches of its own, and a shard of the optimiser (sharded_state.h).
 #pragma once
 #include <array>
 #include <span>
@@ -26,17 +26,18 @@ public:
     const World world;
     Gpt<Device> model;
 
-    // B sequences of T in a micro-batch of this rank.
+    // B sequences of T in a micro-batch of this rank. With `muon` the matrices inside blocks are stepped by it.
     Trainer(const Config& config, int B, int T, Recompute recompute, float weight_decay, Device device,
-            const World& world = {})
+            const World& world = {}, std::optional<MuonScale> muon = {})
         : world(world),
           model(config, B * T, recompute, device),
           buffer(B * T, config.window, device),
           on(device),
-          state(for_ranks(model.weights, world.size()), weight_decay, world, device) {
+          state(for_ranks(model.weights, world.size()), weight_decay, muon, world, device) {
         model.allocate(Use::train);
         norm = on.template allocate<Stat>(1);
         scalars = on.template allocate<AdamwStep>(1);
+        muon_scalars = on.template allocate<MuonStep>(1);
     }
 
     void initialise(uint64_t seed) {
@@ -77,12 +78,13 @@ public:
     }
 
     // Submits the end of a step, which changes the weights unless the gradients' norm is not finite.
-    void submit(const AdamwStep& how) {
+    void submit(const AdamwStep& how, const MuonStep& how_muon = {}) {
         const auto range = on.range("optimizer");
         Step& s = steps[submitted++ % steps.size()];
         prepare(s);
-        *s.how = how;
+        *s.how = how, *s.how_muon = how_muon;
         on.upload_async(scalars, s.how, 1);
+        on.upload_async(muon_scalars, s.how_muon, 1);
         on.replay(optimiser[summed], [&] {
             if (!summed && !world.alone()) {
                 int bucket = state.shards.buckets();
@@ -90,7 +92,7 @@ public:
                 wait_for_exchange(world, on);
             }
             state.gradient_norm(norm, model.dw.data, model.weights.size);
-            state.step(model.w.data, model.dw.data, norm, scalars);
+            state.step(model.w.data, model.dw.data, norm, scalars, muon_scalars);
         });
         on.download_async(s.norm, norm, 1);
         s.end = on.mark();
@@ -134,8 +136,8 @@ public:
         const Step& s = steps[submitted % steps.size()];
         return s.batches[s.used - 1].loss();
     }
-    double step(const AdamwStep& how) {
-        submit(how);
+    double step(const AdamwStep& how, const MuonStep& how_muon = {}) {
+        submit(how, how_muon);
         return wait().norm;
     }
 
@@ -148,6 +150,9 @@ public:
     // One tensor of a flat buffer, as floats on the host: its values from `first` on. With several ranks only the first
     // asks, while the others serve(), until it says end_serving().
     enum class Part { weights, m, v };
+    bool has(Part part, const Parameter& parameter) const {
+        return part != Part::v || state.has_second_moment(parameter);
+    }
     void get(Part part, const Parameter& parameter, size_t first, std::span<float> out) const {
         REQUIRE(first + out.size() <= parameter.size());
         const size_t begin = parameter.slot.offset + first;
@@ -162,7 +167,7 @@ public:
     // next one ends.
     void get_aside(Part part, const Parameter& parameter, size_t first, std::span<float> out) const {
         REQUIRE(world.alone() && first + out.size() <= parameter.size());
-        on.download_aside(out.data(), flat(part) + parameter.slot.offset + first, out.size());
+        on.download_aside(out.data(), flat(part, parameter.slot.offset + first), out.size());
     }
     std::vector<float> get(Part part, const Parameter& parameter) const {
         std::vector<float> values(parameter.size());
@@ -200,10 +205,10 @@ private:
         upload_as(model.w[parameter.slot], values, on);
     }
 
-    const Stat* flat(Part part) const {
+    const Stat* flat(Part part, size_t begin) const {
         if constexpr (!has_master)
-            if (part == Part::weights) return model.w.data;
-        return state.values(of_state(part));
+            if (part == Part::weights) return model.w.data + begin;
+        return state.values(of_state(part), begin);
     }
     void wait_for(const typename Device::Mark& mark) const {
         if (world.alone()) on.wait(mark);
@@ -224,12 +229,15 @@ private:
         std::vector<Staged> batches;
         size_t used = 0;
         AdamwStep* how = nullptr;
+        MuonStep* how_muon = nullptr;
         Stat* norm = nullptr;
         typename Device::Mark end;
     };
 
     void prepare(Step& s) {
-        if (!s.how) s.how = on.template allocate_host<AdamwStep>(1), s.norm = on.template allocate_host<Stat>(1);
+        if (s.how) return;
+        s.how = on.template allocate_host<AdamwStep>(1), s.how_muon = on.template allocate_host<MuonStep>(1);
+        s.norm = on.template allocate_host<Stat>(1);
     }
     static double loss_of(const Step& s) {
         double loss = 0;
@@ -260,6 +268,7 @@ private:
     State state;
     Stat* norm;
     AdamwStep* scalars;
+    MuonStep* muon_scalars;
     std::vector<Stat> losses;
 
     std::array<Step, 1 + Device::steps_ahead> steps;

@@ -124,9 +124,9 @@ struct Counting {
 };
 
 template <class T>
-uint64_t allocated(const Config& c, Recompute recompute, const World& world) {
+uint64_t allocated(const Config& c, Recompute recompute, const World& world, std::optional<MuonScale> muon = {}) {
     Counting<T> device;
-    const Trainer<Counting<T>> trainer(c, 3, c.T, recompute, 0.1f, device, world);
+    const Trainer<Counting<T>> trainer(c, 3, c.T, recompute, 0.1f, device, world, muon);
     return *device.bytes;
 }
 
@@ -138,6 +138,31 @@ void expect_as_allocated(const Config& c, Dtype dtype, Recompute recompute) {
         EXPECT_NEAR(planned / real, 1, 0.02)
             << name_of(dtype) << " " << name_of(recompute) << " L" << c.L << " C" << c.C << " " << ranks << " ranks";
     }
+}
+
+// Of Muon's matrices one moment, and what they are orthogonalised in.
+TEST(plan, memory_with_muon_is_what_a_trainer_allocates) {
+    const Config tiny = *find_preset("tiny");
+    const auto check = [&]<class T>(T, Dtype dtype) {
+        const Plan muon = make_plan(tiny, 3, dtype, Recompute::none, 1, Optimizer::muon),
+                   adamw = make_plan(tiny, 3, dtype, Recompute::none);
+        EXPECT_NEAR(double(muon.memory.total()) / double(allocated<T>(tiny, Recompute::none, {}, MuonScale::rms)), 1,
+                    0.005)
+            << name_of(dtype);
+        const uint64_t matrices = 3 * (4 * 128 * 128 + 2 * 128 * 512);
+        EXPECT_EQ(adamw.memory.moments - muon.memory.moments, 4 * matrices);
+        EXPECT_EQ(adamw.checkpoint - muon.checkpoint, 4 * matrices);
+        EXPECT_EQ(adamw.moments - muon.moments, matrices);
+        EXPECT_EQ(adamw.memory.total() - muon.memory.total(), 4 * matrices - muon.memory.muon);
+        // Of (128,128): 3 products of 2 128^3 in each of 5 iterations; of (128,512) and (512,128) 9 of them.
+        EXPECT_EQ(muon.muon_flops, 3u * 5 * 2 * 128 * 128 * 128 * (4 * 3 + 2 * 9));
+        EXPECT_EQ(adamw.muon_flops, 0u);
+        EXPECT_TRUE(has(plan_text("tiny", muon), "Muon's scratch")) << plan_text("tiny", muon);
+        EXPECT_TRUE(has(plan_text("tiny", muon), "a step, whatever its tokens"));
+        EXPECT_FALSE(has(plan_text("tiny", adamw), "Muon"));
+    };
+    check(float(), Dtype::fp32);
+    check(Two(), Dtype::bf16);
 }
 
 TEST(plan, memory_is_what_a_trainer_allocates) {

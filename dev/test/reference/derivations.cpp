@@ -13,6 +13,7 @@
 #include "host/reference/sdpa.h"
 #include "host/reference/softmax.h"
 #include "host/reference/swiglu.h"
+#include "host/training/muon.h"
 
 namespace {
 
@@ -276,6 +277,51 @@ TEST(derivations, adamw) {
     // Clipped to norm 1, a gradient of 50 is one of 1.
     EXPECT_NEAR(adamw_steps(1, 50, 0.25f, 0, 1).back(), adamw_steps(1, 1, 0.25f, 0).back(), 1e-12);
     EXPECT_EQ(adamw_steps(1, HUGE_VAL, 0.25f, 0.5f).back(), 2);
+}
+
+// What Muon subtracts in a first step without momentum, of a gradient (R,C).
+Doubles muon_direction_of(const Doubles& gradient, int R, int C) {
+    Layout layout;
+    layout.add("matrix", {R, C});
+    layout.parameters[0].matrices = {R};
+    const Muon<On> muon(layout, MuonScale::original, 0, On());
+    Doubles weight(gradient.size()), m(gradient.size());
+    const double norm = 1;
+    const MuonStep step{.lr = 1, .momentum = 0, .clip = 0};
+    muon.step(weight.data(), weight.data(), m.data(), gradient.data(), &norm, &step);
+    const float scale = muon_scale(MuonScale::original, R, C);
+    for (double& w : weight) w /= -scale;
+    return weight;
+}
+double five_times(double s) {
+    for (int i = 0; i < 5; i++) s = muon_a * s + muon_b * s * s * s + muon_c * s * s * s * s * s;
+    return s;
+}
+
+// Newton-Schulz leaves singular vectors alone and takes each singular value through a polynomial, five times.
+TEST(derivations, muon) {
+    for (int i = 0; i < 1000; i++) {
+        const double s = five_times(0.002 * std::pow(500, i / 999.0));  // of 0.002 .. 1
+        EXPECT_TRUE(0.68 < s && s < 1.203) << i;
+    }
+    // (R,C) = left (R,2) . diag(2, 0.1) . right^T (2,C), with orthonormal columns left and right.
+    const double size = std::sqrt(4 + 0.01), values[] = {2, 0.1};
+    const Doubles three = {2 / 3., -2 / 3., 1 / 3., 1 / 3., 2 / 3., 2 / 3.}, two = {0.6, 0.8, -0.8, 0.6};
+    const auto product = [&](const Doubles& left, const Doubles& right, auto value) {
+        const size_t R = left.size() / 2, C = right.size() / 2;
+        Doubles out(R * C);
+        for (size_t i = 0; i < R * C; i++)
+            for (const size_t k : {0, 1}) out[i] += left[k * R + i / C] * value(values[k]) * right[k * C + i % C];
+        return out;
+    };
+    const auto as_it_is = [](double s) { return s; };
+    const auto made_one = [&](double s) { return five_times(s / size); };
+    for (const auto& [left, right] : {std::pair(three, two), std::pair(two, three), std::pair(two, two)}) {
+        const Doubles got = muon_direction_of(product(left, right, as_it_is), int(left.size() / 2),
+                                              int(right.size() / 2)),
+                      want = product(left, right, made_one);
+        for (size_t i = 0; i < want.size(); i++) EXPECT_NEAR(got[i], want[i], 1e-6) << left.size() << " " << i;
+    }
 }
 
 }  // namespace

@@ -15,6 +15,7 @@
 #include "host/reference/sampling.h"
 #include "host/reference/softmax.h"
 #include "host/reference/swiglu.h"
+#include "host/training/muon.h"
 #include "host/training/schedule.h"
 
 namespace {
@@ -226,6 +227,30 @@ TEST(exercises, adamw) {
     alternating.push_back(-1);
     EXPECT_NEAR(adamw(alternating, 0, 0) - before, 5.26e-5, 1e-6);
     EXPECT_NEAR(adamw(Doubles(1000, 0), 1, 0.1f), 0.905, 1e-3);
+}
+
+// What Muon makes of a gradient (R,C) in a first step of rate 1.
+Doubles muon(const Doubles& gradient, int R, int C, MuonScale scale) {
+    Layout layout;
+    layout.add("matrix", {R, C});
+    layout.parameters[0].matrices = {R};
+    Doubles weight(gradient.size()), m(gradient.size());
+    const double norm = 1;
+    const MuonStep step{.lr = 1, .momentum = 0, .clip = 0};
+    Muon<Cpu<double>>(layout, scale, 0, on).step(weight.data(), weight.data(), m.data(), gradient.data(), &norm, &step);
+    return weight;
+}
+
+TEST(exercises, muon) {
+    const Doubles once = muon({3, 0, 0, 1}, 2, 2, MuonScale::original),
+                  large = muon({3e6, 0, 0, 1e6}, 2, 2, MuonScale::original);
+    for (int i = 0; i < 4; i++) EXPECT_NEAR(once[i], large[i], 1e-9);
+    const Doubles row = muon({3, 4}, 1, 2, MuonScale::original);
+    EXPECT_NEAR(row[0] / row[1], 0.75, near);
+    EXPECT_NEAR(row[1], -0.8 * 0.6964, 1e-4);
+    // 128 x 512, all singular values 1: the root mean square of the elements.
+    EXPECT_NEAR(std::sqrt(128.0 / (128 * 512)), 1 / std::sqrt(512.0), near);
+    EXPECT_NEAR(muon_scale(MuonScale::rms, 128, 512) / std::sqrt(512.0), 0.2, 1e-7);
 }
 
 TEST(exercises, embedding) {

@@ -216,6 +216,16 @@ TEST(global_norm, golden) {
     });
 }
 
+// What the GELU of a large model is given: a gradient times 0, and not infinity.
+TEST(gelu, far_from_zero_the_gradient_is_that_of_0_or_of_x) {
+    std::vector<float> inp, got;
+    for (float x = 6; x < 2000; x *= 1.001f) inp.insert(inp.end(), {x, -x});
+    const std::vector<float> d_out(inp.size(), 3);
+    got.resize(inp.size());
+    gelu_backward(got.data(), d_out.data(), inp.data(), inp.size(), Cpu<float>());
+    for (size_t i = 0; i < inp.size(); i++) EXPECT_NEAR(got[i], inp[i] > 0 ? 3 : 0, 1e-5) << inp[i];
+}
+
 TEST(adamw, golden) {
     in_float_and_double([]<class T>(Cpu<T> on) {
         const std::vector<int> sizes = {300, 77, 130}, begins = {0, 300, 377};
