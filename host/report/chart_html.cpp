@@ -1,6 +1,8 @@
 #include "chart_html.h"
 #include <fmt/core.h>
 #include <algorithm>
+#include "host/base/html.h"
+#include "host/base/svg.h"
 
 namespace {
 
