@@ -5,6 +5,7 @@
 #include <filesystem>
 #include "curve_svg.h"
 #include "host/base/files.h"
+#include "host/base/html.h"
 #include "host/base/messages.h"
 #include "host/base/progress.h"
 #include "host/checkpoint/checkpoint.h"
@@ -14,7 +15,6 @@
 #include "host/plan/plan.h"
 #include "host/run/run_log.h"
 #include "host/tokenizer/load_tokenizer.h"
-#include "host/base/html.h"
 #include "report_inspect.h"
 #include "report_style.h"
 
