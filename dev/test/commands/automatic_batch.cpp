@@ -10,11 +10,10 @@
 namespace {
 
 // 12 sequences of 16 a step, in so much memory.
-RunSetup set_up(const fs::path& data, uint64_t bytes, const std::vector<std::string>& changes = {},
+RunSetup set_up(const fs::path& data, uint64_t bytes, std::vector<std::string> changes = {"--total-batch", "192"},
                 bool of_host = false) {
-    std::vector<std::string> all = {"--batch", "auto", "--total-batch", "192"};
-    all.insert(all.end(), changes.begin(), changes.end());
-    Options o = parse(small("run", data, all));
+    changes.insert(changes.end(), {"--batch", "auto"});
+    Options o = parse(small("run", data, changes));
     o.dtype = Dtype::fp32;
     Progress progress;
     return set_up_run(o, {}, progress, [=] { return MemoryOfRank{bytes, of_host}; });
@@ -42,10 +41,14 @@ TEST(automatic_batch, takes_what_fits) {
     }
     const RunSetup little = set_up(text, needed(all, 1, Recompute::none) - 4096);
     EXPECT_NE(little.options.recompute, Recompute::none);
-    EXPECT_EQ(set_up(text, uint64_t(1) << 40, {"--recompute", "block"}).options.recompute, Recompute::block);
+    EXPECT_EQ(set_up(text, uint64_t(1) << 40, {"--total-batch", "192", "--recompute", "block"}).options.recompute,
+              Recompute::block);
     const uint64_t tight = needed(all, 12, Recompute::none);
     EXPECT_EQ(set_up(text, tight).B, 12);
-    EXPECT_LT(set_up(text, tight, {}, true).B, 12);  // where saves copy to the same memory
+    EXPECT_LT(set_up(text, tight, {"--total-batch", "192"}, true).B, 12);  // where saves copy to the same memory
+    // Without --total-batch a step has 16, whatever fits: also to whoever resumes the run with its flags.
+    const RunSetup usual = set_up(text, needed(all, 2, Recompute::none), {});
+    EXPECT_TRUE(usual.B == 2 && usual.sequences == 16 && usual.options.total_batch == 256) << usual.B;
     try {
         set_up(text, 1000);
         FAIL();

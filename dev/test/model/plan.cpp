@@ -247,8 +247,7 @@ std::string run(const std::vector<std::string>& args, Exit expected) {
 }
 
 TEST(plan, command_says_whether_it_fits) {
-    EXPECT_TRUE(
-        has(run({"plan", "--model", "gpt2", "--batch", "4", "--memory", "24GiB"}, Exit::done), "it fits: "));
+    EXPECT_TRUE(has(run({"plan", "--model", "gpt2", "--batch", "4", "--memory", "24GiB"}, Exit::done), "it fits: "));
     const std::string no = run({"plan", "--model=gpt2", "--batch=64", "--memory=24GiB"}, Exit::device);
     EXPECT_TRUE(has(no, "it does not fit: ")) << no;
     EXPECT_TRUE(has(
