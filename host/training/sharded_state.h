@@ -21,7 +21,7 @@ public:
 
     const Shards shards;
 
-    // Of weights whose layout has a size that the ranks can share. Without `muon` AdamW steps all of them.
+    // Of weights whose layout has a size that the ranks can share. Without a scale of Muon AdamW steps all of them.
     ShardedState(const Layout& layout, float weight_decay, std::optional<MuonScale> scale, const World& world,
                  Device device)
         : shards(layout.size, world.size()), world(world), on(device) {

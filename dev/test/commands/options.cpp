@@ -151,9 +151,11 @@ TEST(options, json_brings_every_flag_back) {
         else if (name == "dtype") args.insert(args.end(), {"--dtype", "bf16"});
         else if (name == "format") args.insert(args.end(), {"--format", "jsonl"});
         else if (name == "schedule") args.insert(args.end(), {"--schedule", "linear"});
+        else if (name == "optimizer") args.insert(args.end(), {"--optimizer", "muon"});
+        else if (name == "muon-scale") args.insert(args.end(), {"--muon-scale", "original"});
         else if (name == "recompute") args.insert(args.end(), {"--recompute", "mlp"});
         else if (name == "tokenizer" || name == "prompt") args.insert(args.end(), {"--" + name, "x\"y\n人"});
-        else if (name == "beta1" || name == "beta2" || name == "top-p" || name == "min-p")
+        else if (name == "beta1" || name == "beta2" || name == "muon-momentum" || name == "top-p" || name == "min-p")
             args.insert(args.end(), {"--" + name, "0.8765432109876543"});
         else if (name == "total-batch" || name == "warmup")
             args.insert(args.end(), {"--" + name, name == "warmup" ? "7" : "16384"});
