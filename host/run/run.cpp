@@ -112,26 +112,33 @@ CheckpointContents Run::contents() const {
                setup.options.dtype == Dtype::bf16 ? safetensors::Dtype::BF16 : safetensors::Dtype::F32};
     c.state = {{"loop", to_json(state)}, {"options", to_json(setup.options)}, {"rate", to_json(rate.rate)}};
     c.run = fingerprint_of(setup);
+    return c;
+}
+
+void Run::add_texts(CheckpointContents& c) const {
     if (setup.data.tokenizer) {
         c.texts.emplace_back("tokenizer.json", tokenizer_json(*setup.data.tokenizer));
         c.texts.emplace_back("tokenizer_config.json", tokenizer_config_json(*setup.data.tokenizer));
     }
     keep_companions(c.texts, setup.companions);
-    return c;
+}
+
+static void warn_of_last_checkpoint(int64_t step) {
+    warn("after step " + std::to_string(step) +
+         " training can hardly go on: its numbers are not finite; older checkpoints are kept");
 }
 
 void Run::save(const Values& values, bool best) {
     after_save(Saver::When::now);
     directory->follow();
-    const auto finish = [this, best = best ? state.step : state.best_step, sound = values.sound,
-                         path = directory->path()] {
+    const bool sound = values.sound == Values::Sound::yes, earlier_proven = unpruned && proven;
+    const auto finish = [this, best = best ? state.step : state.best_step, sound, path = directory->path()] {
         // Again where it failed at an earlier save, and what it leads to is still there.
         if (best_step(path) != best && files::exists(path + "/" + checkpoint_name(best))) mark_best(path, best);
         if (sound) prune_checkpoints(path, setup.options.keep);
     };
-    if (!values.sound)
-        warn("after step " + std::to_string(state.step) +
-             " training can hardly go on: its numbers are not finite; older checkpoints are kept");
+    unpruned = !sound, proven = false;
+    if (values.sound == Values::Sound::no) warn_of_last_checkpoint(state.step);
     if (saved_step == state.step) return finish();
     state.log_bytes = messages->log_bytes();
     CheckpointContents c = contents();
@@ -153,8 +160,10 @@ void Run::save(const Values& values, bool best) {
     if (values.master) c.optimizer.push_back({"master", snapshot->part(0)});
     saving_step = state.step;
     Snapshot* const read = snapshot.get();
-    saver.begin(std::move(snapshot), values.copies, [this, c, read, finish, path = directory->path()] {
+    saver.begin(std::move(snapshot), values.copies, [=, this, path = directory->path()]() mutable {
+        if (earlier_proven) prune_checkpoints(path, setup.options.keep);
         messages->sync_log();
+        add_texts(c);
         save_checkpoint(path, c);
         REQUIRE(read->all_read());
         finish();
@@ -162,20 +171,38 @@ void Run::save(const Values& values, bool best) {
 }
 
 void Run::after_save(Saver::When when) {
-    if (saving_step < 0 || (when == Saver::When::done && !saver.done())) return;
+    if (when == Saver::When::done && !saver.done()) return;
+    if (saving_step < 0 && !pruning) return when == Saver::When::done ? prune_in_background() : void();
     const std::exception_ptr problem = saver.finish();
     const int64_t step = std::exchange(saving_step, -1);
+    pruning = false;
     try {
         if (problem) std::rethrow_exception(problem);
-        saved_step = step;
-        failed_saves = 0;
-        save_error.reset();
-        if (!finished()) messages->warn_of_disk();
+        if (step >= 0) {
+            saved_step = step;
+            failed_saves = 0;
+            save_error.reset();
+            if (!finished()) messages->warn_of_disk();
+        }
+        if (when == Saver::When::done) prune_in_background();
     } catch (const Error& error) {
         if (error.code != Exit::io || ++failed_saves == 3) throw;
         save_error = error;
         warn(std::string(error.what()) + "; training goes on");
     }
+}
+
+void Run::prune_in_background() {
+    if (!unpruned || !proven) return;
+    unpruned = false, pruning = true;
+    saver.begin(nullptr, Saver::Copies::at_change,
+                [path = directory->path(), keep = setup.options.keep] { prune_checkpoints(path, keep); });
+}
+
+void Run::hear_of_step(bool finite) {
+    if (!unpruned || proven) return;
+    proven = finite;
+    if (!finite && state.skipped_in_a_row == 1) warn_of_last_checkpoint(state.step - 1);
 }
 
 bool Run::takes(double loss, double norm) const {
@@ -193,6 +220,7 @@ void Run::report(const StepResult& step) {
     state.skipped_in_a_row = finite ? 0 : state.skipped_in_a_row + 1;
     state.skipped += !finite;
     state.spikes += spike;
+    hear_of_step(finite);
     if (finite) state.window.add(spike_rule(), step.loss, step.grad_norm, spike);
     if (messages) messages->report(step, spike);
     else progress.note(fmt::format("step {}  {:.3f} s", state.step, step.seconds));

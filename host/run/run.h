@@ -57,13 +57,14 @@ public:
         std::vector<NamedParameters> optimizer = {};
         bool master = false;  // and fp32 weights beside those
         Saver::Copies copies = Saver::Copies::at_change;
-        bool sound = true;  // training can go on from them
+        // Whether training can go on from them. During a run the next step says so, and costs nothing.
+        enum class Sound { yes, no, next_step_says } sound = Sound::next_step_says;
     };
     // Begins to save after state.step, in the background. A full disk costs a warning, and the run only the third time
-    // in a row: after_save says so at the next step.
+    // in a row: after_save says so at the next step. Old checkpoints go when training is known to go on from this one.
     void save(const Values& values, bool best);
     void before_change() { saver.before_change(); }  // of the weights
-    void after_save(Saver::When when);               // takes what came of it; throws Error
+    void after_save(Saver::When when);               // takes what came of it, deletes old ones; throws Error
     void wait_for_save() { saver.wait(); }
     void finish(bool stopped);  // the last words; throws what kept the last save from succeeding
 
@@ -75,9 +76,15 @@ private:
     int failed_saves = 0;
     std::optional<Error> save_error;
     int64_t saved_step = -1, saving_step = -1;
+    bool pruning = false;   // in the background
+    bool unpruned = false;  // old checkpoints may go once the last is proven:
+    bool proven = false;    // a step from its weights had finite numbers
     Saver saver;
 
     CheckpointContents contents() const;
+    void add_texts(CheckpointContents& contents) const;
+    void prune_in_background();
+    void hear_of_step(bool finite);  // the last checkpoint is proven, or not
     SpikeWindow::Rule spike_rule() const { return {setup.options.spike_window, setup.options.spike_factor}; }
 };
 

@@ -13,13 +13,16 @@ void Saver::begin(std::unique_ptr<Snapshot> snapshot, Copies copies, std::functi
             if (copies == Copies::at_once) values->detach();
             write();
         } catch (...) { problem = std::current_exception(); }
-        values->end();
+        if (values) values->end();
         ended = true;
     };
     if (copies == Copies::before && !values->detach_now()) return work();  // no memory for copies
     try {
         thread = std::thread(work);
-    } catch (const std::system_error&) { work(); }  // no thread to be had
+    } catch (const std::system_error&) {  // no thread to be had
+        if (values) values->hurry();
+        work();
+    }
 }
 
 void Saver::before_change() {
@@ -27,6 +30,7 @@ void Saver::before_change() {
 }
 
 void Saver::wait() {
+    if (values) values->hurry();
     if (thread.joinable()) thread.join();
 }
 

@@ -16,7 +16,7 @@ public:
 
     // at_once: by the thread, from memory that only a device reaches fast. before: by the caller, who alone can read.
     enum class Copies { at_change, at_once, before };
-    // `write` reads of the snapshot and may throw. Nothing may be under way.
+    // `write` reads of the snapshot, if there is one, and may throw. Nothing may be under way.
     void begin(std::unique_ptr<Snapshot> values, Copies copies, std::function<void()> write);
     void before_change();                // of the weights
     bool done() const { return ended; }  // or nothing was begun

@@ -123,7 +123,7 @@ bool can_go_on(Trainer<Device>& trainer, const Run& run, HostBatch& batch) {
 
 // Begins to write a checkpoint of the trainer as it is now: the first rank, with what the others have.
 template <class Device>
-void save(Trainer<Device>& trainer, Run& run, HostBatch& batch, bool best) {
+void save(Trainer<Device>& trainer, Run& run, Run::Values::Sound sound, bool best) {
     if (!run.world.first()) return trainer.serve();
     using Part = typename Trainer<Device>::Part;
     auto rows = [&](Part part) {
@@ -138,7 +138,7 @@ void save(Trainer<Device>& trainer, Run& run, HostBatch& batch, bool best) {
     values.copies = !run.world.alone()        ? Saver::Copies::before
                     : Device::steps_ahead > 0 ? Saver::Copies::at_once
                                               : Saver::Copies::at_change;
-    values.sound = can_go_on(trainer, run, batch);
+    values.sound = sound;
     run.save(values, best);
     trainer.end_serving();
 }
@@ -235,12 +235,14 @@ Exit train(const Options& options, const Device& on, const std::string& device, 
         if (run.state.due(run.setup.options.sample_every))
             sample_once();  // before a save, which keeps the log as it is then
         const bool asked = run.wishes.take_save();
-        if (best || asked || run.state.due(run.setup.options.save_every)) save(trainer, run, batch, best);
+        if (best || asked || run.state.due(run.setup.options.save_every))
+            save(trainer, run, Run::Values::Sound::next_step_says, best);
     }
     const bool stopped = !run.finished();
     const bool best = !stopped && !run.stops_early() && validate(0);  // the last figure is that of all validation data
     if (!stopped) sample_once();
-    save(trainer, run, batch, best);
+    const bool sound = world.first() && can_go_on(trainer, run, batch);
+    save(trainer, run, sound ? Run::Values::Sound::yes : Run::Values::Sound::no, best);
     run.finish(stopped);
     return stopped ? Exit::stopped : Exit::done;
 }

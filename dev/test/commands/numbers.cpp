@@ -24,10 +24,11 @@ const Json& line_of_step(const std::vector<Json>& log, int step) {
 }  // namespace
 
 TEST(numbers, three_that_are_not_finite_end_the_run_and_a_good_checkpoint_stays) {
-    for (const char* keep : {"1", "2"}) {
+    // A save takes longer than the step after it, or ends before.
+    for (const auto& [keep, tokens] : {std::pair{"1", "32"}, {"2", "32"}, {"1", "8192"}}) {
         const Temporary at;
         std::vector<std::string> args = explodes;
-        args.insert(args.end(), {"--keep", keep});
+        args.insert(args.end(), {"--keep", keep, "--total-batch", tokens});
         const fs::path text = write_text(at), out = at.path / "run";
         const Outcome o = run(small(out, text, args));
         ASSERT_EQ(o.code, Exit::numeric) << o.error;
@@ -155,6 +156,41 @@ TEST(step_watch, calls_when_a_step_takes_too_long) {
     }
     const StepWatch none(0, [&] { calls++; });
     EXPECT_EQ(calls, 1);
+}
+
+TEST(step_watch, lets_a_save_end_first) {
+    SKIP_WHERE_A_CHILD_HAS_NO_THREADS();
+    const Temporary at;
+    const fs::path saved = at.path / "saved";
+    const pid_t child = fork();
+    if (child == 0) {
+        if (!freopen("/dev/null", "w", stderr)) _exit(99);
+        auto saving = std::make_unique<Saving>();
+        const std::thread thread([&] {
+            sleep_ms(400);
+            std::ofstream(saved) << "all of it";
+            saving.reset();
+        });
+        end_a_hung_run(0.1);
+    }
+    EXPECT_EQ(code_of(child), int(Exit::device));
+    EXPECT_TRUE(fs::exists(saved));
+}
+
+// Only steps count: an evaluation may take as long as it likes.
+TEST(step_watch, does_not_watch_an_evaluation) {
+    SKIP_WHERE_A_CHILD_HAS_NO_THREADS();
+    const Temporary at;
+    const fs::path text = at.path / "long.txt", out = at.path / "run";
+    std::ofstream file(text);
+    for (int i = 0; i < 60000; i++) file << "the cat sat on the mat\n";
+    file.close();
+    Child child(small(out, write_text(at),
+                      {"--val", text.string(), "--steps", "2", "--warmup", "0", "--eval-every", "1", "--eval-sequences",
+                       "0", "--step-timeout", "0.5", "--layers", "1"}));
+    EXPECT_EQ(child.wait(), 0);
+    for (const Json& line : log_lines(out))
+        if (line.contains("val_loss")) { EXPECT_GT(line["ms"], 500) << "shows nothing: it needs more text"; }
 }
 
 TEST(step_watch, ends_a_run_that_hangs) {

@@ -83,6 +83,47 @@ TEST(saving, errors_are_taken_later_and_the_next_save_waits) {
     EXPECT_EQ(saver.finish(), nullptr);
 }
 
+// On the CPU a save takes little of it at a time, until somebody waits for it.
+TEST(saving, stands_back_until_somebody_waits) {
+    const auto used = [] {
+        timespec t;
+        clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+        return double(t.tv_sec) + 1e-9 * double(t.tv_nsec);
+    };
+    Model model;
+    Snapshot::Part part = model.part(4);
+    part.live = [&](const Parameter&, size_t, std::span<float>) {
+        for (const double start = used(); used() < start + 1e-3;) {}
+    };
+    // How many times the processor's time 20 reads last.
+    const auto stretch = [&](Snapshot::Copying copying, bool waits) {
+        Saver saver;
+        auto snapshot = std::make_unique<Snapshot>(model.layout, std::vector<Snapshot::Part>{part}, copying);
+        const GetParameter get = snapshot->part(0);
+        double ratio = 0;
+        saver.begin(std::move(snapshot), Saver::Copies::at_change, [&] {
+            const double begun = seconds();
+            for (int i = 0; i < 20; i++) {
+                const Parameter& p = model.layout.parameters[size_t(i % 5)];
+                std::vector<float> out(p.size());
+                get(p, 0, out);
+            }
+            ratio = (seconds() - begun) / used();
+        });
+        while (!waits && !saver.done()) sleep_ms(1);
+        EXPECT_EQ(saver.finish(), nullptr);
+        return ratio;
+    };
+    const auto shortest = [&](Snapshot::Copying copying, bool waits) {  // a busy machine stretches it too
+        double least = 1e9;
+        for (int tries = 0; tries < 10 && least > 40; tries++) least = std::min(least, stretch(copying, waits));
+        return least;
+    };
+    EXPECT_GT(stretch(Snapshot::Copying::by_all_threads, false), 40);
+    EXPECT_LT(shortest(Snapshot::Copying::by_all_threads, true), 40);
+    EXPECT_LT(shortest(Snapshot::Copying::by_this_thread, false), 40) << "nobody else needs the processors";
+}
+
 // A disk so slow that a save takes several steps: every checkpoint has the bytes that it has on a fast one.
 TEST(saving, on_a_slow_disk_checkpoints_are_the_same) {
     const Temporary at;
@@ -98,12 +139,40 @@ TEST(saving, on_a_slow_disk_checkpoints_are_the_same) {
         std::vector<std::string> mine = flags;
         mine.insert(mine.end(), {"--device", device, "--dtype", dtype});
         ASSERT_EQ(run(small(out("fast"), text, mine)).code, Exit::done);
-        files::before_operation = [](const char*, const std::string&) { sleep_ms(2); };
+        static fs::path log;
+        static std::string last;
+        log = out("slow") / "log.jsonl", last = "";
+        files::before_operation = [](const char* operation, const std::string& path) {
+            if (std::string(operation) != "write" || !path.ends_with(".safetensors") || last == path) return;
+            last = path;
+            const uint64_t before = fs::file_size(log);  // the next step's line comes when it has changed the weights
+            for (int i = 0; i < 100 && fs::file_size(log) == before; i++) sleep_ms(2);
+        };
         const Outcome o = run(small(out("slow"), text, mine));
         files::before_operation = nullptr;
         ASSERT_EQ(o.code, Exit::done) << o.error;
         for (const int step : {3, 6, 9})
             EXPECT_EQ(weights_of(out("fast"), step), weights_of(out("slow"), step)) << step;
+    }
+}
+
+// While a run goes on there are never more than are to be kept and the one that is being written.
+TEST(saving, old_checkpoints_go_on_the_way) {
+    const Temporary at;
+    static fs::path out;
+    static size_t most;
+    for (const char* tokens : {"32", "4096"}) {  // a save takes longer than the step after it, or ends before
+        out = at.path / tokens, most = 0;
+        files::before_operation = [](const char* operation, const std::string& path) {
+            if (std::string(operation) == "rename" && fs::path(path).filename().string().starts_with("step_"))
+                most = std::max(most, list_checkpoints(out.string()).size());
+        };
+        const Outcome o = run(
+            small(out, write_text(at),
+                  {"--save-every", "1", "--steps", "12", "--keep", "2", "--eval-every", "0", "--total-batch", tokens}));
+        files::before_operation = nullptr;
+        EXPECT_EQ(o.code, Exit::done) << o.error;
+        EXPECT_EQ(most, 2u);
     }
 }
 
