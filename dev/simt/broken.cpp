@@ -9,6 +9,8 @@ namespace {
 struct {
     std::string name;
     Broken::Way way;
+    int only = -1;
+    std::atomic<int> launches = 0;
 } broken;
 
 std::atomic<int> call_count = 0, first_failing = -1, failing_error = 0;
@@ -38,9 +40,13 @@ int error_of_this_call(const char* function) {
 }
 
 bool is_broken(const std::string& kernel, Broken::Way way) {
-    return !broken.name.empty() && broken.way == way && kernel.find(broken.name) != kernel.npos;
+    if (broken.name.empty() || broken.way != way || kernel.find(broken.name) == kernel.npos) return false;
+    const int number = broken.launches++;
+    return broken.only < 0 || number == broken.only;
 }
-Broken::Broken(const std::string& name, Way way) { broken = {name, way}; }
-Broken::~Broken() { broken = {}; }
+Broken::Broken(const std::string& name, Way way, int only) {
+    broken.name = name, broken.way = way, broken.only = only, broken.launches = 0;
+}
+Broken::~Broken() { broken.name.clear(); }
 
 }  // namespace simt

@@ -1,5 +1,6 @@
 // A GPU that does some kernel wrong, for tests of what is done about it: so do, while this lives, all launches of
-// kernels with `name` in theirs (template arguments included).
+// kernels with `name` in theirs (template arguments included), or only the one of this number from now on (the first
+// is 0).
 #pragma once
 #include <string>
 
@@ -8,7 +9,7 @@ namespace simt {
 class Broken {
 public:
     enum class Way { leaves_out_a_block, is_refused, breaks_down };
-    explicit Broken(const std::string& name, Way way = Way::leaves_out_a_block);
+    explicit Broken(const std::string& name, Way way = Way::leaves_out_a_block, int only = -1);
     ~Broken();
     Broken(const Broken&) = delete;
 };

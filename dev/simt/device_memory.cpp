@@ -33,7 +33,7 @@ struct Registry {
     std::mutex mutex;
     std::map<const char*, Buffer> buffers;  // by first byte
     std::deque<const char*> freed;          // oldest first
-    size_t count = 0, bytes_in_use = 0;
+    size_t count = 0, bytes_in_use = 0, on_device = 0, most_on_device = 0;
 };
 Registry& registry() {
     static Registry* r = new Registry;
@@ -75,6 +75,7 @@ cudaError_t allocate(void** p, size_t bytes, bool pinned) {
     }
     std::memset(*p, fresh, bytes);
     r.bytes_in_use += bytes;
+    if (!pinned) r.most_on_device = std::max(r.most_on_device, r.on_device += bytes);
     r.buffers[static_cast<char*>(*p)] = buffer;
     return cudaSuccess;
 }
@@ -90,6 +91,7 @@ cudaError_t release(void* p, bool pinned) {
     Buffer& buffer = it->second;
     if (when_freed) when_freed(p);
     r.bytes_in_use -= buffer.bytes;
+    if (!pinned) r.on_device -= buffer.bytes;
     if (!guarded) {
         r.buffers.erase(it);
         std::free(p);
@@ -157,6 +159,17 @@ bool is_pinned(const void* address) {
     auto it = r.buffers.upper_bound(p);
     return it != r.buffers.begin() && (--it)->second.pinned && !it->second.freed &&
            size_t(p - it->first) < it->second.bytes;
+}
+
+DeviceMemoryPeak::DeviceMemoryPeak() {
+    Registry& r = registry();
+    const std::lock_guard lock(r.mutex);
+    r.most_on_device = r.on_device;
+}
+size_t DeviceMemoryPeak::bytes() const {
+    Registry& r = registry();
+    const std::lock_guard lock(r.mutex);
+    return r.most_on_device;
 }
 
 bool find_device(const void* address, const char*& begin, const char*& end) {

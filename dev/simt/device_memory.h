@@ -15,4 +15,11 @@ bool is_pinned(const void*);                                          // host me
 bool find_device(const void*, const char*& begin, const char*& end);  // the buffer that an address is in
 bool is_device(const void*, size_t bytes);  // wholly inside one buffer of cudaMalloc or cudaMallocHost
 
+// Bytes of cudaMalloc in use at most, from here on. One at a time.
+class DeviceMemoryPeak {
+public:
+    DeviceMemoryPeak();
+    size_t bytes() const;
+};
+
 }  // namespace simt

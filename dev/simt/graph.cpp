@@ -108,13 +108,13 @@ cudaError_t cudaEventElapsedTime(float* milliseconds, cudaEvent_t from, cudaEven
     return cudaSuccess;
 }
 
-cudaError_t cudaStreamBeginCapture(cudaStream_t handle, cudaStreamCaptureMode) {
+cudaError_t cudaStreamBeginCapture(cudaStream_t handle, cudaStreamCaptureMode mode) {
     SIMT_CALL();
     const StateLock lock;
     Stream* stream = stream_of(handle);
     if (!stream) return remember(cudaErrorInvalidResourceHandle);
     if (!handle || stream->capture) return remember(cudaErrorStreamCaptureUnsupported);  // never the stream 0
-    stream->capture = std::make_shared<Recording>(Recording{stream});
+    stream->capture = std::make_shared<Recording>(Recording{.origin = stream, .mode = mode});
     return cudaSuccess;
 }
 

@@ -37,8 +37,13 @@ cudaError_t remember(cudaError_t error) {
 }
 cudaError_t sticky_error() { return state().sticky; }
 bool capturing() {
+    const StateLock lock;
     const auto& streams = state().streams;
-    return std::any_of(streams.begin(), streams.end(), [](const Stream* s) { return s->capture != nullptr; });
+    return std::any_of(streams.begin(), streams.end(), [](const Stream* s) {
+        return s->capture && (s->capture->mode == cudaStreamCaptureModeGlobal ||
+                              (s->capture->mode == cudaStreamCaptureModeThreadLocal &&
+                               s->capture->thread == std::this_thread::get_id()));
+    });
 }
 
 // Does what stands in the queue up to work number `last`.

@@ -6,6 +6,7 @@
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <thread>
 #include <vector>
 #include "broken.h"
 #include "include/simt/runtime_api.h"
@@ -20,7 +21,7 @@ namespace simt {
 cudaError_t remember(cudaError_t);  // for cudaGetLastError; returns it
 // Does the work when its stream comes to it; while the stream is being captured it becomes part of the graph instead.
 cudaError_t submit(cudaStream_t, std::function<cudaError_t()> work);
-bool capturing();            // any stream
+bool capturing();            // any stream, so that this thread must not allocate
 cudaError_t finish_all();    // everything queued on any stream
 cudaError_t sticky_error();  // of a kernel that failed: no later call succeeds
 
@@ -31,6 +32,8 @@ struct Work {
 struct Recording {
     Stream* origin;
     std::vector<std::function<cudaError_t()>> work{};  // in the order it was captured, which respects every dependency
+    cudaStreamCaptureMode mode = cudaStreamCaptureModeGlobal;
+    std::thread::id thread = std::this_thread::get_id();  // that began it
 };
 struct Stream {
     unsigned flags;

@@ -1,5 +1,6 @@
 // The runtime API: work happens as late as CUDA's rules allow, in the order they demand, and wrong calls are refused.
 #include <omp.h>
+#include <thread>
 #include "kernel_test.h"
 
 namespace {
@@ -109,6 +110,32 @@ TEST(simt, events_and_the_legacy_stream_order_streams) {
     ASSERT_EQ(cudaStreamSynchronize(s.b), cudaSuccess);
     EXPECT_EQ(x.get()[0], 104);
     cudaEventDestroy(event), cudaEventDestroy(end);
+}
+
+// As CUDA's modes have it: a save in the background may allocate while a step is being recorded.
+TEST(simt, other_threads_allocate_while_one_records) {
+    const Streams s(cudaStreamNonBlocking);
+    const std::pair<cudaStreamCaptureMode, std::pair<cudaError_t, cudaError_t>> modes[] = {
+        {cudaStreamCaptureModeGlobal, {cudaErrorStreamCaptureUnsupported, cudaErrorStreamCaptureUnsupported}},
+        {cudaStreamCaptureModeThreadLocal, {cudaErrorStreamCaptureUnsupported, cudaSuccess}},
+        {cudaStreamCaptureModeRelaxed, {cudaSuccess, cudaSuccess}}};
+    for (const auto& [mode, expected] : modes) {
+        ASSERT_EQ(cudaStreamBeginCapture(s.a, mode), cudaSuccess);
+        const auto allocate = [] {
+            void* p = nullptr;
+            const cudaError_t error = cudaMallocHost(&p, 4);
+            cudaFreeHost(p);
+            return error;
+        };
+        EXPECT_EQ(allocate(), expected.first) << mode;
+        cudaError_t other = cudaSuccess;
+        std::thread([&] { other = allocate(); }).join();
+        EXPECT_EQ(other, expected.second) << mode;
+        cudaGraph_t graph = nullptr;
+        ASSERT_EQ(cudaStreamEndCapture(s.a, &graph), cudaSuccess);
+        cudaGraphDestroy(graph);
+        cudaGetLastError();
+    }
 }
 
 TEST(simt, graphs_record_and_replay_in_order) {
