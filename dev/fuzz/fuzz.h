@@ -2,11 +2,14 @@
 // may refuse it with an Error of a user's making; anything else (a sanitizer's finding, another exception, our own
 // REQUIRE) is a bug. `make fuzz` runs them all.
 #pragma once
+#include <sanitizer/allocator_interface.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <cstdio>
 #include <cstdlib>
+#include <ctime>
 #include <filesystem>
 #include <string>
 #include <string_view>
@@ -59,7 +62,43 @@ inline void expect(bool holds, const char* what) {
     std::abort();
 }
 
+// What an input may cost: 64 MiB and twice its size of memory, a second of this processor for each MiB that it begins.
+namespace cost {
+
+inline std::atomic<int64_t> now = 0, most = 0;  // bytes
+
+inline void taken(const volatile void*, size_t bytes) {
+    const int64_t all = now += int64_t(bytes);
+    if (all > most) most = all;
+}
+inline void given_back(const volatile void* p) {
+    if (p) now -= int64_t(__sanitizer_get_allocated_size(const_cast<const void*>(p)));
+}
+inline double processor_seconds() {
+    timespec t;
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
+    return double(t.tv_sec) + 1e-9 * double(t.tv_nsec);
+}
+
+}  // namespace cost
+
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
+    static const int hooks = __sanitizer_install_malloc_and_free_hooks(cost::taken, cost::given_back);
+    expect(hooks > 0, "allocations are counted");
+    const int64_t before = cost::now;
+    const double start = cost::processor_seconds();
+    cost::most = before;
     fuzz({reinterpret_cast<const char*>(data), size});
+    const double took = cost::processor_seconds() - start;
+    const int64_t bytes = cost::most - before;
+    constexpr int64_t MiB = 1 << 20;
+    if (bytes > 64 * MiB + 2 * int64_t(size)) {
+        std::fprintf(stderr, "%zu bytes of input take %lld bytes of memory\n", size, static_cast<long long>(bytes));
+        std::abort();
+    }
+    if (took > double(size / MiB + 1)) {
+        std::fprintf(stderr, "%zu bytes of input take %.2f s\n", size, took);
+        std::abort();
+    }
     return 0;
 }
