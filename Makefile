@@ -6,7 +6,8 @@
 #   make test SANITIZE=thread         the same under ThreadSanitizer, which finds the kernels' data races
 #   make check-sanitizers             all tests under AddressSanitizer and UBSan, those of threads under ThreadSanitizer
 #   make power_cut                    every state of the disk that a power cut can leave behind (dev/doc/reliability.md)
-#   make soak MINUTES=30              kills, signals and failing disks on runs of random settings; SOAK_SEED=N repeats one
+#   make soak MINUTES=30              a kill at every step of a run; then kills, signals and failing disks on runs of random
+#                                     settings; SOAK_SEED=N repeats one
 #   make bench                        time the kernels and training
 #   make bundle                       programs for a GPU machine where nothing can be built or installed: bundle/README
 #   make fuzz SECONDS_EACH=600        random input for every parser (clang)
@@ -182,6 +183,7 @@ power_cut: $(PROGRAM)test_gpt_simt
 
 MINUTES ?= 30
 soak: $(PROGRAM)test_gpt_simt
+	EXACT_RESUME=all OMP_NUM_THREADS=1 $(IN_MEMORY) ./$< --gtest_brief=1 --gtest_filter='exact_resume.*'
 	SOAK_MINUTES=$(MINUTES) OMP_NUM_THREADS=1 $(IN_MEMORY) ./$< --gtest_also_run_disabled_tests --gtest_filter='soak.DISABLED*'
 
 bench: $(PROGRAM)test_gpt

@@ -6,6 +6,7 @@
 #include <random>
 #include "dev/test/support/traced.h"
 #include "host/base/progress.h"
+#include "run_case.h"
 #include "twins.h"
 
 namespace {
@@ -15,6 +16,13 @@ long number(const char* name, long otherwise) {
     return text ? std::atol(text) : otherwise;
 }
 
+// The CPU, and every tenth pair on the kernels' processor, in both storage types, where this machine has one.
+RunsOn processor_of(uint64_t seed) {
+    static const GpuFound gpu = find_gpu();
+    if (seed % 10 != 0 || gpu.kind == GpuFound::Kind::none) return {};
+    return {kernels_of(gpu), seed % 20 ? "fp32" : "bf16"};
+}
+
 // Pairs of twins with the seeds from `seed` on.
 void try_pairs(uint64_t seed, uint64_t pairs, double until = 0) {
     if (!can_trace()) GTEST_SKIP() << "no process may watch another here";
@@ -22,7 +30,7 @@ void try_pairs(uint64_t seed, uint64_t pairs, double until = 0) {
     const double start = seconds();
     double said = start;
     for (const uint64_t last = seed + pairs; seed < last && (until == 0 || seconds() < until); seed++) {
-        const std::string wrong = try_twins(seed, counts);
+        const std::string wrong = try_twins(seed, processor_of(seed), counts);
         EXPECT_EQ(wrong, "") << "again: make soak SOAK_SEED=" << seed;
         if (until == 0 || seconds() < said + 60) continue;
         said = seconds();

@@ -24,8 +24,10 @@ private:
     std::mt19937_64 random;
 };
 
-Args random_settings(Chance& chance) {
-    const int T = chance.from(1, 2) * 8, B = chance.from(1, 3), heads = chance.from(1, 2), steps = chance.from(2, 24);
+Args random_settings(Chance& chance, const RunsOn& on) {
+    const bool slow = on.device != "cpu";
+    const int T = chance.from(1, 2) * 8, B = chance.from(1, slow ? 2 : 3), heads = chance.from(1, 2),
+              steps = chance.from(2, slow ? 9 : 24);
     const std::string norm = chance.of({"layernorm", "rmsnorm"}),
                       position = chance.of({"learned", "rope", "sinusoidal"});
     Args args{"--model",
@@ -81,9 +83,9 @@ Args random_settings(Chance& chance) {
               "--threads",
               "1",
               "--device",
-              "cpu",
+              on.device,
               "--dtype",
-              "fp32"};
+              on.dtype};
     const auto sometimes = [&](int one_in, const Args& more) {
         if (chance.one_in(one_in)) args.insert(args.end(), more.begin(), more.end());
     };
@@ -173,7 +175,8 @@ std::vector<std::string> lines_of(const fs::path& out) {
     return all;
 }
 
-// A disk that failed may have cost b a checkpoint, the best one, too.
+}  // namespace
+
 std::string difference_of(const fs::path& a, const fs::path& b, bool disk_failed) {
     const std::vector<std::string> lines[] = {lines_of(a), lines_of(b)};
     for (size_t i = 0; i < std::max(lines[0].size(), lines[1].size()); i++)
@@ -201,6 +204,8 @@ std::string difference_of(const fs::path& a, const fs::path& b, bool disk_failed
     return "";
 }
 
+namespace {
+
 void count(TwinCounts& counts, const Blow& blow, int code) {
     counts.kills += code == -SIGKILL;
     counts.signals += blow.kind == Blow::Kind::signal && code == int(Exit::stopped);
@@ -223,10 +228,10 @@ std::string TwinCounts::text() const {
         pairs, kills, signals, faults, interruptions, intruders, resumes, restarts, lost);
 }
 
-std::string try_twins(uint64_t seed, TwinCounts& counts) {
+std::string try_twins(uint64_t seed, const RunsOn& on, TwinCounts& counts) {
     Chance chance(seed);
     const Temporary at;
-    Args settings = random_settings(chance);
+    Args settings = random_settings(chance, on);
     settings.insert(settings.end(), {"--tokenizer", "byte", "--data", any_data(chance, at)});
     const fs::path calm = at.path / "calm", tried = at.path / "tried";
     const auto named = [&](const fs::path& out) {
@@ -250,7 +255,7 @@ std::string try_twins(uint64_t seed, TwinCounts& counts) {
         const Blow blow = round < blows ? random_blow(chance, calls) : Blow{};
         Args args = named(tried);
         const bool any = fs::exists(tried) && !list_checkpoints(tried.string()).empty();
-        if (any) args = {"--resume", tried.string(), "--threads", "1", "--device", "cpu"}, counts.resumes++;
+        if (any) args = {"--resume", tried.string(), "--threads", "1", "--device", on.device}, counts.resumes++;
         else if (fs::exists(tried)) args.push_back("--overwrite"), counts.restarts += begun;
         begun = true;
         if (any && chance.one_in(4)) {  // another process has the run

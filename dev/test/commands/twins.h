@@ -1,7 +1,8 @@
-// Two runs of the same random settings on the CPU: one is left alone, the other is killed, signalled, and its disk
-// fails. In the end nothing may tell them apart.
+// Two runs of the same random settings: one is left alone, the other is killed, signalled, and its disk fails. In the
+// end nothing may tell them apart.
 #pragma once
 #include <cstdint>
+#include <filesystem>
 #include <string>
 
 struct TwinCounts {
@@ -10,5 +11,13 @@ struct TwinCounts {
     std::string text() const;
 };
 
+struct RunsOn {
+    std::string device = "cpu", dtype = "fp32";
+};
+
 // "" or what differs, with the settings.
-std::string try_twins(uint64_t seed, TwinCounts& counts);
+std::string try_twins(uint64_t seed, const RunsOn& on, TwinCounts& counts);
+
+// "" or in what two runs that have ended differ: a line of their logs (without times, and texts to look at), the best
+// or the last checkpoint, or a byte of the last. A disk that failed may have cost b a checkpoint, the best one, too.
+std::string difference_of(const std::filesystem::path& a, const std::filesystem::path& b, bool disk_failed = false);

@@ -3,7 +3,9 @@
 #include <unistd.h>
 #include <atomic>
 #include <cerrno>
+#include <csignal>
 #include <cstddef>
+#include <cstring>
 #include <ctime>
 
 namespace {
@@ -15,6 +17,9 @@ bool fails() {
     const int64_t number = allocation_count.fetch_add(1, std::memory_order_relaxed);
     return first >= 0 && number >= first && number < first + failing_count.load(std::memory_order_relaxed);
 }
+
+std::string fatal;  // text; "": none
+shims::Death death = shims::Death::before;
 
 std::atomic<shims::Clock> clock_kind = shims::Clock::right;
 std::atomic<int64_t> jump = 0, jumped = 0, frozen_at = 0;  // nanoseconds
@@ -29,6 +34,8 @@ void fail_allocations(int64_t number, int64_t count) {
     first_failing = number;
 }
 int64_t allocations() { return allocation_count; }
+
+void die_at(const std::string& text, Death when) { fatal = text, death = when; }
 
 void set_clock(Clock clock, double seconds) {
     jump = int64_t(seconds * 1e9), jumped = 0, frozen_at = 0;
@@ -56,6 +63,14 @@ void* malloc(size_t n) { return fails() ? none() : __libc_malloc(n); }
 void* calloc(size_t n, size_t size) { return fails() ? none() : __libc_calloc(n, size); }
 void* realloc(void* p, size_t n) { return n && fails() ? none() : __libc_realloc(p, n); }
 void* aligned_alloc(size_t alignment, size_t n) { return fails() ? none() : __libc_memalign(alignment, n); }
+
+ssize_t write(int file, const void* data, size_t n) {
+    const bool dies = !fatal.empty() && memmem(data, n, fatal.data(), fatal.size());
+    if (dies && death == shims::Death::before) kill(getpid(), SIGKILL);
+    const ssize_t put = syscall(SYS_write, file, data, n);
+    if (dies) kill(getpid(), SIGKILL);
+    return put;
+}
 
 int clock_gettime(clockid_t which, timespec* out) noexcept {
     const long error = syscall(SYS_clock_gettime, which, out);
