@@ -1,9 +1,9 @@
 // What training loses to a save in the background: steps while one is written, beside steps without.
 //     OMP_NUM_THREADS=2 ./test_gpt --bench saving                  writes below the current folder
 //
-// A run of train_gpt itself, whose steps are timed by its log. "lost" is the time from a step that is saved after to the
-// first one that begins after the save has ended, less as many typical steps; of all saves but the run's last, which
-// nothing follows, the median. What we promise is less than 5% of the time that the save takes.
+// A run of train_gpt itself, whose steps are timed by its log. "lost" is the time from a step that is saved after to
+// the first one that begins after the save has ended, less as many typical steps; of all saves but the run's last,
+// which nothing follows, the median. What we promise is less than 5% of the time that the save takes.
 #include <fmt/core.h>
 #include <poll.h>
 #include <sys/inotify.h>

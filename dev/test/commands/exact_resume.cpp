@@ -1,7 +1,7 @@
 // Killed at every one of its steps, and once more soon after, a run ends with the same bits: losses, norms, the log and
 // every byte of the last checkpoint. Its forty steps cross the edges of shards and of epochs, the end of warm-up,
 // evaluations, the best so far and saves, with gradients accumulated over two micro-batches.
-//     EXACT_RESUME=all ./test_gpt_simt --gtest_filter='exact_resume.*'      every step on the kernels too; `make soak` does
+//     EXACT_RESUME=all ./test_gpt_simt --gtest_filter='exact_resume.*'      every step on the kernels too: `make soak`
 #include <fmt/core.h>
 #include "child_case.h"
 #include "dev/test/support/shims.h"

@@ -139,7 +139,15 @@ TEST(saving, on_a_slow_disk_checkpoints_are_the_same) {
         std::vector<std::string> mine = flags;
         mine.insert(mine.end(), {"--device", device, "--dtype", dtype});
         ASSERT_EQ(run(small(out("fast"), text, mine)).code, Exit::done);
-        files::before_operation = [](const char*, const std::string&) { sleep_ms(2); };
+        static fs::path log;
+        static std::string last;
+        log = out("slow") / "log.jsonl", last = "";
+        files::before_operation = [](const char* operation, const std::string& path) {
+            if (std::string(operation) != "write" || !path.ends_with(".safetensors") || last == path) return;
+            last = path;
+            const uint64_t before = fs::file_size(log);  // the next step's line comes when it has changed the weights
+            for (int i = 0; i < 100 && fs::file_size(log) == before; i++) sleep_ms(2);
+        };
         const Outcome o = run(small(out("slow"), text, mine));
         files::before_operation = nullptr;
         ASSERT_EQ(o.code, Exit::done) << o.error;

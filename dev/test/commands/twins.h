@@ -18,6 +18,6 @@ struct RunsOn {
 // "" or what differs, with the settings.
 std::string try_twins(uint64_t seed, const RunsOn& on, TwinCounts& counts);
 
-// "" or in what two runs that have ended differ: a line of their logs (without times, and texts to look at), the best or
-// the last checkpoint, or a byte of the last. A disk that failed may have cost b a checkpoint, the best one, too.
+// "" or in what two runs that have ended differ: a line of their logs (without times, and texts to look at), the best
+// or the last checkpoint, or a byte of the last. A disk that failed may have cost b a checkpoint, the best one, too.
 std::string difference_of(const std::filesystem::path& a, const std::filesystem::path& b, bool disk_failed = false);

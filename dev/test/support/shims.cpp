@@ -10,7 +10,6 @@
 
 namespace {
 
-std::atomic<uint64_t> aligned = 0;
 std::atomic<int64_t> allocation_count = 0, first_failing = -1, failing_count = 0;
 
 bool fails() {
@@ -35,7 +34,6 @@ void fail_allocations(int64_t number, int64_t count) {
     first_failing = number;
 }
 int64_t allocations() { return allocation_count; }
-uint64_t aligned_bytes() { return aligned; }
 
 void die_at(const std::string& text, Death when) { fatal = text, death = when; }
 
@@ -64,10 +62,7 @@ void* none() {
 void* malloc(size_t n) { return fails() ? none() : __libc_malloc(n); }
 void* calloc(size_t n, size_t size) { return fails() ? none() : __libc_calloc(n, size); }
 void* realloc(void* p, size_t n) { return n && fails() ? none() : __libc_realloc(p, n); }
-void* aligned_alloc(size_t alignment, size_t n) {
-    aligned.fetch_add(n, std::memory_order_relaxed);
-    return fails() ? none() : __libc_memalign(alignment, n);
-}
+void* aligned_alloc(size_t alignment, size_t n) { return fails() ? none() : __libc_memalign(alignment, n); }
 
 ssize_t write(int file, const void* data, size_t n) {
     const bool dies = !fatal.empty() && memmem(data, n, fatal.data(), fatal.size());

@@ -1,5 +1,5 @@
-// malloc that has nothing left, clocks that are wrong, and death at a line, for this whole process: the test program's own functions
-// stand before the C library's. Not in builds with sanitizers, which have theirs.
+// malloc that has nothing left, clocks that are wrong, and death at a line, for this whole process: the test program's
+// own functions stand before the C library's. Not in builds with sanitizers, which have theirs.
 #pragma once
 #include <cstdint>
 #include <string>
@@ -15,9 +15,6 @@ namespace shims {
 // The Nth allocation from now on (the first is 0) fails, and `count` - 1 after it. Negative: none does.
 void fail_allocations(int64_t number, int64_t count = 1);
 int64_t allocations();  // since then
-
-// Bytes of aligned_alloc so far, as the CPU's models take them.
-uint64_t aligned_bytes();
 
 // kill -9 when the text is written to any file, before it is there or after.
 enum class Death { before, after };
