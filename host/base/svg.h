@@ -9,9 +9,9 @@
 
 namespace svg {
 
-constexpr std::array colors = {"#2f7ed8", "#e0722e", "#2f9e57", "#9b59d0", "#d6455d", "#12939a"};
+inline constexpr std::array colors = {"#2f7ed8", "#e0722e", "#2f9e57", "#9b59d0", "#d6455d", "#12939a"};
 
-constexpr const char* style = R"(<style>
+inline constexpr const char* style = R"(<style>
 svg { color-scheme: light dark; --paper: #ffffff; --ink: #24292f; --soft: #57606a; --grid: #d8dee4;
   background: var(--paper) }
 @media (prefers-color-scheme: dark) { svg { --paper: #0d1117; --ink: #e6edf3; --soft: #9198a1; --grid: #30363d } }
