@@ -5,7 +5,7 @@
 // is no memory for that, the change waits until all is read.
 //
 // Where training itself runs on these processors, the thread that writes takes little of them at a time, until somebody
-// waits for it: a save lasts longer so, and training loses less than 5% of that time (./test_gpt --bench saving).
+// waits for it: a save lasts longer so, and training is to lose less than 5% of that time (./test_gpt --bench saving).
 #pragma once
 #include <condition_variable>
 #include <map>

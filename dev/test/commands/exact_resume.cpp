@@ -80,8 +80,8 @@ TEST(exact_resume, after_a_kill_at_every_step) {
 
 TEST(exact_resume, of_a_run_that_stops_early) {
     SKIP_WHERE_NOTHING_IS_SHIMMED();
-    const Runs runs({}, {"--early-stop", "2", "--lr", "0.1", "--schedule", "constant", "--spike-window", "3",
-                         "--spike-factor", "1.5"});
+    const Runs runs({}, {"--save-every", "1", "--early-stop", "2", "--lr", "0.1", "--schedule", "constant",
+                         "--spike-window", "3", "--spike-factor", "1.5"});
     ASSERT_GT(runs.steps, 8);
     ASSERT_LT(runs.steps, 40);
     for (int k = 1; k <= runs.steps; k++) runs.kill_at(k);
