@@ -34,7 +34,7 @@ TEST(muon, steps_the_matrices_of_blocks) {
 }
 
 // A step of a whole trainer: Muon's of blocks' matrices, and of all else AdamW's.
-TEST(muon, a_trainer_steps_all_by_adamwas_adamw_does) {
+TEST(muon, a_trainer_steps_all_else_as_adamw_does) {
     using T = Trainer<Cpu<double>>;
     Config c = *find_preset("tiny");
     c.L = 2, c.C = 16, c.NH = c.NKV = 2, c.HS = 8, c.F = 24, c.T = 8, c.V = 11;
