@@ -108,6 +108,14 @@ TEST(forecast_command, bad_lines) {
     }
 }
 
+TEST(forecast_command, speeds_of_links) {
+    const std::pair<const char*, double> table[] = {{"400Gb/s", 50e9}, {"8x400Gb/s", 400e9}, {"3.2Tb/s", 400e9},
+                                                    {"50GB/s", 50e9},  {"1e2Mb/s", 12.5e6},  {"2x100MB/s", 200e6}};
+    for (const auto& [text, bytes] : table)
+        EXPECT_EQ(parse({"plan", "--gpu", "H100", "--ranks", "4", "--nodes", "2", "--link", text}).link->bytes, bytes)
+            << text;
+}
+
 TEST(forecast_command, gpus_by_their_names) {
     const std::pair<const char*, const char*> table[] = {
         {"H100", "H100"},           {"h100", "H100"},  {"NVIDIA H100 80GB HBM3", "H100"},
