@@ -75,8 +75,14 @@ struct Warp {
 class Block {
 public:
     static Block& mine() {  // of this OS thread
-        if (!of_this_thread)
+        if (!of_this_thread) {
             of_this_thread = new Block;  // never destroyed: fibers may outlive their OS thread's destructors
+            static thread_local struct AtEnd {
+                ~AtEnd() { of_this_thread->fibers.unmap_idle(); }
+                void begin() {}
+            } at_end;
+            at_end.begin();
+        }
         return *of_this_thread;
     }
     // Throws Failure. `rank`: in the cluster, if there is one.

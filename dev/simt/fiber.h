@@ -13,7 +13,7 @@ struct Fiber {
     void* fake_stack = nullptr;  // AddressSanitizer's
 };
 
-// The fibers of one OS thread. Stacks are reused, never returned, and end at a page that may not be touched.
+// The fibers of one OS thread. Stacks are reused, and end at a page that may not be touched.
 class FiberPool {
 public:
     using Loop = void (*)();  // what every fiber runs; never returns
@@ -23,6 +23,7 @@ public:
     Fiber* current() const { return now; }
     Fiber* idle();                          // one that waits for work
     void park() { parked.push_back(now); }  // the running fiber will be idle once it switches away
+    void unmap_idle();                      // the OS thread ends: a process may map so much, and have many threads
     void switch_to(Fiber* next) {
         before = now;
         now = next;

@@ -1,5 +1,7 @@
 // The runtime API: work happens as late as CUDA's rules allow, in the order they demand, and wrong calls are refused.
 #include <omp.h>
+#include <fstream>
+#include <iterator>
 #include <thread>
 #include "kernel_test.h"
 
@@ -136,6 +138,24 @@ TEST(simt, other_threads_allocate_while_one_records) {
         cudaGraphDestroy(graph);
         cudaGetLastError();
     }
+}
+
+// A stack is two mappings, of which a process may have 65,530; every thread of a GPU's block has one.
+TEST(simt, threads_of_the_host_leave_no_stacks) {
+    if (simt::address_sanitizer || simt::thread_sanitizer) GTEST_SKIP() << "they know each stack";
+    const auto mappings = [] {
+        std::ifstream maps("/proc/self/maps");
+        return std::count(std::istreambuf_iterator<char>(maps), {}, '\n');
+    };
+    const auto launch = [] {
+        omp_set_num_threads(1);
+        const Device<float> x(std::vector<float>(1024));
+        run(big_kernel, 1, 1024, 0, x);
+    };
+    std::thread(launch).join();
+    const auto before = mappings();
+    for (int i = 0; i < 4; i++) std::thread(launch).join();
+    EXPECT_LT(mappings(), before + 1000);
 }
 
 TEST(simt, graphs_record_and_replay_in_order) {

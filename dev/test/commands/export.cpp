@@ -181,7 +181,9 @@ TEST(export_gguf, architecture_is_the_one_that_fits) {
     const auto name = [](const Config& c) { return std::string(gguf::architecture_of(c).name); };
     EXPECT_EQ(name(*find_preset("tiny")), "gpt2");
     EXPECT_EQ(name(*find_preset("baby")), "gpt2");
-    for (const Preset& preset : presets()) EXPECT_EQ(refusal(preset.config), "") << preset.name;
+    for (const Preset& preset : presets())
+        EXPECT_EQ(refusal(with(preset.config, [](Config& c) { c.window = 0; })), "") << preset.name;
+    EXPECT_EQ(refusal(with(toy_llama(), [](Config& c) { c.window = c.T; })), "") << "nothing is hidden";
     EXPECT_EQ(name(*find_preset("cs336-small")), "llama");
     EXPECT_EQ(name(*find_preset("qwen2.5-0.5b")), "qwen2");
     EXPECT_EQ(name(with(toy_qwen2(), [](Config& c) { c.HS = 6; })), "llama");
@@ -197,6 +199,7 @@ TEST(export_gguf, what_no_architecture_has_is_named) {
     const Config gpt2 = toy_gpt2(), llama = toy_llama(), qwen3 = toy_qwen3();
     expect(with(gpt2, [](Config& c) { c.position = Position::rope; }), "rotary positions with LayerNorm");
     expect(with(gpt2, [](Config& c) { c.activation = Activation::relu; }), "relu");
+    expect(with(llama, [](Config& c) { c.window = c.T - 1; }), "layers with a sliding window (--window)");
     expect(with(gpt2, [](Config& c) { c.qk_norm = true; }), "QK-norm with LayerNorm");
     expect(with(gpt2, [](Config& c) { c.NKV = 1; }), "fewer key and value heads");
     expect(with(gpt2, [](Config& c) { c.HS = 6; }), "heads that are not as wide");
