@@ -3,7 +3,8 @@
     python dev/oracle/bf16_errors.py         prints the worst relative error of any weight's gradient, over 24 draws of a family
 """
 import torch
-from transformers import GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausalLM, Qwen3Config, Qwen3ForCausalLM
+from transformers import (GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausalLM, MistralConfig, MistralForCausalLM, Qwen3Config,
+                          Qwen3ForCausalLM)
 
 V, T, B = 70, 16, 2
 GPT2 = dict(vocab_size=V, n_positions=T, n_embd=32, n_layer=2, n_head=4, n_inner=72, resid_pdrop=0, embd_pdrop=0, attn_pdrop=0,
@@ -15,6 +16,7 @@ FAMILIES = {
     "gpt2, relu": lambda: GPT2LMHeadModel(GPT2Config(**GPT2, activation_function="relu")),
     "llama": lambda: LlamaForCausalLM(LlamaConfig(**LLAMA)),
     "llama, 64": lambda: LlamaForCausalLM(LlamaConfig(**LLAMA | dict(head_dim=64))),
+    "mistral, 64": lambda: MistralForCausalLM(MistralConfig(**LLAMA | dict(head_dim=64), sliding_window=5)),
     "qwen3": lambda: Qwen3ForCausalLM(Qwen3Config(**LLAMA)),
 }
 

@@ -30,7 +30,7 @@ struct Family {
 };
 
 std::vector<Family> families() {
-    const double gelu = 0.019, relu = 0.129, swiglu = 0.027, swiglu_64 = 0.021,
+    const double gelu = 0.019, relu = 0.129, swiglu = 0.027, swiglu_64 = 0.021, sliding_64 = 0.024,
                  qk_norm = 0.050;  // relu: a value moves across its corner
     return {{"gpt2", gpt2(), Extras::none, gelu},
             {"gpt2_everything", gpt2(), Extras::dropout_and_documents, gelu},
@@ -47,8 +47,7 @@ std::vector<Family> families() {
              swiglu_64},  // attention on tensor cores
             {"qwen2", with(llama(), [](Config& c) { c.qkv_bias = true; }), Extras::none, swiglu},
             {"qwen3", with(llama(), [](Config& c) { c.qk_norm = true; }), Extras::dropout_and_documents, qk_norm},
-            {"sliding", with(llama(), [](Config& c) { c.HS = 64, c.window = 5, c.full_every = 2; }),
-             Extras::dropout_and_documents, swiglu_64}};
+            {"sliding", with(llama(), [](Config& c) { c.HS = 64, c.window = 5; }), Extras::none, sliding_64}};
 }
 
 constexpr int batch = 2;
