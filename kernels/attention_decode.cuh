@@ -9,7 +9,8 @@
 //
 // Long contexts are split (Dao et al. 2023, "Flash-Decoding"): a block owns 128 keys of a key/value head and the query
 // heads that read it, up to 8 of them, and leaves sums that a second kernel adds in a fixed order. The parts begin at
-// multiples of 128, or where the window does, whatever else is in the batch. A lane owns 8 channels, several lanes a key, a warp several keys.
+// multiples of 128, or where the window does, whatever else is in the batch. A lane owns 8 channels, several lanes a
+// key, a warp several keys.
 #pragma once
 #include "host/reference/attention_decode.h"
 #include "kernels/tools/common.cuh"

@@ -22,7 +22,7 @@ while [ "$i" -le "$count" ]; do
     get "$base/$shard" "$folder/$shard" $bytes
     i=$((i + 1))
 done
-plan $shape --batch 64 --ranks "$ranks" --dtype bf16 --gpu-memory 80GB
+plan $shape --batch 64 --ranks "$ranks" --dtype bf16 --memory 80GB
 train gpt2_124m $shape $training $optimizer --ranks "$ranks" --data "$folder/fineweb_train_*.bin" \
     --val "$folder/fineweb_val_000000.bin" --eval-every 250 --sample-tokens 0 --save-every 2500
 reached "val loss" "$(final_loss gpt2_124m)"

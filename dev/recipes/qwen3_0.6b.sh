@@ -19,7 +19,7 @@ else
     done
     [ -n "${1:-}" ] || "$here/../data/tinyshakespeare.sh" "$data" >/dev/null
 fi
-plan --model qwen3-0.6b --context 1024 --batch 4 --dtype bf16 --gpu-memory 24GB
+plan --model qwen3-0.6b --context 1024 --batch 4 --dtype bf16 --memory 24GB
 lines=$(wc -l <"$text") part=$data/qwen3_text
 mkdir -p "$part"
 head -n $((lines * 9 / 10)) "$text" >"$part/train.txt"

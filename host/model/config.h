@@ -39,8 +39,8 @@ struct Config {
     bool qkv_bias = true, proj_bias = true, ffn_bias = true, norm_bias = true;  // norm_bias: of a LayerNorm
     bool qk_norm = false, tied = true;  // RMSNorm of every query and key head; head = token embedding
     bool scores_by_layer = false;       // GPT-2's scale_attn_by_inverse_layer_idx
-    // How many tokens a query of a sliding layer sees, its own included; 0: no layer slides. The first layers do not, and
-    // of the others not every `full_every`th (0: all of them do).
+    // How many tokens a query of a sliding layer sees, its own included; 0: no layer slides. The first window_from
+    // layers do not, and of the others not every full_every'th (0: all of them do).
     int window = 0, window_from = 0, full_every = 0;
     float norm_eps = 1e-5f, dropout = 0, init_std = 0.02f;
     InitScheme init = InitScheme::gpt2;

@@ -40,7 +40,8 @@ TEST_F(mutants, text_that_is_gone_is_named) {
     const Temporary at;
     for (const char* folder : {"dev/mutants", "dev/test/kernels", "kernels", "host"})
         fs::create_directories(at.path / folder);
-    fs::copy("dev/mutants/mutants.sh", at.path / "dev/mutants/mutants.sh");
+    for (const std::string script : {"dev/mutants/mutants.sh", "dev/mutants/plant.sh"})
+        fs::copy(script, at.path / script);
     overwrite(at / "dev/test/kernels/relu.cu", "");
     overwrite(at / "kernels/relu.cuh", "d_x[i] += x[i] > 0 ?\n    d : 0;\n    f(a,\n      b);  f(a, b);\n");
     const auto mutant = [](const char* name, const char* layer, const char* file, const char* from) {
