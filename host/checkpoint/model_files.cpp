@@ -102,13 +102,24 @@ ModelDescription read_model_description(const std::string& path) {
     return model;
 }
 
+// Tensors have the names of the model as it was written: with other windows it may be one of another family.
+static Config with_written_windows(const std::string& path, Config c) {
+    const std::string file = path + "/config.json";
+    if (!files::exists(file)) return c;
+    Json json = read_json(file, longest);
+    json.erase("auto_map");  // of which was told when the description was read
+    const Config written = model_from_json(json, file).config;
+    c.window = written.window, c.window_from = written.window_from, c.full_every = written.full_every;
+    return c;
+}
+
 void load_weights(const std::string& path, const Config& config, const Layout& layout, const SetParameter& set) {
     if (llmc::is_checkpoint(path)) return llmc::load_weights(path, config, layout, set);
     require_as_listed(path, "model.safetensors");
-    huggingface::load_weights(path, config, layout, set);
+    huggingface::load_weights(path, with_written_windows(path, config), layout, set);
 }
 
 void check_weights(const std::string& path, const Config& config, const Layout& layout) {
     if (llmc::is_checkpoint(path)) llmc::check_weights(path, config);
-    else huggingface::check_weights(path, config, layout);
+    else huggingface::check_weights(path, with_written_windows(path, config), layout);
 }

@@ -115,6 +115,23 @@ TEST(fine_tuning, a_validation_that_is_no_number) {
     }
 }
 
+// With a window GPT-2 is a model of our own, whose tensors have other names.
+TEST(fine_tuning, a_window_comes_and_goes) {
+    const Foreign f;
+    const Outcome made = run(small(f.at.path / "near", f.text, {"--window", "4"}));
+    ASSERT_EQ(made.code, Exit::done) << made.error;
+    std::string model = f.model_of("near").string();
+    for (const auto& [window, change] : {std::pair("0", "window 4 -> 0"), {"3", "window 0 -> 3"}}) {
+        const std::string name = std::string("window") + window;
+        const Outcome o = run({"--model", model, "--data", f.text.string(), "--out", (f.at.path / name).string(),
+                               "--batch", "1", "--steps", "1", "--sample-tokens", "0", "--window", window});
+        ASSERT_EQ(o.code, Exit::done) << o.error;
+        EXPECT_TRUE(has(o.out, change)) << o.out;
+        model = f.model_of(name).string();
+        EXPECT_EQ(read_model_description(model).config.window, std::atoi(window));
+    }
+}
+
 // RoPE turns on beyond the context the model was made for; learned positions end.
 TEST(fine_tuning, a_longer_context) {
     const Foreign f;
