@@ -157,7 +157,7 @@ void choose_tokenizer(Data& data, const DataOptions& options, const DataInput& t
     compare_vocabularies(val, options, data);
 }
 
-// Lines of a built-in corpus are documents too, but the windows that begin with them show more than one on purpose.
+// Lines of a built-in corpus are documents too, but short ones: there the mask must be asked for.
 DataOptions with_mask(DataOptions options, const DataInput& train, const DataTokens& tokens) {
     if (options.mask == DocumentMask::where_known)
         options.mask =

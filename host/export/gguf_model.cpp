@@ -32,16 +32,16 @@ uint32_t file_type(GgufType type) {
     return types[size_t(type)];
 }
 
-bool is_position_table(const MappedTensor& e) { return e.theirs == "position_embd.weight"; }
-
-}  // namespace
-
 // A window as long as the context hides nothing.
-static bool hides_tokens(const Config& c) {
+bool hides_tokens(const Config& c) {
     for (int l = 0; l < c.L; l++)
         if (c.slides(l) && c.window < c.T) return true;
     return false;
 }
+
+bool is_position_table(const MappedTensor& e) { return e.theirs == "position_embd.weight"; }
+
+}  // namespace
 
 Architecture architecture_of(const Config& c) {
     const std::string beyond = hides_tokens(c)             ? "layers with a sliding window (--window)"

@@ -158,8 +158,9 @@ std::vector<std::string> problems(const Config& c, int64_t batch) {
          "a window of " + number(c.window) + " tokens is not in 0.." + number(1 << 24));
     need(c.window > 0 || (c.window_from == 0 && c.full_every == 0),
          "layers that see all among those that slide ask for a window");
-    need(c.window_from >= 0 && c.window_from < std::max(c.L, 1) && c.full_every >= 0 && c.full_every != 1,
-         "no layer would slide");
+    bool any = false;
+    for (int l = 0; l < std::min(c.L, 1 << 12); l++) any = any || c.slides(l);
+    need(c.window_from >= 0 && c.full_every >= 0 && (any || c.window <= 0), "no layer would slide");
     if (!found.empty()) return found;
 
     need(c.NH % c.NKV == 0, number(c.NH) + " heads cannot share " + number(c.NKV) + " key/value heads evenly");

@@ -39,7 +39,7 @@ public:
     template <class U>
     U* allocate(size_t n) const {
         static_assert(std::is_trivially_destructible_v<U>);
-        constexpr size_t alignment = 256;  // by hand: aligned_alloc of glibc before 2.38 does not reuse what was freed
+        constexpr size_t alignment = 256;  // by hand: glibc 2.36's aligned_alloc does not reuse what was freed
         const size_t bytes = std::max<size_t>(n, 1) * sizeof(U);
         void* const block = std::malloc(bytes + alignment);
         if (!block)
