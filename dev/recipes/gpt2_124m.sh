@@ -2,7 +2,7 @@
 # GPT-2 124M on 10 billion tokens of FineWeb.   dev/recipes/gpt2_124m.sh
 # hardware: one H100 with 80 GB, 22 GB of disk
 # time:     about 4 h 40 min, at 600,000 tokens/s
-# figure:   val loss < 3.29, HellaSwag acc_norm > 30.5
+# figure:   val loss < 3.29, HellaSwag acc_tokens > 30.5
 # source:   llm.c's discussion 481 and its scripts/run_gpt2_124M.sh, whose settings these are
 # status:   not yet run
 set -eu
@@ -30,5 +30,5 @@ reached "val loss" "$(final_loss gpt2_124m)"
 questions=$data/hellaswag_val.bin
 get https://huggingface.co/datasets/karpathy/llmc-starter-pack/resolve/main/hellaswag_val.bin "$questions"
 score=$("$program" eval --model "$runs/gpt2_124m" --multiple-choice "$questions" --json)
-accuracy=$(echo "$score" | sed -n 's/.*"acc_norm": *\([0-9.]*\).*/\1/p' | awk '{ print 100 * $1 }')
-reached "HellaSwag acc_norm" "$accuracy"
+accuracy=$(echo "$score" | sed -n 's/.*"acc_tokens": *\([0-9.]*\).*/\1/p' | awk '{ print 100 * $1 }')
+reached "HellaSwag acc_tokens" "$accuracy"

@@ -97,7 +97,6 @@ train() {
 }
 final_loss() { sed -n 's/.*"val_loss":\([0-9.]*\).*/\1/p' "$runs/$1/log.jsonl" | tail -n 1; }
 
-
 # reached NAME VALUE: whether it is as low, or as high, as the recipe's header has it: "figure: NAME < VALUE".
 reached() {
     value=$(printf %.4f "$2")

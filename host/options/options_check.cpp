@@ -266,9 +266,11 @@ int sequences_of_step(const Options& o, int T) { return int(tokens_of(o, T) / T)
 
 int micro_batch(const Options& o, int sequences) {
     REQUIRE(o.batch != automatic_batch);
-    if (o.ranks == 1) return o.batch;
-    const int share = sequences / o.ranks;
-    int most = std::min(o.batch, share);
+    return o.ranks == 1 ? o.batch : micro_batch(sequences / o.ranks, o.batch);
+}
+
+int micro_batch(int share, int most) {
+    most = std::min(most, share);
     while (share % most != 0) most--;
     return most;
 }

@@ -19,3 +19,4 @@ int sequences_of_step(const Options& options, int T);  // of T tokens; of all ra
 // Sequences that a rank computes at a time: --batch, or the most up to that which its share of a step's sequences is a
 // multiple of. The ranks must divide `sequences`.
 int micro_batch(const Options& options, int sequences);
+int micro_batch(int share, int most);  // the most up to that which `share` is a multiple of

@@ -17,13 +17,12 @@ Plan automatic_plan(const Arrange& wanted) {
     else plan = cheapest(wanted, operations);
     if (plan) return *std::move(plan);
     const Memory m = smallest(wanted).memory;
-    const bool state = m.activations + m.statistics < m.total() / 2;
     throw Error(Exit::device, "--batch auto",
                 fmt::format("training needs at least {} of {}", bytes_text(m.total()), bytes_text(wanted.bytes)),
-                state ? fmt::format("weights, gradients and optimiser alone take {}: choose a smaller --model{}",
-                                    bytes_text(m.weights + m.gradients + m.moments + m.master),
-                                    wanted.ranks > 1 ? "" : ", or more --ranks")
-                      : "choose a shorter --context, or a smaller --model");
+                m.state() > m.total() / 2
+                    ? fmt::format("weights, gradients and optimiser alone take {}: choose a smaller --model{}",
+                                  bytes_text(m.state()), wanted.ranks > 1 ? "" : ", or more --ranks")
+                    : "choose a shorter --context, or a smaller --model");
 }
 
 std::string arrangement_text(const Plan& plan, int sequences) {

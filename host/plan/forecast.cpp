@@ -1,6 +1,7 @@
 #include "forecast.h"
 #include "host/base/error.h"
 #include "host/model/tables.h"
+#include "host/options/options_check.h"
 #include "host/world/shards.h"
 #include "kernel_rates.h"
 
@@ -129,11 +130,7 @@ double slower_than_rates(const Training& t, const Plan& plan) {
 
 Arrange arrangement(const Training& t, int ranks) {
     Arrange wanted{t.config, Dtype::bf16, ranks, t.sequences, t.capacity, t.batch, t.recompute};
-    if (t.batch) {  // the most up to it that a rank's share is a multiple of
-        const int share = t.sequences / ranks;
-        wanted.batch = std::min(*t.batch, share);
-        while (share % *wanted.batch != 0) --*wanted.batch;
-    }
+    if (t.batch) wanted.batch = micro_batch(t.sequences / ranks, *t.batch);
     return wanted;
 }
 

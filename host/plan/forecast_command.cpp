@@ -25,7 +25,7 @@ std::vector<ForecastRow> forecast_rows(const Training& t, int ranks) {
     if (rows.back().forecast) return rows;
     const Memory m = smallest(arrangement(t, ranks)).memory;
     const uint64_t everywhere = m.weights + m.gradients;
-    const char* hint = m.activations + m.statistics > m.total() / 2 ? "give a shorter --context, or a smaller --model"
+    const char* hint = m.state() < m.total() / 2 ? "give a shorter --context, or a smaller --model"
                        : everywhere > t.capacity / 4 * 3
                            ? "every rank has all weights and gradients: give a smaller --model, or a --gpu with more"
                            : "with more --ranks each has a smaller part of the optimiser";

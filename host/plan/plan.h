@@ -20,7 +20,8 @@ struct Memory {  // bytes
         if (muon) all.insert(all.begin() + 4, {"Muon's scratch", muon});
         return all;
     }
-    uint64_t total() const { return weights + gradients + moments + master + muon + activations + statistics; }
+    uint64_t state() const { return weights + gradients + moments + master + muon; }  // whatever the batch
+    uint64_t total() const { return state() + activations + statistics; }
 };
 
 // Bytes that a rank sends to others in a step, whatever its micro-batches. Each rank sums a part of the gradients and
@@ -50,6 +51,7 @@ struct Plan {
         return {token_embedding, positions, projections, attention, ffn, norms, head};
     }
     uint64_t parameters() const;
+    uint64_t copied_by_a_save() const { return sizeof(float) * (parameters() + moments); }  // at most
     uint64_t layer_flops() const;
     uint64_t forward_flops() const;                                             // of one sequence
     uint64_t training_flops() const { return 3 * forward_flops() + repeated; }  // backward has two matmuls for each one

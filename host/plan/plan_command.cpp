@@ -68,6 +68,6 @@ void run_plan(const Options& o, const Config& config) {
     throw Error(Exit::device, "memory",
                 fmt::format("training needs {} of {}", bytes_text(m.total()), bytes_text(o.memory->count)),
                 ways.empty() ? fmt::format("weights, gradients and optimiser alone take {}: choose a smaller --model",
-                                           bytes_text(m.weights + m.gradients + m.moments + m.master + m.muon))
+                                           bytes_text(m.state()))
                              : "it fits with " + ways);
 }

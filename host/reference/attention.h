@@ -18,15 +18,14 @@
 
 constexpr int attention_strip = 32;
 
-// Places of one key/value head's tensors; consecutive tokens are `row` (or `out_row`) elements apart.
 // The first key that a query at p sees through a window of that many, its own included; 0: through none.
 constexpr int first_in_window(int p, int window) { return window > 0 && p >= window ? p - window + 1 : 0; }
 
+// Places of one key/value head's tensors; consecutive tokens are `row` (or `out_row`) elements apart.
 struct AttentionHead {
     int B, T, NH, NKV, HS;
     int divisor = 1;  // of the scores, beside sqrt(HS): Config::scores_by_layer
-    int window =
-        0;  // keys that attention_decode's query sees, its own included; 0: all. The others are told by `first`.
+    int window = 0;   // keys that attention_decode's query sees, its own included; 0: all. The others go by `first`.
     constexpr int row() const { return (NH + 2 * NKV) * HS; }
     constexpr int out_row() const { return NH * HS; }
     constexpr size_t token(int b, int t) const { return size_t(b) * T + t; }

@@ -9,6 +9,7 @@
 #include "host/checkpoint/checkpoint.h"
 #include "host/checkpoint/config_json.h"
 #include "host/options/flag_table.h"
+#include "host/options/options_check.h"
 #include "host/plan/plan.h"
 #include "host/tokenizer/load_tokenizer.h"
 #include "report_charts.h"
@@ -116,9 +117,10 @@ std::string samples(const Story& s) {
 }
 
 std::string memory_html(const Story& s) {
-    if (!problems(s.config, s.options.batch).empty()) return "";
-    const Memory m =
-        make_plan(s.config, s.options.batch, s.options.dtype, s.options.recompute, s.ranks, s.options.optimizer).memory;
+    const Options& o = s.options;
+    const int sequences = sequences_of_step(o, o.context.value_or(s.config.T));
+    if (!problems(s.config, o.batch).empty() || sequences < o.ranks || sequences % o.ranks) return "";
+    const Memory m = make_plan(s.config, micro_batch(o, sequences), o.dtype, o.recompute, o.ranks, o.optimizer).memory;
     const double total = double(std::max<uint64_t>(m.total(), 1));
     std::string bar, table;
     int colour = 0;
@@ -133,7 +135,7 @@ std::string memory_html(const Story& s) {
         colour++;
     }
     table += fmt::format("<tr><td>total</td><td class=\"number\">{}B</td><td></td></tr>\n", short_count(total));
-    return "<div><figcaption>Memory" + std::string(s.ranks > 1 ? " of each rank" : "") +
+    return "<div><figcaption>Memory" + std::string(o.ranks > 1 ? " of each rank" : "") +
            ", as planned</figcaption>\n<div class=\"stack\" aria-hidden=\"true\">" + bar + "</div>\n<table>" + table +
            "</table></div>\n";
 }

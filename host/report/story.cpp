@@ -14,7 +14,8 @@ void add_beginning(Story& story, const Json& line, const std::string& where) {
     story.config = config_from_json(line["model"], where);
     story.parameters = line.value("parameters", uint64_t(0));
     story.steps = line.value("steps", story.options.epochs ? int64_t(0) : int64_t(story.options.steps));
-    if (const double ranks = number(line["run"], "ranks"); ranks >= 1 && ranks <= 65536) story.ranks = int(ranks);
+    if (const double ranks = number(line["run"], "ranks"); ranks >= 1 && ranks <= 65536)
+        story.options.ranks = int(ranks);
 }
 
 void add_end(Story& story, const Json& line) {

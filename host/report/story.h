@@ -16,8 +16,7 @@ struct Story {
     Options options;
     Config config;
     uint64_t parameters = 0;
-    int64_t steps = 0;  // that the run is to take; 0: not known
-    int ranks = 1;
+    int64_t steps = 0;            // that the run is to take; 0: not known
     std::vector<Sample> samples;  // oldest first
     std::vector<double> resumed;  // after which steps
     Ending ending = Ending::unknown;

@@ -45,9 +45,6 @@ std::string documents_text(const Dataset& train) {
     return text;
 }
 
-// What a save may copy: weights and moments, as floats.
-uint64_t snapshot_bytes(const Plan& plan) { return sizeof(float) * (plan.parameters() + plan.moments); }
-
 double perplexity_gap(double loss, double ideal) { return 100 * (loss / ideal - 1); }
 }  // namespace
 
@@ -56,11 +53,11 @@ RunMessages::RunMessages(const RunSetup& run, const LoopState& state, const std:
       state(state),
       directory(directory),
       progress(progress),
-      plan(make_plan(run.config, run.B, run.options.dtype, run.options.recompute, run.options.ranks,
+      plan(make_plan(config_at_work(run), run.B, run.options.dtype, run.options.recompute, run.options.ranks,
                      run.options.optimizer)),
       log(directory + "/log.jsonl", state.log_bytes) {
     if (run.options.tensorboard) events = std::make_unique<EventFile>(directory, state.step);
-    const double T = run.config.T;
+    const double T = run.T;
     flops = {double(plan.training_flops()) / T, double(plan.causal_flops()) / T, double(plan.palm_flops()) / T};
 }
 
@@ -90,7 +87,7 @@ void RunMessages::announce(size_t parameters, const std::string& device, const s
     progress.note("memory  " + memory_text(plan.memory));
     progress.note(
         fmt::format("saves   {}B each, in the background: up to {}B of the host's memory while one is written",
-                    short_count(double(plan.checkpoint)), short_count(double(snapshot_bytes(plan)))));
+                    short_count(double(plan.checkpoint)), short_count(double(plan.copied_by_a_save()))));
     if (const std::string problem = disk_problem(); !problem.empty()) warn(problem);
     progress.note("device  " + device);
     if (const Peaks* peaks = find_peaks(device); peaks && run.options.dtype == Dtype::bf16)

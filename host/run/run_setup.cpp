@@ -120,8 +120,7 @@ void choose_batch(RunSetup& run, const AvailableMemory& memory) {
     Options& o = run.options;
     if (o.batch != automatic_batch) return;
     const MemoryOfRank free = memory();
-    Config config = run.config;
-    config.T = run.T;
+    const Config config = config_at_work(run);
     Arrange wanted{.config = config,
                    .dtype = o.dtype,
                    .ranks = o.ranks,
@@ -129,8 +128,8 @@ void choose_batch(RunSetup& run, const AvailableMemory& memory) {
                    .bytes = free.bytes,
                    .optimizer = o.optimizer};
     if (free.host) {  // it also holds what a save copies
-        const uint64_t copied = 3 * sizeof(float) * make_plan(config, 1, o.dtype, o.recompute).parameters();
-        wanted.bytes -= std::min(wanted.bytes, copied);
+        const Plan any = make_plan(config, 1, o.dtype, o.recompute, o.ranks, o.optimizer);
+        wanted.bytes -= std::min(wanted.bytes, any.copied_by_a_save());
     }
     if (o.has("recompute")) wanted.recompute = o.recompute;
     const Plan plan = automatic_plan(wanted);
@@ -193,6 +192,12 @@ int64_t steps_of(const Options& options, const RunSetup& run) {
                                 windows, steps, most),
                     fmt::format("example: --epochs {:g}", std::floor(most / windows * run.sequences)));
     return int64_t(steps);
+}
+
+Config config_at_work(const RunSetup& run) {
+    Config config = run.config;
+    config.T = run.T;
+    return config;
 }
 
 Json fingerprint_of(const RunSetup& run) {

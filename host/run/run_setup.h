@@ -30,13 +30,15 @@ struct RunSetup {
     std::string chosen;  // by --batch auto, in words
 };
 
-// Reads the model's description and the data. A run that is `resumed` must be the one that was saved. Throws Error.
+Config config_at_work(const RunSetup& run);  // with the context that it trains on, which may be shorter
+
 // What a rank may have for a model and its optimiser, which --batch auto asks for once the data are read.
 struct MemoryOfRank {
     uint64_t bytes;
     bool host;  // the memory that saves are copied to
 };
 using AvailableMemory = std::function<MemoryOfRank()>;
+// Reads the model's description and the data. A run that is `resumed` must be the one that was saved. Throws Error.
 RunSetup set_up_run(const Options& options, const std::optional<Checkpoint>& resumed, Progress& progress,
                     const AvailableMemory& memory);
 

@@ -71,8 +71,8 @@ bool Snapshot::take_memory() {
     try {
         for (size_t i = 0; i < parts.size(); i++)
             for (const Parameter& p : layout.parameters)
-                if (Values& v = values[i][p.slot.offset];
-                    v.left > 0)  // the threads that copy are the first to touch it
+                if (Values& v = values[i][p.slot.offset]; v.left > 0)
+                    // Not zeroed: the threads that copy are the first to touch it.
                     v.copy = std::make_unique_for_overwrite<float[]>(p.size()), bytes += p.size() * sizeof(float);
     } catch (const std::bad_alloc&) {
         for (auto& part : values)

@@ -122,6 +122,11 @@ bool can_go_on(Trainer<Device>& trainer, const Run& run, HostBatch& batch) {
     return std::isfinite(trainer.loss(batch));
 }
 
+template <class Device>
+HasState has_v(const Trainer<Device>& trainer) {
+    return [&trainer](const Parameter& p) { return trainer.has(Trainer<Device>::Part::v, p); };
+}
+
 // Begins to write a checkpoint of the trainer as it is now: the first rank, with what the others have.
 template <class Device>
 void save(Trainer<Device>& trainer, Run& run, Run::Values::Sound sound, bool best) {
@@ -134,8 +139,7 @@ void save(Trainer<Device>& trainer, Run& run, Run::Values::Sound sound, bool bes
         };
     };
     Run::Values values{trainer.model.weights, rows(Part::weights)};
-    const HasState has_v = [&trainer](const Parameter& p) { return trainer.has(Part::v, p); };
-    values.optimizer = {{"m", rows(Part::m)}, {"v", rows(Part::v), has_v}};
+    values.optimizer = {{"m", rows(Part::m)}, {"v", rows(Part::v), has_v(trainer)}};
     values.master = Trainer<Device>::has_master;
     values.copies = !run.world.alone()        ? Saver::Copies::before
                     : Device::steps_ahead > 0 ? Saver::Copies::at_once
@@ -157,8 +161,7 @@ void load(Trainer<Device>& trainer, const Run& run) {
     const Layout& layout = trainer.model.weights;
     if (run.setup.resumed) {
         huggingface::load_weights(run.setup.resumed->path, run.setup.config, layout, rows(Part::weights));  // verified
-        const HasState has_v = [&trainer](const Parameter& p) { return trainer.has(Part::v, p); };
-        std::vector<NamedTargets> optimizer{{"m", rows(Part::m)}, {"v", rows(Part::v), has_v}};
+        std::vector<NamedTargets> optimizer{{"m", rows(Part::m)}, {"v", rows(Part::v), has_v(trainer)}};
         if (Trainer<Device>::has_master) optimizer.push_back({"master", rows(Part::weights)});
         load_optimizer(*run.setup.resumed, layout, optimizer);
     } else if (!run.setup.source.empty()) {

@@ -97,10 +97,11 @@ private:
     // What AdamW steps: this rank's pieces, or what lies between Muon's matrices.
     std::vector<Shards::Piece> pieces_of_adamw(const Layout& layout) const {
         std::vector<Shards::Piece> all;
-        for (int b = 0; b < shards.buckets(); b++) all.push_back(shards.piece(b, world.rank()));
-        if (!muon) return all;
+        if (!muon) {
+            for (int b = 0; b < shards.buckets(); b++) all.push_back(shards.piece(b, world.rank()));
+            return all;
+        }
         REQUIRE(world.alone());
-        all.clear();
         size_t begin = 0;
         const auto cut = [&](size_t end, size_t next) {
             if (begin < end) all.push_back({begin, end - begin, begin});

@@ -35,8 +35,6 @@ TEST(forecast_command, says_what_it_takes) {
         EXPECT_TRUE(has(o.out, part)) << part << "\n" << o.out;
     for (const int ranks : {1, 2, 4, 8, 16, 32, 64}) EXPECT_TRUE(has(o.out, fmt::format("\n  {:>5}", ranks))) << ranks;
     EXPECT_FALSE(has(o.out, " \n"));
-    EXPECT_EQ(f.seconds.total(), f.seconds.kernels() + f.seconds.optimizer + f.seconds.link());
-    EXPECT_NEAR(f.sequences() * 1024 / f.step() / f.tokens_per_second(), 1, 1e-12);
     // More adapters, less waiting; fewer GPUs, none of it.
     const auto link = [&](const char* speed) {
         Options other = options;
